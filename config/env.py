@@ -1,0 +1,131 @@
+"""The environment, read here and nowhere else. A wrong value stops the start with the variable's name."""
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, TypeVar
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "MILLRACE_"
+T = TypeVar("T")
+
+_env = environ.Env()
+_SIZES = {"": 1, "B": 1, "K": 1024, "KIB": 1024, "KB": 1000, "M": 1024**2, "MIB": 1024**2, "MB": 1000**2,
+          "G": 1024**3, "GIB": 1024**3, "GB": 1000**3, "T": 1024**4, "TIB": 1024**4, "TB": 1000**4}  # fmt: skip
+_TIMES = {"": 1.0, "MS": 0.001, "S": 1.0, "MIN": 60.0, "H": 3600.0, "D": 86400.0}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+# Every variable that was asked for: an unknown one with our prefix is a typing error, and is said to be one.
+known: set[str] = set()
+
+
+def read(name: str, default: T, parse: Callable[[str], T]) -> T:
+    variable = PREFIX + name
+    known.add(variable)
+    raw: str = _env.str(variable, default="").strip()
+    if not raw:
+        return default
+    try:
+        return parse(raw)
+    except (ValueError, KeyError) as error:
+        raise ImproperlyConfigured(f"{variable}={raw!r} cannot be used: {error}") from error
+
+
+def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    return lambda raw: None if raw.lower() == "none" else parse(raw)
+
+
+def size(raw: str) -> int:
+    return int(_quantity(raw, _SIZES, "a size, as 500MB or 10GiB"))
+
+
+def seconds(raw: str) -> float:
+    return _quantity(raw, _TIMES, "a time, as 60s, 10min, 4h or 7d")
+
+
+def wait(raw: str) -> float:
+    if (found := seconds(raw)) <= 0:
+        raise ValueError("write a time above 0")
+    return found
+
+
+def rate(raw: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)", raw):
+        raise ValueError("write a rate, as 100/min or 1000/day")
+    return raw
+
+
+def _quantity(raw: str, units: dict[str, Any], meant: str) -> float:
+    match = _QUANTITY.fullmatch(raw)
+    if match is None or match[2].upper() not in units:
+        raise ValueError(f"write {meant}")
+    return float(match[1]) * float(units[match[2].upper()])
+
+
+def number(least: int, most: int | None = None) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        value = int(raw)
+        if value < least or (most is not None and value > most):
+            raise ValueError(f"write a number from {least}" + (f" to {most}" if most is not None else " on"))
+        return value
+
+    return parse
+
+
+def switch(raw: str) -> bool:
+    values = {
+        "1": True,
+        "true": True,
+        "on": True,
+        "yes": True,
+        "0": False,
+        "false": False,
+        "off": False,
+        "no": False,
+    }
+    if raw.lower() not in values:
+        raise ValueError("write on or off")
+    return values[raw.lower()]
+
+
+def words(raw: str) -> list[str]:
+    return [word.strip() for word in raw.split(",") if word.strip()]
+
+
+def networks(raw: str) -> list[str]:
+    return [str(ip_network(word, strict=False)) for word in words(raw)]
+
+
+def database(default: str) -> dict[str, Any]:
+    return _url("DATABASE_URL", default, environ.Env.db_url_config)
+
+
+def cache(default: str) -> dict[str, Any]:
+    return _url("CACHE_URL", default, environ.Env.cache_url_config)
+
+
+def text(variable: str, default: str) -> str:
+    value: str = _env.str(variable, default="").strip() or default  # empty is absent, as for our own
+    return value
+
+
+def _url(variable: str, default: str, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    raw = text(variable, default)
+    try:
+        found = parse(raw)
+    except Exception as error:  # the library raises whatever its parsing of a URL came upon
+        raise ImproperlyConfigured(f"{variable} cannot be read as an address.") from error
+    if "." not in str(found.get("ENGINE") or found.get("BACKEND")):  # what it knows is the path of a module
+        raise ImproperlyConfigured(f"{variable} names nothing that Django knows.")
+    return found
+
+
+def refuse_unknown() -> None:
+    """Call it when everything was read."""
+    unknown = sorted(name for name in environ.Env.ENVIRON if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise ImproperlyConfigured(f"There is no setting {', '.join(unknown)}. README.md lists those there are.")

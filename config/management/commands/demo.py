@@ -1,0 +1,125 @@
+import hashlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from config.processes import manage
+
+_PIECE = 256 * 1024
+_READY_WITHIN = 60.0
+
+
+class Command(BaseCommand):
+    help = "See Millrace work: starts one of its own, uploads a clip it makes, shows it, downloads and verifies it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--seconds", type=int, default=20, help="length of the clip (%(default)s)")
+
+    def handle(self, *args: Any, seconds: int, **options: Any) -> None:
+        with tempfile.TemporaryDirectory(prefix="millrace-demo-") as home:
+            clip = self._make_clip(Path(home) / "demo.mp4", seconds)
+            port = _free_port()
+            environment = os.environ | {"MILLRACE_HOME": home, "MILLRACE_PORT": str(port)}
+            environment.pop("DATABASE_URL", None)
+            with (Path(home) / "server.log").open("wb") as log:
+                server = subprocess.Popen(  # noqa: S603  # our own command
+                    manage("serve", "--with-parent"), env=environment, stdout=log, stderr=log
+                )
+            try:
+                self._walk(port, clip, environment)
+            finally:
+                server.terminate()
+                server.wait()
+
+    def _walk(self, port: int, clip: Path, environment: dict[str, str]) -> None:
+        self._wait(port)
+        token = subprocess.check_output(  # noqa: S603  # our own command
+            manage("token", "admin"), env=environment, text=True, stderr=subprocess.DEVNULL
+        ).strip()
+        self._client = (port, {"Authorization": f"Bearer {token}"})
+        file = self._upload(clip)
+        for name in ("id", "media_type", "size", "sha256"):
+            self.stdout.write(f"  {name:11} {file[name]}")
+        if self._download(file) != hashlib.sha256(clip.read_bytes()).hexdigest():
+            raise CommandError("What came back is not what went in.")
+        self.stdout.write(self.style.SUCCESS("What came back is what went in, bit for bit."))
+
+    def _make_clip(self, path: Path, seconds: int) -> Path:
+        self.stdout.write(f"Making a clip of {seconds} s …")
+        source = ["-f", "lavfi", "-i", f"testsrc2=size=1280x720:duration={seconds}"]
+        sound = ["-f", "lavfi", "-i", f"sine=duration={seconds}"]
+        encode = ["-pix_fmt", "yuv420p", "-preset", "ultrafast", "-crf", "12", str(path)]
+        ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+        subprocess.run([ffmpeg, "-v", "error", *source, *sound, *encode], check=True)  # noqa: S603
+        return path
+
+    def _wait(self, port: int) -> None:
+        deadline = time.monotonic() + _READY_WITHIN
+        while time.monotonic() < deadline:
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            try:
+                connection.request("GET", "/readyz")
+                if connection.getresponse().status == http.HTTPStatus.OK:
+                    return
+            except ConnectionError:
+                time.sleep(0.1)
+            finally:
+                connection.close()
+        raise CommandError("The server does not get ready. Try `make run` to see why.")
+
+    def _ask(self, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPResponse:
+        port, authorization = self._client
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request(method, path, body=body, headers=authorization | headers)
+        answer = connection.getresponse()
+        if answer.status >= http.HTTPStatus.BAD_REQUEST:
+            raise CommandError(f"{method} {path}: {answer.read().decode()}")
+        return answer
+
+    def _upload(self, clip: Path) -> dict[str, Any]:
+        size = clip.stat().st_size
+        with self._bar("Uploading", size) as bar:
+            answer = self._ask(
+                "PUT", f"/api/v1/upload/{clip.name}", _pieces(clip, bar), **{"Content-Length": str(size)}
+            )
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+    def _download(self, file: dict[str, Any]) -> str:
+        digest = hashlib.sha256()
+        answer = self._ask("GET", f"/api/v1/files/{file['id']}/content")
+        with self._bar("Downloading", file["size"]) as bar:
+            while piece := answer.read(_PIECE):
+                digest.update(piece)
+                bar.update(len(piece))
+        return digest.hexdigest()
+
+    def _bar(self, what: str, size: int) -> Any:
+        return tqdm(total=size, desc=what, unit="B", unit_scale=True, file=sys.stdout)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _pieces(path: Path, bar: Any) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+            bar.update(len(piece))

@@ -1,0 +1,29 @@
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from config import lifeline
+from uploads.housekeeping import CHORES, run
+
+
+class Command(BaseCommand):
+    help = "Do the chores: end stalled uploads, sweep what crashes left, forget what is old. `serve` runs this."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--once", action="store_true", help="do each chore once, and end")
+
+    def handle(self, *args: Any, once: bool, **options: Any) -> None:
+        if once:
+            for chore in CHORES:
+                run(chore)
+            return
+        lifeline.hold()
+        due = {chore.name: 0.0 for chore in CHORES}
+        while True:
+            for chore in CHORES:
+                if time.monotonic() >= due[chore.name]:
+                    run(chore)
+                    due[chore.name] = time.monotonic() + chore.every.total_seconds()
+            time.sleep(1)

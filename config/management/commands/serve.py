@@ -1,0 +1,55 @@
+import os
+import socket
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from config import firststart, lifeline
+from config.processes import Child, Tree, manage, web
+from uploads.errors import StorageUnavailable
+
+
+class Command(BaseCommand):
+    help = "Run Millrace: web server and housekeeping, as one process tree that dies together."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--with-parent", action="store_true", help="end when the process that started this does")
+
+    def handle(self, *args: Any, with_parent: bool, **options: Any) -> None:
+        if with_parent:
+            lifeline.hold(os.getppid())
+        self._claim_port()
+        try:
+            firststart.prepare()
+        except StorageUnavailable as error:
+            raise CommandError(error.detail) from error
+        self._greet(firststart.first_account())
+        tree = Tree([Child("web", web()), Child("housekeeping", manage("housekeeping"))])
+        try:
+            tree.run()
+        except RuntimeError as error:
+            raise CommandError(str(error)) from error
+
+    def _claim_port(self) -> None:
+        """Say at once that the port is taken: gunicorn would try again and again first."""
+        family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
+        try:
+            socket.create_server((settings.HOST, settings.PORT), family=family).close()
+        except OSError as error:
+            raise CommandError(
+                f"{settings.HOST}:{settings.PORT} cannot be used ({error.strerror}). Choose another MILLRACE_PORT."
+            ) from error
+
+    def _greet(self, password: str | None) -> None:
+        address = settings.PUBLIC_URL or f"http://{settings.HOST}:{settings.PORT}"
+        self.stdout.write(self.style.SUCCESS(f"Millrace on {address}/"))
+        if password:
+            self.stdout.write(f"Sign in as {firststart.ADMIN} with {password} (shown this once)")
+        self.stdout.write(
+            "Upload from another terminal, here:\n"
+            "  TOKEN=$(.venv/bin/python manage.py token admin)\n"
+            f'  curl -H "Authorization: Bearer $TOKEN" -T movie.mp4 {address}/api/v1/upload/\n'
+        )
+        self.stdout.flush()

@@ -1,0 +1,127 @@
+"""What every request passes."""
+
+import time
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from itertools import takewhile
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from uploads.body import is_chunked
+from uploads.conf import limits
+from uploads.errors import LengthRequired, TooLarge
+from uploads.handlers import is_entrance
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+log = structlog.get_logger("millrace.request")
+
+_STRICT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+# unfold's Alpine evaluates expressions, and writes style attributes. Nothing of a user's stands in an x-* attribute.
+_ADMIN = _STRICT.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'").replace(
+    "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+)
+# Swagger UI writes style attributes.
+_DOCS = _STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+_QUIET = {"/healthz", "/readyz", "/metrics"}
+
+
+def content_policy(get_response: GetResponse) -> GetResponse:
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if "Content-Security-Policy" not in response:
+            response["Content-Security-Policy"] = _policy_for(request.path)
+        return response
+
+    return middleware
+
+
+def _policy_for(path: str) -> str:
+    if path.startswith("/admin/"):
+        return _ADMIN
+    return _DOCS if path == "/api/v1/docs/" else _STRICT
+
+
+def client_address(get_response: GetResponse) -> GetResponse:
+    """Believe X-Forwarded-* only from MILLRACE_TRUSTED_PROXIES, and take the client's address from there."""
+    trusted = [ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES]
+
+    def is_trusted(address: str) -> bool:
+        return any(ip_address(address) in network for network in trusted)
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        hops = [request.META.get("REMOTE_ADDR", ""), *_forwarded_for(request)]
+        if not hops[0] or not is_trusted(hops[0]):
+            for name in [name for name in request.META if name.startswith("HTTP_X_FORWARDED_")]:
+                del request.META[name]
+        else:
+            request.META["REMOTE_ADDR"] = next((hop for hop in hops if not is_trusted(hop)), hops[-1])
+        return get_response(request)
+
+    return middleware
+
+
+def _forwarded_for(request: HttpRequest) -> list[str]:
+    """The addresses a request came through, nearest first, up to the first that is none."""
+    hops = [hop.strip() for hop in reversed(request.headers.get("X-Forwarded-For", "").split(","))]
+    return list(takewhile(_is_address, hops))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def request_log(get_response: GetResponse) -> GetResponse:
+    """One line a request. A signed link opens its file for whoever reads the line: its token is left out."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        started = time.monotonic()
+        response = get_response(request)
+        if request.path not in _QUIET:
+            log.info(
+                "request",
+                method=request.method,
+                path=_loggable(request),
+                status=response.status_code,
+                seconds=round(time.monotonic() - started, 3),
+                code=getattr(response, "problem_code", None),
+            )
+        return response
+
+    return middleware
+
+
+def _loggable(request: HttpRequest) -> str:
+    match = request.resolver_match
+    if match is not None and match.url_name == "link-content":
+        return "/api/v1/links/…"
+    return "/api/v1/links/…" if request.path.startswith("/api/v1/links/") else request.path
+
+
+class RefuseLargeBodies:
+    """Refuse what is too large by its Content-Length, before a byte of the body is read; before CSRF, too."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
+        if is_entrance(view, request.method):
+            allowed += limits().max_file_size
+        elif is_chunked(request.META):
+            raise LengthRequired("Say how long the body is with Content-Length.")
+        if int(request.META.get("CONTENT_LENGTH") or 0) > allowed:
+            raise TooLarge(f"A request here may have {allowed} bytes.")

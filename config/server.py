@@ -1,0 +1,35 @@
+"""gunicorn's configuration: one process, a thread for every request on its way.
+
+One process is enough: hashing, reading and writing let go of the interpreter's lock.
+"""
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.conf import settings
+
+from config import lifeline
+
+wsgi_app = "config.wsgi:application"
+worker_class = "config.worker.Worker"
+workers = 1
+threads = settings.THREADS
+worker_connections = settings.THREADS * 2
+bind = f"{settings.HOST}:{settings.PORT}"
+forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1"
+# How long a stop waits for uploads on their way.
+graceful_timeout = 30
+keepalive = 15
+accesslog = None  # config.middleware.request_log knows which paths are secrets
+loglevel = "warning"
+control_socket_disable = True
+
+
+def on_starting(server: object) -> None:
+    lifeline.hold()
+
+
+def post_fork(server: object, worker: Any) -> None:
+    lifeline.hold(worker.ppid)

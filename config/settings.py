@@ -1,0 +1,214 @@
+"""Django's settings. Everything that may differ between machines comes in through config.env."""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+from config import env
+from config.logs import LOGGING as LOGGING
+from uploads.conf import EVERY_KIND, Limits
+from uploads.intake import Pace
+from uploads.sniffing import Kind
+
+BASE_DIR = env.ROOT
+HOME = env.read("HOME", BASE_DIR / "var", lambda raw: Path(raw).expanduser().resolve())
+
+
+def _kept_secret(path: Path) -> str:
+    """A secret made once and kept beside the data: whoever may read one may read the other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, stat.S_IRUSR | stat.S_IWUSR)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(fd, "w") as file:
+        file.write(secrets.token_urlsafe(50))
+    return path.read_text().strip()
+
+
+def _kinds(raw: str) -> frozenset[Kind] | None:
+    return None if raw == "*" else frozenset(Kind(word) for word in env.words(raw))
+
+
+SECRET_KEY = env.read("SECRET_KEY", "", str) or _kept_secret(HOME / "secret_key")
+DEBUG = env.read("DEBUG", False, env.switch)
+HOST = env.read("HOST", "127.0.0.1", str)
+PORT = env.read("PORT", 8000, env.number(1, 65535))
+THREADS = env.read("THREADS", 512, env.number(2, 10_000))
+PUBLIC_URL = env.read("PUBLIC_URL", "", str).rstrip("/")
+TRUSTED_PROXIES: list[str] = env.read("TRUSTED_PROXIES", [], env.networks)
+ADMIN_PASSWORD = env.read("ADMIN_PASSWORD", "", str)
+ALLOWED_HOSTS = env.read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], env.words)
+
+if PUBLIC_URL:
+    if not PUBLIC_URL.startswith(("http://", "https://")):
+        raise ImproperlyConfigured("MILLRACE_PUBLIC_URL must begin with http:// or https://")
+    CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    USE_X_FORWARDED_HOST = True
+
+UPLOADS = Limits(
+    media_root=HOME / "media",
+    max_file_size=env.read("MAX_FILE_SIZE", 10 * 1024**3, env.size),
+    accept=env.read("ACCEPT", EVERY_KIND, _kinds),
+    quota=env.read("QUOTA", None, env.optional(env.size)),
+    min_free=env.read("MIN_FREE", 1024**3, env.size),
+    max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, env.number(1)),
+    idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, env.wait),
+    pace=Pace(
+        timeout=env.read("UPLOAD_TIMEOUT", None, env.optional(env.seconds)),
+        min_rate=env.read("MIN_RATE", None, env.optional(env.size)),
+    ),
+    accel_prefix=env.read("ACCEL_PREFIX", "", str),
+)
+_THROTTLE_RATES: dict[str, str | None] = {
+    "anon": env.read("THROTTLE_ANON", None, env.rate),
+    "user": env.read("THROTTLE_USER", None, env.rate),
+}
+env.refuse_unknown()
+
+DATABASES = {"default": env.database(f"sqlite:///{HOME / 'millrace.sqlite3'}")}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # Measured with web and workers writing together: without IMMEDIATE and WAL, 18 % of writes fail as locked.
+    # synchronous=FULL: an answered upload must survive a power cut, and costs one fdatasync a transaction.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # A server has a hundred connections, and Millrace more threads than that. They wait for one of these.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 40, "timeout": 30}
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have been restarted
+CACHES = {"default": env.cache("locmemcache://")}
+BROKER_URL = env.text("BROKER_URL", "filesystem://")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_filters",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "uploads",
+    "media_jobs",
+    "config",
+]
+MIDDLEWARE = [
+    "config.middleware.client_address",
+    "config.middleware.request_log",
+    "django.middleware.security.SecurityMiddleware",
+    "config.middleware.content_policy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.middleware.RefuseLargeBodies",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# The one handler: no form, on any URL, reaches the disk but through it.
+FILE_UPLOAD_HANDLERS = ["uploads.handlers.StreamingUploadHandler"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+
+AUTHENTICATION_BACKENDS = ["config.login.ThrottledBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+CSRF_FAILURE_VIEW = "config.problems.csrf_failure"
+LOGIN_URL = reverse_lazy("admin:login")
+KNOX_TOKEN_MODEL = "uploads.Token"  # noqa: S105  # a model, not a secret
+REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": None}
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "uploads.authentication.BearerAuthentication",
+        "uploads.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": [
+        "rest_framework.throttling.AnonRateThrottle",
+        "rest_framework.throttling.UserRateThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": _THROTTLE_RATES,
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.negotiation.Lenient",
+    "EXCEPTION_HANDLER": "config.problems.api_exception",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Millrace",
+    "DESCRIPTION": "Media in as a stream, checked and hashed while it flows; out again, whole or in ranges.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.problems.describe_problems",
+    ],
+}
+
+STATIC_URL = "static/"
+STATIC_ROOT = HOME / "static"
+WHITENOISE_USE_FINDERS = True  # no collectstatic step before the first start
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-gb"
+
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+_HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
+SECURE_HSTS_SECONDS = 31536000 if _HTTPS else 0
+# `check --deploy` asks for these on every site. Ours is often plain HTTP on a local network or on this machine,
+# where they would lock everybody out; with MILLRACE_PUBLIC_URL=https://… they are on, all but the redirect and
+# the claims on other names of the domain, which are the proxy's and its owner's to decide.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
+if not _HTTPS:
+    SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]
+
+UNFOLD = {
+    "SITE_TITLE": "Millrace",
+    "SITE_HEADER": "Millrace",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
+}

@@ -1,0 +1,217 @@
+"""gunicorn's thread worker, with what large, slow and hostile clients need. Each mend says what it mends.
+
+Threads are for requests that move. A connection that is silent, or whose answer has been given, waits in the
+poller instead, where it costs a descriptor.
+"""
+
+import io
+import logging
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from selectors import EVENT_READ
+from typing import Any
+
+from django.conf import settings
+from gunicorn import util
+from gunicorn.http.body import Body, LengthReader
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+LINGER_SECONDS = 10.0
+MAX_LINGERING = 256
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_SWALLOW = bytearray(256 * 1024)  # what lingering connections still send goes here, and nowhere
+_UNKNOWN_CLIENT = {"401", "403"}
+_CREDENTIALS = {"HTTP_AUTHORIZATION", "HTTP_COOKIE"}  # without any, 413 is said before 401 would be
+
+
+class WireInput:
+    """`wsgi.input`, with `readinto`: bytes go from the socket to the reader's own buffer, and are copied once."""
+
+    def __init__(self, body: Body, wire: socket.socket, expects_continue: bool) -> None:
+        self._body, self._wire, self._expects_continue = body, wire, expects_continue
+        self.read = self._first(body.read)
+        self.readline = self._first(body.readline)
+        self.readlines = self._first(body.readlines)
+
+    def _first(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading(*args: Any) -> Any:
+            self._send_continue()
+            return read(*args)
+
+        return reading
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._send_continue()
+        lines: Iterator[bytes] = iter(self._body)
+        return lines
+
+    @property
+    def can_read_into(self) -> bool:
+        return isinstance(self._body.reader, LengthReader)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Up to `len(buffer)` bytes of a body of known length, as soon as there are any; 0 at its end."""
+        self._send_continue()
+        reader = self._body.reader
+        # What the server read along with the headers. Never more of it than there is: both would wait for more,
+        # and hold up to a megabyte of it.
+        if held := self._body.buf.tell():
+            data = self._body.read(min(held, len(buffer)))
+        elif held := reader.unreader.buf.tell():
+            data = reader.read(min(held, len(buffer)))
+        else:
+            wanted = min(len(buffer), reader.length)
+            received = self._wire.recv_into(buffer, wanted) if wanted else 0
+            reader.length -= received
+            return received
+        buffer[: len(data)] = data
+        return len(data)
+
+    @property
+    def is_unread(self) -> bool:
+        reader = self._body.reader
+        if isinstance(reader, LengthReader):
+            return bool(reader.length or self._body.buf.tell())
+        return getattr(reader, "parser", None) is not None
+
+    def _send_continue(self) -> None:
+        # Mends: gunicorn sends this before the application has looked at the request, and so asks for the body
+        # of one that will be refused.
+        if self._expects_continue:
+            self._expects_continue = False
+            self._wire.sendall(_CONTINUE)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._serving = threading.local()
+        self._lingering: dict[socket.socket, float] = {}
+        # A client that stops is no error of ours, and its trace tells nothing.
+        self.log.error_log.addFilter(_is_not_idleness)
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        application: Any = self.wsgi
+        self.wsgi: Any = partial(self._exchange, application)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            # Mends: the kernel went on to accept connections, which nobody served, until the end of a stop.
+            for listener in self.sockets:
+                listener.close()
+
+    def enqueue_req(self, conn: TConn) -> None:
+        # Mends: a thread would wait up to five seconds for the first byte of a connection.
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        self._set_idle_timeout(conn.sock)
+        conn.close = partial(self._close, conn)
+        conn.sock.setblocking(False)
+        # Also mends: a silent one would keep its place for the time of a kept-alive one.
+        conn.timeout = time.monotonic() + min(self.cfg.keepalive, settings.UPLOADS.idle_timeout)
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    @staticmethod
+    def _set_idle_timeout(wire: socket.socket) -> None:
+        # Mends: half a header, or an answer that nobody takes, held a thread for ever. The kernel's own timeouts,
+        # as gunicorn puts its sockets back to blocking. Bodies and files set one that can be told apart.
+        seconds = settings.UPLOADS.idle_timeout
+        value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        conn.linger, conn.expects_continue = False, req._expected_100_continue
+        req._expected_100_continue = False
+        self._serving.conn = conn
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            self._serving.conn = None
+
+    def _exchange(self, application: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        conn, body = getattr(self._serving, "conn", None), environ["wsgi.input"]
+        if conn is None or not isinstance(body, Body):  # HTTP/2 has its own ways
+            return application(environ, start_response)
+        wire = WireInput(body, conn.sock, conn.expects_continue)
+
+        def starting(status: str, *args: Any) -> Any:
+            # Mends: gunicorn drops an application's `Connection: close`, and would read, for up to five seconds,
+            # the rest of a body that nobody wants.
+            if wire.is_unread:
+                start_response.__self__.force_close()
+                conn.linger = status[:3] not in _UNKNOWN_CLIENT and not _CREDENTIALS.isdisjoint(environ)
+            return start_response(status, *args)
+
+        answer = application(environ | {"wsgi.input": wire}, starting)
+        if isinstance(answer, environ["wsgi.file_wrapper"]):
+            # Mends: sendfile() waits for its reader for ever, past the kernel's timeouts, if Python has none. A slow
+            # and steady reader is not cut off: each wait is counted for itself.
+            conn.sock.settimeout(settings.UPLOADS.idle_timeout)
+        return answer
+
+    def _close(self, conn: TConn, graceful: bool = False) -> None:
+        """Close, so that an answer arrives which was given before the whole body was sent.
+
+        Mends: gunicorn waits for the client's end in the thread that accepts connections, two seconds for each.
+        """
+        wire: socket.socket = conn.sock
+        if graceful and _drained(wire) and getattr(conn, "linger", False):
+            self._linger(wire)
+        else:
+            util.close(wire)
+
+    def _linger(self, wire: socket.socket) -> None:
+        try:
+            wire.shutdown(socket.SHUT_WR)
+        except OSError:
+            util.close(wire)
+            return
+        while len(self._lingering) >= MAX_LINGERING:
+            self._end_lingering(next(iter(self._lingering)))
+        self._lingering[wire] = time.monotonic() + LINGER_SECONDS
+        self.poller.register(wire, EVENT_READ, self._on_lingering)
+
+    def _on_lingering(self, wire: socket.socket) -> None:
+        if not _drained(wire, once=True):
+            self._end_lingering(wire)
+
+    def _end_lingering(self, wire: socket.socket) -> None:
+        del self._lingering[wire]
+        self.poller.unregister(wire)
+        util.close(wire)
+
+    def murder_pending(self) -> None:
+        super().murder_pending()
+        now = time.monotonic()
+        for wire in [wire for wire, deadline in self._lingering.items() if deadline < now]:
+            self._end_lingering(wire)
+
+
+def _drained(wire: socket.socket, once: bool = False) -> bool:
+    """Take what has arrived, without waiting. False when the client has ended, or is gone."""
+    for _ in range(1 if once else 4):
+        try:
+            wire.setblocking(False)  # fails on one that gunicorn has closed
+            if not wire.recv_into(_SWALLOW):
+                return False
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return True
+
+
+def _is_not_idleness(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    # When sendfile() gives up on a client, it fails once more, in going back to where it had come to in the file.
+    first = error.__context__ if isinstance(error, io.UnsupportedOperation) else error
+    return not isinstance(first, TimeoutError | BlockingIOError | ConnectionError)
