@@ -1,0 +1,92 @@
+"""Who sends a request: a program with a bearer token, or a person with a session and its CSRF token."""
+
+import copy
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.datastructures import MultiValueDict
+from knox.auth import TokenAuthentication
+from rest_framework import authentication, exceptions
+from rest_framework.request import Request, is_form_media_type
+
+from . import policy
+from .errors import CsrfFailed, Throttled
+from .models import Token
+
+FAILURES_A_MINUTE = 30
+_CACHED = "_millrace_bearer"
+
+
+class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]
+    """Knox's tokens, checked once a request, and not for those who guess."""
+
+    def authenticate(self, request: Request | HttpRequest) -> tuple[User, Token] | None:
+        wire = getattr(request, "_request", request)
+        if not hasattr(wire, _CACHED):
+            setattr(wire, _CACHED, self._look_up(wire))
+        found: tuple[User, Token] | None = getattr(wire, _CACHED)
+        return found
+
+    def _look_up(self, request: HttpRequest) -> tuple[User, Token] | None:
+        try:
+            found: tuple[User, Token] | None = super().authenticate(request)
+        except (UnicodeDecodeError, exceptions.AuthenticationFailed) as error:
+            # A good token is never refused for a neighbour's bad ones.
+            failures = Failures("token", request.META.get("REMOTE_ADDR", ""), FAILURES_A_MINUTE)
+            failures.check()
+            failures.count()
+            raise exceptions.AuthenticationFailed("The token is not valid, or no longer.") from error
+        return found
+
+
+class Failures:
+    """Failed attempts of one origin within a minute, counted in the cache."""
+
+    def __init__(self, what: str, origin: str, allowed: int) -> None:
+        self._key, self._allowed = f"failures:{what}:{origin}", allowed
+
+    def check(self) -> None:
+        if cache.get(self._key, 0) >= self._allowed:
+            raise Throttled("Too many failed attempts from your address. Wait a minute.", retry_after=60)
+
+    def count(self) -> None:
+        cache.add(self._key, 0, timeout=60)
+        try:
+            cache.incr(self._key)
+        except ValueError:  # it expired in between
+            cache.set(self._key, 1, timeout=60)
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    def enforce_csrf(self, request: Request) -> None:
+        # A form is parsed here, by our upload handler, which checks the token itself before it takes a file.
+        # Any other body has no fields, and a raw one no parser that could be asked for them.
+        check_csrf(request._request, request.POST if is_form_media_type(request.content_type) else QueryDict())
+
+
+class _CsrfVerdict(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
+        raise CsrfFailed(f"{reason} Send the CSRF token in the header X-CSRFToken, or in a field before the file.")
+
+
+def check_csrf(request: HttpRequest, fields: QueryDict) -> None:
+    """Django's own check, on these form fields instead of on a body that may not have been read yet."""
+    probe: Any = copy.copy(request)
+    probe._post, probe._files = fields, MultiValueDict()
+    probe.csrf_processing_done = False
+    check = _CsrfVerdict(lambda _: HttpResponse())
+    check.process_request(probe)
+    check.process_view(probe, lambda: HttpResponse(), (), {})
+
+
+def uploader(request: HttpRequest, fields: QueryDict) -> User:
+    """The account on whose behalf a file may be taken, given the form fields that came before it."""
+    bearer = BearerAuthentication().authenticate(request)
+    if bearer is not None:
+        return policy.require_upload(bearer[0])
+    user = policy.require_upload(request.user)
+    check_csrf(request, fields)
+    return user

@@ -1,0 +1,47 @@
+"""Memory for bytes on their way: little for a client that trickles, more for one that is fast."""
+
+import mmap
+
+from .hashing import HANDED_OVER
+
+SMALL = 64 * 1024
+LARGE = 1024 * 1024
+_GROWTH = 4
+# Full ones in a row before the next size: 4 MB at first, so that hundreds of short bursts stay cheap.
+_FULL_IN_A_ROW = 64
+_POOR_IN_A_ROW = 8
+
+
+class Buffers:
+    """The buffer to read into, sized by how fast the client is.
+
+    Large ones are two, filled in turn: the last piece stays as it is while the next is read, as it may still be
+    being hashed. Mapped, not allocated: what a fast client needed goes back to the system when it slows down, and
+    does not become a hole in the heap.
+    """
+
+    def __init__(self) -> None:
+        self._size = SMALL
+        self._full = self._poor = 0
+        self._next = self._last = self._make()
+
+    def take(self) -> memoryview:
+        """The buffer to fill next."""
+        self._next, self._last = self._last, self._next
+        if len(self._next) != self._size:
+            self._next = self._make()
+            if self._size < HANDED_OVER:
+                self._last = self._next  # one is enough
+        return self._next
+
+    def filled(self, count: int) -> None:
+        """How much of the last taken one was used."""
+        self._full = self._full + 1 if count == len(self._next) else 0
+        self._poor = self._poor + 1 if count < len(self._next) // _GROWTH else 0
+        if self._full >= _FULL_IN_A_ROW and self._size < LARGE:
+            self._size, self._full = self._size * _GROWTH, 0
+        elif self._poor >= _POOR_IN_A_ROW:
+            self._size = SMALL
+
+    def _make(self) -> memoryview:
+        return memoryview(mmap.mmap(-1, self._size))

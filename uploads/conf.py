@@ -1,0 +1,43 @@
+"""What uploads must be told. config/ reads the environment, builds a Limits, and sets it as `settings.UPLOADS`."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+
+from .intake import Pace
+from .sinks.base import Sink
+from .sinks.local import LocalSink
+from .sniffing import Kind
+
+# None, in its place, accepts what is no media too.
+EVERY_KIND: frozenset[Kind] | None = frozenset(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    media_root: Path
+    max_file_size: int = 10 * 1024**3
+    accept: frozenset[Kind] | None = EVERY_KIND
+    quota: int | None = None
+    min_free: int = 1024**3
+    max_uploads_per_user: int = 32
+    idle_timeout: float = 60.0
+    pace: Pace = field(default_factory=Pace)
+    accel_prefix: str = ""
+
+
+def limits() -> Limits:
+    found: Limits = settings.UPLOADS
+    return found
+
+
+def sink() -> Sink:
+    """The place that new bytes go to."""
+    return _local_sink(limits().media_root)
+
+
+@cache
+def _local_sink(root: Path) -> Sink:
+    return LocalSink(root)

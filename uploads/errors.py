@@ -1,0 +1,138 @@
+"""Everything we refuse, by name.
+
+An error here says what happened and what to do about it, in words a client may read, and carries a stable
+`code`. What HTTP status a code becomes is decided in one place only: config/problems.py.
+"""
+
+from typing import ClassVar
+
+from django.core.exceptions import BadRequest
+
+
+class Refusal(BadRequest):
+    """A request we will not carry out, and why.
+
+    A BadRequest, so that Django answers 4xx even where one is raised outside our own views: its CSRF check
+    parses a form before any view has run.
+    """
+
+    code: ClassVar[str] = "invalid_request"
+
+    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class InvalidParams(Refusal):
+    code = "invalid_params"
+
+
+class InvalidName(Refusal):
+    code = "invalid_name"
+
+
+class MissingFile(Refusal):
+    code = "missing_file"
+
+
+class TooManyFiles(Refusal):
+    code = "too_many_files"
+
+
+class MalformedForm(Refusal):
+    code = "malformed_form"
+
+
+class NotAnEntrance(Refusal):
+    code = "not_an_entrance"
+
+
+class Unauthenticated(Refusal):
+    code = "unauthenticated"
+
+
+class CsrfFailed(Refusal):
+    code = "csrf_failed"
+
+
+class Forbidden(Refusal):
+    code = "forbidden"
+
+
+class TooLarge(Refusal):
+    code = "too_large"
+
+
+class LengthRequired(Refusal):
+    code = "length_required"
+
+
+class EmptyFile(Refusal):
+    code = "empty_file"
+
+
+class UnsupportedMedia(Refusal):
+    code = "unsupported_media"
+
+
+class UnsupportedCoding(Refusal):
+    code = "unsupported_coding"
+
+
+class InvalidDigest(Refusal):
+    code = "invalid_digest"
+
+
+class DigestMismatch(Refusal):
+    code = "digest_mismatch"
+
+
+class IncompleteBody(Refusal):
+    code = "incomplete_body"
+
+
+class TooSlow(Refusal):
+    code = "too_slow"
+
+
+class QuotaExceeded(Refusal):
+    code = "quota_exceeded"
+
+
+class TooManyUploads(Refusal):
+    code = "too_many_uploads"
+
+
+class InsufficientStorage(Refusal):
+    code = "insufficient_storage"
+
+
+class StorageUnavailable(Refusal):
+    code = "storage_unavailable"
+
+
+class ContentUnavailable(Refusal):
+    code = "content_unavailable"
+
+
+class InFlight(Refusal):
+    code = "in_flight"
+
+
+class KeyReused(Refusal):
+    code = "key_reused"
+
+
+class Abandoned(Refusal):
+    """Not an answer: the reason written on an Upload whose request ended, or whose server died, before it."""
+
+    code = "abandoned"
+
+
+class InvalidLink(Refusal):
+    code = "invalid_link"
+
+
+class Throttled(Refusal):
+    code = "throttled"

@@ -1,0 +1,133 @@
+"""Django's hook into form parsing, set globally: no form, on any URL, reaches the disk but through here.
+
+Django and DRF parse a body whenever somebody first asks for a field, and the CSRF check asks before any view has
+run. So this handler owns the parsing, and takes a file only where the resolved view is an entrance and the
+request's principal may send one. Nothing of a file is visible until the view commits it; what the view did not
+commit goes when the request ends, whatever ended it.
+"""
+
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+from django.http import HttpRequest, QueryDict
+from django.utils.datastructures import MultiValueDict
+
+from .authentication import uploader
+from .body import Body
+from .conf import limits
+from .errors import MissingFile, NotAnEntrance, Refusal
+from .forms import FormReader
+from .hashing import Claims, parse_claims
+from .models import Upload
+from .receiving import Announcement, Reception, Replay
+
+FILE_FIELD = "file"
+_MARK = "millrace_entrance"
+V = TypeVar("V")
+Files = MultiValueDict[str, Any]  # of ReceivedFile
+
+
+def entrance(handler: V) -> V:
+    """Mark a view function, or the method of a view class that answers a verb, as one that takes a file."""
+    setattr(handler, _MARK, True)
+    return handler
+
+
+def is_entrance(view: Any, verb: str | None) -> bool:
+    """Whether what answers `verb` in a resolved view was marked."""
+    verb = (verb or "").lower()
+    action = (getattr(view, "actions", None) or {}).get(verb, verb)
+    handler = getattr(view.cls, action, None) if hasattr(view, "cls") else view
+    return bool(getattr(handler, _MARK, False))
+
+
+class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic only in the stubs
+    """What stands in request.FILES: sealed, hashed, on the disk without a name, waiting for its view's verdict."""
+
+    def __init__(self, reception: Reception, content_type: str) -> None:
+        assert reception.content is not None
+        super().__init__(None, reception.upload.name, content_type, reception.content.size)
+        self.reception = reception
+
+    def close(self) -> None:
+        """Django closes every received file when the request ends. A committed one is not touched by this."""
+        self.reception.abort()
+
+
+class StreamingUploadHandler(FileUploadHandler):
+    def __init__(self, request: HttpRequest | None = None) -> None:
+        super().__init__(request)
+        self._ended_by: Exception | None = None
+
+    def handle_raw_input(
+        self,
+        input_data: Any,
+        META: dict[str, Any],
+        content_length: int,
+        boundary: Any,  # bytes, though django-stubs says str
+        encoding: str | None = None,
+    ) -> tuple[QueryDict, Files]:
+        if self._ended_by is not None:
+            raise self._ended_by  # somebody asks again for the fields of a body that is gone
+        try:
+            return self._read(META, boundary)
+        except (Refusal, Replay) as end:
+            self._ended_by = end
+            raise
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        raise NotImplementedError("handle_raw_input reads the whole form")
+
+    def file_complete(self, file_size: int) -> "UploadedFile[bytes]":
+        raise NotImplementedError("handle_raw_input reads the whole form")
+
+    def _read(self, environ: dict[str, Any], boundary: bytes) -> tuple[QueryDict, Files]:
+        assert self.request is not None
+        claims = parse_claims(self.request.headers)
+        body = Body(environ, idle_timeout=limits().idle_timeout, claims=claims)
+        form = FormReader(
+            boundary,
+            admit=lambda fields, field, name: self._admit(fields, field, name, body, claims),
+            max_memory=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0,
+            max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0,
+        )
+        form.read(body.content())
+        files: Files = MultiValueDict()
+        if form.reception is not None:
+            files[FILE_FIELD] = ReceivedFile(form.reception, form.content_type)
+        form.fields._mutable = False
+        return form.fields, files
+
+    def _admit(self, fields: QueryDict, field: str, name: str, body: Body, claims: Claims) -> Reception:
+        request = self.request
+        assert request is not None
+        match = request.resolver_match
+        if match is None or not is_entrance(match.func, request.method):
+            raise NotAnEntrance("Files are not taken here. Send them to /api/v1/files/.")
+        if field != FILE_FIELD:
+            raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, not in “{field[:80]}”.")
+        return Reception.open(
+            Announcement(
+                owner=uploader(request, fields),
+                name=name,
+                protocol=Upload.Protocol.FORM,
+                size=_at_most(body),
+                key=request.headers.get("Idempotency-Key", ""),
+                route=match.route,
+                claims=str(claims),
+                length=body.length,
+            )
+        )
+
+
+def _at_most(body: Body) -> int | None:
+    """The most the file can have: all of the body, as fields may follow it; never more than is allowed.
+
+    The form around a file is a little larger than the file. One that passes the limit by more than a form may
+    hold besides its file has been refused by its Content-Length, before this.
+    """
+    if body.length is None or body.is_coded:
+        return None
+    return min(body.length, limits().max_file_size)

@@ -1,0 +1,87 @@
+"""What must be done now and then. Each step may run at any time, twice at once, or be killed half way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.db import close_old_connections
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from .conf import sink
+from .inspecting import GRACE, find_in_rows, find_in_sink, mend
+from .marking import is_ours
+from .models import Token, Transition, Upload
+from .receiving import KEY_KEPT, fail_stalled
+
+log = structlog.get_logger(__name__)
+FAILURES_KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    name: str
+    every: timedelta
+    do: Callable[[], int]  # answers how much there was to do
+
+
+def sweep(grace: timedelta = GRACE) -> int:
+    """Remove what a crash left behind, and mark what the disk lost. Only where the disk is surely ours."""
+    place = sink()
+    if not is_ours(place):
+        log.error("sweep_refused", reason="the sink's mark cannot be read: is its disk mounted?")
+        return 0
+    mended = 0
+    for find in (find_in_rows, find_in_sink):
+        for finding in list(find(place, grace=grace)):
+            if mend(place, finding):
+                mended += 1
+                log.warning("swept", defect=finding.defect, key=finding.key, size=finding.size)
+    return mended
+
+
+def free_keys() -> int:
+    """Idempotency-Keys are kept for a day; those of ingested files as long as their record."""
+    old = Upload.objects.filter(state=Upload.State.COMPLETE, finished_at__lt=Now() - KEY_KEPT)
+    freed: int = old.exclude(idempotency_key="").exclude(protocol=Upload.Protocol.INGEST).update(idempotency_key="")
+    return freed
+
+
+def forget_failures() -> int:
+    """Failed uploads stay a week, for people to see."""
+    old = list(
+        Upload.objects.filter(state=Upload.State.FAILED, finished_at__lt=Now() - FAILURES_KEPT).values_list(
+            "pk", flat=True
+        )[:1000]
+    )
+    Transition.objects.filter(subject="upload", subject_id__in=old).delete()
+    forgotten: int = Upload.objects.filter(pk__in=old).delete()[0]
+    return forgotten
+
+
+def forget_tokens() -> int:
+    forgotten: int = Token.objects.filter(expiry__lt=timezone.now()).delete()[0]
+    return forgotten
+
+
+CHORES = [
+    Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
+    Chore("sweep", timedelta(hours=1), sweep),
+    Chore("free idempotency keys", timedelta(minutes=10), free_keys),
+    Chore("forget failed uploads", timedelta(hours=1), forget_failures),
+    Chore("forget expired tokens", timedelta(hours=1), forget_tokens),
+]
+
+
+def run(chore: Chore) -> int:
+    """Do one chore. One that fails is reported and tried again at its next turn; the others go on."""
+    close_old_connections()
+    try:
+        done = chore.do()
+    except Exception:
+        log.exception("chore_failed", chore=chore.name)
+        return 0
+    if done:
+        log.info("chore_done", chore=chore.name, count=done)
+    return done

@@ -1,0 +1,27 @@
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+
+from uploads.tokens import make_token
+
+
+class Command(BaseCommand):
+    help = "Make a token for an account. The token is the last word printed; it cannot be shown again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user", help="the account's name")
+        parser.add_argument("--name", default="command line", help="what the token is for (%(default)s)")
+        parser.add_argument("--days", type=float, default=90, help="how long it works (%(default)s); 0: for ever")
+
+    def handle(self, *args: Any, user: str, name: str, days: float, **options: Any) -> None:
+        account = get_user_model().objects.filter(username=user).first()
+        if account is None:
+            raise CommandError(f"There is no account “{user}”. Make one in the admin, or with createsuperuser.")
+        lifetime = timedelta(days=days) if days else None
+        ends = f"for {days:g} days" if days else "until it is revoked"
+        # Beside the token, so that TOKEN=$(manage.py token admin) holds the token alone.
+        self.stderr.write(f"“{name}”, works {ends}:")
+        self.stdout.write(make_token(account, name, lifetime))

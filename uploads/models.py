@@ -1,0 +1,178 @@
+"""Rows. They hold what is so, and the database holds them to it; what happens to them is in storing and receiving."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from knox.models import AbstractAuthToken
+
+SHA256_HEX = 64
+
+
+class Blob(models.Model):
+    """Stored bytes, immutable, and what was read from them. Shared by every MediaFile of the same content."""
+
+    class State(models.TextChoices):
+        STORING = "storing", "being stored"  # claims its key; not yet anybody's content
+        STORED = "stored", "stored"
+        MISSING = (
+            "missing",
+            "missing",
+        )  # the sink lost the bytes, or changed them: kept, in case they come back
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    sink = models.CharField(max_length=32)
+    key = models.CharField(max_length=64)
+    sha256 = models.CharField("SHA-256", max_length=SHA256_HEX, db_index=True)
+    size = models.BigIntegerField()
+    state = models.CharField(max_length=16, choices=State.choices, default=State.STORING)
+    kind = models.CharField(max_length=16, blank=True)
+    media_type = models.CharField(max_length=127)
+    facts = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["sink", "key"], name="blob_key_once"),
+            # One Blob for the same bytes. Two uploads may both be `storing` them: the first to finish wins.
+            models.UniqueConstraint(
+                fields=["sink", "sha256", "size"], condition=~Q(state="storing"), name="blob_content_once"
+            ),
+            models.CheckConstraint(condition=Q(size__gt=0), name="blob_not_empty"),
+            models.CheckConstraint(condition=Q(state__in=["storing", "stored", "missing"]), name="blob_state_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]} ({self.size} bytes)"
+
+
+class MediaFile(models.Model):
+    """A Blob that somebody owns under a name: what people call a file."""
+
+    class Origin(models.TextChoices):
+        UPLOAD = "upload", "uploaded"
+        INGEST = "ingest", "taken in from disk"
+        JOB = "job", "made by a job"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # PROTECT: removing an account must not strand the bytes of its files. Files go first, by the delete verb.
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="media_files")
+    name = models.CharField(max_length=255, db_index=True)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="files")
+    origin = models.CharField(max_length=16, choices=Origin.choices, default=Origin.UPLOAD)
+    # Part of every signed link to this file: counting up revokes them all.
+    link_epoch = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "file"
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="file_newest"),
+            models.Index(fields=["owner", "-created_at", "-id"], name="file_newest_of_owner"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(origin__in=["upload", "ingest", "job"]), name="file_origin_known"),
+            models.CheckConstraint(condition=~Q(name=""), name="file_has_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Upload(models.Model):
+    """Bytes on their way to become a MediaFile; afterwards, the record of how that went."""
+
+    class State(models.TextChoices):
+        RECEIVING = "receiving", "receiving"
+        COMPLETE = "complete", "complete"
+        FAILED = "failed", "failed"
+
+    class Protocol(models.TextChoices):
+        FORM = "form", "form"
+        PUT = "put", "raw PUT"
+        INGEST = "ingest", "ingest"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    name = models.CharField(max_length=255)
+    protocol = models.CharField(max_length=16, choices=Protocol.choices)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.RECEIVING)
+    sink = models.CharField(max_length=32)
+    declared_size = models.BigIntegerField(null=True, blank=True)
+    reserved = models.BigIntegerField(default=0)  # of quota and disk, while receiving
+    offset = models.BigIntegerField(default=0)
+    speed = models.BigIntegerField(default=0)  # bytes a second, lately
+    error_code = models.CharField(max_length=32, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    idempotency_key = models.CharField(max_length=255, blank=True)
+    route = models.CharField(max_length=64, blank=True)
+    fingerprint = models.CharField(max_length=SHA256_HEX, blank=True)
+    file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="uploads")
+    created_at = models.DateTimeField(auto_now_add=True)
+    # Written by the database's clock while somebody holds this upload: an old one has no holder any more.
+    heartbeat_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="upload_newest"),
+            models.Index(fields=["owner", "-created_at", "-id"], name="upload_newest_of_owner"),
+            models.Index(fields=["owner"], condition=Q(state="receiving"), name="upload_live"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "route", "idempotency_key"],
+                condition=Q(state__in=["receiving", "complete"]) & ~Q(idempotency_key=""),
+                name="upload_key_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="receiving", finished_at=None, file=None, error_code="")
+                | Q(state="complete", finished_at__isnull=False, error_code="", reserved=0)
+                | (Q(state="failed", finished_at__isnull=False, file=None, reserved=0) & ~Q(error_code="")),
+                name="upload_state_consistent",
+            ),
+            models.CheckConstraint(condition=Q(offset__gte=0, reserved__gte=0), name="upload_counts"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.state})"
+
+
+class Transition(models.Model):
+    """One past change of state of an Upload or a Job, numbered per subject."""
+
+    subject = models.CharField(max_length=16, choices=[("upload", "upload"), ("job", "job")])
+    subject_id = models.UUIDField()
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=16)
+    detail = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subject", "subject_id", "number"], name="transition_numbered"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="transition_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.subject_id} #{self.number}: {self.state}"
+
+
+class SinkMark(models.Model):
+    """Which place a sink's name means. The row is also the lock under which its free space is given out."""
+
+    sink = models.CharField(max_length=32, primary_key=True)
+    identity = models.UUIDField(default=uuid.uuid4)
+
+    def __str__(self) -> str:
+        return f"{self.sink}: {self.identity}"
+
+
+class Token(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
+    """A program's key: named, hashed at rest, expiring, revoked by deletion."""
+
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.token_key}…)"

@@ -1,0 +1,59 @@
+"""Who may see and do what. The API and the admin both ask here, and nowhere else.
+
+A plain account sees and steers what it owns. A staff account acts by its permissions, given through the groups
+Viewer, Operator and Administrator.
+"""
+
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.db.models import QuerySet
+
+from .errors import Forbidden, Unauthenticated
+from .models import MediaFile, Upload
+
+Principal = User | AnonymousUser
+
+_VIEW = ("view_mediafile", "view_upload", "view_blob", "view_transition")
+_OPERATE = (*_VIEW, "add_mediafile", "change_mediafile", "delete_mediafile")
+GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERATE, "Administrator": None}
+
+
+def visible_files(user: Principal) -> QuerySet[MediaFile]:
+    files = MediaFile.objects.select_related("blob", "owner")
+    return files if user.has_perm("uploads.view_mediafile") else files.filter(owner_id=user.pk)
+
+
+def visible_uploads(user: Principal) -> QuerySet[Upload]:
+    uploads = Upload.objects.select_related("file")
+    return uploads if user.has_perm("uploads.view_upload") else uploads.filter(owner_id=user.pk)
+
+
+def require_upload(user: Principal) -> User:
+    """The account that may send a file, or a Refusal."""
+    if not isinstance(user, User) or not user.is_active:
+        raise Unauthenticated("Send a token (Authorization: Bearer …) or sign in.")
+    if user.is_staff and not user.has_perm("uploads.add_mediafile"):
+        raise Forbidden("Your account may look, but not send files.")
+    return user
+
+
+def may(user: Principal, verb: str, file: MediaFile) -> bool:
+    """Whether `user` may `change` or `delete` this file."""
+    if user.has_perm(f"uploads.{verb}_mediafile"):
+        return True
+    return not user.is_staff and file.owner_id == user.pk
+
+
+def require(user: Principal, verb: str, file: MediaFile) -> None:
+    if not may(user, verb, file):
+        raise Forbidden(f"Your account may not {verb} this file.")
+
+
+def make_groups(**_: object) -> None:
+    """After migrate: the three groups, with at least these permissions. What people added stays."""
+    for name, codenames in GROUPS.items():
+        group, _created = Group.objects.get_or_create(name=name)
+        if codenames is None:
+            permissions = Permission.objects.filter(content_type__app_label__in=["uploads", "auth"])
+        else:
+            permissions = Permission.objects.filter(content_type__app_label="uploads", codename__in=codenames)
+        group.permissions.add(*permissions)

@@ -1,0 +1,84 @@
+"""Who may take how many bytes: the owner's quota, and the room on the disk.
+
+Both are ledgers. What live uploads were promised and have not yet written counts as taken, and every promise is
+made under a lock, so that two uploads never get the same last gigabyte.
+"""
+
+from datetime import timedelta
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Greatest, Now
+
+from .conf import limits
+from .errors import InsufficientStorage, QuotaExceeded, StorageUnavailable, TooLarge
+from .models import MediaFile, SinkMark, Upload
+from .sinks.base import Sink, SinkError
+
+# An upload whose holder has not been heard of for this long has none: flushing tries every half second.
+HOLDER_TIMEOUT = timedelta(seconds=30)
+# An upload that cannot say its size is promised so much at a time.
+STEP = 256 * 1024**2
+
+
+def live_uploads() -> QuerySet[Upload]:
+    return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__gte=Now() - HOLDER_TIMEOUT)
+
+
+def stalled_uploads() -> QuerySet[Upload]:
+    return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__lt=Now() - HOLDER_TIMEOUT)
+
+
+def lock_owner(owner: User) -> None:
+    # no_key: inserting a file that points at the owner does not have to wait.
+    get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
+
+
+def grant(owner: User, sink: Sink, *, needed: int, wanted: int) -> int:
+    """How many more bytes, from `needed` to `wanted`, may come. In a transaction that holds the owner's lock."""
+    quota = _left_of_quota(owner)
+    if quota is not None and quota < needed:
+        raise QuotaExceeded(f"Your quota has {quota} bytes left. Delete files you no longer need.")
+    room = _room(sink)
+    if room is not None and room < needed:
+        raise InsufficientStorage("The server's disk has no room for this. Try again later.", retry_after=60)
+    return min(value for value in (wanted, quota, room) if value is not None)
+
+
+def check_size(size: int) -> None:
+    largest = limits().max_file_size
+    if size > largest:
+        raise TooLarge(f"A file may have {largest} bytes; this has more.")
+
+
+def _left_of_quota(owner: User) -> int | None:
+    quota = limits().quota
+    if quota is None:
+        return None
+    files = MediaFile.objects.filter(owner=OuterRef("pk")).values("owner")
+    uploads = live_uploads().filter(owner=OuterRef("pk")).values("owner")
+    stored = files.annotate(total=Sum("blob__size")).values("total")
+    promised = uploads.annotate(total=Sum("reserved")).values("total")
+    # In one statement, so of one moment: an upload that completed between two of them would count in neither.
+    sums = User.objects.values_list(Subquery(stored), Subquery(promised)).get(pk=owner.pk)
+    return max(0, quota - sum(total or 0 for total in sums))
+
+
+def _room(sink: Sink) -> int | None:
+    mark = SinkMark.objects.select_for_update().filter(sink=sink.name).first()
+    if mark is None or sink.identity() != str(mark.identity):
+        raise StorageUnavailable(
+            "The server cannot see its disk: no file can be taken just now. Try again later.", retry_after=60
+        )
+    # Before we look at the disk: what an upload writes in between then counts twice, not never.
+    outstanding = live_uploads().filter(sink=sink.name).aggregate(
+        total=Sum(Greatest(F("reserved") - F("offset"), 0))
+    )["total"]  # fmt: skip
+    try:
+        free = sink.free()
+    except SinkError as error:
+        raise StorageUnavailable("The server's disk does not answer. Try again later.") from error
+    if free is None:
+        return None
+    return max(0, free - (outstanding or 0) - limits().min_free)

@@ -1,0 +1,114 @@
+"""The contract of a Sink (where bytes live) and of a Writer (one open write).
+
+It asks no more than an object store can give. A local disk links an anonymous file; S3 completes a multipart
+upload: both are `commit`. A write that is to be continued, perhaps by another host, is found again by its key
+alone: nothing about it is kept in this process.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, Self
+
+
+class SinkError(Exception):
+    """The place itself fails: it cannot be read or written. Not the client's fault."""
+
+
+class SinkFull(SinkError):
+    """No room is left."""
+
+
+class NoSuchKey(SinkError):
+    """Nothing is kept, or being written, under this key."""
+
+
+class Held(SinkError):
+    """Another Writer is open on this key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a Sink has under a key."""
+
+    key: str
+    size: int
+    modified: datetime
+    partial: bool = False  # an open write, not committed
+
+
+class Writer(ABC):
+    """One open write. Exactly one of commit, abort and close ends it; each may be called again."""
+
+    key: str
+    offset: int  # bytes taken so far
+
+    @abstractmethod
+    def write(self, data: bytes | memoryview) -> None:
+        """Take all of `data`, or raise SinkError. May keep some of it back until commit or close."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make the bytes durable, then visible under the key, then the key durable: in this order.
+
+        When it raises, nothing is visible under the key.
+        """
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Throw the bytes away. Nothing stays."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go. A resumable write stays, to be continued; any other is aborted."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Sink(ABC):
+    name: str
+
+    @abstractmethod
+    def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
+        """Begin to write `key`. `size`, where known, lets a place that thinks in parts choose their size."""
+
+    @abstractmethod
+    def resume(self, key: str) -> Writer:
+        """Go on with a resumable write where its bytes end. Raises NoSuchKey, or Held by another Writer."""
+
+    @abstractmethod
+    def offset(self, key: str) -> int:
+        """How far an open resumable write has come: the truth that every row must bow to. NoSuchKey."""
+
+    @abstractmethod
+    def open(self, key: str, start: int = 0) -> BinaryIO:
+        """Read committed bytes from `start` on. NoSuchKey."""
+
+    @abstractmethod
+    def size(self, key: str) -> int | None:
+        """The size of committed bytes, or None where there are none."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove what is there, committed or open. Nothing there is no error."""
+
+    @abstractmethod
+    def walk(self) -> Iterator[Stored]:
+        """Everything here, committed and open, in no order."""
+
+    @abstractmethod
+    def free(self) -> int | None:
+        """Bytes of room left, or None where that has no meaning."""
+
+    @abstractmethod
+    def identity(self) -> str | None:
+        """The mark this place was given, or None where it cannot be read: not mounted, or never marked."""
+
+    @abstractmethod
+    def mark(self, identity: str) -> None:
+        """Give this place its mark."""

@@ -1,0 +1,124 @@
+"""Bytes kept in memory: the Sink that tests are built on, held to the same contract as the real ones."""
+
+import io
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from ..steps import Step, reached
+from .base import Held, NoSuchKey, Sink, SinkFull, Stored, Writer
+
+
+class MemoryWriter(Writer):
+    def __init__(self, sink: "MemorySink", key: str, buffer: bytearray, resumable: bool) -> None:
+        self._sink, self._buffer, self._resumable = sink, buffer, resumable
+        self._open = True
+        self.key, self.offset = key, len(buffer)
+
+    def write(self, data: bytes | memoryview) -> None:
+        self._sink.make_room(len(data))
+        self._buffer += data
+        self.offset += len(data)
+
+    def commit(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        reached(Step.SYNCED)
+        with self._sink.lock:
+            self._sink.partial.pop(self.key, None)
+            self._sink.held.pop(self.key, None)
+            self._sink.committed[self.key] = (bytes(self._buffer), datetime.now(UTC))
+        reached(Step.LINKED)
+        reached(Step.DIRECTORY_SYNCED)
+
+    def abort(self) -> None:
+        if self._open:
+            self._open = False
+            with self._sink.lock:
+                self._sink.partial.pop(self.key, None)
+                self._sink.held.pop(self.key, None)
+
+    def close(self) -> None:
+        if not self._resumable:
+            self.abort()
+        self._open = False
+        self._sink.held.pop(self.key, None)
+
+
+class MemorySink(Sink):
+    name = "memory"
+
+    def __init__(self, capacity: int | None = None) -> None:
+        self.capacity = capacity
+        self.lock = threading.Lock()
+        self.committed: dict[str, tuple[bytes, datetime]] = {}
+        self.partial: dict[str, tuple[bytearray, datetime]] = {}
+        self.held: dict[str, bytearray] = {}
+        self._identity: str | None = None
+
+    def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
+        with self.lock:
+            if key in self.held:
+                raise Held(key)
+            buffer = bytearray()
+            if resumable:
+                self.partial[key] = (buffer, datetime.now(UTC))
+            self.held[key] = buffer
+        return MemoryWriter(self, key, buffer, resumable)
+
+    def resume(self, key: str) -> Writer:
+        with self.lock:
+            if key in self.held:
+                raise Held(key)
+            if key not in self.partial:
+                raise NoSuchKey(key)
+            buffer = self.held[key] = self.partial[key][0]
+            return MemoryWriter(self, key, buffer, resumable=True)
+
+    def offset(self, key: str) -> int:
+        try:
+            return len(self.partial[key][0])
+        except KeyError:
+            raise NoSuchKey(key) from None
+
+    def open(self, key: str, start: int = 0) -> BinaryIO:
+        try:
+            reader = io.BytesIO(self.committed[key][0])
+        except KeyError:
+            raise NoSuchKey(key) from None
+        reader.seek(start)
+        return reader
+
+    def size(self, key: str) -> int | None:
+        return len(self.committed[key][0]) if key in self.committed else None
+
+    def delete(self, key: str) -> None:
+        with self.lock:
+            self.committed.pop(key, None)
+            self.partial.pop(key, None)
+
+    def walk(self) -> Iterator[Stored]:
+        with self.lock:
+            found = [Stored(key, len(data), at) for key, (data, at) in self.committed.items()]
+            found += [Stored(key, len(data), at, partial=True) for key, (data, at) in self.partial.items()]
+        yield from found
+
+    def make_room(self, size: int) -> None:
+        room = self.free()
+        if room is not None and size > room:
+            raise SinkFull
+
+    def free(self) -> int | None:
+        if self.capacity is None:
+            return None
+        with self.lock:
+            one_shot = sum(len(buffer) for key, buffer in self.held.items() if key not in self.partial)
+        return self.capacity - one_shot - sum(stored.size for stored in self.walk())
+
+    def identity(self) -> str | None:
+        return self._identity
+
+    def mark(self, identity: str) -> None:
+        self._identity = identity

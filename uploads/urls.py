@@ -1,0 +1,18 @@
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from .views.download import ContentView, link_content
+from .views.files import FileViewSet, UploadViewSet
+from .views.raw import RawUploadView
+
+router = SimpleRouter()
+router.register("files", FileViewSet, basename="file")
+
+urlpatterns = [
+    *router.urls,
+    path("files/<uuid:pk>/content", ContentView.as_view(), name="file-content"),
+    path("links/<str:token>/<path:name>", link_content, name="link-content"),
+    path("upload/<path:name>", RawUploadView.as_view(), name="upload"),
+    path("uploads/", UploadViewSet.as_view({"get": "list"}), name="upload-list"),
+    path("uploads/<uuid:pk>", UploadViewSet.as_view({"get": "retrieve"}), name="upload-detail"),
+]

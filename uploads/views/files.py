@@ -1,0 +1,116 @@
+"""files/ and uploads/: what is here, and what is on its way."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpResponseRedirect
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ParseError
+from rest_framework.pagination import CursorPagination
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from .. import links, policy
+from ..errors import MalformedForm, MissingFile
+from ..filters import FileFilter, UploadFilter
+from ..handlers import FILE_FIELD, ReceivedFile, entrance
+from ..models import MediaFile, Upload
+from ..serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
+from ..storing import delete_file
+from .entrances import EntranceMixin, created
+
+
+class NewestFirst(CursorPagination):
+    ordering = ("-created_at", "-id")
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 500
+
+
+class StreamedFormParser(MultiPartParser):
+    """DRF's door to Django's upload handlers, which is ours; with our code for a form that has no boundary."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except ParseError as error:
+            raise MalformedForm("The form cannot be read. Check the boundary in its Content-Type.") from error
+
+
+class FileViewSet(
+    EntranceMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    viewsets.GenericViewSet[MediaFile],
+):
+    serializer_class = FileSerializer
+    filterset_class = FileFilter
+    pagination_class = NewestFirst
+    parser_classes = [StreamedFormParser, FormParser, JSONParser]
+    http_method_names = ["get", "head", "options", "post", "patch", "delete"]
+    queryset = MediaFile.objects.none()  # for the API's documentation; the answer is get_queryset's
+
+    def get_queryset(self) -> Any:
+        return policy.visible_files(self.request.user)
+
+    @entrance
+    @extend_schema(request={"multipart/form-data": FileForm}, responses={201: FileSerializer})
+    def create(self, request: Request) -> Response:
+        """Upload a file as a form. It streams to the disk while it is checked and hashed."""
+        policy.require_upload(request.user)
+        received = request.FILES.get(FILE_FIELD)
+        if not isinstance(received, ReceivedFile):
+            raise MissingFile(f"Send a multipart form with the file in the field “{FILE_FIELD}”.")
+        return created(request, received.reception.commit())
+
+    def perform_update(self, serializer: Any) -> None:
+        policy.require(self.request.user, "change", serializer.instance)
+        serializer.save()
+
+    def perform_destroy(self, instance: MediaFile) -> None:
+        policy.require(self.request.user, "delete", instance)
+        delete_file(instance)
+
+    @extend_schema(methods=["POST"], request=LinkRequest, responses={201: LinkSerializer})
+    @extend_schema(methods=["DELETE"], request=None, responses={204: None})
+    @action(detail=True, methods=["post", "delete"], pagination_class=None)
+    def link(self, request: Request, pk: str | None = None) -> Response:
+        """Make a link that works without a token until it expires; DELETE revokes every link to the file."""
+        file = self.get_object()
+        policy.require(request.user, "change", file)
+        if request.method == "DELETE":
+            links.revoke(file)
+            return Response(status=status.HTTP_204_NO_CONTENT)
+        asked = LinkRequest(data=request.data)
+        asked.is_valid(raise_exception=True)
+        expires_at = int(time.time()) + asked.validated_data["expires_in"]
+        url = reverse("link-content", [links.sign(file, expires_at), file.name], request=request)
+        link = LinkSerializer({"url": url, "expires_at": datetime.fromtimestamp(expires_at, UTC)})
+        return Response(link.data, status=status.HTTP_201_CREATED)
+
+
+class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Upload]):
+    """Uploads, with their progress while they run and their reason when they failed."""
+
+    serializer_class = UploadSerializer
+    filterset_class = UploadFilter
+    pagination_class = NewestFirst
+    queryset = Upload.objects.none()
+
+    def get_queryset(self) -> Any:
+        return policy.visible_uploads(self.request.user)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """Progress as JSON. Once complete: 303 to the content, unless JSON is asked for by name."""
+        upload = self.get_object()
+        if upload.file_id and "application/json" not in request.headers.get("Accept", ""):
+            content = reverse("file-content", [upload.file_id], request=request)
+            return HttpResponseRedirect(content, status=status.HTTP_303_SEE_OTHER)
+        return Response(self.get_serializer(upload).data)

@@ -1,0 +1,47 @@
+"""PUT upload/NAME: the body is the file. `curl -T movie.mp4 …/api/v1/upload/` needs nothing else."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from .. import policy
+from ..body import Body
+from ..conf import limits
+from ..errors import InvalidParams
+from ..handlers import entrance
+from ..hashing import parse_claims
+from ..models import Upload
+from ..receiving import Announcement, Reception
+from ..serializers import FileSerializer
+from .entrances import EntranceMixin, created
+
+
+class RawUploadView(EntranceMixin, APIView):
+    parser_classes = []
+
+    @entrance
+    @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses={201: FileSerializer})
+    def put(self, request: Request, name: str) -> Response:
+        """Upload a file as the body of the request: of known length or chunked, gzipped or not."""
+        owner = policy.require_upload(request.user)
+        if "Content-Range" in request.headers:
+            raise InvalidParams("Send the whole file: a part of one (Content-Range) is not taken here.")
+        claims = parse_claims(request.headers)
+        body = Body(request.META, idle_timeout=limits().idle_timeout, claims=claims)
+        pieces = body.content()
+        announcement = Announcement(
+            owner=owner,
+            name=name,
+            protocol=Upload.Protocol.PUT,
+            size=None if body.is_coded else body.length,
+            key=request.headers.get("Idempotency-Key", ""),
+            route="upload",
+            claims=str(claims),
+            length=body.length,
+        )
+        with Reception.open(announcement) as reception:
+            for piece in pieces:
+                reception.feed(piece)
+            return created(request, reception.commit())
