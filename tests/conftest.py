@@ -1,0 +1,98 @@
+"""Fixtures for all tests. Nothing is faked: `server` is gunicorn, `clip` is a real film."""
+
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from tests.server import Server, Template, drop_database, make_template
+
+NO_SKIP = "TESTS_NO_SKIP"  # set by .ci/run: there everything a test needs is installed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
+    report = yield
+    if os.environ.get(NO_SKIP) and report.skipped:  # type: ignore[attr-defined]
+        report.outcome = "failed"  # type: ignore[attr-defined]
+    return report
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    made = make_template(tmp_path_factory.mktemp("template") / "home", os.environ.get("DATABASE_URL", ""))
+    yield made
+    drop_database(made.database_url)
+
+
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture(scope="session")
+def shared_server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that only use it. They must not count what else is on it."""
+    with running(template, tmp_path_factory, MAX_FILE_SIZE="64MiB") as server:
+        yield server
+
+
+@contextmanager
+def running(template: Template, tmp_path_factory: pytest.TempPathFactory, **settings: str) -> Iterator[Server]:
+    """For fixtures of more than one test: a server of their own, gone with them."""
+    home = tmp_path_factory.mktemp("server") / "home"
+    server = Server(home, template.tokens, template.copy_to(home), settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        drop_database(server.database_url)
+
+
+@pytest.fixture
+def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
+    """Start servers of one's own: `start_server(QUOTA="1MB")`, `start_server(config="tests.fault.killing")`."""
+    started: list[Server] = []
+
+    def start(*, config: str = "config.server", wrapper: list[str] | None = None, **settings: str) -> Server:
+        home = tmp_path / f"home-{len(started)}"
+        server = Server(home, template.tokens, template.copy_to(home), settings, config, wrapper or [])
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+        drop_database(server.database_url)
+        shutil.rmtree(server.home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A real film of a few seconds, about 100 KB."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    source = ["-f", "lavfi", "-i", "testsrc2=size=320x180:duration=3"]
+    subprocess.run([ffmpeg, "-v", "error", *source, "-pix_fmt", "yuv420p", str(path)], check=True)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def film(clip: bytes) -> Callable[..., bytes]:
+    """Bytes that begin like a film and go on at random: as large, and as unlike any other, as a test needs."""
+
+    def make(size: int = 300_000, seed: int | None = None) -> bytes:
+        return clip[:4096] + random.Random(seed).randbytes(size - 4096)
+
+    return make
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

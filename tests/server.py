@@ -1,0 +1,216 @@
+"""The real server, as its users run it: gunicorn with our configuration, on a home and a database of its own."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+ROOT = Path(__file__).resolve().parent.parent
+Body = bytes | Iterable[bytes] | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The stable code of a problem document."""
+        assert self.headers["Content-Type"] == "application/problem+json", self
+        return str(self.json()["code"])
+
+
+@dataclass
+class Template:
+    """A prepared home, and on PostgreSQL a prepared database, copied for each server."""
+
+    home: Path
+    tokens: dict[str, str]
+    database_url: str = ""  # PostgreSQL's, of a database that is a template; else SQLite in the home
+
+    def copy_to(self, home: Path) -> str:
+        """Returns the DATABASE_URL of the copy, or nothing for the SQLite file within it."""
+        shutil.copytree(self.home, home)
+        if not self.database_url:
+            return ""
+        base, _, name = self.database_url.rpartition("/")
+        copy = f"millrace_{uuid.uuid4().hex[:12]}"
+        sql(self.database_url, f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
+        return f"{base}/{copy}"
+
+
+def sql(database_url: str, statement: str) -> None:
+    base = database_url.rpartition("/")[0]
+    with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def make_template(home: Path, base_url: str) -> Template:
+    database_url = ""
+    if base_url.startswith("postgres"):
+        database_url = f"{base_url.rpartition('/')[0]}/millrace_template_{uuid.uuid4().hex[:12]}"
+        sql(database_url, f'CREATE DATABASE "{database_url.rpartition("/")[2]}"')
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.prepare"],
+        cwd=ROOT, env=environment(home, database_url), check=True, stdout=subprocess.PIPE,
+    ).stdout  # fmt: skip
+    return Template(home, json.loads(said), database_url)
+
+
+def drop_database(database_url: str) -> None:
+    if database_url:
+        sql(database_url, f'DROP DATABASE IF EXISTS "{database_url.rpartition("/")[2]}" WITH (FORCE)')
+
+
+def environment(home: Path, database_url: str, **settings: str) -> dict[str, str]:
+    """The environment of a Millrace process: ours, without what the test run itself set."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MILLRACE_", "DJANGO_"))}
+    kept.pop("DATABASE_URL", None)
+    found = {**kept, "MILLRACE_HOME": str(home), "MILLRACE_MIN_FREE": "0", "MILLRACE_THREADS": "32"}
+    if database_url:
+        found["DATABASE_URL"] = database_url
+    return found | {f"MILLRACE_{name}": value for name, value in settings.items()}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@dataclass
+class Server:
+    home: Path
+    tokens: dict[str, str]
+    database_url: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    config: str = "config.server"  # the module of gunicorn's configuration
+    wrapper: list[str] = field(default_factory=list)  # e.g. strace and its options
+    port: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def media(self) -> Path:
+        return self.home / "media"
+
+    @property
+    def log(self) -> str:
+        return (self.home / "server.log").read_text(errors="replace")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return environment(self.home, self.database_url, PORT=str(self.port), **self.settings)
+
+    def start(self) -> None:
+        command = [*self.wrapper, sys.executable, "-m", "gunicorn", "--config", f"python:{self.config}"]
+        with (self.home / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.log
+            with contextlib.suppress(OSError):
+                if self.get("/healthz").status == 200:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"the server does not answer: {self.log}")
+
+    def kill(self) -> None:
+        """As a bad day would: the whole tree at once."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def manage(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run a management command on this server's home."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, text=True, capture_output=True
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def shell(self, code: str) -> str:
+        """What Python prints in this server's Django."""
+        return self.manage("shell", "-v0", "-c", code).stdout.strip()
+
+    def request(
+        self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None,
+        *, user: str | None = "alice", chunked: bool = False, timeout: float = 60,
+    ) -> Answer:  # fmt: skip
+        sent = dict(headers or {})
+        if user is not None:
+            sent.setdefault("Authorization", f"Bearer {self.tokens[user]}")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body=body, headers=sent, encode_chunked=chunked)
+            response = connection.getresponse()
+            return Answer(response.status, response.msg, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None, *, user: str | None = None) -> Answer:
+        return self.request("GET", path, headers=headers, user=user)
+
+    def put(self, name: str, body: Body, headers: Mapping[str, str] | None = None, **more: Any) -> Answer:
+        return self.request("PUT", f"/api/v1/upload/{name}", body, headers, **more)
+
+    def post_form(
+        self, form: bytes, boundary: str = "b0undary", headers: Mapping[str, str] | None = None,
+        path: str = "/api/v1/files/", **more: Any,
+    ) -> Answer:  # fmt: skip
+        content_type = f"multipart/form-data; boundary={boundary}"
+        return self.request("POST", path, form, {"Content-Type": content_type, **(headers or {})}, **more)
+
+    def raw(self, data: bytes, *, shut: bool = False, timeout: float = 20) -> bytes:
+        """Send exactly these bytes; return whatever comes back until the server closes or says no more."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as wire:
+            wire.sendall(data)
+            if shut:
+                wire.shutdown(socket.SHUT_WR)
+            return b"".join(_until_closed(wire))
+
+    def stored_bytes(self) -> list[Path]:
+        """Every file of content on this server's disk, whole or partial."""
+        return [path for path in self.media.rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+def _until_closed(wire: socket.socket) -> Iterator[bytes]:
+    with contextlib.suppress(ConnectionError):
+        while data := wire.recv(65536):
+            yield data
+
+
+def form_part(name: str, content: bytes, filename: str | None = None, boundary: str = "b0undary") -> bytes:
+    file = "" if filename is None else f'; filename="{filename}"\r\nContent-Type: video/mp4'
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+def form_end(boundary: str = "b0undary") -> bytes:
+    return f"--{boundary}--\r\n".encode()

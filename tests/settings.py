@@ -1,0 +1,13 @@
+"""The real settings, on a home of their own that goes with the test run."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_home = tempfile.mkdtemp(prefix="millrace-test-")
+atexit.register(shutil.rmtree, _home, ignore_errors=True)
+os.environ["MILLRACE_HOME"] = _home
+os.environ["MILLRACE_MIN_FREE"] = "0"
+
+from config.settings import *  # noqa: E402, F403

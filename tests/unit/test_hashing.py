@@ -1,0 +1,92 @@
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uploads.errors import DigestMismatch, InvalidDigest
+from uploads.hashing import parse_claims
+
+CONTENT = b"a film"
+
+
+def claim(content: bytes, algorithm: str = "sha-256") -> str:
+    digest = hashlib.new(algorithm.replace("-", ""), content).digest()
+    return f"{algorithm}=:{base64.b64encode(digest).decode()}:"
+
+
+@pytest.mark.parametrize("header", ["Content-Digest", "Repr-Digest"])
+@pytest.mark.parametrize("algorithm", ["sha-256", "sha-512"])
+def test_a_true_claim_is_verified(header: str, algorithm: str) -> None:
+    claims = parse_claims({header: claim(CONTENT, algorithm)})
+    claims.update(CONTENT[:2])
+    claims.update(memoryview(CONTENT)[2:])
+    claims.verify()
+
+
+@pytest.mark.parametrize("algorithm", ["sha-256", "sha-512"])
+def test_a_false_claim_is_a_mismatch(algorithm: str) -> None:
+    claims = parse_claims({"Repr-Digest": claim(b"another", algorithm)})
+    claims.update(CONTENT)
+    with pytest.raises(DigestMismatch, match=algorithm):
+        claims.verify()
+
+
+def test_one_false_claim_among_true_ones_is_a_mismatch() -> None:
+    claims = parse_claims({"Content-Digest": claim(CONTENT), "Repr-Digest": claim(b"another")})
+    claims.update(CONTENT)
+    with pytest.raises(DigestMismatch):
+        claims.verify()
+
+
+@pytest.mark.parametrize("header", ["", " ", "md5=:1B2M2Y8AsgTpgAmY7PhCfg==:", "unixsum=:YQ==:, sha=:YQ==:", ","])
+def test_algorithms_that_we_do_not_know_claim_nothing(header: str) -> None:
+    claims = parse_claims({"Content-Digest": header})
+    assert not claims
+    claims.update(CONTENT)
+    claims.verify()
+
+
+def test_what_we_know_is_checked_beside_what_we_do_not() -> None:
+    claims = parse_claims({"Content-Digest": f"md5=:AAAA:, {claim(b'another')}"})
+    claims.update(CONTENT)
+    with pytest.raises(DigestMismatch):
+        claims.verify()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "sha-256",
+        "sha-256=abc",
+        "sha-256=:abc",
+        "sha-256=:not base64!:",
+        "sha-256=:YQ==:",
+        "sha-256=::",
+        "sha-256=:A:",
+        "sha-256=:=A==:",
+        "SHA-256=:YQ==:",
+        f"{claim(CONTENT)};q=1",
+        f"{claim(CONTENT)} nonsense",
+        f"sha-512={claim(CONTENT)[8:]}",
+    ],
+)
+def test_a_claim_that_cannot_be_read_is_refused(header: str) -> None:
+    with pytest.raises(InvalidDigest):
+        parse_claims({"Content-Digest": header})
+
+
+@given(st.text(max_size=80) | st.text("sha-256512=:,AQg/+ ", max_size=60))
+def test_no_header_does_worse_than_to_be_refused(header: str) -> None:
+    try:
+        claims = parse_claims({"Content-Digest": header})
+    except InvalidDigest:
+        return
+    assert str(claims) == "" or claims.expected
+
+
+def test_claims_read_the_same_in_whatever_order_they_came() -> None:
+    one, two = claim(CONTENT), claim(CONTENT, "sha-512")
+    assert str(parse_claims({"Repr-Digest": f"{one}, {two}"})) == str(parse_claims({"Repr-Digest": f"{two},{one}"}))
+    assert str(parse_claims({"Repr-Digest": one})) != str(parse_claims({"Repr-Digest": two}))

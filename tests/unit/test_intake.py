@@ -1,0 +1,172 @@
+"""The choke point, with a clock that we wind and a Sink that we can look into."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.test_body import cut
+from uploads.errors import EmptyFile, TooLarge, TooSlow, UnsupportedMedia
+from uploads.intake import RATE_WINDOW, UNKNOWN, Intake, Pace
+from uploads.sinks.base import Writer
+from uploads.sinks.memory import MemorySink
+from uploads.sniffing import HEAD_SIZE, Kind
+
+GIF = b"GIF89a" + bytes(20)
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Bench:
+    """An Intake on a MemorySink. Every grant is one byte more than was needed."""
+
+    sink: MemorySink = field(default_factory=MemorySink)
+    clock: Clock = field(default_factory=Clock)
+    asked: list[int] = field(default_factory=list)
+    limit: int = 10**9
+
+    def intake(self, pace: Pace | None = None, accept: frozenset[Kind] | None = None, granted: int = 0) -> Intake:
+        writer = self.sink.create("key")
+        return Intake(writer, grow=self.grow, granted=granted, accept=accept, pace=pace or Pace(), clock=self.clock)
+
+    def grow(self, offset: int) -> int:
+        self.asked.append(offset)
+        if offset > self.limit:
+            raise TooLarge("too large")
+        return offset + 1
+
+    def kept(self, writer: Writer) -> bytes:
+        writer.commit()
+        return self.sink.open("key").read()
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=1, max_size=3 * HEAD_SIZE), st.lists(st.integers(0, 10**6), max_size=8))
+def test_every_byte_is_written_and_hashed_in_its_order_however_it_was_cut(content: bytes, places: list[int]) -> None:
+    bench = Bench()
+    intake = bench.intake()
+    for piece in cut(content, places):
+        intake.feed(memoryview(piece))
+    found = intake.finish()
+    assert (found.size, found.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert bench.kept(intake.writer) == content
+
+
+def test_no_bytes_at_all_are_an_empty_file(bench: Bench) -> None:
+    intake = bench.intake()
+    intake.feed(b"")
+    with pytest.raises(EmptyFile):
+        intake.finish()
+
+
+def test_a_grant_is_asked_for_when_it_is_passed_and_not_before(bench: Bench) -> None:
+    intake = bench.intake(granted=10)
+    intake.feed(bytes(10))
+    assert bench.asked == []
+    intake.feed(b"1")  # granted up to 12 now
+    intake.feed(b"2")
+    assert bench.asked == [11]
+    intake.feed(b"34")
+    assert bench.asked == [11, 14]
+
+
+def test_a_refused_grant_lets_nothing_of_the_piece_through(bench: Bench) -> None:
+    bench.limit = HEAD_SIZE
+    intake = bench.intake()
+    intake.feed(bytes(HEAD_SIZE))  # granted one more
+    with pytest.raises(TooLarge):
+        intake.feed(b"xx")
+    assert intake.offset == intake.writer.offset == HEAD_SIZE
+
+
+def test_content_is_judged_once_enough_of_it_is_there(bench: Bench) -> None:
+    intake = bench.intake(accept=frozenset({Kind.VIDEO}))
+    intake.feed(bytes(HEAD_SIZE - 1))
+    with pytest.raises(UnsupportedMedia, match="no media that we know; accepted here: video"):
+        intake.feed(b"\0")
+    assert intake.writer.offset == 0
+
+
+def test_content_shorter_than_a_head_is_judged_at_its_end(bench: Bench) -> None:
+    intake = bench.intake(accept=frozenset({Kind.VIDEO, Kind.AUDIO}))
+    intake.feed(GIF)
+    with pytest.raises(UnsupportedMedia, match="This is image/gif; accepted here: audio, video"):
+        intake.finish()
+    assert intake.writer.offset == 0
+
+
+def test_what_is_accepted_is_named(bench: Bench) -> None:
+    intake = bench.intake(accept=frozenset({Kind.IMAGE}))
+    intake.feed(GIF)
+    found = intake.finish()
+    assert (found.kind, found.media_type) == ("image", "image/gif")
+
+
+def test_where_anything_is_accepted_what_nobody_knows_has_no_kind(bench: Bench) -> None:
+    intake = bench.intake(accept=None)
+    intake.feed(b"a letter")
+    found = intake.finish()
+    assert (found.kind, found.media_type) == ("", UNKNOWN)
+
+
+def test_whoever_takes_longer_than_the_timeout_is_too_slow(bench: Bench) -> None:
+    intake = bench.intake(Pace(timeout=60))
+    bench.clock.now += 60
+    intake.feed(b"x")
+    bench.clock.now += 0.1
+    with pytest.raises(TooSlow, match="longer than the 60 s"):
+        intake.feed(b"x")
+
+
+def test_whoever_stays_below_the_rate_for_a_window_is_too_slow(bench: Bench) -> None:
+    intake = bench.intake(Pace(min_rate=100))
+    bench.clock.now += RATE_WINDOW
+    with pytest.raises(TooSlow, match="below 100 bytes a second"):
+        intake.feed(bytes(int(100 * RATE_WINDOW) - 1))
+
+
+def test_the_rate_itself_is_enough(bench: Bench) -> None:
+    intake = bench.intake(Pace(min_rate=100))
+    for _ in range(20):
+        bench.clock.now += RATE_WINDOW / 2
+        intake.feed(bytes(int(100 * RATE_WINDOW) // 2))
+
+
+def test_a_breath_is_allowed_within_a_window(bench: Bench) -> None:
+    intake = bench.intake(Pace(min_rate=100))
+    intake.feed(bytes(5000))
+    bench.clock.now += RATE_WINDOW * 0.9
+    intake.feed(b"x")
+    bench.clock.now += RATE_WINDOW * 0.2
+    intake.feed(b"x")
+
+
+def test_a_fast_beginning_does_not_pay_for_a_slow_end(bench: Bench) -> None:
+    intake = bench.intake(Pace(min_rate=100))
+    bench.clock.now += RATE_WINDOW
+    intake.feed(bytes(10**6))
+    bench.clock.now += RATE_WINDOW
+    with pytest.raises(TooSlow):
+        intake.feed(b"x")
+
+
+def test_without_a_pace_nobody_is_too_slow(bench: Bench) -> None:
+    intake = bench.intake()
+    for _ in range(3):
+        bench.clock.now += 10**6
+        intake.feed(b"x")
+    assert intake.finish().size == 3

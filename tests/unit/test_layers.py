@@ -1,0 +1,243 @@
+"""Who may know whom: config -> media_jobs -> uploads, and within uploads one row."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MAY_IMPORT = {
+    "uploads": {"uploads"},
+    "media_jobs": {"media_jobs", "uploads"},
+    "config": {"config", "media_jobs", "uploads"},
+}
+
+# uploads, in the order of reading: a module knows only those before it.
+LOWEST = [
+    "errors",
+    "ranges",
+    "hashing",
+    "names",
+    "steps",
+    "sniffing.numbers",
+    "sniffing.types",
+    "sniffing.checks",
+    "sniffing.tags",
+    "sniffing.disguises",
+    "sniffing.frames",
+    "sniffing.streams",
+    "sniffing.subtitles",
+    "sniffing.boxes",
+    "sniffing.containers",
+    "sniffing.pictures",
+    "sniffing.sound",
+    "sniffing.video",
+    "sniffing.table",
+    "sniffing",
+    "sinks",
+    "sinks.base",
+    "sinks.memory",
+    "sinks.writeback",
+    "sinks.local",
+    "intake",
+    "buffers",
+    "body",
+]
+ROW = [
+    *LOWEST,
+    "conf",
+    "connections",
+    "models",
+    "registry",
+    "transitions",
+    "marking",
+    "storing",
+    "reserving",
+    "metrics",
+    "progress",
+    "receiving",
+    "forms",
+    "ingesting",
+    "inspecting",
+    "housekeeping",
+    "policy",
+    "tokens",
+    "authentication",
+    "handlers",
+    "links",
+    "wording",
+    "filters",
+    "serializers",
+    "schema",
+    "checks",
+    "admin",
+    "views",
+    "views.entrances",
+    "views.files",
+    "views.raw",
+    "views.download",
+    "urls",
+    "apps",
+    "management",
+    "management.commands",
+    "management.commands.token",
+    "management.commands.ingest",
+    "management.commands.fsck",
+]
+
+
+@dataclass(frozen=True)
+class Module:
+    name: str  # dotted, from its app on
+    path: Path
+
+    @property
+    def app(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def short(self) -> str:
+        return self.name.partition(".")[2]
+
+    @property
+    def package(self) -> str:
+        return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+    def says(self, line: int, what: str) -> str:
+        return f"{self.path}:{line}: {what}"
+
+    def imports(self) -> Iterator[tuple[int, str]]:
+        """The line and the full name of everything imported, wherever in the module."""
+        for node in ast.walk(ast.parse(self.path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = ".".join(filter(None, [self._up(node.level), node.module]))
+                yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+    def _up(self, level: int) -> str:
+        parts = self.package.split(".")
+        return ".".join(parts[: len(parts) + 1 - level]) if level else ""
+
+    def strings(self) -> Iterator[tuple[int, str]]:
+        for node in ast.walk(ast.parse(self.path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.lineno, node.value
+
+
+def modules(root: Path = ROOT) -> list[Module]:
+    return [
+        Module(".".join(part for part in path.relative_to(root).with_suffix("").parts if part != "__init__"), path)
+        for app in MAY_IMPORT
+        for path in sorted((root / app).rglob("*.py"))
+        if path.parent.name != "migrations"
+    ]
+
+
+def breaches_between_apps(root: Path = ROOT) -> list[str]:
+    return [
+        module.says(line, f"{module.app} may not import {name}")
+        for module in modules(root)
+        for line, name in module.imports()
+        if name.partition(".")[0] in MAY_IMPORT.keys() - MAY_IMPORT[module.app]
+    ]
+
+
+def breaches_in_strings(root: Path = ROOT) -> list[str]:
+    """A dotted name in a string reaches upwards as well as an import does."""
+    return [
+        module.says(line, f"{module.app} may not name {text!r}")
+        for module in modules(root)
+        for line, text in module.strings()
+        if any(re.match(rf"{app}(\.\w+)*$", text) for app in MAY_IMPORT.keys() - MAY_IMPORT[module.app])
+    ]
+
+
+def breaches_of_the_row(root: Path = ROOT) -> list[str]:
+    known = {module.short for module in modules(root) if module.app == "uploads"}
+    return [
+        module.says(line, f"uploads.{module.short} stands before uploads.{target} and may not import it")
+        for module in modules(root)
+        if module.app == "uploads" and module.short in ROW
+        for line, name in module.imports()
+        if (target := _within_uploads(name, known)) and target in ROW and ROW.index(target) >= ROW.index(module.short)
+    ]
+
+
+def _within_uploads(name: str, known: set[str]) -> str | None:
+    """The module of uploads that `name` lies in: uploads.errors.Refusal lies in errors."""
+    if not name.startswith("uploads."):
+        return None
+    short = name.removeprefix("uploads.")
+    return short if short in known else short.rpartition(".")[0] or None
+
+
+def modules_in_no_row(root: Path = ROOT) -> list[str]:
+    return [
+        module.says(1, f"uploads.{module.short} is in no row of tests/unit/test_layers.py")
+        for module in modules(root)
+        if module.app == "uploads" and module.short and module.short not in ROW
+    ]
+
+
+def breaches_of_the_lowest(root: Path = ROOT) -> list[str]:
+    return [
+        module.says(line, f"uploads.{module.short} may know nothing of Django, and imports {name}")
+        for module in modules(root)
+        if module.app == "uploads" and module.short in LOWEST
+        for line, name in module.imports()
+        if name.partition(".")[0] in {"django", "rest_framework"} and not name.startswith("django.core.exceptions.")
+    ]
+
+
+def test_config_knows_media_jobs_and_media_jobs_knows_uploads_and_never_the_other_way() -> None:
+    assert breaches_between_apps() == []
+
+
+def test_no_string_names_what_an_import_may_not() -> None:
+    assert breaches_in_strings() == []
+
+
+def test_within_uploads_a_module_knows_only_those_before_it_in_the_row() -> None:
+    assert breaches_of_the_row() == []
+
+
+def test_every_module_of_uploads_has_its_place_in_the_row() -> None:
+    assert modules_in_no_row() == []
+
+
+def test_every_place_in_the_row_has_its_module() -> None:
+    assert set(ROW) == {module.short for module in modules() if module.app == "uploads" and module.short}
+
+
+def test_the_lowest_modules_know_nothing_of_django_but_its_exceptions() -> None:
+    assert breaches_of_the_lowest() == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "check", "complaint"),
+    [
+        ("uploads/names.py", "import media_jobs.models", breaches_between_apps, "1: uploads may not import media_jobs."),  # noqa: E501
+        ("uploads/names.py", "\nfrom config import env", breaches_between_apps, "2: uploads may not import config.env"),  # noqa: E501
+        ("media_jobs/apps.py", "from config.env import read", breaches_between_apps, "1: media_jobs may not import config"),  # noqa: E501
+        ("uploads/names.py", "x = 'media_jobs.Job'", breaches_in_strings, "1: uploads may not name 'media_jobs.Job'"),
+        ("uploads/names.py", "def f():\n from . import intake", breaches_of_the_row, "2: uploads.names stands before"),  # noqa: E501
+        ("uploads/sinks/base.py", "from ..intake import Intake", breaches_of_the_row, "uploads.intake and may not"),
+        ("uploads/errors.py", "import uploads.body", breaches_of_the_row, "uploads.errors stands before uploads.body"),  # noqa: E501
+        ("uploads/novel.py", "", modules_in_no_row, "1: uploads.novel is in no row"),
+        ("uploads/body.py", "from django.http import Http404", breaches_of_the_lowest, "imports django.http.Http404"),
+    ],
+)  # fmt: skip
+def test_a_breach_is_reported_with_its_file_line_and_import(
+    file: str, source: str, check: object, complaint: str, tmp_path: Path
+) -> None:
+    for place in ("uploads/intake.py", "uploads/body.py", file):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text("")
+    (tmp_path / file).write_text(source)
+    [said] = check(tmp_path)  # type: ignore[operator]
+    assert said.startswith(f"{tmp_path / file}:")
+    assert complaint in said
