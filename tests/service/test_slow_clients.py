@@ -1,0 +1,240 @@
+"""Clients that stop, four times as many as there are threads: the others are served as if they were not there.
+
+Silence costs a thread for the idle timeout at most; those that waited for a thread are silent on it in turn.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.server import Server, Template, drop_database
+
+THREADS = 8
+CLIENTS = 4 * THREADS
+IDLE_TIMEOUT = 1.0
+ALL_TURNS = CLIENTS / THREADS * IDLE_TIMEOUT
+MARGIN = 2.0
+PATIENCE = 1.0  # for one ping, on a noisy machine; a client in the way costs a whole idle timeout
+
+Film = Callable[..., bytes]
+
+
+def _start(template: Template, tmp_path_factory: pytest.TempPathFactory, **settings: str) -> Server:
+    home = tmp_path_factory.mktemp("server") / "home"
+    server = Server(
+        home,
+        template.tokens,
+        template.copy_to(home),
+        {"THREADS": str(THREADS), "MAX_UPLOADS_PER_USER": "100", **settings},
+    )
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def impatient(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that gives up on silent clients after a second."""
+    made = _start(template, tmp_path_factory, UPLOAD_IDLE_TIMEOUT=f"{IDLE_TIMEOUT}s")
+    yield made
+    made.kill()
+    drop_database(made.database_url)
+
+
+@pytest.fixture(scope="module")
+def patient(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that waits for silent clients for longer than any test here lasts."""
+    made = _start(template, tmp_path_factory, UPLOAD_IDLE_TIMEOUT="60s", MAX_FILE_SIZE="1MiB")
+    yield made
+    made.kill()
+    drop_database(made.database_url)
+
+
+@contextlib.contextmanager
+def crowd(server: Server, words: bytes, clients: int = CLIENTS) -> Iterator[list[socket.socket]]:
+    """As many clients who say this, and then neither speak, nor read, nor leave."""
+    with contextlib.ExitStack() as stack:
+        wires = []
+        for _ in range(clients):
+            wire = stack.enter_context(socket.socket())
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            wire.settimeout(10)
+            wire.connect(("127.0.0.1", server.port))
+            with contextlib.suppress(ConnectionError):  # it may be refused, and gone, before it said everything
+                wire.sendall(words)
+            wires.append(wire)
+        yield wires
+
+
+def head(server: Server, request: str, *lines: str, user: str | None = "alice") -> bytes:
+    """The lines of a request, without the empty one that ends them."""
+    known = [f"Authorization: Bearer {server.tokens[user]}"] if user else []
+    return "\r\n".join([f"{request} HTTP/1.1", "Host: 127.0.0.1", *known, *lines, ""]).encode()
+
+
+def ping(server: Server, timeout: float) -> float:
+    """How long an answer took."""
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=timeout) as wire:
+        wire.sendall(head(server, "GET /healthz", "Connection: close", user=None) + b"\r\n")
+        assert wire.recv(100).startswith(b"HTTP/1.1 200")
+    return time.monotonic() - began
+
+
+def assert_pings_are_quick(server: Server) -> None:
+    took = sorted(ping(server, 10) for _ in range(40))
+    print(f"ping: p95 {took[37] * 1000:.1f} ms, worst {took[-1] * 1000:.1f} ms")  # noqa: T201
+    assert took[-1] <= PATIENCE, took
+
+
+def assert_pings_are_quick_after_all_turns(server: Server) -> None:
+    waited = ping(server, ALL_TURNS + 10)
+    print(f"first answer after {waited:.2f} s")  # noqa: T201
+    assert waited <= ALL_TURNS + MARGIN
+    time.sleep(max(0, ALL_TURNS + 0.5 - waited))
+    assert_pings_are_quick(server)
+
+
+# Clients that wait until the idle timeout
+
+
+def stalled_body(server: Server) -> bytes:
+    return head(server, "PUT /api/v1/upload/film.webm", "Content-Length: 3000000") + b"\r\n\x1aE\xdf\xa3" + bytes(900)
+
+
+def stalled_chunk(server: Server) -> bytes:
+    return head(server, "PUT /api/v1/upload/film.webm", "Transfer-Encoding: chunked") + b"\r\n4000\r\n\x1aE\xdf\xa3"
+
+
+def stalled_form(server: Server) -> bytes:
+    lines = "Content-Type: multipart/form-data; boundary=b", "Content-Length: 3000000"
+    return head(server, "POST /api/v1/files/", *lines) + b"\r\n--b\r\nContent-Disp"
+
+
+HALF: dict[str, Callable[[Server], bytes]] = {
+    "a body without its end": stalled_body,
+    "a chunk without its end": stalled_chunk,
+    "a form without its end": stalled_form,
+    "a body without its beginning": lambda server: (
+        head(server, "PUT /api/v1/upload/f.mp4", "Content-Length: 9999") + b"\r\n"
+    ),
+    "one letter": lambda server: b"G",
+    "half a request line": lambda server: b"GET /healthz HT",
+    "half a header": lambda server: head(server, "GET /healthz")[:-5],
+    "headers without their end": lambda server: head(server, "GET /healthz"),
+    "half a second request": lambda server: head(server, "GET /healthz") + b"\r\nGET /hea",
+    "nothing": lambda server: b"",
+}
+
+
+@pytest.mark.parametrize("said", HALF)
+def test_clients_who_stop_speaking_delay_nobody_once_the_idle_timeout_has_passed(
+    impatient: Server, said: str
+) -> None:
+    with crowd(impatient, HALF[said](impatient)):
+        assert_pings_are_quick_after_all_turns(impatient)
+
+
+@pytest.fixture(scope="module")
+def large(impatient: Server, clip: bytes) -> str:
+    """The path of 24 MB of content: more than the system takes from a server for a client who reads nothing."""
+    answer = impatient.put("large.mp4", clip + bytes(24_000_000))
+    assert answer.status == 201, answer
+    return f"/api/v1/files/{answer.json()['id']}/content"
+
+
+MAP = "/static/drf_spectacular_sidecar/redoc/bundles/redoc.standalone.js.map"
+
+
+@pytest.mark.parametrize("what", ["a download", "a range", "a static file"])
+def test_clients_who_stop_reading_delay_nobody_once_the_idle_timeout_has_passed(
+    impatient: Server, large: str, what: str
+) -> None:
+    asked = {
+        "a download": head(impatient, f"GET {large}"),
+        "a range": head(impatient, f"GET {large}", "Range: bytes=100-23000000"),
+        "a static file": head(impatient, f"GET {MAP}", user=None),
+    }[what]
+    with crowd(impatient, asked + b"\r\n"):
+        assert_pings_are_quick_after_all_turns(impatient)
+
+
+def test_a_client_who_speaks_after_a_silence_is_served(impatient: Server) -> None:
+    with crowd(impatient, b"", clients=1) as [wire]:
+        time.sleep(IDLE_TIMEOUT / 2)
+        wire.sendall(head(impatient, "GET /healthz") + b"\r\n")
+        assert wire.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("said", ["one letter", "headers without their end", "nothing"])
+def test_a_client_who_stopped_is_hung_up_on_after_the_idle_timeout(impatient: Server, said: str) -> None:
+    with crowd(impatient, HALF[said](impatient), clients=1) as [wire]:
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            assert wire.recv(100) == b""
+        assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < IDLE_TIMEOUT + 3
+
+
+def test_clients_who_stop_or_leave_are_no_errors_in_the_log(impatient: Server, large: str) -> None:
+    reading = head(impatient, f"GET {large}") + b"\r\n"
+    for words in (reading, b"GET", stalled_body(impatient), stalled_chunk(impatient)):
+        with crowd(impatient, words, clients=2) as [leaves, _]:
+            time.sleep(0.3)
+            leaves.close()
+            time.sleep(IDLE_TIMEOUT + 0.5)
+    assert "Traceback" not in impatient.log
+    assert "ERROR" not in impatient.log
+
+
+# Clients that are refused, and stay
+
+
+def refused_large(server: Server) -> bytes:
+    return head(server, "PUT /api/v1/upload/film.mp4", "Content-Length: 99000000") + b"\r\n"
+
+
+def refused_form(server: Server) -> bytes:
+    lines = "Content-Type: multipart/form-data; boundary=b", "Content-Length: 99000000"
+    return head(server, "POST /api/v1/files/", *lines) + b"\r\n"
+
+
+def unknown(server: Server) -> bytes:
+    return head(server, "PUT /api/v1/upload/film.mp4", "Content-Length: 99000000", user=None) + b"\r\n"
+
+
+def unknown_form(server: Server) -> bytes:
+    lines = "Content-Type: multipart/form-data; boundary=b", "Content-Length: 99000000"
+    return head(server, "POST /api/v1/files/", *lines, user=None) + b"\r\n"
+
+
+def no_media(server: Server) -> bytes:
+    return head(server, "PUT /api/v1/upload/film.mp4", "Content-Length: 900000") + b"\r\n" + bytes(100_000)
+
+
+REFUSED: dict[str, Callable[[Server], bytes]] = {
+    "too large": refused_large,
+    "too large, and some of it sent": lambda server: refused_large(server) + bytes(100_000),
+    "too large a form": refused_form,
+    "no media": no_media,
+    "unknown": unknown,
+    "unknown, and some of it sent": lambda server: unknown(server) + bytes(100_000),
+    "unknown with a form": unknown_form,
+}
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_clients_who_were_refused_and_stay_delay_nobody_at_all(patient: Server, why: str) -> None:
+    with crowd(patient, REFUSED[why](patient)):
+        assert ping(patient, 10) <= PATIENCE
+        assert_pings_are_quick(patient)
+
+
+def test_clients_who_were_refused_hold_no_thread(patient: Server) -> None:
+    # One thread is left to share, for the refused and the pings.
+    uploading = head(patient, "PUT /api/v1/upload/film.webm", "Content-Length: 300000") + b"\r\n\x1aE\xdf\xa3"
+    with crowd(patient, uploading, clients=THREADS - 1):
+        for why in ("too large", "unknown"):
+            with crowd(patient, REFUSED[why](patient)):
+                assert_pings_are_quick(patient)
