@@ -1,0 +1,1 @@
+"""What we measure ourselves against: each as its own users would write it, and each ends in fdatasync."""
