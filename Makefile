@@ -1,0 +1,60 @@
+# make run      start Millrace          make test     all tests
+# make demo     see it work             make check    style, types, migrations, deployment
+# make lock     pin the dependencies anew
+# make bench    measure it against others, in a quarter of an hour; ARGS=--help tells more
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+
+.PHONY: run test check demo lock bench
+
+run: .venv/.runtime
+	@$(BIN)/python manage.py serve --with-parent
+
+demo: .venv/.runtime
+	@$(BIN)/python manage.py demo
+
+test: .venv/.development
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n 0 tests/unit/test_layers.py
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export MILLRACE_HOME="$$scratch" && \
+	  $(BIN)/python manage.py makemigrations --check --dry-run && \
+	  $(BIN)/python manage.py check --deploy --fail-level WARNING && \
+	  $(BIN)/python manage.py spectacular --validate --fail-on-warn --file "$$scratch/schema.yaml"
+
+bench: .venv/.bench
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: .venv/.development
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  --constraint requirements.lock --group dev pyproject.toml -o tests/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	  --constraint tests/requirements.lock tests/bench/requirements.in -o tests/bench/requirements.lock
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Millrace needs Python 3.11 or newer. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.runtime: requirements.lock | .venv/bin/python
+	@echo "Installing what Millrace needs into .venv, once; this takes about half a minute."
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+.venv/.development: tests/requirements.lock requirements.lock | .venv/bin/python
+	@echo "Installing what the tests need into .venv, once; this takes about a minute."
+	@$(PIP) -r tests/requirements.lock
+	@touch $@ .venv/.runtime
+
+.venv/.bench: tests/bench/requirements.lock .venv/.development
+	@echo "Installing what the benchmark needs into .venv, once."
+	@$(PIP) -r tests/bench/requirements.lock
+	@touch $@
