@@ -13,7 +13,7 @@ from .models import MediaFile, Upload
 Principal = User | AnonymousUser
 
 _VIEW = ("view_mediafile", "view_upload", "view_blob", "view_transition")
-_OPERATE = (*_VIEW, "add_mediafile", "change_mediafile", "delete_mediafile")
+_OPERATE = (*_VIEW, "add_mediafile", "change_mediafile", "delete_mediafile", "delete_upload")
 GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERATE, "Administrator": None}
 
 
@@ -34,6 +34,17 @@ def require_upload(user: Principal) -> User:
     if user.is_staff and not user.has_perm("uploads.add_mediafile"):
         raise Forbidden("Your account may look, but not send files.")
     return user
+
+
+def require_sender(user: Principal, upload: Upload) -> None:
+    """An upload is gone on with by whoever began it, and by nobody else."""
+    if require_upload(user).pk != upload.owner_id:
+        raise Forbidden("Only its owner may go on with this upload.")
+
+
+def require_end(user: Principal, upload: Upload) -> None:
+    if not user.has_perm("uploads.delete_upload") and upload.owner_id != user.pk:
+        raise Forbidden("Your account may not end this upload.")
 
 
 def may(user: Principal, verb: str, file: MediaFile) -> bool:

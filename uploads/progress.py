@@ -27,6 +27,7 @@ class _Watched:
     offset: Callable[[], int]
     seen: int
     at: float
+    stop: Callable[[], None] | None
     speed: float = 0.0
 
     def measure(self, now: float) -> None:
@@ -44,9 +45,10 @@ class Flusher:
         self._watched: dict[uuid.UUID, _Watched] = {}
         self._thread: threading.Thread | None = None
 
-    def watch(self, upload_id: uuid.UUID, offset: Callable[[], int]) -> None:
+    def watch(self, upload_id: uuid.UUID, offset: Callable[[], int], stop: Callable[[], None] | None = None) -> None:
+        """`stop` is called when another request asks for this upload, here or in another process."""
         with self._lock:
-            self._watched[upload_id] = _Watched(offset, 0, time.monotonic())
+            self._watched[upload_id] = _Watched(offset, offset(), time.monotonic(), stop)
             ACTIVE.set(len(self._watched))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
@@ -56,6 +58,19 @@ class Flusher:
         with self._lock:
             self._watched.pop(upload_id, None)
             ACTIVE.set(len(self._watched))
+
+    def is_watching(self, upload_id: uuid.UUID) -> bool:
+        with self._lock:
+            return upload_id in self._watched
+
+    def stop(self, upload_id: uuid.UUID) -> bool:
+        """Ask the request that holds an upload to let go. False where no request of this process holds it."""
+        with self._lock:
+            watched = self._watched.get(upload_id)
+        if watched is None or watched.stop is None:
+            return False
+        watched.stop()
+        return True
 
     def _run(self) -> None:
         try:
@@ -79,9 +94,17 @@ class Flusher:
             item.measure(now)
         try:
             _write([(item.seen, int(item.speed), upload_id) for upload_id, item in sorted(watched.items())])
+            for upload_id in _asked_to_stop([upload_id for upload_id, item in watched.items() if item.stop]):
+                self.stop(upload_id)
         except Exception:  # whatever it is: without this thread every upload would soon look abandoned
             log.warning("progress_not_written", uploads=len(watched), exc_info=True)
             connection.close()
+
+
+def _asked_to_stop(uploads: list[uuid.UUID]) -> list[uuid.UUID]:
+    return (
+        list(Upload.objects.filter(pk__in=uploads, stop_asked=True).values_list("pk", flat=True)) if uploads else []
+    )
 
 
 def _write(progress: list[tuple[int, int, uuid.UUID]]) -> None:

@@ -45,6 +45,7 @@ LOWEST = [
     "intake",
     "buffers",
     "body",
+    "tus",
 ]
 ROW = [
     *LOWEST,
@@ -59,6 +60,7 @@ ROW = [
     "metrics",
     "progress",
     "receiving",
+    "resuming",
     "forms",
     "ingesting",
     "inspecting",
@@ -78,6 +80,7 @@ ROW = [
     "views.entrances",
     "views.files",
     "views.raw",
+    "views.tus",
     "views.download",
     "urls",
     "apps",

@@ -428,7 +428,8 @@ def test_a_directory_that_cannot_be_synced_leaves_nothing_under_the_key(
         writer.commit()
     writer.abort()
     assert passed == [Step.SYNCED, Step.LINKED]
-    assert listed(disk) == {(ANOTHER, 6, False)}
+    # A resumable write outlives a commit that failed: its bytes are there for the next try.
+    assert listed(disk) == {(ANOTHER, 6, False)} | ({(KEY, 5, True)} if resumable else set())
 
 
 def test_bytes_that_cannot_be_synced_are_not_linked(

@@ -18,7 +18,7 @@ from rest_framework.reverse import reverse
 from .. import links, policy
 from ..errors import MalformedForm, MissingFile
 from ..filters import FileFilter, UploadFilter
-from ..handlers import FILE_FIELD, ReceivedFile, entrance
+from ..handlers import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
 from ..serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
 from ..storing import delete_file
@@ -60,7 +60,7 @@ class FileViewSet(
     def get_queryset(self) -> Any:
         return policy.visible_files(self.request.user)
 
-    @entrance
+    @form_entrance
     @extend_schema(request={"multipart/form-data": FileForm}, responses={201: FileSerializer})
     def create(self, request: Request) -> Response:
         """Upload a file as a form. It streams to the disk while it is checked and hashed."""
