@@ -195,7 +195,7 @@ def admit(announcement: Announcement) -> Upload:
         reserving.lock_owner(owner)
         if announcement.key:
             _claim_key(announcement)
-        reserving.check_turn(owner)
+        reserving.check_turn(owner.pk)
         resumable: dict[str, Any] = {}
         if announcement.kept_for is not None:
             reserving.check_unfinished(owner)

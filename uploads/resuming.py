@@ -80,7 +80,7 @@ class Turn(Reception):
     def take(cls, upload: Upload, stop: Callable[[], None] | None = None, patience: float = PATIENCE) -> Self:
         """Wait for a turn. `stop` ends it when the next request asks for one; without, it is a short look."""
         if stop is not None:
-            reserving.check_turn(upload.owner, but=upload)
+            reserving.check_turn(upload.owner_id, but=upload)
         with storage_refusals():
             writer = _hold(upload, patience)
             try:
@@ -174,7 +174,8 @@ class Turn(Reception):
 
     def _recall(self) -> None:
         """Read again what no note covers: after a kill -9 a little, without a hash that can go on the head alone."""
-        for piece in _pieces(self.upload.key, self.offset):
+        missing = self._writer.offset - self.offset
+        for piece in _pieces(self.upload.key, self.offset) if missing else ():
             self._intake.recall(piece)
             if self._intake.is_judged and not can_resume():
                 self._intake.offset, self._is_hashed = self._writer.offset, False
