@@ -1,7 +1,6 @@
 """Digests that a client claims for a body (RFC 9530), and their verdict."""
 
 import base64
-import binascii
 import ctypes
 import hashlib
 import hmac
@@ -187,7 +186,7 @@ def parse_digest(header: str, name: str, encoded: str, *, known: bool = True) ->
     """The digest that `encoded` says in base64, as long as a `name` is if that is known."""
     try:
         digest = base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one, and what is not ASCII is another
         raise InvalidDigest(f"The {name} in {header} is not base64.") from error
     if known and len(digest) != len(_new_hasher(name).digest()):
         raise InvalidDigest(f"The {name} in {header} has {len(digest)} bytes, which no {name} has.")
