@@ -33,7 +33,8 @@ class WireInput:
 
     def __init__(self, body: Body, wire: socket.socket, expects_continue: bool) -> None:
         self._body, self._wire, self._expects_continue = body, wire, expects_continue
-        self.read = self._first(body.read)
+        self._broken: Exception | None = None
+        self.read = self._first(self._read)
         self.readline = self._first(body.readline)
         self.readlines = self._first(body.readlines)
 
@@ -43,6 +44,20 @@ class WireInput:
             return read(*args)
 
         return reading
+
+    def _read(self, *args: Any) -> bytes:
+        # Mends: of a chunked body that broke off, up to a whole piece was lost that had come before.
+        if self._broken is not None:
+            raise self._broken
+        try:
+            data: bytes = self._body.read(*args)
+        except Exception as error:
+            held = getattr(self._body.reader, "buf", None)
+            data = self._body.buf.getvalue() + (held.getvalue() if held else b"")
+            if not data:
+                raise
+            self._broken = error
+        return data
 
     def __iter__(self) -> Iterator[bytes]:
         self._send_continue()
