@@ -75,6 +75,7 @@ class Turn(Reception):
         self._recall()
         self._noted = self._begun_at = self.offset
         self._counts = True  # what came; not before its checksum is verified, if it has one
+        self._refusal: UnsupportedMedia | None = None
 
     @classmethod
     def take(cls, upload: Upload, stop: Callable[[], None] | None = None, patience: float = PATIENCE) -> Self:
@@ -124,10 +125,19 @@ class Turn(Reception):
         if self._counts and self.offset - self._noted >= NOTE_EVERY:
             with storage_refusals():
                 self._note()
-        super().feed(data)
+        if self._refusal is not None:
+            return
+        try:
+            super().feed(data)
+        except UnsupportedMedia as refusal:
+            if self._counts:
+                raise
+            self._refusal = refusal  # or it was damaged on its way: the checksum tells, when the rest has come
 
     def end(self) -> None:
         """All the request's bytes came, and are what was meant. If they were the last, the upload is complete."""
+        if self._refusal is not None:
+            raise self._refusal
         if self.is_whole and not self._counts:
             # Before the first step of keeping them: whoever mends that after a crash must not cut them off again.
             with write():
