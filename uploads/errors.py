@@ -115,6 +115,10 @@ class OffsetMismatch(Refusal):
 class AlreadyComplete(OffsetMismatch):
     """The offset is the size, and no byte can follow."""
 
+    def __init__(self, size: int) -> None:
+        super().__init__(f"This upload is complete: all its {size} bytes are here.")
+        self.size = size
+
 
 class Locked(Refusal):
     code = "locked"

@@ -115,7 +115,8 @@ class Upload(models.Model):
     # a resumable upload waits for somebody to go on with it.
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    # Of a resumable upload only. Its bytes are at `key` in the sink, whose word on how many there are is the truth.
+    # Of a resumable upload only. Its bytes are at `key` in the sink, whose word on how many there are is the truth;
+    # it is the id as text, so that they can be locked before anything is asked of the database.
     key = models.CharField(max_length=64, blank=True)
     metadata = models.TextField(blank=True)  # as its client sent it, to be given back
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -16,6 +17,8 @@ from .metrics import ACTIVE
 from .models import Upload
 
 INTERVAL = 0.5
+# An upload that comes in pieces is at rest when it was left for this long.
+REST = 1.0
 # How much a new measurement of speed counts against the earlier ones.
 _WEIGHT = 0.3
 
@@ -29,12 +32,16 @@ class _Watched:
     at: float
     stop: Callable[[], None] | None
     speed: float = 0.0
+    left_at: float | None = None  # since when nobody holds it
+    expires_at: datetime | None = None  # if that has changed
 
     def measure(self, now: float) -> None:
         offset, passed = self.offset(), max(now - self.at, 1e-3)
         latest = (offset - self.seen) / passed
         self.speed = latest if not self.speed else self.speed + _WEIGHT * (latest - self.speed)
         self.seen, self.at = offset, now
+        if self.left_at is not None and now - self.left_at >= REST:
+            self.speed = 0.0
 
 
 class Flusher:
@@ -48,8 +55,12 @@ class Flusher:
     def watch(self, upload_id: uuid.UUID, offset: Callable[[], int], stop: Callable[[], None] | None = None) -> None:
         """`stop` is called when another request asks for this upload, here or in another process."""
         with self._lock:
-            self._watched[upload_id] = _Watched(offset, offset(), time.monotonic(), stop)
-            ACTIVE.set(len(self._watched))
+            before = self._watched.get(upload_id)
+            item = _Watched(offset, offset(), time.monotonic(), stop)
+            if before is not None:  # it comes in pieces: its speed is that of them all
+                item.seen, item.at, item.speed = before.seen, before.at, before.speed
+            self._watched[upload_id] = item
+            self._changed()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
                 self._thread.start()
@@ -57,11 +68,24 @@ class Flusher:
     def unwatch(self, upload_id: uuid.UUID) -> None:
         with self._lock:
             self._watched.pop(upload_id, None)
-            ACTIVE.set(len(self._watched))
+            self._changed()
 
-    def is_watching(self, upload_id: uuid.UUID) -> bool:
+    def leave(self, upload_id: uuid.UUID, offset: int, expires_at: datetime | None) -> None:
+        """Nobody holds it just now. Write that down with the others: the next piece may come at once."""
         with self._lock:
-            return upload_id in self._watched
+            if (item := self._watched.get(upload_id)) is not None:
+                item.offset, item.stop = lambda: offset, None
+                item.left_at, item.expires_at = time.monotonic(), expires_at
+            self._changed()
+
+    def _changed(self) -> None:
+        ACTIVE.set(sum(item.left_at is None for item in self._watched.values()))
+
+    def is_held(self, upload_id: uuid.UUID) -> bool:
+        """Whether a request of this process holds an upload."""
+        with self._lock:
+            item = self._watched.get(upload_id)
+            return item is not None and item.left_at is None
 
     def stop(self, upload_id: uuid.UUID) -> bool:
         """Ask the request that holds an upload to let go. False where no request of this process holds it."""
@@ -93,12 +117,17 @@ class Flusher:
         for item in watched.values():
             item.measure(now)
         try:
-            _write([(item.seen, int(item.speed), upload_id) for upload_id, item in sorted(watched.items())])
+            _write([(upload_id, item) for upload_id, item in sorted(watched.items(), key=lambda pair: pair[0])])
             for upload_id in _asked_to_stop([upload_id for upload_id, item in watched.items() if item.stop]):
                 self.stop(upload_id)
         except Exception:  # whatever it is: without this thread every upload would soon look abandoned
             log.warning("progress_not_written", uploads=len(watched), exc_info=True)
             connection.close()
+        for upload_id, item in watched.items():
+            if item.left_at is not None and now - item.left_at >= REST:
+                with self._lock:
+                    if self._watched.get(upload_id) is item:
+                        del self._watched[upload_id]
 
 
 def _asked_to_stop(uploads: list[uuid.UUID]) -> list[uuid.UUID]:
@@ -107,18 +136,26 @@ def _asked_to_stop(uploads: list[uuid.UUID]) -> list[uuid.UUID]:
     )
 
 
-def _write(progress: list[tuple[int, int, uuid.UUID]]) -> None:
+def _write(progress: list[tuple[uuid.UUID, _Watched]]) -> None:
     """One statement for all. By hand: through the ORM a thousand uploads hold up every request for 100 ms."""
     fields, name = Upload._meta, connection.ops.quote_name
     now, _ = Upload.objects.all().query.get_compiler(connection=connection).compile(Now())
-    assignments = f"{name('offset')} = %s, {name('speed')} = %s, {name('heartbeat_at')} = {now}"
+    assignments = f"{name('offset')} = %s, {name('speed')} = %s, {name('heartbeat_at')} = {now}, "
+    assignments += f"{name('expires_at')} = COALESCE(%s, {name('expires_at')})"
     key: Any = fields.pk
+    expiry: Any = fields.get_field("expires_at")
     with write(), connection.cursor() as cursor:
         cursor.executemany(
             f"UPDATE {name(fields.db_table)} SET {assignments} WHERE {name(key.column)} = %s "  # noqa: S608  # no values
             f"AND {name('state')} = '{Upload.State.RECEIVING.value}'",
-            [(offset, speed, key.get_db_prep_value(upload_id, connection)) for offset, speed, upload_id in progress],
-        )
+            [
+                (
+                    item.seen, int(item.speed), expiry.get_db_prep_value(item.expires_at, connection),
+                    key.get_db_prep_value(upload_id, connection),
+                )
+                for upload_id, item in progress
+            ],
+        )  # fmt: skip
 
 
 flusher = Flusher()

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -199,8 +200,9 @@ def admit(announcement: Announcement) -> Upload:
         resumable: dict[str, Any] = {}
         if announcement.kept_for is not None:
             reserving.check_unfinished(owner)
+            identity = uuid.uuid4()
             resumable = {
-                "key": new_key(), "metadata": announcement.metadata, "heartbeat_at": None,
+                "id": identity, "key": str(identity), "metadata": announcement.metadata, "heartbeat_at": None,
                 "expires_at": timezone.now() + announcement.kept_for,
             }  # fmt: skip
         wanted = size or min(reserving.STEP, limits().max_file_size)

@@ -41,12 +41,9 @@ def stalled_uploads() -> QuerySet[Upload]:
     return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__lt=Now() - HOLDER_TIMEOUT)
 
 
-def check_turn(owner_id: int, but: Upload | None = None) -> None:
-    """Whether the owner may send one more upload at a time; `but` is the one that this is about."""
-    others = moving_uploads().filter(owner_id=owner_id)
-    if but is not None:
-        others = others.exclude(pk=but.pk)
-    if others.count() >= limits().max_uploads_per_user:
+def check_turn(owner_id: int) -> None:
+    """Whether the owner may send one more upload at a time."""
+    if moving_uploads().filter(owner_id=owner_id).count() >= limits().max_uploads_per_user:
         raise TooManyUploads(
             f"{limits().max_uploads_per_user} uploads of yours are on their way. Wait for one to end.", retry_after=10
         )

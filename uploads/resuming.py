@@ -53,6 +53,8 @@ EMPTY_KEPT = timedelta(hours=1)
 # What a kill -9 costs at most: so many bytes are read again, as nobody noted how their hash stands.
 NOTE_EVERY = 8 * 1024**2
 _PIECE = 1024**2
+# Finds the upload that a request is about, as it is now, or refuses.
+Find = Callable[[], Upload]
 log = structlog.get_logger(__name__)
 
 
@@ -78,13 +80,13 @@ class Turn(Reception):
         self._refusal: UnsupportedMedia | None = None
 
     @classmethod
-    def take(cls, upload: Upload, stop: Callable[[], None] | None = None, patience: float = PATIENCE) -> Self:
+    def take(cls, key: str, find: Find, stop: Callable[[], None] | None = None, patience: float = PATIENCE) -> Self:
         """Wait for a turn. `stop` ends it when the next request asks for one; without, it is a short look."""
-        if stop is not None:
-            reserving.check_turn(upload.owner_id, but=upload)
         with storage_refusals():
-            writer = _hold(upload, patience)
+            upload, writer = _hold(key, find, patience)
             try:
+                if stop is not None and upload.heartbeat_at is None:  # else it has been moving all along
+                    reserving.check_turn(upload.owner_id)
                 if upload.unverified_from is not None:
                     writer.cut(min(upload.unverified_from, writer.offset))
                 turn = cls(upload, writer)
@@ -116,8 +118,7 @@ class Turn(Reception):
         if checked:
             # On the row before the first byte is: bytes that a crash leaves unverified must not count afterwards.
             self._counts = False
-            with write():
-                Upload.objects.filter(pk=self.upload.pk).update(unverified_from=offset)
+            self._write_down_unverified(offset)
         let_go()
 
     def feed(self, data: bytes | memoryview) -> None:
@@ -140,8 +141,7 @@ class Turn(Reception):
             raise self._refusal
         if self.is_whole and not self._counts:
             # Before the first step of keeping them: whoever mends that after a crash must not cut them off again.
-            with write():
-                Upload.objects.filter(pk=self.upload.pk).update(unverified_from=None)
+            self._write_down_unverified(None)
         self._counts = True
         if self.is_whole:
             self.commit()
@@ -161,7 +161,6 @@ class Turn(Reception):
 
     def abort(self, reason: BaseException | None = None) -> None:
         """Keep what came, unless it can never become a file."""
-        flusher.unwatch(self.upload.pk)
         if isinstance(reason, UnsupportedMedia):
             super().abort(reason)
         elif not self._ended:
@@ -171,6 +170,11 @@ class Turn(Reception):
             except (SinkError, DatabaseFailure):
                 # The bytes that reached the sink are there; housekeeping brings the row up to them.
                 log.warning("upload_turn_not_written", upload=str(self.upload.pk), exc_info=True)
+
+    def _write_down_unverified(self, offset: int | None) -> None:
+        with write():
+            Upload.objects.filter(pk=self.upload.pk).update(unverified_from=offset)
+        self.upload.unverified_from = offset
 
     def _declare(self, size: int) -> None:
         declared = self.upload.declared_size
@@ -205,13 +209,16 @@ class Turn(Reception):
         upload, kept = self.upload, self._writer.offset if self._counts else self._begun_at
         if kept > self._begun_at:
             upload.expires_at = timezone.now() + kept_for(kept)
-        elif (upload.offset, upload.heartbeat_at, upload.unverified_from) == (kept, None, None):
-            return  # the row says so already
-        with write():
-            Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
-                offset=kept, speed=0, heartbeat_at=None, stop_asked=False, expires_at=upload.expires_at,
-                unverified_from=None if self._counts else self._begun_at,
-            )  # fmt: skip
+        row = (upload.offset, upload.heartbeat_at, upload.unverified_from)
+        if self._counts and upload.unverified_from is None and flusher.is_held(upload.pk):
+            flusher.leave(upload.pk, kept, upload.expires_at)
+        elif row != (kept, None, None):
+            flusher.unwatch(upload.pk)
+            with write():
+                Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
+                    offset=kept, speed=0, heartbeat_at=None, expires_at=upload.expires_at,
+                    unverified_from=None if self._counts else self._begun_at,
+                )  # fmt: skip
 
     def _note(self) -> None:
         """Say beside the bytes how far they are hashed, and what they are."""
@@ -227,14 +234,22 @@ class Turn(Reception):
 def take_look(upload: Upload) -> int:
     """How many bytes there are, once whoever sends has let go. If they are all there, the upload is complete now."""
     try:
-        with Turn.take(upload) as turn:
+        with Turn.take(upload.key, _finding(upload)) as turn:
             turn.end()
             return turn.offset
-    except AlreadyComplete:
-        return upload.declared_size or 0
+    except AlreadyComplete as complete:
+        return complete.size
     except Locked:
+        return offset_of(upload)
+
+
+def offset_of(upload: Upload) -> int:
+    """How many bytes of an unfinished upload there are just now, whoever sends."""
+    try:
         come = sink().offset(upload.key)
-        return come if upload.unverified_from is None else min(come, upload.unverified_from)
+    except NoSuchKey:
+        return 0
+    return come if upload.unverified_from is None else min(come, upload.unverified_from)
 
 
 def terminate(upload: Upload) -> None:
@@ -246,83 +261,108 @@ def terminate(upload: Upload) -> None:
 
 
 def settle_stalled() -> int:
-    """Bring the rows up to their bytes whose holder has died; complete those that it left whole."""
-    return _each(reserving.stalled_uploads(), _take_stock)
+    """Bring the rows up to their bytes that nobody has sent of lately; complete those that a crash left whole."""
+    return _each(reserving.stalled_uploads(), _settle)
 
 
 def expire() -> int:
     """End the uploads that nobody went on with in time."""
     late = Upload.objects.filter(state=Upload.State.RECEIVING, expires_at__lt=timezone.now())
-    reason = Expired("Nobody went on with this upload in time.")
-    return _each(late, lambda upload: _end(upload, reason, patience=0))
+    return _each(late, _expire)
 
 
-def _take_stock(upload: Upload) -> None:
-    with Turn.take(upload, patience=0) as turn:
+def _settle(upload: Upload) -> None:
+    with Turn.take(upload.key, _finding(upload), patience=0) as turn:
         turn.end()
+
+
+def _expire(upload: Upload) -> None:
+    if offset_of(upload) > upload.offset:
+        _settle(upload)  # a crash kept it from being written down that somebody went on with it
+    else:
+        _end(upload, Expired("Nobody went on with this upload in time."), patience=0)
 
 
 def _each(uploads: QuerySet[Upload], do: Callable[[Upload], None]) -> int:
     """To every resumable one of these. One that is just being sent after all, or has ended, is left alone."""
     done = 0
-    for upload in list(uploads.exclude(key="").select_related("owner")):
+    for upload in list(uploads.exclude(key="")):
         with suppress(Locked, AlreadyComplete, Gone):
             do(upload)
             done += 1
     return done
 
 
+def _finding(upload: Upload) -> Find:
+    return lambda: Upload.objects.get(pk=upload.pk)
+
+
 def _end(upload: Upload, reason: Refusal, patience: float = PATIENCE) -> None:
     with storage_refusals():
-        writer = _hold(upload, patience)
+        upload, writer = _hold(upload.key, _finding(upload), patience)
         try:
+            flusher.unwatch(upload.pk)
             fail(upload, reason)
             writer.abort()
         finally:
             writer.close()
 
 
-def _hold(upload: Upload, patience: float) -> Writer:
-    """The lock on the bytes, and the row as it is under it."""
+def _hold(key: str, find: Find, patience: float) -> tuple[Upload, Writer]:
+    """The lock on the bytes, and the row as it is under the lock. Nobody is asked to stop before `find` has found."""
     deadline = time.monotonic() + patience
     asked = False
-    while (writer := _try_to_hold(upload)) is None:
+    while True:
+        writer, is_held = None, False
+        try:
+            writer = sink().resume(key)
+        except Held:
+            is_held = True
+        except NoSuchKey:
+            pass
+        try:
+            upload = find()
+            _refuse_ended(upload, writer)
+            writer = writer or (None if is_held else _begin(upload))
+        except BaseException:
+            if writer is not None:
+                writer.close()
+            raise
+        if writer is not None:
+            if asked:
+                Upload.objects.filter(pk=upload.pk).update(stop_asked=False)
+            return upload, writer
         if time.monotonic() >= deadline:
             raise Locked("Another request sends this upload, and has not let go yet. Try again.", retry_after=1)
         if not flusher.stop(upload.pk) and not asked:
             asked = bool(Upload.objects.filter(pk=upload.pk).update(stop_asked=True))
         let_go()
         time.sleep(_LOOK_AGAIN)
-    try:
-        _refresh(upload)
-    except BaseException:
-        writer.abort()  # of an upload that has ended nothing is needed here
-        raise
-    return writer
 
 
-def _try_to_hold(upload: Upload) -> Writer | None:
-    with suppress(Held):
-        try:
-            return sink().resume(upload.key)
-        except NoSuchKey:
-            _refresh(upload)
-        if not is_ours(sink()):
-            raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
-        if not _is_committed(upload):
-            return sink().create(upload.key, size=upload.declared_size, resumable=True)
-    return None
+def _refuse_ended(upload: Upload, writer: Writer | None) -> None:
+    if upload.state == Upload.State.RECEIVING:
+        return
+    if writer is not None:
+        writer.abort()  # nothing of it is needed here any more
+    if upload.state == Upload.State.COMPLETE:
+        raise AlreadyComplete(upload.offset)
+    raise Gone(upload.error_detail)
 
 
-def _is_committed(upload: Upload) -> bool:
-    """Whether its bytes are kept already, and only the rows are not there yet."""
+def _begin(upload: Upload) -> Writer | None:
+    """The first bytes come, or all have been kept already and only the rows are not there yet."""
+    if not is_ours(sink()):
+        raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
     claim = find_claim(sink(), upload.key)
-    if claim is None or sink().size(upload.key) != claim.size:
-        return False
-    if not flusher.is_watching(upload.pk):  # else somebody here is at it
-        content = Content(claim.sha256, claim.size, claim.kind, claim.media_type)
-        store(_Committed(upload.key), content, lambda blob: complete(upload, blob))
-    return True
+    if claim is not None and sink().size(upload.key) == claim.size:
+        if not flusher.is_held(upload.pk):  # else a request of this process is at it
+            content = Content(claim.sha256, claim.size, claim.kind, claim.media_type)
+            store(_Committed(upload.key), content, lambda blob: complete(upload, blob))
+        return None
+    with suppress(Held):
+        return sink().create(upload.key, size=upload.declared_size, resumable=True)
+    return None
 
 
 @dataclass(slots=True)
@@ -337,14 +377,6 @@ class _Committed:
 
     def abort(self) -> None:
         """Neither here."""
-
-
-def _refresh(upload: Upload) -> None:
-    upload.refresh_from_db()
-    if upload.state == Upload.State.COMPLETE:
-        raise AlreadyComplete("This upload is complete: all its bytes are here.")
-    if upload.state != Upload.State.RECEIVING:
-        raise Gone(upload.error_detail)
 
 
 def _where_it_was(key: str, offset: int) -> dict[str, Any]:

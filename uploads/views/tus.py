@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
@@ -53,19 +54,18 @@ class TusViewSet(UploadViewSet):
             kept_for=resuming.kept_for(0),
             metadata=said.metadata,
         )
+        headers = {}
         try:
-            upload, headers = resuming.begin(announcement), {}
+            upload = resuming.begin(announcement)
         except Replay as replay:
             upload, headers = replay.upload, {"Idempotency-Replayed": "true"}
-        else:
-            if said.has_body:
-                self._receive(request, upload, tus.Patch(0, None, tus.parse_checksum(request.headers)))
+        headers |= tus.progress(upload.offset, upload.expires_at)
+        if said.has_body and "Idempotency-Replayed" not in headers:
+            headers |= self._receive(request, upload.pk, tus.Patch(0, None, tus.parse_checksum(request.headers)))
         headers["Location"] = reverse("upload-detail", [upload.pk])
-        return Response(
-            status=status.HTTP_201_CREATED, headers=headers | tus.progress(upload.offset, upload.expires_at)
-        )
+        return Response(status=status.HTTP_201_CREATED, headers=headers)
 
-    def offset(self, request: Request, pk: str) -> Response:
+    def offset(self, request: Request, pk: UUID) -> Response:
         """HEAD: how far the upload has come. Whoever sends just now is asked to stop, and its bytes count."""
         upload = self._get_own(pk)
         offset = resuming.take_look(upload)
@@ -74,41 +74,41 @@ class TusViewSet(UploadViewSet):
 
     @entrance
     @extend_schema(request={tus.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={204: None})
-    def partial_update(self, request: Request, pk: str) -> Response:
+    def partial_update(self, request: Request, pk: UUID) -> Response:
         """Send the next bytes of a resumable upload. With the last one it becomes a file."""
         said = tus.read_patch(request.headers)
-        upload = self._get_own(pk)
         try:
-            self._receive(request, upload, said)
-        except AlreadyComplete:
-            if (said.offset, request.headers.get("Content-Length")) != (upload.declared_size, "0"):
+            headers = self._receive(request, pk, said)
+        except AlreadyComplete as complete:
+            if (said.offset, request.headers.get("Content-Length")) != (complete.size, "0"):
                 raise
-        return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.progress(upload.offset, upload.expires_at))
+            headers = tus.progress(complete.size, None)
+        return Response(status=status.HTTP_204_NO_CONTENT, headers=headers)
 
     @extend_schema(responses={204: None})
-    def destroy(self, request: Request, pk: str) -> Response:
+    def destroy(self, request: Request, pk: UUID) -> Response:
         """Give an unfinished upload up. Its bytes are deleted."""
         upload = self.get_object()
         policy.require_end(request.user, upload)
         resuming.terminate(upload)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _get_own(self, pk: str) -> Upload:
+    def _get_own(self, pk: UUID) -> Upload:
         # Not get_object(): clients send many small pieces, and the filters of the list cost more than all this.
         upload = get_object_or_404(policy.visible_uploads(self.request.user), pk=pk)
         policy.require_sender(self.request.user, upload)
         return upload
 
-    def _receive(self, request: Request, upload: Upload, said: tus.Patch) -> None:
+    def _receive(self, request: Request, pk: UUID, said: tus.Patch) -> dict[str, str]:
         body = Body(request.META, idle_timeout=limits().idle_timeout, claims=said.claims)
         if body.is_coded:
             raise UnsupportedCoding("A part of a file is sent as it is: without Content-Encoding.")
-        with resuming.Turn.take(upload, stop=body.interrupt) as turn:
+        with resuming.Turn.take(str(pk), lambda: self._get_own(pk), stop=body.interrupt) as turn:
             turn.expect(said.offset, length=body.length, size=said.length, checked=bool(said.claims))
             for piece in body.pieces():
                 turn.feed(piece)
             turn.end()
-            upload.offset = turn.offset
+        return tus.progress(turn.offset, turn.upload.expires_at)
 
     def handle_exception(self, error: Exception) -> Response:
         response: Response = super().handle_exception(error)
