@@ -46,6 +46,7 @@ LOWEST = [
     "buffers",
     "body",
     "tus",
+    "searching",
 ]
 ROW = [
     *LOWEST,
