@@ -68,19 +68,19 @@ def test_a_new_file_says_where_it_is(shared_server: Server, film: Film) -> None:
 def library(shared_server: Server, clip: bytes) -> dict[str, Any]:
     """Bob's files; nobody else keeps any for him."""
     made = [
-        keep(shared_server, clip + bytes([number]) * 1000 * number, f"{name}.mp4", user="bob")
+        keep(shared_server, clip + bytes([number]) * 1000 * number, f"{name}.mp4", user="carol")
         for number, name in enumerate(("apple", "Apricot", "banana", "100%25_sure", "other_apple"), 1)
     ]
-    made.append(keep(shared_server, SUBTITLES, "cherry.srt", user="bob"))
+    made.append(keep(shared_server, SUBTITLES, "cherry.srt", user="carol"))
     return {file["name"]: file for file in made}
 
 
 def search(server: Server, **query: Any) -> set[str]:
-    return set(names(ask(server, "files/", user="bob", **query)))
+    return set(names(ask(server, "files/", user="carol", **query)))
 
 
 def test_the_newest_come_first(shared_server: Server, library: dict[str, Any]) -> None:
-    assert names(ask(shared_server, "files/", user="bob")) == list(library)[::-1]
+    assert names(ask(shared_server, "files/", user="carol")) == list(library)[::-1]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_odd_queries_are_no_errors_of_ours(query: dict[str, str], shared_server:
 def test_pages_follow_each_other_to_the_end(shared_server: Server, library: dict[str, Any]) -> None:
     found, path = [], "/api/v1/files/?page_size=4"
     for _ in range(3):
-        page = shared_server.get(path, user="bob").json()
+        page = shared_server.get(path, user="carol").json()
         found += [file["name"] for file in page["results"]]
         if page["next"] is None:
             break
@@ -156,7 +156,7 @@ def test_everybody_sees_their_own_and_staff_sees_all(shared_server: Server, libr
     banana = library["banana.mp4"]["id"]
     assert "banana.mp4" not in names(ask(shared_server, "files/", page_size=500))
     assert ask(shared_server, f"files/{banana}/").code == "not_found"
-    assert "banana.mp4" in names(ask(shared_server, "files/", user="viewer", owner="bob"))
+    assert "banana.mp4" in names(ask(shared_server, "files/", user="viewer", owner="carol"))
     assert ask(shared_server, f"files/{banana}/", user="viewer").status == 200
 
 
@@ -170,7 +170,7 @@ def test_a_file_is_renamed(shared_server: Server, film: Film) -> None:
 @pytest.mark.parametrize("name", ["", " ", "a/b", "..", "a\\b", "x" * 256, "\u202e", "a\0b", None, [], {}])
 def test_a_bad_name_is_refused(name: object, shared_server: Server, library: dict[str, Any]) -> None:
     path = f"files/{library['banana.mp4']['id']}/"
-    answer = send(shared_server, "PATCH", path, {"name": name}, user="bob")
+    answer = send(shared_server, "PATCH", path, {"name": name}, user="carol")
     assert (answer.status, answer.code) == (400, "invalid_params")
     assert set(answer.json()["errors"]) == {"name"}
 
@@ -178,7 +178,7 @@ def test_a_bad_name_is_refused(name: object, shared_server: Server, library: dic
 def test_nothing_but_the_name_can_be_changed(shared_server: Server, library: dict[str, Any]) -> None:
     file = library["apple.mp4"]
     changes = {"id": str(uuid.uuid4()), "sha256": "0" * 64, "size": 1, "owner": "alice", "origin": "job", "kind": "x"}
-    answer = send(shared_server, "PATCH", f"files/{file['id']}/", changes, user="bob")
+    answer = send(shared_server, "PATCH", f"files/{file['id']}/", changes, user="carol")
     assert (answer.status, answer.json()) == (200, file)
 
 
@@ -186,22 +186,22 @@ def test_staff_changes_by_permission(shared_server: Server, film: Film) -> None:
     path = f"files/{keep(shared_server, film())['id']}/"
     assert send(shared_server, "PATCH", path, {"name": "x"}, user="viewer").code == "forbidden"
     assert send(shared_server, "DELETE", path, user="viewer").code == "forbidden"
-    assert send(shared_server, "PATCH", path, {"name": "x"}, user="bob").code == "not_found"
+    assert send(shared_server, "PATCH", path, {"name": "x"}, user="carol").code == "not_found"
     assert send(shared_server, "PATCH", path, {"name": "x"}, user="operator").status == 200
     assert send(shared_server, "DELETE", path, user="operator").status == 204
 
 
 def test_bytes_go_with_the_last_file_that_shares_them(start_server: StartServer, film: Film) -> None:
     server, content = start_server(), film()
-    first, twin = keep(server, content, "a.mp4"), keep(server, content, "b.mp4", user="bob")
+    first, twin = keep(server, content, "a.mp4"), keep(server, content, "b.mp4", user="carol")
     assert first["id"] != twin["id"]
     assert len(server.stored_bytes()) == 1
     assert send(server, "DELETE", f"files/{first['id']}/").status == 204
-    assert server.get(f"/api/v1/files/{twin['id']}/content", user="bob").body == content
-    assert send(server, "DELETE", f"files/{twin['id']}/", user="bob").status == 204
+    assert server.get(f"/api/v1/files/{twin['id']}/content", user="carol").body == content
+    assert send(server, "DELETE", f"files/{twin['id']}/", user="carol").status == 204
     assert server.stored_bytes() == []
-    assert ask(server, f"files/{twin['id']}/", user="bob").code == "not_found"
-    assert send(server, "DELETE", f"files/{twin['id']}/", user="bob").code == "not_found"
+    assert ask(server, f"files/{twin['id']}/", user="carol").code == "not_found"
+    assert send(server, "DELETE", f"files/{twin['id']}/", user="carol").code == "not_found"
 
 
 # Uploads
@@ -234,14 +234,14 @@ def test_uploads_are_seen_by_their_owner_and_by_staff(shared_server: Server, fil
     key = str(uuid.uuid4())
     keep(shared_server, film(), Idempotency_Key=key)
     [upload] = ask(shared_server, "uploads/", key=key).json()["results"]
-    assert ask(shared_server, "uploads/", user="bob", key=key).json()["results"] == []
-    assert ask(shared_server, f"uploads/{upload['id']}", user="bob").code == "not_found"
+    assert ask(shared_server, "uploads/", user="carol", key=key).json()["results"] == []
+    assert ask(shared_server, f"uploads/{upload['id']}", user="carol").code == "not_found"
     assert len(ask(shared_server, "uploads/", user="viewer", key=key, owner="alice").json()["results"]) == 1
 
 
 def test_uploads_are_narrowed(shared_server: Server, library: dict[str, Any]) -> None:
     def found(**query: str) -> list[str]:
-        return names(ask(shared_server, "uploads/", user="bob", **query))
+        return names(ask(shared_server, "uploads/", user="carol", **query))
 
     assert set(found(protocol="put", state="complete")) == set(library)
     assert found(protocol="form") == found(state="receiving") == []
@@ -284,7 +284,7 @@ def test_a_method_that_is_not_there_is_405(method: str, path: str, shared_server
 @pytest.mark.parametrize("body", [b"{", b"[1", b"nonsense", b'"\xff"', b"[" * 5000, b"{'a': 1}"])
 def test_bad_json_is_a_problem(body: bytes, shared_server: Server, library: dict[str, Any]) -> None:
     path = f"/api/v1/files/{library['banana.mp4']['id']}/"
-    answer = shared_server.request("PATCH", path, body, JSON, user="bob")
+    answer = shared_server.request("PATCH", path, body, JSON, user="carol")
     assert answer.status == 400
     assert answer.code in {"invalid_request", "invalid_params"}
 
@@ -293,7 +293,7 @@ def test_bad_json_is_a_problem(body: bytes, shared_server: Server, library: dict
 def test_json_that_is_no_object_is_a_problem(value: object, shared_server: Server, library: dict[str, Any]) -> None:
     body = json.dumps(value).encode()
     path = f"/api/v1/files/{library['banana.mp4']['id']}/"
-    answer = shared_server.request("PATCH", path, body, JSON, user="bob")
+    answer = shared_server.request("PATCH", path, body, JSON, user="carol")
     assert (answer.status, answer.code) == (400, "invalid_params")
 
 
@@ -302,7 +302,7 @@ def test_a_content_type_that_nobody_understands_is_415(
     content_type: str, shared_server: Server, library: Any
 ) -> None:
     path = f"/api/v1/files/{library['banana.mp4']['id']}/"
-    answer = shared_server.request("PATCH", path, b"x", {"Content-Type": content_type}, user="bob")
+    answer = shared_server.request("PATCH", path, b"x", {"Content-Type": content_type}, user="carol")
     assert (answer.status, answer.code) == (415, "unsupported_request")
 
 
@@ -416,7 +416,7 @@ def test_users_are_throttled_when_it_is_set(start_server: StartServer) -> None:
     answer = ask(server, "files/")
     assert answer.code == "throttled"
     assert 0 < int(answer.headers["Retry-After"]) <= 61
-    assert ask(server, "files/", user="bob").status == 200
+    assert ask(server, "files/", user="carol").status == 200
 
 
 # Documentation

@@ -246,7 +246,10 @@ def test_a_viewer_acts_nowhere_in_the_documented_api(shared_server: Server, file
     assert len(acting) >= len(ACTS)
     for method, path in acting:
         address = re.sub(r"\{\w+\}", file_of_alice, path)
-        answer = shared_server.request(method, address, b"{}", {"Content-Type": "application/json"}, user="viewer")
+        headers = {"Content-Type": "application/json", "Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+        if path.startswith("/api/v1/uploads/"):
+            headers |= {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+        answer = shared_server.request(method, address, b"{}", headers, user="viewer")
         assert answer.status in {403, 404}, (method, path, answer)
 
 

@@ -23,6 +23,10 @@ from ..receiving import Announcement, Replay
 from .files import UploadViewSet
 
 
+# Not the others: GET shows uploads as JSON, and OPTIONS is how a client finds out about versions.
+_OF_TUS = {"create", "offset", "partial_update", "destroy"}
+
+
 class TusViewSet(UploadViewSet):
     parser_classes = []
 
@@ -31,7 +35,7 @@ class TusViewSet(UploadViewSet):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if request.method not in {"OPTIONS", "GET"}:  # GET is not of tus: it shows the upload as JSON
+        if self.action in _OF_TUS:
             tus.require_version(request.headers)
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
