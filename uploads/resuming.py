@@ -109,12 +109,16 @@ class Turn(Reception):
         """What the request says of its bytes: where they begin, how many they are, and, if it was open, the size."""
         if offset != self.offset:
             raise OffsetMismatch(f"{self.offset} bytes are here. Go on from there.")
-        if size is not None:
-            self._declare(size)
+        declared = self.upload.declared_size
+        if size is not None and (declared not in {None, size} or size < offset):
+            raise InvalidParams("The size was said before, or is less than what has come.")
         end = offset + (length or 0)
-        reserving.check_size(end)
-        if self.upload.declared_size is not None and end > self.upload.declared_size:
-            raise TooLarge(f"{self.upload.declared_size} bytes were announced; with these there would be {end}.")
+        announced = size if size is not None else declared
+        reserving.check_size(max(end, size or 0))
+        if announced is not None and end > announced:
+            raise TooLarge(f"{announced} bytes were announced; with these there would be {end}.")
+        if size is not None and declared is None:
+            self._declare(size)
         if checked:
             # On the row before the first byte is: bytes that a crash leaves unverified must not count afterwards.
             self._counts = False
@@ -177,18 +181,13 @@ class Turn(Reception):
         self.upload.unverified_from = offset
 
     def _declare(self, size: int) -> None:
-        declared = self.upload.declared_size
-        if declared not in {None, size} or size < self.offset:
-            raise InvalidParams("The size was said before, or is less than what has come.")
-        if declared is None:
-            reserving.check_size(size)
-            owner, missing = self.upload.owner, size - self.upload.reserved
-            with write():
-                reserving.lock_owner(owner)
-                if missing > 0:
-                    reserving.grant(owner, sink(), needed=missing, wanted=missing)
-                Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
-            self.upload.declared_size = self.upload.reserved = self._intake.granted = size
+        owner, missing = self.upload.owner, size - self.upload.reserved
+        with write():
+            reserving.lock_owner(owner)
+            if missing > 0:
+                reserving.grant(owner, sink(), needed=missing, wanted=missing)
+            Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
+        self.upload.declared_size = self.upload.reserved = self._intake.granted = size
 
     def _recall(self) -> None:
         """Read again what no note covers: after a kill -9 a little, without a hash that can go on the head alone."""
