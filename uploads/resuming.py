@@ -286,9 +286,14 @@ def _each(uploads: QuerySet[Upload], do: Callable[[Upload], None]) -> int:
     """To every resumable one of these. One that is just being sent after all, or has ended, is left alone."""
     done = 0
     for upload in list(uploads.exclude(key="")):
-        with suppress(Locked, AlreadyComplete, Gone):
+        try:
             do(upload)
-            done += 1
+        except (Locked, AlreadyComplete, Gone):
+            continue
+        except Refusal:
+            log.warning("upload_not_settled", upload=str(upload.pk), exc_info=True)
+            continue
+        done += 1
     return done
 
 
