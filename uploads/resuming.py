@@ -39,7 +39,7 @@ from .hashing import Sha256, can_resume
 from .intake import Content
 from .marking import is_ours
 from .models import MediaFile, Upload
-from .progress import flusher
+from .progress import INTERVAL, flusher
 from .receiving import Announcement, Reception, admit, complete, fail, new_intake, storage_refusals
 from .sinks.base import Held, NoSuchKey, SinkError, Writer
 from .sniffing import Kind, MediaType
@@ -315,7 +315,7 @@ def _end(upload: Upload, reason: Refusal, patience: float = PATIENCE) -> None:
 def _hold(key: str, find: Find, patience: float) -> tuple[Upload, Writer]:
     """The lock on the bytes, and the row as it is under the lock. Nobody is asked to stop before `find` has found."""
     deadline = time.monotonic() + patience
-    asked = False
+    ask_at = 0.0
     while True:
         writer, is_held = None, False
         try:
@@ -328,18 +328,21 @@ def _hold(key: str, find: Find, patience: float) -> tuple[Upload, Writer]:
             upload = find()
             _refuse_ended(upload, writer)
             writer = writer or (None if is_held else _begin(upload))
+            if writer is not None and upload.stop_asked:
+                Upload.objects.filter(pk=upload.pk).update(stop_asked=False)
         except BaseException:
             if writer is not None:
                 writer.close()
             raise
         if writer is not None:
-            if asked:
-                Upload.objects.filter(pk=upload.pk).update(stop_asked=False)
             return upload, writer
-        if time.monotonic() >= deadline:
+        now = time.monotonic()
+        if now >= deadline:
             raise Locked("Another request sends this upload, and has not let go yet. Try again.", retry_after=1)
-        if not flusher.stop(upload.pk) and not asked:
-            asked = bool(Upload.objects.filter(pk=upload.pk).update(stop_asked=True))
+        if not flusher.stop(upload.pk) and now >= ask_at:
+            # Not once only: the next holder takes what was asked before it came as meant for the one before.
+            ask_at = now + INTERVAL
+            Upload.objects.filter(pk=upload.pk).update(stop_asked=True)
         let_go()
         time.sleep(_LOOK_AGAIN)
 
