@@ -60,6 +60,8 @@ class LocalWriter(Writer):
         self._writeback = WriteBack(self._fd, offset)
 
     def note(self, text: str) -> None:
+        if self._fd < 0:
+            return  # the bytes may have been committed: a note would be left over
         with sink_errors():
             if self._note_fd < 0:
                 flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC

@@ -26,7 +26,8 @@ class MemoryWriter(Writer):
         self.offset = len(self._buffer)
 
     def note(self, text: str) -> None:
-        self._sink.notes[self.key] = text
+        if self._open:
+            self._sink.notes[self.key] = text
 
     def commit(self) -> None:
         if not self._open:
