@@ -22,7 +22,6 @@ from ..models import Upload
 from ..receiving import Announcement, Replay
 from .files import UploadViewSet
 
-
 # Not the others: GET shows uploads as JSON, and OPTIONS is how a client finds out about versions.
 _OF_TUS = {"create", "offset", "partial_update", "destroy"}
 
