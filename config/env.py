@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -18,6 +19,8 @@ _SIZES = {"": 1, "B": 1, "K": 1024, "KIB": 1024, "KB": 1000, "M": 1024**2, "MIB"
           "G": 1024**3, "GIB": 1024**3, "GB": 1000**3, "T": 1024**4, "TIB": 1024**4, "TB": 1000**4}  # fmt: skip
 _TIMES = {"": 1.0, "MS": 0.001, "S": 1.0, "MIN": 60.0, "H": 3600.0, "D": 86400.0}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # Every variable that was asked for: an unknown one with our prefix is a typing error, and is said to be one.
 known: set[str] = set()
@@ -98,6 +101,19 @@ def words(raw: str) -> list[str]:
 
 def networks(raw: str) -> list[str]:
     return [str(ip_network(word, strict=False)) for word in words(raw)]
+
+
+def origins(raw: str) -> list[str]:
+    return ["*"] if raw == "*" else [_origin(word) for word in words(raw)]
+
+
+def _origin(raw: str) -> str:
+    """As a browser writes it in a request, or it would never be found equal."""
+    written = raw.lower().removesuffix("/")
+    parts = urlsplit(written)
+    if not _ORIGIN.fullmatch(written) or parts.port == _DEFAULT_PORTS.get(parts.scheme, 0):
+        raise ValueError(f"write {raw!r} as a browser would, as https://app.example.com or http://localhost:3000")
+    return written
 
 
 def database(default: str) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from config import env
+from config.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
+from config.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
+from config.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
 from config.logs import LOGGING as LOGGING
 from uploads.conf import EVERY_KIND, Limits
 from uploads.intake import Pace
@@ -43,6 +46,9 @@ THREADS = env.read("THREADS", 512, env.number(2, 10_000))
 PUBLIC_URL = env.read("PUBLIC_URL", "", str).rstrip("/")
 TRUSTED_PROXIES: list[str] = env.read("TRUSTED_PROXIES", [], env.networks)
 ADMIN_PASSWORD = env.read("ADMIN_PASSWORD", "", str)
+_CORS_ORIGINS: list[str] = env.read("CORS_ORIGINS", [], env.origins)
+CORS_ALLOW_ALL_ORIGINS = _CORS_ORIGINS == ["*"]
+CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else _CORS_ORIGINS
 ALLOWED_HOSTS = env.read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], env.words)
 
 if PUBLIC_URL:
@@ -99,6 +105,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "corsheaders",
     "django_filters",
     "rest_framework",
     "knox",
@@ -114,6 +121,7 @@ MIDDLEWARE = [
     "config.middleware.request_log",
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.content_policy",
+    "corsheaders.middleware.CorsMiddleware",  # outside of whatever refuses: programs read refusals, too
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "config.middleware.RefuseLargeBodies",
@@ -191,6 +199,7 @@ SPECTACULAR_SETTINGS = {
 STATIC_URL = "static/"
 STATIC_ROOT = HOME / "static"
 WHITENOISE_USE_FINDERS = True  # no collectstatic step before the first start
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # other sites have business below /api/ alone
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-gb"

@@ -71,6 +71,44 @@ def test_words_are_separated_by_commas() -> None:
     assert env.words(" a, b ,,c ") == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("raw", "origins"),
+    [
+        ("*", ["*"]),
+        ("https://app.example.com", ["https://app.example.com"]),
+        ("https://App.Example.com/, http://localhost:3000", ["https://app.example.com", "http://localhost:3000"]),
+        ("http://[::1]:8080", ["http://[::1]:8080"]),
+        ("capacitor://localhost", ["capacitor://localhost"]),
+    ],
+)
+def test_origins_are_read(raw: str, origins: list[str]) -> None:
+    assert env.origins(raw) == origins
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "app.example.com",
+        "https://app.example.com/page",
+        "https://app.example.com?q",
+        "https://user@app.example.com",
+        "https://*.example.com",
+        "https://münchen.example",  # browsers send punycode
+        "https://app.example.com:443",  # and leave out a default port
+        "http://app.example.com:80",
+        "https://app.example.com:70000",
+        "https://app.example.com:http",
+        "https://",
+        "http://[::1",
+        "null",
+        "*,https://app.example.com",
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(raw: str) -> None:
+    with pytest.raises(ValueError, match=r"write .* as a browser would|Port|IPv6"):
+        env.origins(raw)
+
+
 @pytest.mark.parametrize("raw", ["none", "None", "NONE"])
 def test_what_is_optional_may_be_none(raw: str) -> None:
     assert env.optional(env.size)(raw) is None
@@ -135,6 +173,7 @@ def test_an_address_that_leads_nowhere_is_refused_by_name(
         ("MILLRACE_MAX_FILE_SIZE", "large"),
         ("MILLRACE_ACCEPT", "video,viedo"),
         ("MILLRACE_PUBLIC_URL", "example.com"),
+        ("MILLRACE_CORS_ORIGINS", "https://app.example.com/upload"),
         ("MILLRACE_THROTTLE_USER", "often"),
         ("MILLRACE_UPLOAD_IDLE_TIMEOUT", "0"),
         ("MILLRACE_QUOTE", "1GB"),

@@ -1,0 +1,53 @@
+"""What programs on other sites may send to the API from a browser, and read of its answers.
+
+Which sites: MILLRACE_CORS_ORIGINS. They show a token of their own; cookies are never taken from another site.
+"""
+
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = [
+    "Accept",
+    "Authorization",
+    "Content-Digest",
+    "Content-Encoding",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+    "Last-Event-ID",
+    "Range",
+    "Repr-Digest",
+    "Tus-Resumable",
+    "Upload-Checksum",
+    "Upload-Concat",
+    "Upload-Defer-Length",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+    "X-HTTP-Method-Override",
+    "X-Request-ID",
+    "X-Requested-With",
+]
+CORS_EXPOSE_HEADERS = [
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Range",
+    "ETag",
+    "Idempotency-Replayed",
+    "Location",
+    "Repr-Digest",
+    "Retry-After",
+    "Tus-Checksum-Algorithm",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Upload-Defer-Length",
+    "Upload-Expires",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+    "WWW-Authenticate",
+]
