@@ -15,7 +15,7 @@ run: .venv/.runtime
 demo: .venv/.runtime
 	@$(BIN)/python manage.py demo
 
-test: .venv/.development
+test: .venv/.development node_modules/.package-lock.json
 	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.development
@@ -53,6 +53,13 @@ lock: .venv/.development
 	@echo "Installing what the tests need into .venv, once; this takes about a minute."
 	@$(PIP) -r tests/requirements.lock
 	@touch $@ .venv/.runtime
+
+# Clients that the tests upload with. Without npm those tests are skipped, and say so.
+node_modules/.package-lock.json: package-lock.json package.json .npmrc
+	@if command -v npm >/dev/null; then \
+	  echo "Installing the JavaScript that the tests need into node_modules, once."; \
+	  npm ci --silent --ignore-scripts && touch $@; \
+	fi
 
 .venv/.bench: tests/bench/requirements.lock .venv/.development
 	@echo "Installing what the benchmark needs into .venv, once."
