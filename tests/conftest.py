@@ -1,13 +1,16 @@
 """Fixtures for all tests. Nothing is faked: `server` is gunicorn, `clip` is a real film."""
 
 import hashlib
+import itertools
 import os
 import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import pytest
@@ -115,6 +118,61 @@ def film(clip: bytes) -> Callable[..., bytes]:
         return clip[:4096] + random.Random(seed).randbytes(size - 4096)
 
     return make
+
+
+@dataclass(frozen=True)
+class LongFilm:
+    path: Path
+    size: int
+    sha256: str
+
+
+class _Shelf:
+    """Long films on the disk. Every one that is taken has a new end, and so is unlike any other."""
+
+    _END = 64
+
+    def __init__(self, folder: Path, beginning: bytes) -> None:
+        self._folder, self._beginning = folder, beginning
+        self._hashed: list[Any] = []
+
+    def take(self, number: int, size: int = 200_000_000) -> LongFilm:
+        path = self._folder / f"film-{number}.mp4"
+        if not path.exists():
+            self._hashed.append(self._write(path, size - self._END))
+        end = os.urandom(self._END)
+        with path.open("r+b") as file:
+            file.seek(-self._END, os.SEEK_END)
+            file.write(end)
+        digest = self._hashed[number].copy()
+        digest.update(end)
+        return LongFilm(path, size, digest.hexdigest())
+
+    def _write(self, path: Path, size: int) -> Any:
+        """The same block with a counter, over and over: made in no time."""
+        digest, block, left = hashlib.sha256(), self._beginning + os.urandom(1024 * 1024), size
+        with path.open("wb") as file:
+            while left:
+                block = block[:left]
+                digest.update(block)
+                left -= file.write(block)
+                block = left.to_bytes(8, "big") + block[8:]
+            file.write(bytes(self._END))
+        return digest
+
+
+@pytest.fixture(scope="session")
+def _shelf(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Shelf]:
+    folder = tmp_path_factory.mktemp("films")
+    yield _Shelf(folder, clip[:4096])
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def long_film(_shelf: _Shelf) -> Callable[[], LongFilm]:
+    """Films of 200 MB in files; call it for as many as a test needs."""
+    numbers = itertools.count()
+    return lambda: _shelf.take(next(numbers))
 
 
 def sha256(data: bytes) -> str:

@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent
 Body = bytes | Iterable[bytes] | None
+_LASTING = ThreadPoolExecutor(1)
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,15 @@ class Server:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def restart(self) -> None:
+        """Kill it and start it again, from any thread: it dies with the one that starts it, so this one lasts."""
+        self.kill()
+        _LASTING.submit(self.start).result()
 
     def manage(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a management command on this server's home."""

@@ -1,0 +1,27 @@
+"""What an upload came to, read back from the server."""
+
+from urllib.parse import urlsplit
+
+from tests.conftest import LongFilm
+from tests.server import Server
+
+JSON = {"Accept": "application/json"}
+
+
+def check_arrived(server: Server, url: str, film: LongFilm, name: str | None = None) -> None:
+    """It is there, whole, under its name. Then it is deleted: a test's disk is not for ever."""
+    upload = server.get(urlsplit(url).path, JSON, user="alice")
+    assert upload.status == 200, upload
+    assert upload.json()["file"], upload
+    path = f"/api/v1/files/{upload.json()['file']}/"
+    file = server.get(path, user="alice").json()
+    assert (file["sha256"], file["size"], file["name"]) == (film.sha256, film.size, name or film.path.name)
+    assert server.request("DELETE", path).status == 204
+
+
+def check_gone(server: Server, url: str) -> None:
+    path = urlsplit(url).path
+    assert server.request("HEAD", path, headers={"Tus-Resumable": "1.0.0"}).status == 410
+    upload = server.get(path, JSON, user="alice").json()
+    assert (upload["state"], upload["file"]) == ("failed", None)
+    assert server.stored_bytes() == []

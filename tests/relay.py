@@ -1,0 +1,137 @@
+"""A wire between a client and the server, that fails when it is told to."""
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, with a reset, whatever is still on its way
+
+
+class Relay:
+    """Passes bytes on, in both directions, between whoever connects to `port` and the server.
+
+    A client takes it for the server: what the server says of its addresses is made of the name it was called by.
+    """
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.sent = 0  # bytes of clients that the server's end of the wire took
+        self._lock = threading.Lock()
+        self._clients: set[socket.socket] = set()
+        self._servers: set[socket.socket] = set()
+        self._damage_at: int | None = None
+        self._trouble_at: int | None = None
+        self._trouble: Callable[[], None] = self._cut
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def cut_at(self, sent: int) -> None:
+        """Reset every connection, once, when clients have sent that much."""
+        self.do_at(sent, self._cut)
+
+    def lose_at(self, sent: int) -> None:
+        """Lose the clients, once, as if they drove into a tunnel: nobody tells the server."""
+        self.do_at(sent, lambda: self._reset(self._clients))
+
+    def do_at(self, sent: int, trouble: Callable[[], None]) -> None:
+        """Anything else, once; the connection that came to this point goes no further."""
+        self._trouble_at, self._trouble = sent, trouble
+
+    def damage_at(self, sent: int) -> None:
+        """Change one byte, once."""
+        self._damage_at = sent
+
+    def __enter__(self) -> "Relay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._cut()
+
+    def _cut(self) -> None:
+        self._reset(self._clients)
+        self._reset(self._servers)
+
+    def _reset(self, wires: set[socket.socket]) -> None:
+        with self._lock:
+            going = set(wires)
+            wires.clear()
+        for wire in going:
+            with contextlib.suppress(OSError):
+                wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            _close(wire)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # until it is closed
+            while True:
+                client = self._listener.accept()[0]
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._server_port))
+                except ConnectionRefusedError:
+                    _close(client)
+                    continue
+                with self._lock:
+                    self._clients.add(client)
+                    self._servers.add(server)
+                threading.Thread(target=self._send, args=(client, server), daemon=True).start()
+                threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+
+    def _send(self, client: socket.socket, server: socket.socket) -> None:
+        buffer = memoryview(bytearray(256 * 1024))
+        while count := self._carry(client, server, buffer):
+            if self._is_time(count):
+                self._trouble()
+                return
+        with self._lock:
+            lost = client not in self._clients
+        if not lost:
+            self._end(client, server)
+
+    def _carry(self, client: socket.socket, server: socket.socket, buffer: memoryview) -> int:
+        try:
+            count = client.recv_into(buffer)
+            self._damage(buffer[:count])
+            server.sendall(buffer[:count])
+        except OSError:
+            return 0
+        return count
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+        self._end(client, server)
+
+    def _damage(self, data: memoryview) -> None:
+        if self._damage_at is not None and self.sent + len(data) > self._damage_at:
+            data[0] ^= 1
+            self._damage_at = None
+
+    def _is_time(self, count: int) -> bool:
+        with self._lock:
+            self.sent += count
+            if self._trouble_at is None or self.sent < self._trouble_at:
+                return False
+            self._trouble_at = None
+            return True
+
+    def _end(self, client: socket.socket, server: socket.socket) -> None:
+        with self._lock:
+            self._clients.discard(client)
+            self._servers.discard(server)
+        _close(client)
+        _close(server)
+
+
+def _close(wire: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        wire.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
+    wire.close()
