@@ -23,26 +23,27 @@ class Relay:
         self._lock = threading.Lock()
         self._clients: set[socket.socket] = set()
         self._servers: set[socket.socket] = set()
-        self._damage_at: int | None = None
         self._trouble_at: int | None = None
-        self._trouble: Callable[[], None] = self._cut
+        self._trouble: Callable[[], object] = self.cut
+        self._damage_at: int | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def cut_at(self, sent: int) -> None:
-        """Reset every connection, once, when clients have sent that much."""
-        self.do_at(sent, self._cut)
-
-    def lose_at(self, sent: int) -> None:
-        """Lose the clients, once, as if they drove into a tunnel: nobody tells the server."""
-        self.do_at(sent, lambda: self._reset(self._clients))
-
-    def do_at(self, sent: int, trouble: Callable[[], None]) -> None:
-        """Anything else, once; the connection that came to this point goes no further."""
+    def do_at(self, sent: int, trouble: Callable[[], object]) -> None:
+        """Once, when clients have sent that much. The connection that came to this point goes no further."""
         self._trouble_at, self._trouble = sent, trouble
+
+    def cut(self) -> None:
+        """Reset every connection, at both ends."""
+        self.lose()
+        self._reset(self._servers)
+
+    def lose(self) -> None:
+        """Reset the clients' connections, as if they drove into a tunnel: nobody tells the server."""
+        self._reset(self._clients)
 
     def damage_at(self, sent: int) -> None:
         """Change one byte, once."""
@@ -54,11 +55,7 @@ class Relay:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._cut()
-
-    def _cut(self) -> None:
-        self._reset(self._clients)
-        self._reset(self._servers)
+        self.cut()
 
     def _reset(self, wires: set[socket.socket]) -> None:
         with self._lock:

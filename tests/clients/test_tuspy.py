@@ -1,7 +1,6 @@
 """tuspy, the client in Python: films of 200 MB, over wires that fail."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,23 +67,12 @@ def test_a_chunk_that_was_damaged_on_its_way_is_refused_and_can_be_sent_again(
     check(server, sending, film)
 
 
-def test_a_paused_upload_goes_on_in_another_process(server: Server, long_film: Films, tmp_path: Path) -> None:
-    film = long_film()
-    storage = remembering(tmp_path)
-    paused = uploader(server, server.url, film, **storage)
-    paused.upload(stop_at=HALF)
-    sending = uploader(server, server.url, film, **storage)
-    assert (sending.url, sending.offset) == (paused.url, HALF)
-    sending.upload()
-    check(server, sending, film)
-
-
 def test_an_upload_that_broke_off_goes_on_in_another_process(
     server: Server, relay: Relay, long_film: Films, tmp_path: Path
 ) -> None:
     film = long_film()
     storage = remembering(tmp_path)
-    relay.cut_at(HALF)
+    relay.do_at(HALF, relay.cut)
     broken = uploader(server, relay.url, film, **storage)
     with pytest.raises(TusUploadFailed):
         broken.upload()
@@ -99,23 +87,8 @@ def test_an_upload_that_broke_off_goes_on_in_another_process(
 def test_an_upload_goes_on_by_itself(server: Server, relay: Relay, long_film: Films, trouble: str) -> None:
     """After its connection was cut; was lost, of which nobody told the server; after the server was killed."""
     film = long_film()
-    match trouble:
-        case "cut":
-            relay.cut_at(HALF)
-        case "lost":
-            relay.lose_at(HALF)
-        case "killed":
-            relay.do_at(HALF, server.restart)
+    relay.do_at(HALF, {"cut": relay.cut, "lost": relay.lose, "killed": server.restart}[trouble])
     sending = patient(server, relay.url, film)
     sending.upload()
     check(server, sending, film)
     assert HALF < relay.sent < film.size * 1.25
-
-
-def test_two_films_arrive_side_by_side(server: Server, long_film: Films) -> None:
-    films = [long_film(), long_film()]
-    sending = [uploader(server, server.url, film, chunk_size=50_000_000) for film in films]
-    with ThreadPoolExecutor() as threads:
-        list(threads.map(Uploader.upload, sending))
-    for uploaded, film in zip(sending, films, strict=True):
-        check(server, uploaded, film)

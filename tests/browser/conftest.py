@@ -1,0 +1,78 @@
+"""A browser, and a site of its own for the pages that it shows: to Millrace, another one."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.conftest import running
+from tests.relay import Relay
+from tests.server import ROOT, Server, Template
+
+# Without these it looks for hosts of its maker's at every start.
+OPTIONS = [
+    "--disable-background-networking", "--disable-component-update", "--disable-gpu", "--disable-quic",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no Chromium here")
+    # Playwright leaves an event loop behind its back. Django takes every test on this worker for asynchronous.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=OPTIONS, chromium_sandbox=os.geteuid() != 0
+        )
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_context() as context:
+        yield context.new_page()
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    """The origin of a site that shows the files of this repository."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=ROOT)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def _server(template: Template, tmp_path_factory: pytest.TempPathFactory, site: str) -> Iterator[Server]:
+    with running(template, tmp_path_factory, CORS_ORIGINS=site) as server:
+        yield server
+    shutil.rmtree(server.home)
+
+
+@pytest.fixture
+def server(_server: Server) -> Server:
+    """One for all these tests. They may kill it."""
+    if not _server.is_running:
+        _server.restart()
+    return _server
+
+
+@pytest.fixture
+def relay(server: Server) -> Iterator[Relay]:
+    with Relay(server.port) as relay:
+        yield relay
