@@ -193,7 +193,7 @@ def admit(announcement: Announcement) -> Upload:
         raise EmptyFile("The file is empty.")
     reserving.check_size(size or 0)
     with write():
-        reserving.lock_owner(owner)
+        reserving.lock_owner(owner.pk)
         if announcement.key:
             _claim_key(announcement)
         reserving.check_turn(owner.pk)
@@ -248,7 +248,7 @@ def _grow(upload: Upload, offset: int) -> int:
     owner = upload.owner
     wanted = min(upload.reserved + reserving.STEP, max(limits().max_file_size, offset)) - upload.reserved
     with write():
-        reserving.lock_owner(owner)
+        reserving.lock_owner(owner.pk)
         more = reserving.grant(owner, sink(), needed=offset - upload.reserved, wanted=wanted)
         upload.reserved += more
         Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(

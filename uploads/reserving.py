@@ -56,9 +56,9 @@ def check_unfinished(owner: User) -> None:
         raise TooManyUploads(f"{unfinished} uploads of yours are unfinished. Go on with some, or delete them.")
 
 
-def lock_owner(owner: User) -> None:
+def lock_owner(owner_id: int) -> None:
     # no_key: inserting a file that points at the owner does not have to wait.
-    get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
+    get_user_model().objects.select_for_update(no_key=True).get(pk=owner_id)
 
 
 def grant(owner: User, sink: Sink, *, needed: int, wanted: int) -> int:

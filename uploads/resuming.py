@@ -16,6 +16,7 @@ from typing import Any, Self
 import structlog
 from django.db import Error as DatabaseFailure
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from . import reserving
@@ -86,7 +87,7 @@ class Turn(Reception):
             upload, writer = _hold(key, find, patience)
             try:
                 if stop is not None and upload.heartbeat_at is None:  # else it has been moving all along
-                    reserving.check_turn(upload.owner_id)
+                    _begin_to_move(upload)
                 if upload.unverified_from is not None:
                     writer.cut(min(upload.unverified_from, writer.offset))
                 turn = cls(upload, writer)
@@ -173,6 +174,7 @@ class Turn(Reception):
                 self._keep()
             except (SinkError, DatabaseFailure):
                 # The bytes that reached the sink are there; housekeeping brings the row up to them.
+                flusher.unwatch(self.upload.pk)
                 log.warning("upload_turn_not_written", upload=str(self.upload.pk), exc_info=True)
 
     def _write_down_unverified(self, offset: int | None) -> None:
@@ -183,7 +185,7 @@ class Turn(Reception):
     def _declare(self, size: int) -> None:
         owner, missing = self.upload.owner, size - self.upload.reserved
         with write():
-            reserving.lock_owner(owner)
+            reserving.lock_owner(owner.pk)
             if missing > 0:
                 reserving.grant(owner, sink(), needed=missing, wanted=missing)
             Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
@@ -230,6 +232,13 @@ class Turn(Reception):
             self._noted = self.offset
 
 
+def _begin_to_move(upload: Upload) -> None:
+    with write():
+        reserving.lock_owner(upload.owner_id)
+        reserving.check_turn(upload.owner_id)
+        Upload.objects.filter(pk=upload.pk).update(heartbeat_at=Now())
+
+
 def take_look(upload: Upload) -> int:
     """How many bytes there are, once whoever sends has let go. If they are all there, the upload is complete now."""
     try:
@@ -239,11 +248,13 @@ def take_look(upload: Upload) -> int:
     except AlreadyComplete as complete:
         return complete.size
     except Locked:
-        return offset_of(upload)
+        return offset_now(upload)
 
 
-def offset_of(upload: Upload) -> int:
-    """How many bytes of an unfinished upload there are just now, whoever sends."""
+def offset_now(upload: Upload) -> int:
+    """How many bytes there are just now, whoever sends. The row of a resumable upload may lag behind."""
+    if not upload.is_resumable or upload.state != Upload.State.RECEIVING:
+        return upload.offset
     try:
         come = sink().offset(upload.key)
     except NoSuchKey:
@@ -276,7 +287,7 @@ def _settle(upload: Upload) -> None:
 
 
 def _expire(upload: Upload) -> None:
-    if offset_of(upload) > upload.offset:
+    if offset_now(upload) > upload.offset:
         _settle(upload)  # a crash kept it from being written down that somebody went on with it
     else:
         _end(upload, Expired("Nobody went on with this upload in time."), patience=0)

@@ -113,6 +113,5 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         if upload.file_id and "application/json" not in request.headers.get("Accept", ""):
             content = reverse("file-content", [upload.file_id], request=request)
             return HttpResponseRedirect(content, status=status.HTTP_303_SEE_OTHER)
-        if upload.is_resumable and upload.state == Upload.State.RECEIVING:
-            upload.offset = resuming.offset_of(upload)  # the row may lag behind
+        upload.offset = resuming.offset_now(upload)
         return Response(self.get_serializer(upload).data)

@@ -62,6 +62,7 @@ class TusViewSet(UploadViewSet):
             upload = resuming.begin(announcement)
         except Replay as replay:
             upload, headers = replay.upload, {"Idempotency-Replayed": "true"}
+            upload.offset = resuming.offset_now(upload)
         headers |= tus.progress(upload.offset, upload.expires_at)
         if said.has_body and "Idempotency-Replayed" not in headers:
             headers |= self._receive(request, upload.pk, tus.Patch(0, None, tus.parse_checksum(request.headers)))
