@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -63,6 +64,16 @@ def sql(database_url: str, statement: str) -> None:
     base = database_url.rpartition("/")[0]
     with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
         connection.execute(statement)
+
+
+def query(server: "Server", statement: str) -> list[tuple[Any, ...]]:
+    """Ask a server's database without Django, which takes a second to start."""
+    if server.database_url:
+        with psycopg.connect(server.database_url) as connection:
+            return connection.execute(statement).fetchall()
+    [database] = server.home.glob("*.sqlite3")
+    with contextlib.closing(sqlite3.connect(database, timeout=20)) as lite:
+        return lite.execute(statement).fetchall()
 
 
 def make_template(home: Path, base_url: str) -> Template:
