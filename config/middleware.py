@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from uploads import tus
 from uploads.body import is_chunked
 from uploads.conf import limits
 from uploads.errors import LengthRequired, TooLarge
@@ -82,14 +83,21 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def method_override(get_response: GetResponse) -> GetResponse:
-    """For clients behind proxies that let only POST through, as tus has it: before routing, and there alone."""
+def resumable(get_response: GetResponse) -> GetResponse:
+    """What tus asks of every exchange, also of those that end before their view: its version in the answer.
+
+    And for clients behind proxies that let only POST through, another method's name in a header, before routing.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
+        if not request.path.startswith("/api/v1/uploads/"):
+            return get_response(request)
         meant = request.headers.get("X-HTTP-Method-Override", "").upper()
-        if request.method == "POST" and meant in _OVERRIDES and request.path.startswith("/api/v1/uploads/"):
+        if request.method == "POST" and meant in _OVERRIDES:
             request.method = request.META["REQUEST_METHOD"] = meant
-        return get_response(request)
+        response = get_response(request)
+        response["Tus-Resumable"] = tus.VERSION
+        return response
 
     return middleware
 

@@ -117,7 +117,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.middleware.client_address",
-    "config.middleware.method_override",
+    "config.middleware.resumable",
     "config.middleware.request_log",
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.content_policy",
