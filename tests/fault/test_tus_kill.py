@@ -280,8 +280,10 @@ def assert_is_one_file(client: Client, path: str, content: bytes, name: str) -> 
     assert len(files_named(client.server, name)) == 1
 
 
-@pytest.mark.parametrize("claimed", [False, True], ids=["plain", "with a checksum"])
-@pytest.mark.parametrize("step", STORING)
+@pytest.mark.parametrize(
+    ("step", "claimed"),
+    [*((step, False) for step in STORING), *((step, True) for step in (Step.CLAIMED, Step.SYNCED, Step.LINKED))],
+)
 def test_a_kill_at_any_step_of_the_end_makes_one_file(
     server: MortalServer, client: Client, film: Film, step: Step, claimed: bool
 ) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer, running, running_pair
-from tests.server import Answer, Server, Template, sql
+from tests.server import Answer, Server, Template, query, sql
 from tests.tus import UPLOADS, Client, checksum, wait_until
 
 Film = Callable[..., bytes]
@@ -37,6 +37,13 @@ def pair(request: pytest.FixtureRequest, two_servers: list[Server]) -> tuple[Cli
     """The same account, as the holder of an upload and as the newcomer."""
     first, second = two_servers
     return Client(first), Client(second if request.param == "two servers" else first)
+
+
+@pytest.fixture(scope="module")
+def quiet(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """On a server of which each test looks at everything, and leaves nothing unfinished."""
+    with running(template, tmp_path_factory) as server:
+        yield Client(server)
 
 
 # Looking, and coming back
@@ -102,14 +109,14 @@ def test_who_comes_back_gets_what_was_verified(pair: tuple[Client, Client], film
     with old.begin(path, 100_000, 300_000, checksum(content[100_000:])) as line:
         line.send(content[100_000:300_000])
         # How far it has come, nobody promises to show before it is verified: the holding shows.
-        wait_until(lambda: is_held(old.server, path))
+        wait_until(lambda: is_held(old.server))
         assert new.offset(path) == 100_000
         assert line.was_refused()
     assert new.finish(path, content) == 100_000
 
 
-def is_held(server: Server, path: str) -> bool:
-    """Whether some server has locked a partial. For uploads that are the only ones of theirs."""
+def is_held(server: Server) -> bool:
+    """Whether somebody is at an upload: its partial is locked."""
     return any(not can_lock(partial) for partial in partials(server))
 
 
@@ -171,8 +178,8 @@ def attempt(client: Client, path: str, content: bytes) -> Answer | None:
         return None
 
 
-def test_a_holder_that_cannot_be_stopped_keeps_the_upload(start_server: StartServer, film: Film) -> None:
-    tus, content = Client(start_server()), film(400_000)
+def test_a_holder_that_cannot_be_stopped_keeps_the_upload(quiet: Client, film: Film) -> None:
+    tus, content = quiet, film(400_000)
     path = tus.new(len(content))
     assert tus.patch(path, 0, content[:100_000]).status == 204
     [partial_file] = partials(tus.server)
@@ -188,6 +195,38 @@ def test_a_holder_that_cannot_be_stopped_keeps_the_upload(start_server: StartSer
         assert headed.status in {200, 423}
         assert tus.look(path)["offset"] == 100_000
     assert tus.finish(path, content) == 100_000
+
+
+def test_who_had_to_wait_is_not_asked_to_let_go_itself(pair: tuple[Client, Client], film: Film) -> None:
+    """What was asked of the holder before means nobody any more."""
+    old, new = pair
+    content, before = film(400_000), set(partials(old.server))
+    path = old.new(len(content))
+    assert old.patch(path, 0, content[:100_000]).status == 204
+    [partial_file] = set(partials(old.server)) - before
+    with ThreadPoolExecutor(1) as pool:
+        with partial_file.open("rb+") as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            waiting = pool.submit(new.head, path)
+            wait_until(lambda: was_asked(old.server, path))
+        assert waiting.result().status == 200
+    with new.begin(path, 100_000, 300_000) as line:
+        for start in range(100_000, 400_000, 15_000):  # for a second and a half: servers listen every half second
+            line.send(content[start : start + 15_000])
+            time.sleep(0.075)
+        assert line.answer().status == 204
+    assert new.is_complete(path, content)
+
+
+def was_asked(server: Server, path: str) -> bool:
+    [[asked]] = query(server, f"SELECT stop_asked FROM uploads_upload WHERE {is_at(path)}")  # noqa: S608
+    return bool(asked)
+
+
+def is_at(path: str) -> str:
+    """The SQL that finds the upload of this address, whichever way the database writes a UUID."""
+    pk = path.rpartition("/")[2]
+    return f"CAST(id AS VARCHAR(36)) IN ('{pk}', '{pk.replace('-', '')}')"
 
 
 # Whose it is
@@ -257,8 +296,9 @@ def test_a_method_in_disguise_is_not_spoken_everywhere(tus: Client, film: Film) 
 # Termination
 
 
-def test_a_terminated_upload_is_gone(start_server: StartServer, film: Film) -> None:
-    tus, content = Client(start_server()), film()
+def test_a_terminated_upload_is_gone(quiet: Client, film: Film) -> None:
+    tus, content = quiet, film()
+    before = sorted(tus.server.stored_bytes())
     paths = [tus.new(len(content)) for _ in range(2)]
     assert tus.patch(paths[0], 0, content[:100_000]).status == 204
     for path in paths:
@@ -268,7 +308,7 @@ def test_a_terminated_upload_is_gone(start_server: StartServer, film: Film) -> N
         assert refusal(tus.patch(path, 100_000, content[100_000:])) == (410, "gone")
         assert refusal(tus.delete(path)) == (410, "gone")
         assert tus.look(path)["state"] == "failed"
-    assert tus.server.stored_bytes() == []
+    assert sorted(tus.server.stored_bytes()) == before
 
 
 @pytest.mark.parametrize("claimed", [False, True], ids=["plain", "with a checksum"])
@@ -280,7 +320,7 @@ def test_an_upload_that_is_being_sent_may_be_terminated(
     path = old.new(len(content))
     with old.begin(path, 0, len(content), checksum(content) if claimed else None) as line:
         line.send(content[:200_000])
-        wait_until(lambda: is_held(old.server, path))
+        wait_until(lambda: is_held(old.server))
         began = time.monotonic()
         assert new.delete(path).status == 204
         assert time.monotonic() - began < SOON
@@ -304,8 +344,10 @@ from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.models import Upload
 from uploads.receiving import fail_stalled
-Upload.objects.update(heartbeat_at=Now() - timedelta(hours=12))
+from uploads.resuming import settle_stalled
+Upload.objects.filter(state="receiving").update(heartbeat_at=Now() - timedelta(hours=12))
 fail_stalled()
+settle_stalled()
 """
 RESERVED = "from uploads.models import Upload; print(sum(Upload.objects.values_list('reserved', flat=True)))"
 
@@ -316,7 +358,7 @@ def test_a_paused_upload_keeps_its_share_until_it_ends(start_server: StartServer
     path = tus.new(len(content))
     assert refusal(tus.create(600_000)) == (413, "quota_exceeded")
     assert tus.patch(path, 0, content[:100_000]).status == 204
-    server.shell(LONG_AGO)  # a pause of half a day
+    server.shell(LONG_AGO)  # half a day after its server died
     assert refusal(tus.create(600_000)) == (413, "quota_exceeded")
     assert tus.delete(path).status == 204
     assert server.shell(RESERVED) == "0"
@@ -339,12 +381,39 @@ def test_uploads_that_move_are_counted_and_paused_ones_are_not(start_server: Sta
     assert tus.finish(paths[3], content) == 0
 
 
+OVERTAKEN = """
+from django.conf import settings
+from uploads import resuming, steps
+from uploads.models import Upload
+upload = Upload.objects.get(state='receiving')
+turn = resuming.Turn.take(upload)
+def overtake(step):
+    if step == steps.Step.DIRECTORY_SYNCED:
+        steps.listeners.clear()
+        resuming.take_look(Upload.objects.get(pk=upload.pk))
+steps.listeners.append(overtake)
+with turn:
+    turn.feed((settings.UPLOADS.media_root.parent / "rest").read_bytes())
+    turn.end()
+"""
+
+
+def test_who_is_overtaken_at_the_end_leaves_nothing_behind(quiet: Client, film: Film) -> None:
+    """Two find all the bytes: one has stored them when the other, on another server, writes the rows."""
+    tus, server, content = quiet, quiet.server, film(200_000)
+    path = tus.new(len(content))
+    assert tus.patch(path, 0, content[:100_000]).status == 204
+    (server.home / "rest").write_bytes(content[100_000:])
+    server.shell(OVERTAKEN)
+    assert tus.is_complete(path, content)
+    assert list((server.media / "partial").iterdir()) == []
+
+
 # Trouble that passes
 
 
-def test_a_disk_that_fails_for_a_while_costs_nobody_an_upload(start_server: StartServer, film: Film) -> None:
-    server = start_server()
-    tus, content = Client(server), film()
+def test_a_disk_that_fails_for_a_while_costs_nobody_an_upload(quiet: Client, film: Film) -> None:
+    tus, server, content = quiet, quiet.server, film()
     path = tus.new(len(content))
     assert tus.patch(path, 0, content[:100_000]).status == 204
     away = server.home / "unmounted"
@@ -361,15 +430,28 @@ def test_a_disk_that_fails_for_a_while_costs_nobody_an_upload(start_server: Star
     assert tus.finish(path, content) == 100_000
 
 
-def test_a_database_that_fails_for_a_while_is_no_error_to_whoever_comes_back(
-    start_server: StartServer, film: Film
-) -> None:
-    server = start_server()
-    tus, content = Client(server), film()
+def test_a_database_that_fails_for_a_while_is_no_error_to_whoever_comes_back(quiet: Client, film: Film) -> None:
+    tus, server, content = quiet, quiet.server, film()
     path = tus.new(len(content))
     assert tus.patch(path, 0, content[:100_000]).status == 204
     with no_database(server):
         assert tus.head(path).status == 423
+    assert tus.finish(path, content) == 100_000
+
+
+def test_a_database_that_fails_under_the_lock_costs_nobody_a_byte(quiet: Client, film: Film) -> None:
+    tus, server, content = quiet, quiet.server, film()
+    path = tus.new(len(content))
+    assert tus.patch(path, 0, content[:100_000]).status == 204
+    [partial_file] = partials(server)
+    with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as trouble:
+        with partial_file.open("rb+") as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            waiting = pool.submit(tus.head, path)
+            wait_until(lambda: was_asked(server, path))  # it has passed everything but the lock
+            trouble.enter_context(no_database(server))
+        assert waiting.result().status == 423
+        trouble.close()
     assert tus.finish(path, content) == 100_000
 
 
@@ -406,14 +488,16 @@ def test_an_upload_that_nobody_goes_on_with_ends_and_gives_back_what_it_had(forg
     tus = Client(forgetful)
     paths = [tus.new(400_000), tus.new(400_000)]
     assert tus.patch(paths[0], 0, film(400_000)[:100_000]).status == 204
+
+    def have_ended() -> bool:
+        forgetful.manage("housekeeping", "--once")
+        return all(tus.look(path)["state"] == "failed" for path in paths)
+
+    wait_until(have_ended, timeout=20)
     for path in paths:
-        wait_until(lambda: tus.head(path).status == 410)  # noqa: B023
-        assert refusal(tus.patch(path, 100_000, b"abc")) == (410, "gone")
-    forgetful.manage("housekeeping", "--once")
-    for path in paths:
-        upload = tus.look(path)
-        assert (upload["state"], upload["error"]["code"]) == ("failed", "expired")
+        assert tus.look(path)["error"]["code"] == "expired"
         assert tus.head(path).status == 410
+        assert refusal(tus.patch(path, 100_000, b"abc")) == (410, "gone")
     assert forgetful.stored_bytes() == []
     assert forgetful.shell(RESERVED) == "0"
 
@@ -435,6 +519,22 @@ def test_an_upload_that_goes_on_does_not_expire(forgetful: Server, film: Film) -
     assert tus.server.request("DELETE", f"/api/v1/files/{tus.look(path)['file']}/").status == 204
 
 
+def test_one_upload_that_cannot_be_ended_keeps_no_other_from_ending(start_server: StartServer, film: Film) -> None:
+    server = start_server(UPLOAD_EXPIRY="1ms")
+    tus = Client(server)
+    paths = [tus.new(5000) for _ in range(3)]
+    for path in paths:
+        assert tus.patch(path, 0, film(5000)[:1000]).status == 204
+    broken, *_ = partials(server)
+    broken.unlink()
+    broken.mkdir()  # stands for what the disk cannot read
+    server.manage("housekeeping", "--once")
+    assert sorted(tus.look(path)["state"] == "failed" for path in paths) == [False, True, True]
+    broken.rmdir()
+    server.manage("housekeeping", "--once")
+    assert {tus.look(path)["state"] for path in paths} == {"failed"}
+
+
 SWEPT = """
 import json
 from datetime import timedelta
@@ -443,11 +543,8 @@ print(json.dumps(sweep(grace=timedelta(0))))
 """
 
 
-def test_sweeping_leaves_the_bytes_of_a_paused_upload_alone_however_old(
-    start_server: StartServer, film: Film
-) -> None:
-    server = start_server()
-    tus, content = Client(server), film()
+def test_sweeping_leaves_the_bytes_of_a_paused_upload_alone_however_old(quiet: Client, film: Film) -> None:
+    tus, server, content = quiet, quiet.server, film()
     path = tus.new(len(content))
     assert tus.patch(path, 0, content[:100_000]).status == 204
     for file in partials(server):
@@ -458,12 +555,11 @@ def test_sweeping_leaves_the_bytes_of_a_paused_upload_alone_however_old(
     assert partials(server) == []
 
 
-def test_partials_that_no_upload_has_are_swept(start_server: StartServer, film: Film) -> None:
-    server = start_server()
-    tus = Client(server)
+def test_partials_that_no_upload_has_are_swept(quiet: Client, film: Film) -> None:
+    tus, server = quiet, quiet.server
     path = tus.new(300_000)
     assert tus.patch(path, 0, film()[:100_000]).status == 204
-    server.shell("from uploads.models import Upload; Upload.objects.all().delete()")
-    assert server.stored_bytes()
+    server.shell("from uploads.models import Upload; Upload.objects.filter(state='receiving').delete()")
+    assert partials(server)
     server.shell(SWEPT)
-    assert server.stored_bytes() == []
+    assert list((server.media / "partial").iterdir()) == []

@@ -203,6 +203,7 @@ def test_what_was_never_begun_is_not_found(tus: Client) -> None:
     assert tus.head(path).status == 404
     assert refusal(tus.patch(path, 0, b"abc")) == (404, "not_found")
     assert refusal(tus.delete(path)) == (404, "not_found")
+    assert refusal(tus.patch(f"{UPLOADS}no-address", 0, b"abc")) == (404, "not_found")
 
 
 # A length that comes later

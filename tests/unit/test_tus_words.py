@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import string
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploads import tus
-from uploads.errors import InvalidParams, Refusal, UnsupportedVersion
+from uploads.errors import InvalidDigest, InvalidParams, Refusal, UnsupportedVersion
 from uploads.hashing import Claims
 
 KEYS = st.text(sorted(set(string.printable) - set(string.whitespace) - {","}), min_size=1)
@@ -84,7 +85,7 @@ def test_a_creation_may_bring_bytes(headers: dict[str, str], has_body: bool) -> 
 def test_a_creation_that_brings_something_else_is_refused() -> None:
     length = {"Upload-Length": "5", "Content-Type": "video/mp4"}
     tus.read_creation(length)  # without a body its type means nothing
-    with pytest.raises(Refusal, match=tus.CONTENT_TYPE):
+    with pytest.raises(Refusal, match=re.escape(tus.CONTENT_TYPE)):
         tus.read_creation({**length, "Content-Length": "5"})
 
 
@@ -150,7 +151,7 @@ def test_whatever_metadata_says_it_is_read_or_refused(said: str) -> None:
 def test_metadata_has_the_name(values: dict[str, bytes], name: str) -> None:
     said = ",".join(f"{key} {base64_of(value)}" for key, value in values.items())
     creation = tus.read_creation({"Upload-Length": "5", "Upload-Metadata": said})
-    assert (creation.name, creation.metadata) == (name, said)
+    assert (creation.name, creation.metadata) == (name, said.strip())
 
 
 # Pieces
@@ -223,7 +224,7 @@ def test_a_checksum_may_be_absent() -> None:
      "sha1 " + base64_of(bytes(20)) + " " + base64_of(bytes(20)), "sha1:" + base64_of(bytes(20)), "sha1 é"],
 )  # fmt: skip
 def test_a_checksum_that_cannot_be_read_is_refused(said: str) -> None:
-    with pytest.raises(InvalidParams):
+    with pytest.raises((InvalidParams, InvalidDigest)):
         tus.parse_checksum({"Upload-Checksum": said})
 
 
