@@ -113,5 +113,6 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         if upload.file_id and "application/json" not in request.headers.get("Accept", ""):
             content = reverse("file-content", [upload.file_id], request=request)
             return HttpResponseRedirect(content, status=status.HTTP_303_SEE_OTHER)
-        upload.offset = resuming.offset_now(upload)
+        # The row may lag behind the bytes, and the bytes behind what has come and is still being judged.
+        upload.offset = max(upload.offset, resuming.offset_now(upload))
         return Response(self.get_serializer(upload).data)
