@@ -181,7 +181,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.poller.register(wire, EVENT_READ, self._on_lingering)
 
     def _on_lingering(self, wire: socket.socket) -> None:
-        if not _drained(wire, once=True):
+        # One that had to make room since the poller told of it is gone.
+        if wire in self._lingering and not _drained(wire, once=True):
             self._end_lingering(wire)
 
     def _end_lingering(self, wire: socket.socket) -> None:

@@ -376,6 +376,17 @@ def test_only_so_many_clients_are_lingered_for(worker: Worker) -> None:
     assert len(worker.poller.get_map()) == 0
 
 
+def test_who_made_room_for_another_is_not_heard_any_more(worker: Worker) -> None:
+    clients = [closed_gracefully(worker) for _ in range(MAX_LINGERING)]
+    clients[0].close()
+    told = worker.poller.select(0)
+    clients.append(closed_gracefully(worker))
+    assert len(told) == 1
+    for key, _ in told:
+        key.data(key.fileobj)
+    assert len(worker.poller.get_map()) == MAX_LINGERING
+
+
 def test_nobody_is_lingered_for_longer_than_so_many_seconds(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     clients = [closed_gracefully(worker) for _ in range(3)]
     worker.murder_pending()
