@@ -1,11 +1,12 @@
 """gunicorn's thread worker, with what large, slow and hostile clients need. Each mend says what it mends.
 
-Threads are for requests that move. A connection that is silent, or whose answer has been given, waits in the
-poller instead, where it costs a descriptor.
+Threads are for requests that move. A connection that has not said yet what it wants, or whose answer has been
+given, waits in the poller instead, where it costs a descriptor.
 """
 
 import io
 import logging
+import re
 import socket
 import struct
 import threading
@@ -18,11 +19,15 @@ from typing import Any
 from django.conf import settings
 from gunicorn import util
 from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 LINGER_SECONDS = 10.0
 MAX_LINGERING = 256
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+MAX_HEAD = 64 * 1024
+_HEAD_PIECE = 8 * 1024
+_HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare newline is refused as soon as it is parsed
 _SWALLOW = bytearray(256 * 1024)  # what lingering connections still send goes here, and nowhere
 _UNKNOWN_CLIENT = {"401", "403"}
 _CREDENTIALS = {"HTTP_AUTHORIZATION", "HTTP_COOKIE"}  # without any, 413 is said before 401 would be
@@ -107,22 +112,57 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 listener.close()
 
     def enqueue_req(self, conn: TConn) -> None:
-        # Mends: a thread would wait up to five seconds for the first byte of a connection.
-        if conn.initialized or conn.data_ready:
+        # Mends: a thread would wait for what the client has not said yet, up to five seconds for its first byte,
+        # and for ever for the rest of its head.
+        if conn.data_ready:
+            conn.data_ready = False
             super().enqueue_req(conn)
             return
-        self._set_idle_timeout(conn.sock)
-        conn.close = partial(self._close, conn)
+        if not conn.initialized:
+            self._set_idle_timeout(conn.sock)
+            conn.close = partial(self._close, conn)
+            conn.init()
+        conn.head = bytearray(conn.parser.unreader.take_buffered())
         conn.sock.setblocking(False)
-        # Also mends: a silent one would keep its place for the time of a kept-alive one.
+        # For all of the head: who sends a letter now and then is not waited for longer than who sends none.
         conn.timeout = time.monotonic() + min(self.cfg.keepalive, settings.UPLOADS.idle_timeout)
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        if conn.head:
+            self._on_head(conn, 0)
+
+    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        try:
+            data = client.recv(_HEAD_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        before = len(conn.head)
+        conn.head += data
+        if data:
+            self._on_head(conn, max(0, before - 3))
+        else:  # the end, or an error, that reading on will come upon again
+            self._to_a_thread(conn)
+
+    def _on_head(self, conn: TConn, searched: int) -> None:
+        if _HEAD_END.search(conn.head, searched):
+            self._to_a_thread(conn)
+        elif len(conn.head) > MAX_HEAD:
+            self.poller.unregister(conn.sock)
+            self.pending_conns.remove(conn)
+            self.nr_conns -= 1
+            self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("The head is too large."))
+            conn.close(graceful=True)
+
+    def _to_a_thread(self, conn: TConn) -> None:
+        conn.parser.unreader.unread(bytes(conn.head))
+        super().on_pending_socket_readable(conn, conn.sock)
 
     @staticmethod
     def _set_idle_timeout(wire: socket.socket) -> None:
-        # Mends: half a header, or an answer that nobody takes, held a thread for ever. The kernel's own timeouts,
-        # as gunicorn puts its sockets back to blocking. Bodies and files set one that can be told apart.
+        # Mends: an answer that nobody takes held a thread for ever, and so does whatever else waits
+        # in one. The kernel's own timeouts, as gunicorn puts its sockets back to blocking.
         seconds = settings.UPLOADS.idle_timeout
         value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
