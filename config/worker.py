@@ -11,84 +11,26 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
 
 from django.conf import settings
 from gunicorn import util
-from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.body import Body
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from config.wire import WireInput
+
 LINGER_SECONDS = 10.0
 MAX_LINGERING = 256
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 MAX_HEAD = 64 * 1024
 _HEAD_PIECE = 8 * 1024
 _HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare newline is refused as soon as it is parsed
 _SWALLOW = bytearray(256 * 1024)  # what lingering connections still send goes here, and nowhere
 _UNKNOWN_CLIENT = {"401", "403"}
 _CREDENTIALS = {"HTTP_AUTHORIZATION", "HTTP_COOKIE"}  # without any, 413 is said before 401 would be
-
-
-class WireInput:
-    """`wsgi.input`, with `readinto`: bytes go from the socket to the reader's own buffer, and are copied once."""
-
-    def __init__(self, body: Body, wire: socket.socket, expects_continue: bool) -> None:
-        self._body, self._wire, self._expects_continue = body, wire, expects_continue
-        self.read = self._first(body.read)
-        self.readline = self._first(body.readline)
-        self.readlines = self._first(body.readlines)
-
-    def _first(self, read: Callable[..., Any]) -> Callable[..., Any]:
-        def reading(*args: Any) -> Any:
-            self._send_continue()
-            return read(*args)
-
-        return reading
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._send_continue()
-        lines: Iterator[bytes] = iter(self._body)
-        return lines
-
-    @property
-    def can_read_into(self) -> bool:
-        return isinstance(self._body.reader, LengthReader)
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Up to `len(buffer)` bytes of a body of known length, as soon as there are any; 0 at its end."""
-        self._send_continue()
-        reader = self._body.reader
-        # What the server read along with the headers. Never more of it than there is: both would wait for more,
-        # and hold up to a megabyte of it.
-        if held := self._body.buf.tell():
-            data = self._body.read(min(held, len(buffer)))
-        elif held := reader.unreader.buf.tell():
-            data = reader.read(min(held, len(buffer)))
-        else:
-            wanted = min(len(buffer), reader.length)
-            received = self._wire.recv_into(buffer, wanted) if wanted else 0
-            reader.length -= received
-            return received
-        buffer[: len(data)] = data
-        return len(data)
-
-    @property
-    def is_unread(self) -> bool:
-        reader = self._body.reader
-        if isinstance(reader, LengthReader):
-            return bool(reader.length or self._body.buf.tell())
-        return getattr(reader, "parser", None) is not None
-
-    def _send_continue(self) -> None:
-        # Mends: gunicorn sends this before the application has looked at the request, and so asks for the body
-        # of one that will be refused.
-        if self._expects_continue:
-            self._expects_continue = False
-            self._wire.sendall(_CONTINUE)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -181,7 +123,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn, body = getattr(self._serving, "conn", None), environ["wsgi.input"]
         if conn is None or not isinstance(body, Body):  # HTTP/2 has its own ways
             return application(environ, start_response)
-        wire = WireInput(body, conn.sock, conn.expects_continue)
+        wire = WireInput(body, conn.sock, conn.expects_continue, settings.UPLOADS.idle_timeout)
 
         def starting(status: str, *args: Any) -> Any:
             # Mends: gunicorn drops an application's `Connection: close`, and would read, for up to five seconds,
