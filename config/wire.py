@@ -1,6 +1,8 @@
-"""What goes between a client's socket and the application: the body, and how long it may stall."""
+"""What goes between a client's socket and the application: bodies in, answers out, and how long either may stall."""
 
 import fcntl
+import os
+import select
 import socket
 import struct
 import termios
@@ -8,11 +10,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.wsgi import FileWrapper
+from gunicorn.util import has_fileno
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WINDOW = 32 * 1024  # with so much unread, a client may be unable to send, as far as it knows
 _BREATH = 1.0
 _LAST_DATA_RECEIVED = struct.Struct("52xI")  # of Linux' struct tcp_info, in milliseconds
+_MOMENT = 10  # milliseconds
 
 
 def silence(wire: socket.socket) -> float:
@@ -111,3 +116,48 @@ class WireInput:
         if self._stale < 0:
             self._stale = None
             self._wire.settimeout(self._idle_timeout)
+
+
+class Outgoing:
+    """An answer of known length, sent as its reader takes it. Whoever sends it need not wait for the reader."""
+
+    def __init__(self, answer: Any, length: int) -> None:
+        self._answer, self._left = answer, length
+        self._pieces, self._piece = iter(answer), memoryview(b"")
+        self._file = None
+        if isinstance(answer, FileWrapper) and has_fileno(answer.filelike):
+            self._file = answer.filelike.fileno()
+            self._offset = os.lseek(self._file, 0, os.SEEK_CUR)
+
+    def send(self, wire: socket.socket) -> bool:
+        """Send until the reader takes no more for a moment. Returns whether that was all."""
+        wire.setblocking(False)
+        room = select.poll()
+        room.register(wire, select.POLLOUT)
+        while self._left:
+            try:
+                self._left -= self._send(wire)
+            except BlockingIOError:
+                if not room.poll(_MOMENT):
+                    return False
+        return True
+
+    def _send(self, wire: socket.socket) -> int:
+        if self._file is not None:
+            sent = os.sendfile(wire.fileno(), self._file, self._offset, self._left)
+            self._offset += sent
+            if not sent:
+                raise EOFError("a file became shorter while it was sent")
+            return sent
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                raise EOFError("an answer was shorter than it had announced")
+            self._piece = memoryview(piece)[: self._left]
+        sent = wire.send(self._piece)
+        self._piece = self._piece[sent:]
+        return sent
+
+    def close(self) -> None:
+        if hasattr(self._answer, "close"):
+            self._answer.close()

@@ -1,18 +1,18 @@
 """gunicorn's thread worker, with what large, slow and hostile clients need. Each mend says what it mends.
 
-Threads are for requests that move. A connection that has not said yet what it wants, or whose answer has been
-given, waits in the poller instead, where it costs a descriptor.
+Threads are for requests that move. A connection that has not said yet what it wants, whose reader has stopped, or
+whose answer has been given, waits in the poller instead, where it costs a descriptor.
 """
 
-import io
 import logging
 import re
 import socket
 import struct
 import threading
 import time
+from concurrent.futures import Future
 from functools import partial
-from selectors import EVENT_READ
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 from django.conf import settings
@@ -21,13 +21,15 @@ from gunicorn.http.body import Body
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from config.wire import WireInput
+from config.wire import Outgoing, WireInput
+from uploads.connections import let_go
 
 LINGER_SECONDS = 10.0
 MAX_LINGERING = 256
 MAX_HEAD = 64 * 1024
 _HEAD_PIECE = 8 * 1024
 _HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare newline is refused as soon as it is parsed
+_UNSENT = object()
 _SWALLOW = bytearray(256 * 1024)  # what lingering connections still send goes here, and nowhere
 _UNKNOWN_CLIENT = {"401", "403"}
 _CREDENTIALS = {"HTTP_AUTHORIZATION", "HTTP_COOKIE"}  # without any, 413 is said before 401 would be
@@ -38,6 +40,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         super().__init__(*args, **kwargs)
         self._serving = threading.local()
         self._lingering: dict[socket.socket, float] = {}
+        self._reading: dict[TConn, float] = {}
         # A client that stops is no error of ours, and its trace tells nothing.
         self.log.error_log.addFilter(_is_not_idleness)
 
@@ -64,7 +67,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self._set_idle_timeout(conn.sock)
             conn.close = partial(self._close, conn)
             conn.init()
-        conn.head = bytearray(conn.parser.unreader.take_buffered())
+        conn.outgoing, conn.head = None, bytearray(conn.parser.unreader.take_buffered())
         conn.sock.setblocking(False)
         # For all of the head: who sends a letter now and then is not waited for longer than who sends none.
         conn.timeout = time.monotonic() + min(self.cfg.keepalive, settings.UPLOADS.idle_timeout)
@@ -103,12 +106,51 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     @staticmethod
     def _set_idle_timeout(wire: socket.socket) -> None:
-        # Mends: an answer that nobody takes held a thread for ever, and so does whatever else waits
+        # Mends: an answer without a length that nobody takes held a thread for ever, and so does whatever else waits
         # in one. The kernel's own timeouts, as gunicorn puts its sockets back to blocking.
         seconds = settings.UPLOADS.idle_timeout
         value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+
+    def handle(self, conn: TConn) -> Any:
+        conn.keeps = super().handle(conn)
+        return conn.keeps if conn.outgoing is None else self._send(conn)
+
+    def _send(self, conn: TConn) -> Any:
+        """Send what the reader takes; whether the connection goes on, or _UNSENT.
+
+        Mends: a reader who stopped held a thread, and those who waited for one stopped on it in turn.
+        """
+        try:
+            if not conn.outgoing.send(conn.sock):
+                let_go()  # the request may end on another thread, which would not close this one's
+                return _UNSENT
+        except Exception:
+            self.log.exception("An answer broke off.")
+            conn.keeps = False
+        conn.outgoing.close()
+        return conn.keeps
+
+    def finish_request(self, conn: TConn, done: "Future[Any]") -> None:
+        if done.cancelled() or done.exception() or done.result() is not _UNSENT:
+            super().finish_request(conn, done)
+        else:
+            self._reading[conn] = time.monotonic() + settings.UPLOADS.idle_timeout
+            self.poller.register(conn.sock, EVENT_WRITE, partial(self._on_room, conn))
+
+    def _on_room(self, conn: TConn, wire: socket.socket) -> None:
+        self.poller.unregister(wire)
+        del self._reading[conn]
+        sending = self.tpool.submit(self._send, conn)
+        sending.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def _give_up_reader(self, conn: TConn) -> None:
+        self.poller.unregister(conn.sock)
+        del self._reading[conn]
+        self.nr_conns -= 1
+        conn.outgoing.close()
+        conn.close()
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         conn.linger, conn.expects_continue = False, req._expected_100_continue
@@ -124,21 +166,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if conn is None or not isinstance(body, Body):  # HTTP/2 has its own ways
             return application(environ, start_response)
         wire = WireInput(body, conn.sock, conn.expects_continue, settings.UPLOADS.idle_timeout)
+        response = start_response.__self__
 
         def starting(status: str, *args: Any) -> Any:
             # Mends: gunicorn drops an application's `Connection: close`, and would read, for up to five seconds,
             # the rest of a body that nobody wants.
             if wire.is_unread:
-                start_response.__self__.force_close()
+                response.force_close()
                 conn.linger = status[:3] not in _UNKNOWN_CLIENT and not _CREDENTIALS.isdisjoint(environ)
             return start_response(status, *args)
 
         answer = application(environ | {"wsgi.input": wire}, starting)
-        if isinstance(answer, environ["wsgi.file_wrapper"]):
-            # Mends: sendfile() waits for its reader for ever, past the kernel's timeouts, if Python has none. A slow
-            # and steady reader is not cut off: each wait is counted for itself.
-            conn.sock.settimeout(settings.UPLOADS.idle_timeout)
-        return answer
+        if response.response_length is None or response.headers_sent or response._omits_body:
+            return answer
+        response.send_headers()
+        conn.outgoing = Outgoing(answer, response.response_length)
+        return ()
 
     def _close(self, conn: TConn, graceful: bool = False) -> None:
         """Close, so that an answer arrives which was given before the whole body was sent.
@@ -177,6 +220,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         now = time.monotonic()
         for wire in [wire for wire, deadline in self._lingering.items() if deadline < now]:
             self._end_lingering(wire)
+        for conn in [conn for conn, deadline in self._reading.items() if deadline < now]:
+            self._give_up_reader(conn)
 
 
 def _drained(wire: socket.socket, once: bool = False) -> bool:
@@ -195,6 +240,4 @@ def _drained(wire: socket.socket, once: bool = False) -> bool:
 
 def _is_not_idleness(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    # When sendfile() gives up on a client, it fails once more, in going back to where it had come to in the file.
-    first = error.__context__ if isinstance(error, io.UnsupportedOperation) else error
-    return not isinstance(first, TimeoutError | BlockingIOError | ConnectionError)
+    return not isinstance(error, TimeoutError | BlockingIOError | ConnectionError)
