@@ -13,6 +13,7 @@ from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.wsgi import FileWrapper
 from gunicorn.util import has_fileno
 
+KNOWS_CLIENT = "millrace.knows_client"  # in the environ, from the application, for the worker to call
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WINDOW = 32 * 1024  # with so much unread, a client may be unable to send, as far as it knows
 _BREATH = 1.0

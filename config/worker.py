@@ -21,7 +21,7 @@ from gunicorn.http.body import Body
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from config.wire import Outgoing, WireInput
+from config.wire import KNOWS_CLIENT, Outgoing, WireInput
 from uploads.connections import let_go
 
 LINGER_SECONDS = 10.0
@@ -32,7 +32,6 @@ _HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare newline is refused as s
 _UNSENT = object()
 _SWALLOW = bytearray(256 * 1024)  # what lingering connections still send goes here, and nowhere
 _UNKNOWN_CLIENT = {"401", "403"}
-_CREDENTIALS = {"HTTP_AUTHORIZATION", "HTTP_COOKIE"}  # without any, 413 is said before 401 would be
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -166,17 +165,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if conn is None or not isinstance(body, Body):  # HTTP/2 has its own ways
             return application(environ, start_response)
         wire = WireInput(body, conn.sock, conn.expects_continue, settings.UPLOADS.idle_timeout)
-        response = start_response.__self__
+        response, environ = start_response.__self__, environ | {"wsgi.input": wire}
 
         def starting(status: str, *args: Any) -> Any:
             # Mends: gunicorn drops an application's `Connection: close`, and would read, for up to five seconds,
             # the rest of a body that nobody wants.
             if wire.is_unread:
                 response.force_close()
-                conn.linger = status[:3] not in _UNKNOWN_CLIENT and not _CREDENTIALS.isdisjoint(environ)
+                conn.linger = status[:3] not in _UNKNOWN_CLIENT and environ.get(KNOWS_CLIENT, bool)()
             return start_response(status, *args)
 
-        answer = application(environ | {"wsgi.input": wire}, starting)
+        answer = application(environ, starting)
         if response.response_length is None or response.headers_sent or response._omits_body:
             return answer
         response.send_headers()

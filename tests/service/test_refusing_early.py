@@ -264,11 +264,20 @@ def test_without_a_length_the_refusal_comes_soon_after_the_limit(server: Server,
     print(f"sent {sent / MIB:.1f} MiB, of which the limit is {LIMIT / MIB:.0f}")  # noqa: T201
 
 
-@pytest.mark.parametrize("entrance", TOO_LARGE)
-def test_who_is_not_known_is_cut_off_at_once(server: Server, entrance: str) -> None:
+STRANGERS = {
+    "nobody": "X-Nothing: at all",
+    "a made-up token": "Authorization: Bearer " + 64 * "a",
+    "a made-up session": "Cookie: sessionid=" + 32 * "a",
+}
+REFUSED_LARGE = {**TOO_LARGE, "nowhere": ("PUT /api/v1/nowhere",), "login": ("POST /admin/login/", FORM)}
+
+
+@pytest.mark.parametrize("what", REFUSED_LARGE)
+@pytest.mark.parametrize("who", STRANGERS)
+def test_who_is_not_known_is_cut_off_at_once(server: Server, what: str, who: str) -> None:
     with Client(server, user=None) as client:
         began = time.monotonic()
-        client.ask(*TOO_LARGE[entrance], length(10_000 * MIB))
+        client.ask(*REFUSED_LARGE[what], STRANGERS[who], length(10_000 * MIB))
         with pytest.raises(ConnectionError):
             client.wire.sendall(bytes(256 * MIB))
         assert time.monotonic() - began < 3
