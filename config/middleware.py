@@ -32,6 +32,7 @@ _ADMIN = _STRICT.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'")
 )
 # Swagger UI writes style attributes.
 _DOCS = _STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+_OVERRIDES = {"PATCH", "DELETE", "HEAD"}
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 
 
@@ -89,6 +90,18 @@ def known_client(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         request.META[KNOWS_CLIENT] = partial(is_known, request)
+        return get_response(request)
+
+    return middleware
+
+
+def method_override(get_response: GetResponse) -> GetResponse:
+    """For clients behind proxies that let only POST through, as tus has it: before routing, and there alone."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        meant = request.headers.get("X-HTTP-Method-Override", "").upper()
+        if request.method == "POST" and meant in _OVERRIDES and request.path.startswith("/api/v1/uploads/"):
+            request.method = request.META["REQUEST_METHOD"] = meant
         return get_response(request)
 
     return middleware

@@ -13,7 +13,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from uploads.errors import Refusal
+from uploads.errors import ChecksumMismatch, Refusal
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -25,6 +25,7 @@ STATUS: dict[str, int] = {
     "digest_mismatch": 400,
     "empty_file": 400,
     "forbidden": 403,
+    "gone": 410,
     "in_flight": 409,
     "in_use": 409,
     "incomplete_body": 400,
@@ -36,11 +37,13 @@ STATUS: dict[str, int] = {
     "invalid_request": 400,
     "key_reused": 422,
     "length_required": 411,
+    "locked": 423,
     "malformed_form": 400,
     "method_not_allowed": 405,
     "missing_file": 400,
     "not_an_entrance": 400,
     "not_found": 404,
+    "offset_mismatch": 409,
     "quota_exceeded": 413,
     "server_error": 500,
     "storage_unavailable": 503,
@@ -53,7 +56,10 @@ STATUS: dict[str, int] = {
     "unsupported_coding": 415,
     "unsupported_media": 415,
     "unsupported_request": 415,
+    "unsupported_version": 412,
 }
+# tus has a status of its own for the same refusal.
+CHECKSUM_MISMATCH = 460
 
 
 class Problem:
@@ -66,13 +72,14 @@ class Problem:
         *,
         retry_after: int | None = None,
         headers: dict[str, str] | None = None,
+        status: int | None = None,
         **more: Any,
     ) -> None:
-        self.code, self.status = code, STATUS[code]
+        self.code, self.status = code, status or STATUS[code]
         self.headers = dict(headers or {})
         if retry_after is not None:
             self.headers["Retry-After"] = str(retry_after)
-        title = HTTPStatus(self.status).phrase
+        title = "Checksum Mismatch" if self.status == CHECKSUM_MISMATCH else HTTPStatus(self.status).phrase
         self.body = {
             "type": f"urn:millrace:problem:{code}", "title": title, "status": self.status, "code": code,
             "detail": detail, **more,
@@ -100,6 +107,8 @@ _FOREIGN: list[tuple[tuple[type[Exception], ...], str, str]] = [
 def of(error: Exception) -> Problem | None:
     """The answer to an exception, or None for one nobody foresaw."""
     match error:
+        case ChecksumMismatch():
+            return Problem(error.code, error.detail, status=CHECKSUM_MISMATCH)
         case Refusal():
             return Problem(error.code, error.detail, retry_after=error.retry_after, headers=_challenge(error.code))
         case exceptions.ValidationError():

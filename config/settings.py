@@ -61,6 +61,7 @@ UPLOADS = Limits(
     min_free=env.read("MIN_FREE", 1024**3, env.size),
     max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, env.number(1)),
     idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, env.wait),
+    upload_expiry=env.read("UPLOAD_EXPIRY", 7 * 86400.0, env.wait),
     pace=Pace(
         timeout=env.read("UPLOAD_TIMEOUT", None, env.optional(env.seconds)),
         min_rate=env.read("MIN_RATE", None, env.optional(env.size)),
@@ -110,6 +111,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.middleware.client_address",
     "config.middleware.known_client",
+    "config.middleware.method_override",
     "config.middleware.request_log",
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.content_policy",

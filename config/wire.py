@@ -49,7 +49,8 @@ class WireInput:
         self._idle_timeout = idle_timeout
         self._stale: int | None = None  # so many bytes came before the first wait, and are no sign of life
         self._has_begun = False
-        self.read = self._first(body.read)
+        self._broken: Exception | None = None
+        self.read = self._first(self._read)
         self.readline = self._first(body.readline)
         self.readlines = self._first(body.readlines)
 
@@ -61,6 +62,20 @@ class WireInput:
             return data
 
         return reading
+
+    def _read(self, *args: Any) -> bytes:
+        # Mends: of a chunked body that broke off, up to a whole piece was lost that had come before.
+        if self._broken is not None:
+            raise self._broken
+        try:
+            data: bytes = self._body.read(*args)
+        except Exception as error:
+            held = getattr(self._body.reader, "buf", None)
+            data = self._body.buf.getvalue() + (held.getvalue() if held else b"")
+            if not data:
+                raise
+            self._broken = error
+        return data
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")

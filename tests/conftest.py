@@ -13,6 +13,7 @@ import imageio_ffmpeg
 import pytest
 
 from tests.server import Server, Template, drop_database, make_template
+from tests.tus import Client
 
 NO_SKIP = "TESTS_NO_SKIP"  # set by .ci/run: there everything a test needs is installed
 
@@ -55,6 +56,23 @@ def running(template: Template, tmp_path_factory: pytest.TempPathFactory, **sett
         drop_database(server.database_url)
 
 
+@contextmanager
+def running_pair(template: Template, folder: Path) -> Iterator[list[Server]]:
+    """Two servers on one home and one database, as two hosts or an unlucky restart would have them."""
+    home = folder / "home"
+    database_url = template.copy_to(home)
+    both = [Server(home, template.tokens, database_url) for _ in range(2)]
+    try:
+        for server in both:
+            server.start()
+        yield both
+    finally:
+        for server in both:
+            server.kill()
+        drop_database(database_url)
+        shutil.rmtree(home, ignore_errors=True)
+
+
 @pytest.fixture
 def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
     """Start servers of one's own: `start_server(QUOTA="1MB")`, `start_server(config="tests.fault.killing")`."""
@@ -72,6 +90,11 @@ def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
         server.kill()
         drop_database(server.database_url)
         shutil.rmtree(server.home, ignore_errors=True)
+
+
+@pytest.fixture
+def tus(shared_server: Server) -> Client:
+    return Client(shared_server)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,13 @@
 """A request's body as it comes off the wire: read once, checked against what was announced, decoded."""
 
+import socket
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from .buffers import Buffers
-from .errors import IncompleteBody, LengthRequired, TooSlow, UnsupportedCoding
+from .errors import IncompleteBody, LengthRequired, Locked, TooSlow, UnsupportedCoding
 from .hashing import Claims
 
 # Python's allocator serves pieces of this size from the heap, again and again; larger ones are mapped anew.
@@ -30,8 +31,10 @@ class Body:
         self._claims = claims or Claims()
         self.length = self._announced(environ)
         self.coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
-        if (socket := environ.get("gunicorn.socket")) is not None:
-            socket.settimeout(idle_timeout)
+        self._socket: socket.socket | None = environ.get("gunicorn.socket")
+        self._is_interrupted = False
+        if self._socket is not None:
+            self._socket.settimeout(idle_timeout)
 
     @staticmethod
     def _announced(environ: dict[str, Any]) -> int | None:
@@ -51,9 +54,24 @@ class Body:
             received += len(data)
             self._claims.update(data)
             yield data
-        if self.length is not None and received < self.length:
-            raise IncompleteBody(f"{self.length} bytes were announced and {received} came.")
+            if self._is_interrupted:
+                break
+        if received != self.length:
+            self._refuse_interrupted()
+            if self.length is not None:
+                raise IncompleteBody(f"{self.length} bytes were announced and {received} came.")
         self._claims.verify()
+
+    def interrupt(self) -> None:
+        """From another thread: end the reading, at once where the server shows its socket."""
+        self._is_interrupted = True
+        if self._socket is not None:
+            with suppress(OSError):  # it has ended by itself
+                self._socket.shutdown(socket.SHUT_RD)
+
+    def _refuse_interrupted(self) -> None:
+        if self._is_interrupted:
+            raise Locked("Another request has taken this upload over.")
 
     @property
     def is_coded(self) -> bool:
@@ -75,7 +93,7 @@ class Body:
         buffers, left = Buffers(), self.length or 0
         while left:
             buffer = buffers.take()[:left]
-            with _broken_off():
+            with self._broken_off():
                 count = self._stream.readinto(buffer)  # type: ignore[attr-defined]  # can_read_into says so
             if not count:
                 return
@@ -87,24 +105,24 @@ class Body:
         """The way that every WSGI server knows."""
         left = self.length
         while left is None or left > 0:
-            with _broken_off():
+            with self._broken_off():
                 data = self._stream.read(PIECE if left is None else min(PIECE, left))
             if not data:
                 return
             left = None if left is None else left - len(data)
             yield data
 
-
-@contextmanager
-def _broken_off() -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise TooSlow("No bytes came for too long.") from error
-    except Exception as error:
-        # Each server has its own exceptions for a connection that broke or a chunk that cannot be read, and
-        # uploads may not know which server this is. All of them mean that the body will not come.
-        raise IncompleteBody("The body broke off, or its chunks cannot be read.") from error
+    @contextmanager
+    def _broken_off(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise TooSlow("No bytes came for too long.") from error
+        except Exception as error:
+            # Each server has its own exceptions for a connection that broke or a chunk that cannot be read, and
+            # uploads may not know which server this is. All of them mean that the body will not come.
+            self._refuse_interrupted()
+            raise IncompleteBody("The body broke off, or its chunks cannot be read.") from error
 
 
 def is_chunked(environ: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ class Limits:
     min_free: int = 1024**3
     max_uploads_per_user: int = 32
     idle_timeout: float = 60.0
+    upload_expiry: float = 7 * 86400.0  # of a resumable upload that nobody goes on with
     pace: Pace = field(default_factory=Pace)
     accel_prefix: str = ""
 

@@ -88,12 +88,44 @@ class DigestMismatch(Refusal):
     code = "digest_mismatch"
 
 
+class ChecksumMismatch(DigestMismatch):
+    """The same, in tus, which has a status of its own for it."""
+
+
 class IncompleteBody(Refusal):
     code = "incomplete_body"
 
 
 class TooSlow(Refusal):
     code = "too_slow"
+
+
+class UnsupportedVersion(Refusal):
+    code = "unsupported_version"
+
+
+class UnsupportedRequest(Refusal):
+    code = "unsupported_request"
+
+
+class OffsetMismatch(Refusal):
+    code = "offset_mismatch"
+
+
+class AlreadyComplete(OffsetMismatch):
+    """The offset is the size, and no byte can follow."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"This upload is complete: all its {size} bytes are here.")
+        self.size = size
+
+
+class Locked(Refusal):
+    code = "locked"
+
+
+class Gone(Refusal):
+    code = "gone"
 
 
 class QuotaExceeded(Refusal):
@@ -128,6 +160,18 @@ class Abandoned(Refusal):
     """Not an answer: the reason written on an Upload whose request ended, or whose server died, before it."""
 
     code = "abandoned"
+
+
+class Expired(Refusal):
+    """Not an answer, as Abandoned: the reason of a resumable upload that nobody went on with in time."""
+
+    code = "expired"
+
+
+class Terminated(Refusal):
+    """Not an answer either: its client took the upload back."""
+
+    code = "terminated"
 
 
 class InvalidLink(Refusal):

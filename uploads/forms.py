@@ -1,8 +1,10 @@
 """A multipart form, read as it comes: fields into memory, its one file into a Reception.
 
-The syntax is left to the `multipart` library; here stands what we accept of it.
+The syntax is left to the `multipart` library; here stands what we accept of it, and a way around the library for
+the inside of a file: it takes no views, so that all of a file would be copied, and its search takes twice as long.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -11,6 +13,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from .errors import IncompleteBody, MalformedForm, TooLarge, TooManyFiles, UnsupportedCoding
 from .receiving import Reception
+from .searching import find
 
 # Bytes that may pass without anything of the form in them: a preamble, an epilogue. Both are legal, unused,
 # and else a way to be sent gigabytes for nothing.
@@ -19,6 +22,7 @@ MAX_SILENCE = 64 * 1024
 MAX_HEADER = 32 * 1024
 
 _NO_BOUNDARY = "The form's boundary does not appear in its body."
+_BROKEN = "The form cannot be read: its parts or their headers are broken."
 
 # Given the fields so far and a file part's field and file name: opens a Reception for it, or refuses.
 Admit = Callable[[QueryDict, str, str], Reception]
@@ -37,6 +41,11 @@ class FormReader:
     _value: bytearray = field(default_factory=bytearray)
     _memory: int = 0
     _begun: bool = False
+    _delimiter: bytes = field(init=False)
+    _skimming: bool = False  # in the file, and the parser holds nothing back: it would pass the next bytes on
+
+    def __post_init__(self) -> None:
+        self._delimiter = b"\r\n--" + self.boundary
 
     def read(self, pieces: Iterator[bytes | memoryview]) -> None:
         """Read the whole form. On an error nothing of its file is left."""
@@ -51,15 +60,34 @@ class FormReader:
         parser = PushMultipartParser(self.boundary, max_header_size=MAX_HEADER, max_segment_count=self.max_fields)
         silence = 0
         for piece in pieces:
+            if self._skimming and not (piece := self._skim(piece)):
+                continue
             silence += len(piece)
             for event in _events(parser, bytes(piece)):
                 silence = 0
                 self._take(event)
             if silence > MAX_SILENCE:
                 raise MalformedForm(_NO_BOUNDARY)
+            # What it holds back begins with a CR, and is at most the delimiter and one byte.
+            end = bytes(piece[-len(self._delimiter) - 1 :])
+            self._skimming = self._is_file() and len(end) > len(self._delimiter) and b"\r" not in end
         _end(parser, begun=self._begun)
         if self.reception is not None:
             self.reception.seal()
+
+    def _skim(self, piece: bytes | memoryview) -> bytes | memoryview:
+        """Feed what is certainly the file's. What is left is for the parser."""
+        assert self._segment is not None
+        assert self.reception is not None
+        size = _before_delimiter(piece, self._delimiter)
+        # The parser counts on, but it looks whether these are too many only when it passes some on itself.
+        self._segment.bytes_received += size
+        if self._segment.bytes_received > int(self._segment.header("Content-Length", sys.maxsize)):
+            raise MalformedForm(_BROKEN)
+        # A view may still be hashed until the next call of feed(). When the parser has its say, that may come too
+        # late: feed it a copy. And do it even if it is empty, for the sake of the view before it.
+        self.reception.feed(piece if size == len(piece) else bytes(piece[:size]))
+        return piece[size:]
 
     def _take(self, event: MultipartSegment | bytes | None) -> None:
         if event is None:
@@ -106,11 +134,20 @@ class FormReader:
         self._segment = None
 
 
+def _before_delimiter(piece: bytes | memoryview, delimiter: bytes) -> int:
+    """How many bytes come before the delimiter, or before what the next piece may make one."""
+    if (found := find(delimiter, piece)) >= 0:
+        return found
+    _, cr, after = bytes(piece[1 - len(delimiter) :]).rpartition(b"\r")
+    begun = cr + after
+    return len(piece) - len(begun) if cr and delimiter.startswith(begun) else len(piece)
+
+
 def _events(parser: PushMultipartParser, piece: bytes) -> Iterator[MultipartSegment | bytes | None]:
     try:
         yield from parser.parse(piece)
     except MultipartError as error:
-        raise MalformedForm("The form cannot be read: its parts or their headers are broken.") from error
+        raise MalformedForm(_BROKEN) from error
 
 
 def _end(parser: PushMultipartParser, *, begun: bool) -> None:

@@ -24,23 +24,29 @@ from .models import Upload
 from .receiving import Announcement, Reception, Replay
 
 FILE_FIELD = "file"
-_MARK = "millrace_entrance"
+_MARK, _FORM_MARK = "millrace_entrance", "millrace_form_entrance"
 V = TypeVar("V")
 Files = MultiValueDict[str, Any]  # of ReceivedFile
 
 
 def entrance(handler: V) -> V:
-    """Mark a view function, or the method of a view class that answers a verb, as one that takes a file."""
+    """Mark a view function, or the method of a view class that answers a verb, as one that takes a large body."""
     setattr(handler, _MARK, True)
     return handler
 
 
-def is_entrance(view: Any, verb: str | None) -> bool:
+def form_entrance(handler: V) -> V:
+    """Mark one that takes a file in a form, too."""
+    setattr(handler, _FORM_MARK, True)
+    return entrance(handler)
+
+
+def is_entrance(view: Any, verb: str | None, mark: str = _MARK) -> bool:
     """Whether what answers `verb` in a resolved view was marked."""
     verb = (verb or "").lower()
     action = (getattr(view, "actions", None) or {}).get(verb, verb)
     handler = getattr(view.cls, action, None) if hasattr(view, "cls") else view
-    return bool(getattr(handler, _MARK, False))
+    return bool(getattr(handler, mark, False))
 
 
 class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic only in the stubs
@@ -104,7 +110,7 @@ class StreamingUploadHandler(FileUploadHandler):
         request = self.request
         assert request is not None
         match = request.resolver_match
-        if match is None or not is_entrance(match.func, request.method):
+        if match is None or not is_entrance(match.func, request.method, _FORM_MARK):
             raise NotAnEntrance("Files are not taken here. Send them to /api/v1/files/.")
         if field != FILE_FIELD:
             raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, not in “{field[:80]}”.")

@@ -14,6 +14,7 @@ from .inspecting import GRACE, find_in_rows, find_in_sink, mend
 from .marking import is_ours
 from .models import Token, Transition, Upload
 from .receiving import KEY_KEPT, fail_stalled
+from .resuming import expire, settle_stalled
 
 log = structlog.get_logger(__name__)
 FAILURES_KEPT = timedelta(days=7)
@@ -67,6 +68,8 @@ def forget_tokens() -> int:
 
 CHORES = [
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
+    Chore("settle resumable uploads", timedelta(seconds=10), settle_stalled),
+    Chore("end expired uploads", timedelta(minutes=1), expire),
     Chore("sweep", timedelta(hours=1), sweep),
     Chore("free idempotency keys", timedelta(minutes=10), free_keys),
     Chore("forget failed uploads", timedelta(hours=1), forget_failures),

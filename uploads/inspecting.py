@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from .models import Blob, MediaFile
+from .models import Blob, MediaFile, Upload
 from .sinks.base import Sink, SinkError
 
 # Nothing younger is judged: what is being stored just now is bytes without a row, or a row without bytes.
@@ -45,9 +46,12 @@ def find_in_rows(
 ) -> Iterator[Finding]:
     """Look at every Blob. `seen` is told of each, for a progress bar."""
     before = timezone.now() - grace
-    blobs = Blob.objects.filter(sink=sink.name).annotate(used=Exists(MediaFile.objects.filter(blob=OuterRef("pk"))))
+    blobs = Blob.objects.filter(sink=sink.name).annotate(
+        used=Exists(MediaFile.objects.filter(blob=OuterRef("pk"))), arriving=Exists(_arriving(key=OuterRef("key")))
+    )
     for blob in blobs.order_by("pk").iterator(_BATCH):
-        defect = _defect_of(sink, blob, blob.used, before, deep)
+        # A claim whose upload can still be gone on with is taken up again by whoever completes that.
+        defect = None if blob.arriving else _defect_of(sink, blob, blob.used, before, deep)
         if defect is not None:
             yield Finding(defect, blob.key, blob.size, blob.pk)
         seen(blob)
@@ -93,8 +97,8 @@ def find_in_sink(sink: Sink, *, grace: timedelta = GRACE) -> Iterator[Finding]:
 
 
 def _orphans(sink: Sink, batch: dict[str, int]) -> Iterator[Finding]:
-    known = Blob.objects.filter(sink=sink.name, key__in=batch).values_list("key", flat=True)
-    for key in batch.keys() - set(known):
+    known = set(Blob.objects.filter(sink=sink.name, key__in=batch).values_list("key", flat=True))
+    for key in batch.keys() - known - set(_arriving(key__in=batch).values_list("key", flat=True)):
         yield Finding(Defect.ORPHAN, key, batch[key])
 
 
@@ -108,8 +112,13 @@ def mend(sink: Sink, finding: Finding) -> bool:
         return blob is not None and _mend_row(sink, blob, finding.defect)
 
 
+def _arriving(**of: Any) -> QuerySet[Upload]:
+    """Resumable uploads that are not complete: their bytes have no Blob yet."""
+    return Upload.objects.filter(state=Upload.State.RECEIVING, **of)
+
+
 def _remove_orphan(sink: Sink, key: str) -> bool:
-    if Blob.objects.filter(sink=sink.name, key=key).exists():  # the second look
+    if Blob.objects.filter(sink=sink.name, key=key).exists() or _arriving(key=key).exists():  # the second look
         return False
     sink.delete(key)
     return True
@@ -121,7 +130,7 @@ def _mend_row(sink: Sink, blob: Blob, defect: Defect) -> bool:
             blob.state = Blob.State.MISSING
         case Defect.RECOVERED if blob.state == Blob.State.MISSING:
             blob.state = Blob.State.STORED
-        case Defect.STALE_CLAIM if blob.state == Blob.State.STORING:
+        case Defect.STALE_CLAIM if blob.state == Blob.State.STORING and not _arriving(key=blob.key).exists():
             return _remove_blob(sink, blob)
         case Defect.UNUSED if not blob.files.exists():
             return _remove_blob(sink, blob)

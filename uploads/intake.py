@@ -47,14 +47,17 @@ class Intake:
     clock: Callable[[], float] = time.monotonic
     offset: int = 0
     media: MediaType | None = None
-    _hash: Sha256 = field(default_factory=Sha256)
+    hash: Sha256 = field(default_factory=Sha256)
     _head: bytearray | None = field(default_factory=bytearray)
+    _written: int = 0  # of the head
     _started: float = 0.0
     _window: tuple[float, int] = (0.0, 0)
 
     def __post_init__(self) -> None:
         self._started = self.clock()
-        self._window = (self._started, 0)
+        self._window = (self._started, self.offset)
+        if self.offset:
+            self._head = None  # it goes on behind what was looked at before
 
     def feed(self, data: bytes | memoryview) -> None:
         """Let the next bytes through, or refuse them: then nothing more may be fed."""
@@ -69,6 +72,26 @@ class Intake:
         else:
             self._look(data)
 
+    def recall(self, data: bytes | memoryview) -> None:
+        """Take note of bytes that the Writer has from before."""
+        self.offset += len(data)
+        if self._head is None:
+            self.hash.update(data)
+        else:
+            self._written += len(data)
+            self._look(data)
+
+    def pause(self) -> None:
+        """Give the Writer what was held back. Its bytes are not all there are: more will be fed another time."""
+        if self._head is not None:
+            self.writer.write(bytes(self._head[self._written :]))
+            self._written = len(self._head)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether enough came to say what it is."""
+        return self._head is None
+
     def finish(self) -> Content:
         """There is no more. Say what it was."""
         if self.offset == 0:
@@ -76,10 +99,10 @@ class Intake:
         if self._head is not None:
             self._judge()
         kind, name = (self.media.kind.value, self.media.name) if self.media else ("", UNKNOWN)
-        return Content(self._hash.hexdigest(), self.offset, kind, name)
+        return Content(self.hash.hexdigest(), self.offset, kind, name)
 
     def _pass(self, data: bytes | memoryview) -> None:
-        self._hash.update(data)
+        self.hash.update(data)
         self.writer.write(data)
 
     def _look(self, data: bytes | memoryview) -> None:
@@ -97,7 +120,8 @@ class Intake:
             found = f"This is {self.media.name}" if self.media else "The content is no media that we know"
             accepted = ", ".join(sorted(self.accept))
             raise UnsupportedMedia(f"{found}; accepted here: {accepted}. The name of a file does not count.")
-        self._pass(bytes(head))
+        self.hash.update(bytes(head))
+        self.writer.write(bytes(head[self._written :]))
 
     def _check_pace(self) -> None:
         now = self.clock()

@@ -91,6 +91,7 @@ class Upload(models.Model):
     class Protocol(models.TextChoices):
         FORM = "form", "form"
         PUT = "put", "raw PUT"
+        TUS = "tus", "tus"
         INGEST = "ingest", "ingest"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -110,15 +111,25 @@ class Upload(models.Model):
     fingerprint = models.CharField(max_length=SHA256_HEX, blank=True)
     file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="uploads")
     created_at = models.DateTimeField(auto_now_add=True)
-    # Written by the database's clock while somebody holds this upload: an old one has no holder any more.
-    heartbeat_at = models.DateTimeField()
+    # Written by the database's clock while somebody holds this upload: an old one has lost its holder. Empty while
+    # a resumable upload waits for somebody to go on with it.
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    # Of a resumable upload only. Its bytes are at `key` in the sink, whose word on how many there are is the truth;
+    # it is the id as text, so that they can be locked before anything is asked of the database.
+    key = models.CharField(max_length=64, blank=True)
+    metadata = models.TextField(blank=True)  # as its client sent it, to be given back
+    expires_at = models.DateTimeField(null=True, blank=True)
+    # What lies beyond was sent with a checksum that has not been verified: it counts for nothing.
+    unverified_from = models.BigIntegerField(null=True, blank=True)
+    stop_asked = models.BooleanField(default=False)  # another request waits for the holder to let go
 
     class Meta:
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="upload_newest"),
             models.Index(fields=["owner", "-created_at", "-id"], name="upload_newest_of_owner"),
             models.Index(fields=["owner"], condition=Q(state="receiving"), name="upload_live"),
+            models.Index(fields=["expires_at"], condition=Q(state="receiving"), name="upload_expiring"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -133,10 +144,15 @@ class Upload(models.Model):
                 name="upload_state_consistent",
             ),
             models.CheckConstraint(condition=Q(offset__gte=0, reserved__gte=0), name="upload_counts"),
+            models.UniqueConstraint(fields=["key"], condition=~Q(key=""), name="upload_sink_key_once"),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.state})"
+
+    @property
+    def is_resumable(self) -> bool:
+        return bool(self.key)
 
 
 class Transition(models.Model):

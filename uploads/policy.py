@@ -13,18 +13,23 @@ from .models import MediaFile, Upload
 Principal = User | AnonymousUser
 
 _VIEW = ("view_mediafile", "view_upload", "view_blob", "view_transition")
-_OPERATE = (*_VIEW, "add_mediafile", "change_mediafile", "delete_mediafile")
+_OPERATE = (*_VIEW, "add_mediafile", "change_mediafile", "delete_mediafile", "delete_upload")
 GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERATE, "Administrator": None}
 
 
 def visible_files(user: Principal) -> QuerySet[MediaFile]:
     files = MediaFile.objects.select_related("blob", "owner")
-    return files if user.has_perm("uploads.view_mediafile") else files.filter(owner_id=user.pk)
+    return files if _is_permitted(user, "view_mediafile") else files.filter(owner_id=user.pk)
 
 
 def visible_uploads(user: Principal) -> QuerySet[Upload]:
     uploads = Upload.objects.select_related("file")
-    return uploads if user.has_perm("uploads.view_upload") else uploads.filter(owner_id=user.pk)
+    return uploads if _is_permitted(user, "view_upload") else uploads.filter(owner_id=user.pk)
+
+
+def _is_permitted(user: Principal, codename: str) -> bool:
+    # Staff alone act by permissions: for the others, who are most, nothing has to be looked up.
+    return user.is_staff and user.has_perm(f"uploads.{codename}")
 
 
 def require_upload(user: Principal) -> User:
@@ -36,9 +41,20 @@ def require_upload(user: Principal) -> User:
     return user
 
 
+def require_sender(user: Principal, upload: Upload) -> None:
+    """An upload is gone on with by whoever began it, and by nobody else."""
+    if require_upload(user).pk != upload.owner_id:
+        raise Forbidden("Only its owner may go on with this upload.")
+
+
+def require_end(user: Principal, upload: Upload) -> None:
+    if not _is_permitted(user, "delete_upload") and upload.owner_id != user.pk:
+        raise Forbidden("Your account may not end this upload.")
+
+
 def may(user: Principal, verb: str, file: MediaFile) -> bool:
     """Whether `user` may `change` or `delete` this file."""
-    if user.has_perm(f"uploads.{verb}_mediafile"):
+    if _is_permitted(user, f"{verb}_mediafile"):
         return True
     return not user.is_staff and file.owner_id == user.pk
 

@@ -3,16 +3,18 @@
 import hashlib
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from django.contrib.auth.models import User
 from django.db import Error as DatabaseFailure
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from . import metrics, reserving
 from .conf import limits, sink
@@ -27,7 +29,6 @@ from .errors import (
     Refusal,
     StorageUnavailable,
     TooLarge,
-    TooManyUploads,
 )
 from .intake import Content, Intake
 from .models import Blob, MediaFile, Upload
@@ -43,10 +44,15 @@ _SECOND_LOOK = 4 * INTERVAL
 log = structlog.get_logger(__name__)
 
 
-class Replay(Exception):  # not an error: the request was carried out before, and here is its file
-    def __init__(self, file: MediaFile) -> None:
-        super().__init__(str(file.pk))
-        self.file = file
+class Replay(Exception):  # not an error: the request was carried out before, and here is what it made
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(str(upload.pk))
+        self.upload = upload
+
+    @property
+    def file(self) -> MediaFile:
+        assert self.upload.file is not None  # only resumable uploads are replayed before they are complete
+        return self.upload.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,9 @@ class Announcement:
     route: str = ""
     claims: str = ""
     length: int | None = None  # of the request, as its client sees it
+    # Of a resumable upload: how long it is kept for its client, and what that has said about it.
+    kept_for: timedelta | None = None
+    metadata: str = ""
 
     def fingerprint(self) -> str:
         said = (self.route, self.name, str(self.length), self.claims)
@@ -81,7 +90,7 @@ class Reception:
     def open(cls, announcement: Announcement, writer: Writer | None = None) -> Self:
         """Check everything that can be checked before the first byte, reserve, and open a Writer."""
         try:
-            upload = _admit(announcement)
+            upload = admit(announcement)
         except Refusal as refusal:
             metrics.UPLOADS.labels(announcement.protocol, "refused", refusal.code).inc()
             raise
@@ -89,12 +98,9 @@ class Reception:
             with storage_refusals():
                 writer = writer or sink().create(new_key(), size=announcement.size)
         except Refusal as refusal:
-            _fail(upload, refusal)
+            fail(upload, refusal)
             raise
-        intake = Intake(
-            writer, grow=lambda offset: _grow(upload, offset), granted=upload.reserved,
-            accept=limits().accept, pace=limits().pace,
-        )  # fmt: skip
+        intake = new_intake(upload, writer)
         flusher.watch(upload.pk, lambda: intake.offset)
         let_go()
         return cls(upload, writer, intake)
@@ -115,7 +121,7 @@ class Reception:
         content = self.content or self.seal()
         try:
             with storage_refusals():
-                file = store(self._writer, content, self._complete)
+                file = store(self._writer, content, lambda blob: complete(self.upload, blob))
         except BaseException as error:
             self.abort(error)
             raise
@@ -137,7 +143,7 @@ class Reception:
         refusal = reason if isinstance(reason, Refusal) else Abandoned("The request ended before its upload did.")
         try:
             self._writer.abort()
-            _fail(self.upload, refusal)
+            fail(self.upload, refusal)
         except (SinkError, DatabaseFailure):
             # Nothing is lost: housekeeping finds the row without a heartbeat, and the bytes without a row.
             log.warning("upload_end_not_written", upload=str(self.upload.pk), exc_info=True)
@@ -147,19 +153,6 @@ class Reception:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.abort(error)
-
-    def _complete(self, blob: Blob) -> MediaFile:
-        """The MediaFile of our bytes; in the same transaction the Upload ends."""
-        upload = self.upload
-        file = MediaFile.objects.create(owner=upload.owner, name=upload.name, blob=blob, origin=_origin(upload))
-        ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
-            state=Upload.State.COMPLETE, offset=blob.size, declared_size=blob.size, reserved=0, file=file,
-            heartbeat_at=Now(), finished_at=Now(),
-        )  # fmt: skip
-        if ended != 1:
-            raise StorageUnavailable("The server lost sight of this upload and ended it. Send it again.")
-        record("upload", upload.pk, Upload.State.COMPLETE)
-        return file
 
 
 @contextmanager
@@ -173,7 +166,28 @@ def storage_refusals() -> Iterator[None]:
         raise StorageUnavailable("The server's disk does not work. Try again later.", retry_after=60) from error
 
 
-def _admit(announcement: Announcement) -> Upload:
+def new_intake(upload: Upload, writer: Writer, **begun: Any) -> Intake:
+    """An Intake as this upload may use it; `begun` is where an earlier one had come to."""
+    return Intake(
+        writer, grow=lambda offset: _grow(upload, offset), granted=upload.reserved,
+        accept=limits().accept, pace=limits().pace, **begun,
+    )  # fmt: skip
+
+
+def complete(upload: Upload, blob: Blob) -> MediaFile:
+    """The MediaFile of an upload's bytes; in the same transaction the Upload ends."""
+    file = MediaFile.objects.create(owner=upload.owner, name=upload.name, blob=blob, origin=_origin(upload))
+    ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
+        state=Upload.State.COMPLETE, offset=blob.size, declared_size=blob.size, reserved=0, file=file,
+        heartbeat_at=Now(), finished_at=Now(), expires_at=None,
+    )  # fmt: skip
+    if ended != 1:
+        raise StorageUnavailable("The server lost sight of this upload and ended it. Send it again.")
+    record("upload", upload.pk, Upload.State.COMPLETE)
+    return file
+
+
+def admit(announcement: Announcement) -> Upload:
     name, owner, size = clean_name(announcement.name), announcement.owner, announcement.size
     if size == 0:
         raise EmptyFile("The file is empty.")
@@ -182,17 +196,21 @@ def _admit(announcement: Announcement) -> Upload:
         reserving.lock_owner(owner)
         if announcement.key:
             _claim_key(announcement)
-        if reserving.live_uploads().filter(owner=owner).count() >= limits().max_uploads_per_user:
-            raise TooManyUploads(
-                f"{limits().max_uploads_per_user} uploads of yours are on their way. Wait for one to end.",
-                retry_after=10,
-            )
+        reserving.check_turn(owner.pk)
+        resumable: dict[str, Any] = {}
+        if announcement.kept_for is not None:
+            reserving.check_unfinished(owner)
+            identity = uuid.uuid4()
+            resumable = {
+                "id": identity, "key": str(identity), "metadata": announcement.metadata, "heartbeat_at": None,
+                "expires_at": timezone.now() + announcement.kept_for,
+            }  # fmt: skip
         wanted = size or min(reserving.STEP, limits().max_file_size)
         reserved = reserving.grant(owner, sink(), needed=size or 1, wanted=wanted)
         upload = Upload.objects.create(
             owner=owner, name=name, protocol=announcement.protocol, sink=sink().name, declared_size=size,
-            reserved=reserved, heartbeat_at=Now(), route=announcement.route,
-            idempotency_key=announcement.key, fingerprint=announcement.fingerprint(),
+            reserved=reserved, route=announcement.route, idempotency_key=announcement.key,
+            fingerprint=announcement.fingerprint(), **({"heartbeat_at": Now()} | resumable),
         )  # fmt: skip
         record("upload", upload.pk, Upload.State.RECEIVING)
     return upload
@@ -213,11 +231,11 @@ def _claim_key(announcement: Announcement) -> None:
         return
     if holder.fingerprint != announcement.fingerprint():
         raise KeyReused("This Idempotency-Key was used for another request. Choose a new one.")
-    if holder.file is not None:
-        raise Replay(holder.file)
+    if holder.file is not None or holder.is_resumable:
+        raise Replay(holder)
     if reserving.live_uploads().filter(pk=holder.pk).exists():
         raise InFlight("The request with this Idempotency-Key is still on its way.", retry_after=5)
-    if not _fail(holder, Abandoned("Its client came again with the same Idempotency-Key.")):
+    if not fail(holder, Abandoned("Its client came again with the same Idempotency-Key.")):
         _claim_key(announcement)  # it ended by itself between our two looks: look again
 
 
@@ -240,7 +258,7 @@ def _grow(upload: Upload, offset: int) -> int:
     return upload.reserved
 
 
-def _fail(upload: Upload, refusal: Refusal) -> bool:
+def fail(upload: Upload, refusal: Refusal) -> bool:
     """End an upload that is on its way. False if it had ended already, and however it did stays."""
     with write():
         ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
@@ -255,15 +273,16 @@ def _fail(upload: Upload, refusal: Refusal) -> bool:
 
 
 def fail_stalled() -> int:
-    """End the uploads that nobody holds any more: their server died, or was cut off from the database."""
-    looked = dict(reserving.stalled_uploads().values_list("pk", "heartbeat_at"))
+    """End the one-shot uploads that nobody holds any more: their server died, or was cut off from the database."""
+    one_shot = reserving.stalled_uploads().filter(key="")
+    looked = dict(one_shot.values_list("pk", "heartbeat_at"))
     if not looked:
         return 0
     # A clock that jumped makes every upload look stalled, until its holder writes the next time.
     time.sleep(_SECOND_LOOK)
-    stalled = [upload for upload in reserving.stalled_uploads() if looked.get(upload.pk) == upload.heartbeat_at]
+    stalled = [upload for upload in one_shot.all() if looked.get(upload.pk) == upload.heartbeat_at]
     for upload in stalled:
-        _fail(upload, Abandoned("The server that received it stopped before it was complete."))
+        fail(upload, Abandoned("The server that received it stopped before it was complete."))
     return len(stalled)
 
 

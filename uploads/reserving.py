@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Greatest, Now
 
 from .conf import limits
-from .errors import InsufficientStorage, QuotaExceeded, StorageUnavailable, TooLarge
+from .errors import InsufficientStorage, QuotaExceeded, StorageUnavailable, TooLarge, TooManyUploads
 from .models import MediaFile, SinkMark, Upload
 from .sinks.base import Sink, SinkError
 
@@ -20,14 +20,40 @@ from .sinks.base import Sink, SinkError
 HOLDER_TIMEOUT = timedelta(seconds=30)
 # An upload that cannot say its size is promised so much at a time.
 STEP = 256 * 1024**2
+# So many unfinished resumable uploads an account may have, for each that it may send at a time.
+UNFINISHED = 32
 
 
-def live_uploads() -> QuerySet[Upload]:
+def moving_uploads() -> QuerySet[Upload]:
+    """Those that somebody is sending just now."""
     return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__gte=Now() - HOLDER_TIMEOUT)
 
 
+def live_uploads() -> QuerySet[Upload]:
+    """Those that may still need what they were promised: moving, or resumable."""
+    return Upload.objects.filter(
+        Q(heartbeat_at__gte=Now() - HOLDER_TIMEOUT) | Q(expires_at__isnull=False), state=Upload.State.RECEIVING
+    )
+
+
 def stalled_uploads() -> QuerySet[Upload]:
+    """Those whose holder has not been heard of: it has died, or was cut off from the database."""
     return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__lt=Now() - HOLDER_TIMEOUT)
+
+
+def check_turn(owner_id: int) -> None:
+    """Whether the owner may send one more upload at a time."""
+    if moving_uploads().filter(owner_id=owner_id).count() >= limits().max_uploads_per_user:
+        raise TooManyUploads(
+            f"{limits().max_uploads_per_user} uploads of yours are on their way. Wait for one to end.", retry_after=10
+        )
+
+
+def check_unfinished(owner: User) -> None:
+    """Whether the owner may begin one more resumable upload. They outlive their requests, so they are counted too."""
+    unfinished = Upload.objects.filter(state=Upload.State.RECEIVING, owner=owner, expires_at__isnull=False).count()
+    if unfinished >= UNFINISHED * limits().max_uploads_per_user:
+        raise TooManyUploads(f"{unfinished} uploads of yours are unfinished. Go on with some, or delete them.")
 
 
 def lock_owner(owner: User) -> None:

@@ -76,7 +76,7 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
         model = Upload
         fields = [
             "id", "key", "name", "size", "offset", "progress", "speed", "eta_seconds", "protocol", "state",
-            "message", "error", "file", "created_at", "finished_at",
+            "message", "error", "file", "created_at", "expires_at", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
 

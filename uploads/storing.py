@@ -33,6 +33,7 @@ class Publishable(Protocol):
     """The part of a Writer that keeping needs; `ingest` has one that links instead of writing."""
 
     key: str
+    resumable: bool
 
     def commit(self) -> None: ...
 
@@ -46,25 +47,36 @@ def new_key() -> str:
 def store(writer: Publishable, content: Content, attach: Attach, into: Sink | None = None) -> MediaFile:
     """Keep what `writer` holds, or share the Blob that has the same bytes already."""
     into = into or sink()
-    file = _share(into, content, attach)
+    claim = find_claim(into, writer.key) if writer.resumable else None
+    file = None if claim else _share(into, content, attach)
     if file is None:
-        with write():
-            claim = Blob.objects.create(
-                sink=into.name, key=writer.key, sha256=content.sha256, size=content.size,
-                kind=content.kind, media_type=content.media_type,
-            )  # fmt: skip
+        claim = claim or _claim(into, writer.key, content)
         reached(Step.CLAIMED)
         try:
             writer.commit()
             file = _flip(into, claim, attach)
         except BaseException:
-            _withdraw(into, claim)
+            if not writer.resumable:  # else the next try finds the claim, and what has become of the bytes
+                _withdraw(into, claim)
             raise
     # Only now: until the transaction is through, the twin's bytes might still have gone.
     with _or_housekeeping_will(writer.key):
         writer.abort()
     reached(Step.ANSWERED)
     return file
+
+
+def find_claim(into: Sink, key: str) -> Blob | None:
+    """What an earlier try to keep the bytes of `key` had got to."""
+    return Blob.objects.filter(sink=into.name, key=key, state=Blob.State.STORING).first()
+
+
+def _claim(into: Sink, key: str, content: Content) -> Blob:
+    with write():
+        return Blob.objects.create(
+            sink=into.name, key=key, sha256=content.sha256, size=content.size,
+            kind=content.kind, media_type=content.media_type,
+        )  # fmt: skip
 
 
 def _share(into: Sink, content: Content, attach: Attach) -> MediaFile | None:

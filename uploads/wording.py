@@ -42,5 +42,7 @@ def message_of(upload: Upload) -> str:
         return upload.error_detail
     progress, eta = progress_of(upload), eta_of(upload)
     done = "" if progress is None else f" ({100 * progress:.0f} %)"
+    if upload.is_resumable and upload.speed == 0:
+        return f"Waiting to go on: {size}{done}"
     left = "" if eta is None else f", {human_time(eta)} left"
     return f"Uploading: {size}{done} at {human_size(upload.speed)}/s{left}"

@@ -7,7 +7,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 
-from .payload import STAMP_AT, STAMP_SIZE, Payload
+from .payload import Payload
 
 PATIENCE = 120.0  # of every single call on the socket
 BOUNDARY = "b0undary-of-the-bench"
@@ -54,27 +54,28 @@ def form(path: str, headers: dict[str, str] | None = None) -> Request:
     return Request("POST", path, {**(headers or {}), **content_type}, before.encode(), after.encode())
 
 
-def send(port: int, request: Request, payload: Payload | None = None) -> Answer:
-    length = len(request.before) + (payload.size if payload else 0) + len(request.after)
+def send(port: int, request: Request, payload: Payload | None = None, part: slice | None = None) -> Answer:
+    """With the payload, or a part of it, as the body."""
+    start, stop, _ = (part or slice(None)).indices(payload.size if payload else 0)
+    length = len(request.before) + stop - start + len(request.after)
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as wire:
         try:
-            wire.sendall(request.head(length) + request.before + (payload.head if payload else b""))
+            wire.sendall(request.head(length) + request.before + (payload.head[start:stop] if payload else b""))
             if payload is not None:
-                _send_rest(wire, payload)
+                _send_rest(wire, payload, max(start, len(payload.head)), stop)
             wire.sendall(request.after)
         except ConnectionError as error:
             raise BenchError(f"{request.method} {request.path}: cut off ({error}). {_last_words(wire)}") from error
         return _answer(wire, request)
 
 
-def _send_rest(wire: socket.socket, payload: Payload) -> None:
-    offset = STAMP_AT + STAMP_SIZE
+def _send_rest(wire: socket.socket, payload: Payload, offset: int, stop: int) -> None:
     wire.setblocking(True)  # with a timeout Python would poll before every call
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, int(PATIENCE).to_bytes(8, "little") + bytes(8))
     with payload.source.path.open("rb") as file:
-        while offset < payload.size:
+        while offset < stop:
             try:
-                offset += os.sendfile(wire.fileno(), file.fileno(), offset, payload.size - offset)
+                offset += os.sendfile(wire.fileno(), file.fileno(), offset, stop - offset)
             except BlockingIOError as error:
                 raise BenchError(f"the server took no byte for {PATIENCE:.0f} s") from error
     wire.settimeout(PATIENCE)

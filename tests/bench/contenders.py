@@ -14,6 +14,7 @@ Command = Callable[[int, Path], list[str]]
 MILLRACE = "millrace"
 RAW = Request("PUT", "/raw")
 _TUS = {"Tus-Resumable": "1.0.0"}
+_PATCH = {**_TUS, "Content-Type": "application/offset+octet-stream"}
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,22 @@ class Contender:
     key: str
     title: str
     server: str  # several may share one
-    request: Request | None  # None speaks tus
+    request: Request  # of tus, the one that creates
     hashes: bool = True
+    piece: int | None = None  # of each PATCH of tus; 0 sends all in one
 
     def upload(self, host: Running, payload: Payload) -> str:
         """Send it all, within the time that is measured. Returns the digest that was answered, if one was."""
-        if self.request is None:
-            created = send(host.port, Request("POST", "/files", {**_TUS, "Upload-Length": str(payload.size)}))
-            where = created.headers["location"]
-            patch = {**_TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
-            send(host.port, Request("PATCH", where, patch), payload)
-            return ""
-        return send(host.port, authorized(self.request, host), payload).sha256
+        if self.piece is None:
+            return send(host.port, authorized(self.request, host), payload).sha256
+        length = {"Upload-Length": str(payload.size)}
+        create = Request(self.request.method, self.request.path, {**_TUS, **length})
+        where = send(host.port, authorized(create, host)).headers["location"]
+        for start in range(0, payload.size, self.piece or payload.size):
+            patch = Request("PATCH", where, {**_PATCH, "Upload-Offset": str(start)})
+            part = slice(start, start + (self.piece or payload.size))
+            send(host.port, authorized(patch, host), payload, part)
+        return ""
 
 
 def authorized(request: Request, host: Running) -> Request:
@@ -43,16 +48,19 @@ def authorized(request: Request, host: Running) -> Request:
     return Request(request.method, request.path, headers, request.before, request.after)
 
 
+TUS = Request("POST", "/api/v1/uploads/")
 CONTENDERS = [
     Contender("reference", "reference receiver, raw", "reference", RAW),
     Contender("ours-raw", "Millrace, raw PUT", MILLRACE, Request("PUT", "/api/v1/upload/film.mp4")),
     Contender("ours-form", "Millrace, form", MILLRACE, form("/api/v1/files/")),
+    Contender("ours-tus", "Millrace, tus, one PATCH", MILLRACE, TUS, piece=0),
+    Contender("ours-tus-5m", "Millrace, tus, PATCHes of 5 MB", MILLRACE, TUS, piece=5_000_000),
     Contender("fastapi-raw", "FastAPI, raw stream", "fastapi", RAW),
     Contender("fastapi-64k", "FastAPI, UploadFile, 64 KB loop", "fastapi", form("/form-64k")),
     Contender("fastapi-1m", "FastAPI, UploadFile, 1 MB loop", "fastapi", form("/form-1m")),
     Contender("flask", "Flask, save() and re-read", "flask", form("/form")),
     Contender("django", "Django's stock handler and re-read", "django", form("/form")),
-    Contender("tus", "@tus/server, file store (does not hash)", "tus", None, hashes=False),
+    Contender("tus", "@tus/server, file store (does not hash)", "tus", Request("POST", "/files"), False, 0),
 ]
 
 _NEEDS = {

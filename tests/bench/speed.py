@@ -125,7 +125,7 @@ def one(contender: Contender, host: Running, payload: Payload) -> Sample:
 
 def _verify(contender: Contender, host: Running, payload: Payload, answered: str, expected: str) -> None:
     if host.server is not None:
-        remove_all(host)
+        answered = remove_all(host)
     else:
         stored = stored_file(host, payload)
         if not contender.hashes:
@@ -137,11 +137,12 @@ def _verify(contender: Contender, host: Running, payload: Payload, answered: str
         raise BenchError(f"the digest is {answered}, not {expected}")
 
 
-def remove_all(host: Running) -> None:
-    """Delete what Millrace took in, through its API."""
-    found = json.loads(send(host.port, authorized(Request("GET", "/api/v1/files/"), host)).body)
-    for file in found["results"]:
+def remove_all(host: Running) -> str:
+    """Delete what Millrace took in, through its API. Returns the digest of the newest."""
+    found = json.loads(send(host.port, authorized(Request("GET", "/api/v1/files/"), host)).body)["results"]
+    for file in found:
         send(host.port, authorized(Request("DELETE", f"/api/v1/files/{file['id']}/"), host))
+    return str(found[0]["sha256"]) if found else "none"
 
 
 def _line(sample: Sample) -> str:

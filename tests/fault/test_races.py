@@ -1,7 +1,6 @@
 """Many rounds of two clients at once on the same bytes: no error, one Blob or none, nothing dangling."""
 
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import sha256
-from tests.server import Answer, Server, Template, drop_database
+from tests.conftest import running_pair, sha256
+from tests.server import Answer, Server, Template
 
 Film = Callable[..., bytes]
 Pool = ThreadPoolExecutor
@@ -21,17 +20,8 @@ SIZE = 70_000
 
 @pytest.fixture
 def servers(template: Template, tmp_path: Path) -> Iterator[list[Server]]:
-    """Two servers on one home and one database, as two hosts or an unlucky restart would have them."""
-    home = tmp_path / "home"
-    database_url = template.copy_to(home)
-    both = [Server(home, template.tokens, database_url) for _ in range(2)]
-    for server in both:
-        server.start()
-    yield both
-    for server in both:
-        server.kill()
-    drop_database(database_url)
-    shutil.rmtree(home, ignore_errors=True)
+    with running_pair(template, tmp_path) as both:
+        yield both
 
 
 @pytest.fixture(params=["one server", "two servers"])

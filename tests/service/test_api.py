@@ -270,7 +270,7 @@ def test_what_is_not_there_is_404(path: str, shared_server: Server) -> None:
     [
         ("PUT", "files/"),
         ("DELETE", "files/"),
-        ("POST", "uploads/"),
+        ("PUT", "uploads/"),
         ("GET", "upload/a.mp4"),
         ("POST", "upload/a.mp4"),
     ],

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploads.errors import DigestMismatch, InvalidDigest
-from uploads.hashing import parse_claims
+from uploads.hashing import HANDED_OVER, Sha256, can_resume, parse_claims
 
 CONTENT = b"a film"
 
@@ -90,3 +90,44 @@ def test_claims_read_the_same_in_whatever_order_they_came() -> None:
     one, two = claim(CONTENT), claim(CONTENT, "sha-512")
     assert str(parse_claims({"Repr-Digest": f"{one}, {two}"})) == str(parse_claims({"Repr-Digest": f"{two},{one}"}))
     assert str(parse_claims({"Repr-Digest": one})) != str(parse_claims({"Repr-Digest": two}))
+
+
+def test_this_python_shows_its_libcrypto() -> None:
+    """Else all that is tested of resuming here would be the way around it."""
+    assert can_resume()
+
+
+@given(st.lists(st.binary(max_size=300), max_size=6), st.integers(0, 5))
+def test_a_hash_goes_on_from_its_state_as_if_nothing_had_been(pieces: list[bytes], at: int) -> None:
+    first = Sha256()
+    for piece in pieces[:at]:
+        first.update(piece)
+    state = first.state()
+    first.update(b"what the other does not see")
+    second = Sha256(state)
+    for piece in pieces[at:]:
+        second.update(memoryview(bytearray(piece)))
+    assert second.hexdigest() == hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+def test_a_state_covers_what_a_helper_is_still_hashing() -> None:
+    large = bytes(8 * HANDED_OVER)
+    first = Sha256()
+    first.update(large)
+    second = Sha256(first.state())
+    second.update(b"more")
+    assert second.hexdigest() == hashlib.sha256(large + b"more").hexdigest()
+
+
+def test_a_digest_can_be_asked_for_in_between() -> None:
+    ours, theirs = Sha256(), hashlib.sha256()
+    for piece in (b"a", b"film"):
+        ours.update(piece)
+        theirs.update(piece)
+        assert ours.hexdigest() == ours.hexdigest() == theirs.hexdigest()
+
+
+@pytest.mark.parametrize("state", [b"", b"x" * 111, b"x" * 113])
+def test_what_is_no_state_is_refused(state: bytes) -> None:
+    with pytest.raises(ValueError, match="go on"):
+        Sha256(state)

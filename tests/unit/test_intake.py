@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_body import cut
 from uploads.errors import EmptyFile, TooLarge, TooSlow, UnsupportedMedia
+from uploads.hashing import Sha256
 from uploads.intake import RATE_WINDOW, UNKNOWN, Intake, Pace
 from uploads.sinks.base import Writer
 from uploads.sinks.memory import MemorySink
@@ -170,3 +171,53 @@ def test_without_a_pace_nobody_is_too_slow(bench: Bench) -> None:
         bench.clock.now += 10**6
         intake.feed(b"x")
     assert intake.finish().size == 3
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=1, max_size=2 * HEAD_SIZE), st.lists(st.integers(0, 2 * HEAD_SIZE), max_size=4))
+def test_a_write_that_pauses_anywhere_ends_as_if_it_had_not(content: bytes, places: list[int]) -> None:
+    """Each piece in an Intake of its own, as each request has one, which is told what was there before."""
+    sink = MemorySink()
+    sink.create("key", resumable=True).close()
+    for piece in cut(content, places):
+        writer = sink.resume("key")
+        before = sink.open_partial("key").read()
+        intake = Intake(writer, grow=lambda offset: offset, accept=None)
+        intake.recall(before)
+        intake.feed(piece)
+        if intake.offset == len(content):
+            found = intake.finish()
+            writer.commit()
+        else:
+            intake.pause()
+            writer.close()
+            assert sink.offset("key") == intake.offset
+    assert (found.sha256, found.size) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert sink.open("key").read() == content
+
+
+def test_an_intake_goes_on_from_a_hash_and_a_verdict(bench: Bench) -> None:
+    content = GIF + bytes(HEAD_SIZE)
+    first = bench.intake(granted=10**6)
+    first.feed(content)
+    second = Intake(
+        first.writer, grow=bench.grow, granted=10**6, offset=first.offset, media=first.media,
+        hash=Sha256(first.hash.state()),
+    )  # fmt: skip
+    second.feed(b"more")
+    found = second.finish()
+    assert (found.media_type, found.size) == ("image/gif", len(content) + 4)
+    assert found.sha256 == hashlib.sha256(content + b"more").hexdigest()
+    assert bench.kept(first.writer) == content + b"more"
+
+
+def test_what_is_refused_after_a_pause_is_not_written_further(bench: Bench) -> None:
+    writer = bench.sink.create("key", resumable=True)
+    first = Intake(writer, grow=bench.grow, granted=10**6, accept=frozenset(Kind))
+    first.feed(b"\x7fELF")
+    first.pause()
+    second = Intake(writer, grow=bench.grow, granted=10**6, accept=frozenset(Kind))
+    second.recall(b"\x7fELF")
+    with pytest.raises(UnsupportedMedia):
+        second.feed(bytes(HEAD_SIZE))
+    assert writer.offset == 4

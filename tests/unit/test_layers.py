@@ -45,6 +45,8 @@ LOWEST = [
     "intake",
     "buffers",
     "body",
+    "tus",
+    "searching",
 ]
 ROW = [
     *LOWEST,
@@ -59,6 +61,7 @@ ROW = [
     "metrics",
     "progress",
     "receiving",
+    "resuming",
     "forms",
     "ingesting",
     "inspecting",
@@ -78,6 +81,7 @@ ROW = [
     "views.entrances",
     "views.files",
     "views.raw",
+    "views.tus",
     "views.download",
     "urls",
     "apps",

@@ -228,6 +228,63 @@ def test_a_second_writer_is_held_off_until_the_first_lets_go(sink: Sink) -> None
     assert read(sink, KEY) == b"onetwo"
 
 
+def test_what_is_open_can_be_read_by_others_and_nothing_else_can(sink: Sink) -> None:
+    with write(sink.create(KEY, resumable=True), b"0123456789"):
+        with sink.open_partial(KEY, 4) as reader:
+            assert reader.read() == b"456789"
+        with pytest.raises(NoSuchKey):
+            sink.open(KEY)
+    keep(sink, ANOTHER, b"kept")
+    for key in (ANOTHER, NOWHERE):
+        with pytest.raises(NoSuchKey):
+            sink.open_partial(key)
+
+
+def test_an_open_write_can_be_cut_and_goes_on_there(sink: Sink) -> None:
+    write(sink.create(KEY, resumable=True), b"0123456789").close()
+    writer = sink.resume(KEY)
+    writer.cut(4)
+    assert writer.offset == sink.offset(KEY) == 4
+    write(writer, b"abc").commit()
+    assert read(sink, KEY) == b"0123abc"
+
+
+def test_the_latest_note_is_found_by_whoever_goes_on_and_goes_with_the_write(sink: Sink) -> None:
+    assert sink.noted(KEY) == ""
+    with write(sink.create(KEY, resumable=True), b"one") as writer:
+        for note in ("a rather long first note", "short", "the last: é"):
+            writer.note(note)
+            assert sink.noted(KEY) == note
+    writer = sink.resume(KEY)
+    assert sink.noted(KEY) == "the last: é"
+    assert listed(sink) == {(KEY, 3, True)}
+    writer.commit()
+    assert (sink.noted(KEY), listed(sink)) == ("", {(KEY, 3, False)})
+
+
+@pytest.mark.parametrize("way", ["abort", "delete"])
+def test_a_note_goes_with_its_write(sink: Sink, way: str) -> None:
+    writer = write(sink.create(KEY, resumable=True), b"one")
+    writer.note("noted")
+    writer.abort() if way == "abort" else sink.delete(KEY)
+    assert (sink.noted(KEY), listed(sink)) == ("", set())
+
+
+def test_a_note_whose_write_was_lost_is_met_when_walking(disk: LocalSink) -> None:
+    with write(disk.create(KEY, resumable=True), b"one") as writer:
+        writer.note("noted")
+    disk.partial_path(KEY).unlink()
+    [found] = disk.walk()
+    assert (found.key, found.partial) == (KEY, True)
+    disk.delete(KEY)
+    assert listed(disk) == set()
+
+
+def test_what_is_being_written_cannot_be_begun_again(sink: Sink) -> None:
+    with sink.create(KEY, resumable=True), pytest.raises(Held):
+        sink.create(KEY, resumable=True)
+
+
 def test_a_writer_that_was_aborted_holds_nobody_off(sink: Sink) -> None:
     write(sink.create(KEY, resumable=True), b"one").abort()
     with sink.create(KEY, resumable=True) as again:
@@ -428,7 +485,8 @@ def test_a_directory_that_cannot_be_synced_leaves_nothing_under_the_key(
         writer.commit()
     writer.abort()
     assert passed == [Step.SYNCED, Step.LINKED]
-    assert listed(disk) == {(ANOTHER, 6, False)}
+    # A resumable write outlives a commit that failed: its bytes are there for the next try.
+    assert listed(disk) == {(ANOTHER, 6, False)} | ({(KEY, 5, True)} if resumable else set())
 
 
 def test_bytes_that_cannot_be_synced_are_not_linked(

@@ -43,10 +43,19 @@ class Writer(ABC):
 
     key: str
     offset: int  # bytes taken so far
+    resumable = False  # a write that is to be continued outlives its Writer, and a commit that failed
 
     @abstractmethod
     def write(self, data: bytes | memoryview) -> None:
         """Take all of `data`, or raise SinkError. May keep some of it back until commit or close."""
+
+    def cut(self, offset: int) -> None:
+        """Of a resumable write, before anything more is written to it: throw away what lies beyond `offset`."""
+        raise NotImplementedError
+
+    def note(self, text: str) -> None:
+        """Of a resumable write: keep a few hundred characters beside it, at the cost of a write. The latest stay."""
+        raise NotImplementedError
 
     @abstractmethod
     def commit(self) -> None:
@@ -84,6 +93,14 @@ class Sink(ABC):
     @abstractmethod
     def offset(self, key: str) -> int:
         """How far an open resumable write has come: the truth that every row must bow to. NoSuchKey."""
+
+    @abstractmethod
+    def noted(self, key: str) -> str:
+        """What was last noted beside an open resumable write, or nothing. A crash may have spoiled it."""
+
+    @abstractmethod
+    def open_partial(self, key: str, start: int = 0) -> BinaryIO:
+        """Read what an open resumable write has so far, from `start` on. NoSuchKey."""
 
     @abstractmethod
     def open(self, key: str, start: int = 0) -> BinaryIO:

@@ -1,4 +1,5 @@
-"""Bytes on a local disk: `ROOT/ab/KEY` once committed, `ROOT/partial/KEY` while a resumable write is open.
+"""Bytes on a local disk: `ROOT/ab/KEY` once committed, `ROOT/partial/KEY` while a resumable write is open, and
+`ROOT/partial/KEY.note` what is noted beside it.
 
 A one-shot write has no name until it is whole: it goes to an anonymous file, which the kernel removes with the
 process that held it. Where the filesystem has none, it is a partial like any other.
@@ -18,6 +19,9 @@ from .base import Held, NoSuchKey, Sink, SinkError, SinkFull, Stored, Writer
 from .writeback import WriteBack
 
 PARTIAL = "partial"
+NOTE = ".note"
+# A note is as long as the longest, always: it is replaced by one write, which no kill can cut in two.
+_NOTE_SIZE = 1024
 MARKER = ".millrace-sink"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ANONYMOUS_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
@@ -35,9 +39,10 @@ def sink_errors() -> Iterator[None]:
 
 class LocalWriter(Writer):
     def __init__(self, sink: "LocalSink", key: str, fd: int, *, named: bool, resumable: bool) -> None:
-        self._sink, self._fd, self._named, self._resumable = sink, fd, named, resumable
+        self._sink, self._fd, self._named, self.resumable = sink, fd, named, resumable
         self.key, self.offset = key, os.fstat(fd).st_size
         self._writeback = WriteBack(fd, self.offset)
+        self._note_fd = -1
 
     def write(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
@@ -48,6 +53,19 @@ class LocalWriter(Writer):
                 rest = rest[written:]
         self._writeback.wrote(self.offset)
 
+    def cut(self, offset: int) -> None:
+        with sink_errors():
+            os.ftruncate(self._fd, offset)
+        self.offset = offset
+        self._writeback = WriteBack(self._fd, offset)
+
+    def note(self, text: str) -> None:
+        with sink_errors():
+            if self._note_fd < 0:
+                flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
+                self._note_fd = os.open(self._sink.note_path(self.key), flags, 0o600)
+            os.pwrite(self._note_fd, text.encode().ljust(_NOTE_SIZE), 0)
+
     def commit(self) -> None:
         if self._fd < 0:
             return
@@ -57,7 +75,7 @@ class LocalWriter(Writer):
                 reached(Step.SYNCED)
                 self._sink.publish(self.key, self._fd, named=self._named)
         except SinkError:
-            self.abort()
+            self.close()
             raise
         self._release()
 
@@ -68,19 +86,20 @@ class LocalWriter(Writer):
             if self._named:
                 # Before the lock goes with the descriptor: nobody may begin to use what is about to vanish.
                 with sink_errors():
-                    self._sink.partial_path(self.key).unlink(missing_ok=True)
+                    self._sink.unlink_partial(self.key)
         finally:
             self._release()
 
     def close(self) -> None:
-        if not self._resumable:
+        if not self.resumable:
             self.abort()
         self._release()
 
     def _release(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        for fd in (self._fd, self._note_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._note_fd = -1
 
 
 class LocalSink(Sink):
@@ -95,13 +114,23 @@ class LocalSink(Sink):
     def partial_path(self, key: str) -> Path:
         return self.root / PARTIAL / key
 
+    def note_path(self, key: str) -> Path:
+        return self.root / PARTIAL / (key + NOTE)
+
+    def unlink_partial(self, key: str) -> None:
+        self.partial_path(key).unlink(missing_ok=True)
+        self.note_path(key).unlink(missing_ok=True)
+
     def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
         with sink_errors():
             if not resumable and (fd := self._open_anonymous()) is not None:
                 return LocalWriter(self, key, fd, named=False, resumable=False)
             self._make_folder(self.root / PARTIAL)
-            fd = os.open(self.partial_path(key), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fd = os.open(self.partial_path(key), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            except FileExistsError:
+                raise Held(key) from None
+            _lock(fd, key)
             return LocalWriter(self, key, fd, named=True, resumable=resumable)
 
     def has_anonymous_files(self) -> bool:
@@ -127,6 +156,7 @@ class LocalSink(Sink):
         target = self.path(key)
         self._make_folder(target.parent)
         if named:
+            self.note_path(key).unlink(missing_ok=True)
             self.partial_path(key).rename(target)
         else:
             # linkat() follows the link in /proc only with AT_SYMLINK_FOLLOW, which Python passes only when a
@@ -140,7 +170,7 @@ class LocalSink(Sink):
         try:
             _sync_folder(target.parent)
         except OSError:
-            target.unlink(missing_ok=True)
+            target.rename(self.partial_path(key)) if named else target.unlink(missing_ok=True)
             raise
         reached(Step.DIRECTORY_SYNCED)
 
@@ -166,16 +196,10 @@ class LocalSink(Sink):
                 fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             except FileNotFoundError:
                 raise NoSuchKey(key) from None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd, key)
             if os.fstat(fd).st_nlink == 0 or not path.exists():
+                os.close(fd)
                 raise NoSuchKey(key)  # committed or removed between our open and our lock
-        except BlockingIOError:
-            os.close(fd)
-            raise Held(key) from None
-        except BaseException:
-            os.close(fd)
-            raise
         return LocalWriter(self, key, fd, named=True, resumable=True)
 
     def offset(self, key: str) -> int:
@@ -185,16 +209,29 @@ class LocalSink(Sink):
             except FileNotFoundError:
                 raise NoSuchKey(key) from None
 
+    def noted(self, key: str) -> str:
+        with sink_errors():
+            try:
+                return self.note_path(key).read_bytes().decode(errors="replace").strip()
+            except FileNotFoundError:
+                return ""
+
+    def open_partial(self, key: str, start: int = 0) -> BinaryIO:
+        return self._open(self.partial_path(key), start)
+
     def open(self, key: str, start: int = 0) -> BinaryIO:
+        return self._open(self.path(key), start)
+
+    def _open(self, path: Path, start: int) -> BinaryIO:
         try:
             with sink_errors():
                 # Unbuffered: the reader chooses its own pieces, and sendfile() needs none.
-                reader = self.path(key).open("rb", buffering=0)
+                reader = path.open("rb", buffering=0)
                 reader.seek(start)
                 return reader
         except SinkError as error:
             if isinstance(error.__cause__, FileNotFoundError):
-                raise NoSuchKey(key) from None
+                raise NoSuchKey(path.name) from None
             raise
 
     def size(self, key: str) -> int | None:
@@ -207,7 +244,7 @@ class LocalSink(Sink):
     def delete(self, key: str) -> None:
         with sink_errors():
             self.path(key).unlink(missing_ok=True)
-            self.partial_path(key).unlink(missing_ok=True)
+            self.unlink_partial(key)
 
     def walk(self) -> Iterator[Stored]:
         with sink_errors():
@@ -220,7 +257,10 @@ class LocalSink(Sink):
                     with contextlib.suppress(FileNotFoundError):  # removed while we walk
                         found = entry.stat(follow_symlinks=False)
                         modified = datetime.fromtimestamp(found.st_ctime, UTC)
-                        yield Stored(entry.name, found.st_size, modified, partial=folder.name == PARTIAL)
+                        key = entry.name.removesuffix(NOTE)
+                        if key != entry.name and self.partial_path(key).exists():
+                            continue
+                        yield Stored(key, found.st_size, modified, partial=folder.name == PARTIAL)
 
     def free(self) -> int | None:
         with sink_errors():
@@ -248,6 +288,17 @@ class LocalSink(Sink):
         except FileExistsError:
             return
         _sync_folder(folder.parent)
+
+
+def _lock(fd: int, key: str) -> None:
+    """The kernel lets go of it with the descriptor, whatever ends the process."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        if isinstance(error, BlockingIOError):
+            raise Held(key) from None
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

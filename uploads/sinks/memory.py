@@ -12,7 +12,7 @@ from .base import Held, NoSuchKey, Sink, SinkFull, Stored, Writer
 
 class MemoryWriter(Writer):
     def __init__(self, sink: "MemorySink", key: str, buffer: bytearray, resumable: bool) -> None:
-        self._sink, self._buffer, self._resumable = sink, buffer, resumable
+        self._sink, self._buffer, self.resumable = sink, buffer, resumable
         self._open = True
         self.key, self.offset = key, len(buffer)
 
@@ -21,13 +21,20 @@ class MemoryWriter(Writer):
         self._buffer += data
         self.offset += len(data)
 
+    def cut(self, offset: int) -> None:
+        del self._buffer[offset:]
+        self.offset = len(self._buffer)
+
+    def note(self, text: str) -> None:
+        self._sink.notes[self.key] = text
+
     def commit(self) -> None:
         if not self._open:
             return
         self._open = False
         reached(Step.SYNCED)
         with self._sink.lock:
-            self._sink.partial.pop(self.key, None)
+            self._sink.forget_partial(self.key)
             self._sink.held.pop(self.key, None)
             self._sink.committed[self.key] = (bytes(self._buffer), datetime.now(UTC))
         reached(Step.LINKED)
@@ -37,11 +44,11 @@ class MemoryWriter(Writer):
         if self._open:
             self._open = False
             with self._sink.lock:
-                self._sink.partial.pop(self.key, None)
+                self._sink.forget_partial(self.key)
                 self._sink.held.pop(self.key, None)
 
     def close(self) -> None:
-        if not self._resumable:
+        if not self.resumable:
             self.abort()
         self._open = False
         self._sink.held.pop(self.key, None)
@@ -56,6 +63,7 @@ class MemorySink(Sink):
         self.committed: dict[str, tuple[bytes, datetime]] = {}
         self.partial: dict[str, tuple[bytearray, datetime]] = {}
         self.held: dict[str, bytearray] = {}
+        self.notes: dict[str, str] = {}
         self._identity: str | None = None
 
     def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
@@ -83,6 +91,18 @@ class MemorySink(Sink):
         except KeyError:
             raise NoSuchKey(key) from None
 
+    def noted(self, key: str) -> str:
+        return self.notes.get(key, "")
+
+    def open_partial(self, key: str, start: int = 0) -> BinaryIO:
+        if key not in self.partial:
+            raise NoSuchKey(key)
+        return io.BytesIO(bytes(self.partial[key][0][start:]))
+
+    def forget_partial(self, key: str) -> None:
+        self.partial.pop(key, None)
+        self.notes.pop(key, None)
+
     def open(self, key: str, start: int = 0) -> BinaryIO:
         try:
             reader = io.BytesIO(self.committed[key][0])
@@ -97,7 +117,7 @@ class MemorySink(Sink):
     def delete(self, key: str) -> None:
         with self.lock:
             self.committed.pop(key, None)
-            self.partial.pop(key, None)
+            self.forget_partial(key)
 
     def walk(self) -> Iterator[Stored]:
         with self.lock:

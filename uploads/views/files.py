@@ -15,10 +15,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from .. import links, policy
+from .. import links, policy, resuming
 from ..errors import MalformedForm, MissingFile
 from ..filters import FileFilter, UploadFilter
-from ..handlers import FILE_FIELD, ReceivedFile, entrance
+from ..handlers import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
 from ..serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
 from ..storing import delete_file
@@ -60,7 +60,7 @@ class FileViewSet(
     def get_queryset(self) -> Any:
         return policy.visible_files(self.request.user)
 
-    @entrance
+    @form_entrance
     @extend_schema(request={"multipart/form-data": FileForm}, responses={201: FileSerializer})
     def create(self, request: Request) -> Response:
         """Upload a file as a form. It streams to the disk while it is checked and hashed."""
@@ -113,4 +113,6 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         if upload.file_id and "application/json" not in request.headers.get("Accept", ""):
             content = reverse("file-content", [upload.file_id], request=request)
             return HttpResponseRedirect(content, status=status.HTTP_303_SEE_OTHER)
+        if upload.is_resumable and upload.state == Upload.State.RECEIVING:
+            upload.offset = resuming.offset_of(upload)  # the row may lag behind
         return Response(self.get_serializer(upload).data)

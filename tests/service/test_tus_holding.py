@@ -1,0 +1,469 @@
+"""tus 1.0: who may touch an upload, who holds it, and how it ends without becoming a file."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer, running, running_pair
+from tests.server import Answer, Server, Template, sql
+from tests.tus import UPLOADS, Client, checksum, wait_until
+
+Film = Callable[..., bytes]
+PATIENCE = 5  # seconds that a newcomer waits for the holder
+SOON = 2.5  # for what takes a second, on a noisy machine
+
+
+def refusal(answer: Answer) -> tuple[int, str]:
+    return answer.status, answer.code
+
+
+@pytest.fixture(scope="module")
+def two_servers(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    with running_pair(template, tmp_path_factory.mktemp("pair")) as both:
+        yield both
+
+
+@pytest.fixture(params=["one server", "two servers"])
+def pair(request: pytest.FixtureRequest, two_servers: list[Server]) -> tuple[Client, Client]:
+    """The same account, as the holder of an upload and as the newcomer."""
+    first, second = two_servers
+    return Client(first), Client(second if request.param == "two servers" else first)
+
+
+# Looking, and coming back
+
+
+def test_who_looks_disturbs_nobody(tus: Client, film: Film) -> None:
+    content = film(400_000)
+    path = tus.new(len(content), {"Idempotency-Key": "looked-at", "Upload-Metadata": "filename ZmlsbS5tcDQ="})
+    with tus.sending(path, content[:200_000], more=200_000) as line:
+        upload = tus.look(path)
+        known = {name: upload[name] for name in ("name", "key", "size", "offset", "progress", "protocol", "file")}
+        assert known == {
+            "name": "film.mp4", "key": "looked-at", "size": 400_000, "offset": 200_000, "progress": 0.5,
+            "protocol": "tus", "file": None,
+        }  # fmt: skip
+        assert upload["state"] not in {"complete", "failed"}
+        assert "200.0 KB (50 %)" in upload["message"]
+        assert upload["speed"] > 0
+        assert upload["eta_seconds"] >= 0
+        assert upload["expires_at"]
+        line.send(content[200_000:])
+        answer = line.answer()
+        assert (answer.status, answer.headers["Upload-Offset"]) == (204, "400000")
+    assert tus.is_complete(path, content)
+    assert tus.look(path)["expires_at"] is None
+
+
+def test_a_paused_upload_shows_that_nothing_moves(tus: Client, film: Film) -> None:
+    path = tus.new(400_000)
+    tus.patch(path, 0, film(400_000)[:100_000])
+    upload = tus.look(path)
+    assert (upload["offset"], upload["progress"], upload["eta_seconds"]) == (100_000, 0.25, None)
+    assert "/s" not in upload["message"]
+
+
+def test_tus_uploads_are_listed(tus: Client, film: Film) -> None:
+    tus.server.put("no-tus.mp4", film())
+    path = tus.new(5000)
+    listed = tus.ask("GET", f"{UPLOADS}?protocol=tus").json()["results"]
+    assert path.rpartition("/")[2] in {upload["id"] for upload in listed}
+    assert {upload["protocol"] for upload in listed} == {"tus"}
+
+
+@pytest.mark.parametrize("came", [100, 200_000])
+def test_who_comes_back_gets_what_came_at_once(pair: tuple[Client, Client], film: Film, came: int) -> None:
+    """Its old connection may look alive to the server for a long time."""
+    old, new = pair
+    content = film(400_000)
+    path = old.new(len(content))
+    with old.sending(path, content[:came]) as line:
+        began = time.monotonic()
+        assert new.offset(path) == came
+        assert time.monotonic() - began < SOON
+        assert line.was_refused()
+    assert new.finish(path, content) == came
+
+
+def test_who_comes_back_gets_what_was_verified(pair: tuple[Client, Client], film: Film) -> None:
+    old, new = pair
+    content = film(400_000)
+    path = old.new(len(content))
+    assert old.patch(path, 0, content[:100_000]).status == 204
+    with old.begin(path, 100_000, 300_000, checksum(content[100_000:])) as line:
+        line.send(content[100_000:300_000])
+        # How far it has come, nobody promises to show before it is verified: the holding shows.
+        wait_until(lambda: is_held(old.server, path))
+        assert new.offset(path) == 100_000
+        assert line.was_refused()
+    assert new.finish(path, content) == 100_000
+
+
+def is_held(server: Server, path: str) -> bool:
+    """Whether some server has locked a partial. For uploads that are the only ones of theirs."""
+    return any(not can_lock(partial) for partial in partials(server))
+
+
+def partials(server: Server) -> list[Path]:
+    found = (server.media / "partial").glob("*")
+    return [path for path in found if path.suffix != ".note"]
+
+
+def can_lock(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+# Two writers
+
+
+def test_a_newcomer_who_knows_the_offset_goes_on(pair: tuple[Client, Client], film: Film) -> None:
+    old, new = pair
+    content = film(400_000)
+    path = old.new(len(content))
+    with old.sending(path, content[:200_000]) as line:
+        began = time.monotonic()
+        answer = new.patch(path, 200_000, content[200_000:])
+        assert time.monotonic() - began < PATIENCE
+        assert (answer.status, answer.headers["Upload-Offset"]) == (204, "400000")
+        assert line.was_refused()
+    assert new.is_complete(path, content)
+
+
+def test_a_newcomer_who_does_not_know_the_offset_is_told(pair: tuple[Client, Client], film: Film) -> None:
+    old, new = pair
+    content = film(400_000)
+    path = old.new(len(content))
+    with old.sending(path, content[:200_000]):
+        assert refusal(new.patch(path, 100_000, content[100_000:])) == (409, "offset_mismatch")
+    assert new.finish(path, content) == 200_000
+
+
+def test_many_who_send_the_same_piece_at_once_make_one_file(pair: tuple[Client, Client], film: Film) -> None:
+    content = film(3_000_000)
+    path = pair[0].new(len(content))
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda number: attempt(pair[number % 2], path, content), range(6)))
+    statuses = {answer.status for answer in answers if answer is not None}
+    assert statuses <= {204, 400, 408, 409, 423}, answers
+    if not pair[0].is_complete(path, content):
+        pair[0].finish(path, content)
+
+
+def attempt(client: Client, path: str, content: bytes) -> Answer | None:
+    """None if the server hung up on us."""
+    try:
+        return client.patch(path, 0, content)
+    except OSError:
+        return None
+
+
+def test_a_holder_that_cannot_be_stopped_keeps_the_upload(start_server: StartServer, film: Film) -> None:
+    tus, content = Client(start_server()), film(400_000)
+    path = tus.new(len(content))
+    assert tus.patch(path, 0, content[:100_000]).status == 204
+    [partial_file] = partials(tus.server)
+    with partial_file.open("rb+") as holder, ThreadPoolExecutor(3) as pool:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        began = time.monotonic()
+        deeds: list[Callable[[], Answer]] = [
+            partial(tus.patch, path, 100_000, content[100_000:]), partial(tus.delete, path), partial(tus.head, path),
+        ]  # fmt: skip
+        patched, deleted, headed = pool.map(lambda deed: deed(), deeds)
+        assert time.monotonic() - began < 2 * PATIENCE
+        assert refusal(patched) == refusal(deleted) == (423, "locked")
+        assert headed.status in {200, 423}
+        assert tus.look(path)["offset"] == 100_000
+    assert tus.finish(path, content) == 100_000
+
+
+# Whose it is
+
+
+def test_an_upload_is_its_owners(tus: Client, film: Film) -> None:
+    content = film()
+    path, bob = tus.new(len(content)), Client(tus.server, "bob")
+    with tus.sending(path, content[:1000], more=len(content) - 1000) as line:
+        assert bob.head(path).status == 404
+        assert refusal(bob.patch(path, 1000, content[1000:])) == (404, "not_found")
+        assert refusal(bob.delete(path)) == (404, "not_found")
+        assert bob.ask("GET", path).status == 404
+        line.send(content[1000:])
+        assert line.answer().status == 204
+    assert tus.is_complete(path, content)
+
+
+@pytest.mark.parametrize("user", ["viewer", "operator"])
+def test_staff_that_sees_all_uploads_looks_and_does_not_send(tus: Client, film: Film, user: str) -> None:
+    content = film()
+    path, staff = tus.new(len(content)), Client(tus.server, user)
+    with tus.sending(path, content[:1000], more=len(content) - 1000) as line:
+        assert staff.look(path)["offset"] == 1000
+        assert refusal(staff.patch(path, 1000, content[1000:])) == (403, "forbidden")
+        line.send(content[1000:])
+        assert line.answer().status == 204
+    assert tus.is_complete(path, content)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PATCH", "DELETE"])
+def test_nobody_may_do_nothing(tus: Client, method: str) -> None:
+    path = tus.new(1000)
+    answer = Client(tus.server, user=None).ask(method, path, b"" if method == "PATCH" else None)
+    assert answer.status == 401
+    assert tus.offset(path) == 0
+
+
+# Methods in disguise, for clients behind proxies that know only GET and POST
+
+
+def test_a_post_may_stand_for_another_method(tus: Client, film: Film) -> None:
+    content = film(300_000)
+    path = tus.new(len(content))
+    patching = {"X-HTTP-Method-Override": "PATCH", "Content-Type": "application/offset+octet-stream"}
+    answer = tus.ask("POST", path, content[:200_000], {**patching, "Upload-Offset": "0"})
+    assert (answer.status, answer.headers["Upload-Offset"]) == (204, "200000")
+    answer = tus.ask("POST", path, None, {"X-HTTP-Method-Override": "HEAD"})
+    assert (answer.status, answer.headers["Upload-Offset"]) == (200, "200000")
+    answer = tus.ask("POST", path, iter([content[200_000:]]), {**patching, "Upload-Offset": "200000"})
+    assert answer.status == 204
+    assert tus.is_complete(path, content)
+    path = tus.new(5000)
+    assert tus.ask("POST", path, None, {"X-HTTP-Method-Override": "DELETE"}).status == 204
+    assert tus.head(path).status == 410
+
+
+def test_a_method_in_disguise_is_not_spoken_everywhere(tus: Client, film: Film) -> None:
+    """Elsewhere it would be a way around what a proxy, or the CSRF check, allows."""
+    file = tus.server.put("stays.mp4", film()).json()
+    answer = tus.server.request("POST", f"/api/v1/files/{file['id']}/", b"", {"X-HTTP-Method-Override": "DELETE"})
+    assert answer.status == 405
+    assert tus.ask("GET", tus.new(5000), headers={"X-HTTP-Method-Override": "DELETE"}).status == 200
+    assert tus.server.get(f"/api/v1/files/{file['id']}/", user="alice").status == 200
+
+
+# Termination
+
+
+def test_a_terminated_upload_is_gone(start_server: StartServer, film: Film) -> None:
+    tus, content = Client(start_server()), film()
+    paths = [tus.new(len(content)) for _ in range(2)]
+    assert tus.patch(paths[0], 0, content[:100_000]).status == 204
+    for path in paths:
+        answer = tus.delete(path)
+        assert (answer.status, answer.body) == (204, b"")
+        assert tus.head(path).status == 410
+        assert refusal(tus.patch(path, 100_000, content[100_000:])) == (410, "gone")
+        assert refusal(tus.delete(path)) == (410, "gone")
+        assert tus.look(path)["state"] == "failed"
+    assert tus.server.stored_bytes() == []
+
+
+@pytest.mark.parametrize("claimed", [False, True], ids=["plain", "with a checksum"])
+def test_an_upload_that_is_being_sent_may_be_terminated(
+    pair: tuple[Client, Client], film: Film, claimed: bool
+) -> None:
+    old, new = pair
+    content, before = film(400_000), sorted(old.server.stored_bytes())
+    path = old.new(len(content))
+    with old.begin(path, 0, len(content), checksum(content) if claimed else None) as line:
+        line.send(content[:200_000])
+        wait_until(lambda: is_held(old.server, path))
+        began = time.monotonic()
+        assert new.delete(path).status == 204
+        assert time.monotonic() - began < SOON
+        assert line.was_refused()
+    assert new.head(path).status == 410
+    assert sorted(old.server.stored_bytes()) == before
+
+
+def test_a_file_is_not_terminated_with_its_upload(tus: Client, film: Film) -> None:
+    content = film()
+    path = tus.new(len(content))
+    tus.finish(path, content)
+    assert refusal(tus.delete(path)) == (403, "forbidden")
+    assert tus.is_complete(path, content)
+
+
+# What is promised to an upload while it waits
+
+LONG_AGO = """
+from datetime import timedelta
+from django.db.models.functions import Now
+from uploads.models import Upload
+from uploads.receiving import fail_stalled
+Upload.objects.update(heartbeat_at=Now() - timedelta(hours=12))
+fail_stalled()
+"""
+RESERVED = "from uploads.models import Upload; print(sum(Upload.objects.values_list('reserved', flat=True)))"
+
+
+def test_a_paused_upload_keeps_its_share_until_it_ends(start_server: StartServer, film: Film) -> None:
+    server = start_server(QUOTA="1MB")
+    tus, content = Client(server), film(600_000)
+    path = tus.new(len(content))
+    assert refusal(tus.create(600_000)) == (413, "quota_exceeded")
+    assert tus.patch(path, 0, content[:100_000]).status == 204
+    server.shell(LONG_AGO)  # a pause of half a day
+    assert refusal(tus.create(600_000)) == (413, "quota_exceeded")
+    assert tus.delete(path).status == 204
+    assert server.shell(RESERVED) == "0"
+    path = tus.new(len(content))
+    assert tus.finish(path, content) == 0
+    assert server.shell(RESERVED) == "0"
+    assert refusal(tus.create(600_000)) == (413, "quota_exceeded")  # now for the file
+
+
+def test_uploads_that_move_are_counted_and_paused_ones_are_not(start_server: StartServer, film: Film) -> None:
+    server = start_server(MAX_UPLOADS_PER_USER="2")
+    tus, content = Client(server), film()
+    paths = [tus.new(len(content)) for _ in range(4)]
+    with tus.sending(paths[0], content[:1000]), tus.sending(paths[1], content[:1000]) as line:
+        assert refusal(tus.patch(paths[2], 0, content)) == (429, "too_many_uploads")
+        assert Client(server, "bob").new(5000)
+        assert tus.offset(paths[1]) == 1000  # stops it
+        assert line.was_refused()
+        assert tus.finish(paths[2], content) == 0
+    assert tus.finish(paths[3], content) == 0
+
+
+# Trouble that passes
+
+
+def test_a_disk_that_fails_for_a_while_costs_nobody_an_upload(start_server: StartServer, film: Film) -> None:
+    server = start_server()
+    tus, content = Client(server), film()
+    path = tus.new(len(content))
+    assert tus.patch(path, 0, content[:100_000]).status == 204
+    away = server.home / "unmounted"
+    server.media.rename(away)
+    assert tus.head(path).status == 423
+    assert tus.patch(path, 100_000, content[100_000:]).status in {423, 503}
+    server.manage("housekeeping", "--once")
+    server.media.mkdir()  # an empty folder stands where the disk was
+    assert tus.head(path).status == 423
+    assert tus.patch(path, 100_000, content[100_000:]).status in {423, 503}
+    server.manage("housekeeping", "--once")
+    shutil.rmtree(server.media)
+    away.rename(server.media)
+    assert tus.finish(path, content) == 100_000
+
+
+def test_a_database_that_fails_for_a_while_is_no_error_to_whoever_comes_back(
+    start_server: StartServer, film: Film
+) -> None:
+    server = start_server()
+    tus, content = Client(server), film()
+    path = tus.new(len(content))
+    assert tus.patch(path, 0, content[:100_000]).status == 204
+    with no_database(server):
+        assert tus.head(path).status == 423
+    assert tus.finish(path, content) == 100_000
+
+
+@contextlib.contextmanager
+def no_database(server: Server) -> Iterator[None]:
+    if server.database_url:
+        name = server.database_url.rpartition("/")[2]
+        sql(server.database_url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        ours = f"datname = '{name}'"
+        sql(server.database_url, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")  # noqa: S608
+        yield
+        sql(server.database_url, f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        return
+    [database] = server.home.glob("*.sqlite3")
+    away = database.with_name("away")
+    database.rename(away)
+    database.mkdir()
+    yield
+    database.rmdir()
+    away.rename(database)
+
+
+# Expiry
+
+
+@pytest.fixture(scope="module")
+def forgetful(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that waits two seconds for an upload to go on."""
+    with running(template, tmp_path_factory, UPLOAD_EXPIRY="2s", QUOTA="1MB") as server:
+        yield server
+
+
+def test_an_upload_that_nobody_goes_on_with_ends_and_gives_back_what_it_had(forgetful: Server, film: Film) -> None:
+    tus = Client(forgetful)
+    paths = [tus.new(400_000), tus.new(400_000)]
+    assert tus.patch(paths[0], 0, film(400_000)[:100_000]).status == 204
+    for path in paths:
+        wait_until(lambda: tus.head(path).status == 410)  # noqa: B023
+        assert refusal(tus.patch(path, 100_000, b"abc")) == (410, "gone")
+    forgetful.manage("housekeeping", "--once")
+    for path in paths:
+        upload = tus.look(path)
+        assert (upload["state"], upload["error"]["code"]) == ("failed", "expired")
+        assert tus.head(path).status == 410
+    assert forgetful.stored_bytes() == []
+    assert forgetful.shell(RESERVED) == "0"
+
+
+def test_an_upload_that_goes_on_does_not_expire(forgetful: Server, film: Film) -> None:
+    tus, content = Client(forgetful), film(400_000)
+    path = tus.new(len(content))
+    began = time.monotonic()
+    with tus.begin(path, 0, len(content)) as line:
+        sent = 0
+        while time.monotonic() - began < 3:
+            line.send(content[sent : sent + 10_000])
+            sent += 10_000
+            time.sleep(0.1)
+        forgetful.manage("housekeeping", "--once")
+        line.send(content[sent:])
+        assert line.answer().status == 204
+    assert tus.is_complete(path, content)
+    assert tus.server.request("DELETE", f"/api/v1/files/{tus.look(path)['file']}/").status == 204
+
+
+SWEPT = """
+import json
+from datetime import timedelta
+from uploads.housekeeping import sweep
+print(json.dumps(sweep(grace=timedelta(0))))
+"""
+
+
+def test_sweeping_leaves_the_bytes_of_a_paused_upload_alone_however_old(
+    start_server: StartServer, film: Film
+) -> None:
+    server = start_server()
+    tus, content = Client(server), film()
+    path = tus.new(len(content))
+    assert tus.patch(path, 0, content[:100_000]).status == 204
+    for file in partials(server):
+        os.utime(file, (0, 0))
+    assert json.loads(server.shell(LONG_AGO + SWEPT)) == 0
+    assert server.manage("fsck", "--deep", "--grace", "0").returncode == 0
+    assert tus.finish(path, content) == 100_000
+    assert partials(server) == []
+
+
+def test_partials_that_no_upload_has_are_swept(start_server: StartServer, film: Film) -> None:
+    server = start_server()
+    tus = Client(server)
+    path = tus.new(300_000)
+    assert tus.patch(path, 0, film()[:100_000]).status == 204
+    server.shell("from uploads.models import Upload; Upload.objects.all().delete()")
+    assert server.stored_bytes()
+    server.shell(SWEPT)
+    assert server.stored_bytes() == []

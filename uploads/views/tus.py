@@ -1,0 +1,124 @@
+"""uploads/ in the words of tus 1.0. What is kept, and where, is resuming's business."""
+
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from .. import policy, resuming, tus
+from ..body import Body
+from ..conf import limits
+from ..errors import AlreadyComplete, Locked, UnsupportedCoding, UnsupportedVersion
+from ..handlers import entrance
+from ..models import Upload
+from ..receiving import Announcement, Replay
+from .files import UploadViewSet
+
+
+class TusViewSet(UploadViewSet):
+    parser_classes = []
+
+    def get_permissions(self) -> Any:
+        return [AllowAny()] if self.request.method == "OPTIONS" else super().get_permissions()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method not in {"OPTIONS", "GET"}:  # GET is not of tus: it shows the upload as JSON
+            tus.require_version(request.headers)
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.capabilities(limits().max_file_size))
+
+    @entrance
+    @extend_schema(request={tus.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={201: None})
+    def create(self, request: Request) -> Response:
+        """Begin a resumable upload (tus 1.0). Location says where its bytes go; the first may come along."""
+        said = tus.read_creation(request.headers)
+        announcement = Announcement(
+            owner=policy.require_upload(request.user),
+            name=said.name,
+            protocol=Upload.Protocol.TUS,
+            size=said.length,
+            key=request.headers.get("Idempotency-Key", ""),
+            route="uploads",
+            claims=said.metadata,
+            length=said.length,
+            kept_for=resuming.kept_for(0),
+            metadata=said.metadata,
+        )
+        headers = {}
+        try:
+            upload = resuming.begin(announcement)
+        except Replay as replay:
+            upload, headers = replay.upload, {"Idempotency-Replayed": "true"}
+        headers |= tus.progress(upload.offset, upload.expires_at)
+        if said.has_body and "Idempotency-Replayed" not in headers:
+            headers |= self._receive(request, upload.pk, tus.Patch(0, None, tus.parse_checksum(request.headers)))
+        headers["Location"] = reverse("upload-detail", [upload.pk])
+        return Response(status=status.HTTP_201_CREATED, headers=headers)
+
+    def offset(self, request: Request, pk: UUID) -> Response:
+        """HEAD: how far the upload has come. Whoever sends just now is asked to stop, and its bytes count."""
+        upload = self._get_own(pk)
+        offset = resuming.take_look(upload)
+        said = tus.progress(offset, upload.expires_at) | tus.description(upload.declared_size, upload.metadata)
+        return Response(headers=said | {"Cache-Control": "no-store"})
+
+    @entrance
+    @extend_schema(request={tus.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={204: None})
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Send the next bytes of a resumable upload. With the last one it becomes a file."""
+        said = tus.read_patch(request.headers)
+        try:
+            headers = self._receive(request, pk, said)
+        except AlreadyComplete as complete:
+            if (said.offset, request.headers.get("Content-Length")) != (complete.size, "0"):
+                raise
+            headers = tus.progress(complete.size, None)
+        return Response(status=status.HTTP_204_NO_CONTENT, headers=headers)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Give an unfinished upload up. Its bytes are deleted."""
+        upload = self.get_object()
+        policy.require_end(request.user, upload)
+        resuming.terminate(upload)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _get_own(self, pk: UUID) -> Upload:
+        # Not get_object(): clients send many small pieces, and the filters of the list cost more than all this.
+        upload = get_object_or_404(policy.visible_uploads(self.request.user), pk=pk)
+        policy.require_sender(self.request.user, upload)
+        return upload
+
+    def _receive(self, request: Request, pk: UUID, said: tus.Patch) -> dict[str, str]:
+        body = Body(request.META, idle_timeout=limits().idle_timeout, claims=said.claims)
+        if body.is_coded:
+            raise UnsupportedCoding("A part of a file is sent as it is: without Content-Encoding.")
+        with resuming.Turn.take(str(pk), lambda: self._get_own(pk), stop=body.interrupt) as turn:
+            turn.expect(said.offset, length=body.length, size=said.length, checked=bool(said.claims))
+            for piece in body.pieces():
+                turn.feed(piece)
+            turn.end()
+        return tus.progress(turn.offset, turn.upload.expires_at)
+
+    def handle_exception(self, error: Exception) -> Response:
+        response: Response = super().handle_exception(error)
+        if isinstance(error, UnsupportedVersion):
+            response["Tus-Version"] = tus.VERSION
+        if self.request.method == "HEAD" and response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # A client that cannot ask how far it has come begins again from nothing, unless it is told to wait.
+            return super().handle_exception(Locked("The upload cannot be looked at just now.", retry_after=5))
+        return response
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response["Tus-Resumable"] = tus.VERSION
+        return super().finalize_response(request, response, *args, **kwargs)
