@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address, ip_network
 from itertools import takewhile
 from typing import Any
@@ -11,7 +12,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from config.wire import KNOWS_CLIENT
 from uploads import tus
+from uploads.authentication import is_known
 from uploads.body import is_chunked
 from uploads.conf import limits
 from uploads.errors import LengthRequired, TooLarge
@@ -81,6 +84,16 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def known_client(get_response: GetResponse) -> GetResponse:
+    """Let the worker ask whether we know a client whose body nobody wants. Few requests come to that."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        request.META[KNOWS_CLIENT] = partial(is_known, request)
+        return get_response(request)
+
+    return middleware
 
 
 def resumable(get_response: GetResponse) -> GetResponse:

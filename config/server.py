@@ -4,6 +4,7 @@ One process is enough: hashing, reading and writing let go of the interpreter's 
 """
 
 import os
+import resource
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -13,11 +14,27 @@ from django.db import connection
 
 from config import lifeline
 
+
+def allow_open_files() -> int:
+    """As many as we may have: a shell often gives 1024 and allows a thousand times that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:  # not on Linux, and not to be taken at its word
+        return soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def places(threads: int, files: int) -> int:
+    """How many may be connected. Those without a thread cost a descriptor and a few KB; running out of descriptors
+    would cost the process. An upload has five: its socket, its file and its database's three."""
+    return min(8 * threads, max(2 * threads, files - 5 * threads))
+
+
 wsgi_app = "config.wsgi:application"
 worker_class = "config.worker.Worker"
 workers = 1
 threads = settings.THREADS
-worker_connections = settings.THREADS * 2
+worker_connections = places(settings.THREADS, allow_open_files())
 bind = f"{settings.HOST}:{settings.PORT}"
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1"
 # How long a stop waits for uploads on their way.

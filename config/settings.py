@@ -117,6 +117,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.middleware.client_address",
+    "config.middleware.known_client",
     "config.middleware.resumable",
     "config.middleware.request_log",
     "django.middleware.security.SecurityMiddleware",

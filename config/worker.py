@@ -1,104 +1,37 @@
 """gunicorn's thread worker, with what large, slow and hostile clients need. Each mend says what it mends.
 
-Threads are for requests that move. A connection that is silent, or whose answer has been given, waits in the
-poller instead, where it costs a descriptor.
+Threads are for requests that move. A connection that has not said yet what it wants, whose reader has stopped, or
+whose answer has been given, waits in the poller instead, where it costs a descriptor.
 """
 
-import io
 import logging
+import re
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
-from selectors import EVENT_READ
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 from django.conf import settings
 from gunicorn import util
-from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.body import Body
+from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from config.wire import KNOWS_CLIENT, Outgoing, WireInput
+from uploads.connections import let_go
 
 LINGER_SECONDS = 10.0
 MAX_LINGERING = 256
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+MAX_HEAD = 64 * 1024
+_HEAD_PIECE = 8 * 1024
+_HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare newline is refused as soon as it is parsed
+_UNSENT = object()
 _SWALLOW = bytearray(256 * 1024)  # what lingering connections still send goes here, and nowhere
 _UNKNOWN_CLIENT = {"401", "403"}
-_CREDENTIALS = {"HTTP_AUTHORIZATION", "HTTP_COOKIE"}  # without any, 413 is said before 401 would be
-
-
-class WireInput:
-    """`wsgi.input`, with `readinto`: bytes go from the socket to the reader's own buffer, and are copied once."""
-
-    def __init__(self, body: Body, wire: socket.socket, expects_continue: bool) -> None:
-        self._body, self._wire, self._expects_continue = body, wire, expects_continue
-        self._broken: Exception | None = None
-        self.read = self._first(self._read)
-        self.readline = self._first(body.readline)
-        self.readlines = self._first(body.readlines)
-
-    def _first(self, read: Callable[..., Any]) -> Callable[..., Any]:
-        def reading(*args: Any) -> Any:
-            self._send_continue()
-            return read(*args)
-
-        return reading
-
-    def _read(self, *args: Any) -> bytes:
-        # Mends: of a chunked body that broke off, up to a whole piece was lost that had come before.
-        if self._broken is not None:
-            raise self._broken
-        try:
-            data: bytes = self._body.read(*args)
-        except Exception as error:
-            held = getattr(self._body.reader, "buf", None)
-            data = self._body.buf.getvalue() + (held.getvalue() if held else b"")
-            if not data:
-                raise
-            self._broken = error
-        return data
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._send_continue()
-        lines: Iterator[bytes] = iter(self._body)
-        return lines
-
-    @property
-    def can_read_into(self) -> bool:
-        return isinstance(self._body.reader, LengthReader)
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Up to `len(buffer)` bytes of a body of known length, as soon as there are any; 0 at its end."""
-        self._send_continue()
-        reader = self._body.reader
-        # What the server read along with the headers. Never more of it than there is: both would wait for more,
-        # and hold up to a megabyte of it.
-        if held := self._body.buf.tell():
-            data = self._body.read(min(held, len(buffer)))
-        elif held := reader.unreader.buf.tell():
-            data = reader.read(min(held, len(buffer)))
-        else:
-            wanted = min(len(buffer), reader.length)
-            received = self._wire.recv_into(buffer, wanted) if wanted else 0
-            reader.length -= received
-            return received
-        buffer[: len(data)] = data
-        return len(data)
-
-    @property
-    def is_unread(self) -> bool:
-        reader = self._body.reader
-        if isinstance(reader, LengthReader):
-            return bool(reader.length or self._body.buf.tell())
-        return getattr(reader, "parser", None) is not None
-
-    def _send_continue(self) -> None:
-        # Mends: gunicorn sends this before the application has looked at the request, and so asks for the body
-        # of one that will be refused.
-        if self._expects_continue:
-            self._expects_continue = False
-            self._wire.sendall(_CONTINUE)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -106,6 +39,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         super().__init__(*args, **kwargs)
         self._serving = threading.local()
         self._lingering: dict[socket.socket, float] = {}
+        self._reading: dict[TConn, float] = {}
         # A client that stops is no error of ours, and its trace tells nothing.
         self.log.error_log.addFilter(_is_not_idleness)
 
@@ -122,26 +56,100 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 listener.close()
 
     def enqueue_req(self, conn: TConn) -> None:
-        # Mends: a thread would wait up to five seconds for the first byte of a connection.
-        if conn.initialized or conn.data_ready:
+        # Mends: a thread would wait for what the client has not said yet, up to five seconds for its first byte,
+        # and for ever for the rest of its head.
+        if conn.data_ready:
+            conn.data_ready = False
             super().enqueue_req(conn)
             return
-        self._set_idle_timeout(conn.sock)
-        conn.close = partial(self._close, conn)
+        if not conn.initialized:
+            self._set_idle_timeout(conn.sock)
+            conn.close = partial(self._close, conn)
+            conn.init()
+        conn.outgoing, conn.head = None, bytearray(conn.parser.unreader.take_buffered())
         conn.sock.setblocking(False)
-        # Also mends: a silent one would keep its place for the time of a kept-alive one.
+        # For all of the head: who sends a letter now and then is not waited for longer than who sends none.
         conn.timeout = time.monotonic() + min(self.cfg.keepalive, settings.UPLOADS.idle_timeout)
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
+        if conn.head:
+            self._on_head(conn, 0)
+
+    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        try:
+            data = client.recv(_HEAD_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        before = len(conn.head)
+        conn.head += data
+        if data:
+            self._on_head(conn, max(0, before - 3))
+        else:  # the end, or an error, that reading on will come upon again
+            self._to_a_thread(conn)
+
+    def _on_head(self, conn: TConn, searched: int) -> None:
+        if _HEAD_END.search(conn.head, searched):
+            self._to_a_thread(conn)
+        elif len(conn.head) > MAX_HEAD:
+            self.poller.unregister(conn.sock)
+            self.pending_conns.remove(conn)
+            self.nr_conns -= 1
+            self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("The head is too large."))
+            conn.close(graceful=True)
+
+    def _to_a_thread(self, conn: TConn) -> None:
+        conn.parser.unreader.unread(bytes(conn.head))
+        super().on_pending_socket_readable(conn, conn.sock)
 
     @staticmethod
     def _set_idle_timeout(wire: socket.socket) -> None:
-        # Mends: half a header, or an answer that nobody takes, held a thread for ever. The kernel's own timeouts,
-        # as gunicorn puts its sockets back to blocking. Bodies and files set one that can be told apart.
+        # Mends: an answer without a length that nobody takes held a thread for ever, and so does whatever else waits
+        # in one. The kernel's own timeouts, as gunicorn puts its sockets back to blocking.
         seconds = settings.UPLOADS.idle_timeout
         value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+
+    def handle(self, conn: TConn) -> Any:
+        conn.keeps = super().handle(conn)
+        return conn.keeps if conn.outgoing is None else self._send(conn)
+
+    def _send(self, conn: TConn) -> Any:
+        """Send what the reader takes; whether the connection goes on, or _UNSENT.
+
+        Mends: a reader who stopped held a thread, and those who waited for one stopped on it in turn.
+        """
+        try:
+            if not conn.outgoing.send(conn.sock):
+                let_go()  # the request may end on another thread, which would not close this one's
+                return _UNSENT
+        except Exception:
+            self.log.exception("An answer broke off.")
+            conn.keeps = False
+        conn.outgoing.close()
+        return conn.keeps
+
+    def finish_request(self, conn: TConn, done: "Future[Any]") -> None:
+        if done.cancelled() or done.exception() or done.result() is not _UNSENT:
+            super().finish_request(conn, done)
+        else:
+            self._reading[conn] = time.monotonic() + settings.UPLOADS.idle_timeout
+            self.poller.register(conn.sock, EVENT_WRITE, partial(self._on_room, conn))
+
+    def _on_room(self, conn: TConn, wire: socket.socket) -> None:
+        self.poller.unregister(wire)
+        del self._reading[conn]
+        sending = self.tpool.submit(self._send, conn)
+        sending.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def _give_up_reader(self, conn: TConn) -> None:
+        self.poller.unregister(conn.sock)
+        del self._reading[conn]
+        self.nr_conns -= 1
+        conn.outgoing.close()
+        conn.close()
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         conn.linger, conn.expects_continue = False, req._expected_100_continue
@@ -156,22 +164,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn, body = getattr(self._serving, "conn", None), environ["wsgi.input"]
         if conn is None or not isinstance(body, Body):  # HTTP/2 has its own ways
             return application(environ, start_response)
-        wire = WireInput(body, conn.sock, conn.expects_continue)
+        wire = WireInput(body, conn.sock, conn.expects_continue, settings.UPLOADS.idle_timeout)
+        response, environ = start_response.__self__, environ | {"wsgi.input": wire}
 
         def starting(status: str, *args: Any) -> Any:
             # Mends: gunicorn drops an application's `Connection: close`, and would read, for up to five seconds,
             # the rest of a body that nobody wants.
             if wire.is_unread:
-                start_response.__self__.force_close()
-                conn.linger = status[:3] not in _UNKNOWN_CLIENT and not _CREDENTIALS.isdisjoint(environ)
+                response.force_close()
+                conn.linger = status[:3] not in _UNKNOWN_CLIENT and environ.get(KNOWS_CLIENT, bool)()
             return start_response(status, *args)
 
-        answer = application(environ | {"wsgi.input": wire}, starting)
-        if isinstance(answer, environ["wsgi.file_wrapper"]):
-            # Mends: sendfile() waits for its reader for ever, past the kernel's timeouts, if Python has none. A slow
-            # and steady reader is not cut off: each wait is counted for itself.
-            conn.sock.settimeout(settings.UPLOADS.idle_timeout)
-        return answer
+        answer = application(environ, starting)
+        if response.response_length is None or response.headers_sent or response._omits_body:
+            return answer
+        response.send_headers()
+        conn.outgoing = Outgoing(answer, response.response_length)
+        return ()
 
     def _close(self, conn: TConn, graceful: bool = False) -> None:
         """Close, so that an answer arrives which was given before the whole body was sent.
@@ -196,7 +205,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.poller.register(wire, EVENT_READ, self._on_lingering)
 
     def _on_lingering(self, wire: socket.socket) -> None:
-        if not _drained(wire, once=True):
+        # One that had to make room since the poller told of it is gone.
+        if wire in self._lingering and not _drained(wire, once=True):
             self._end_lingering(wire)
 
     def _end_lingering(self, wire: socket.socket) -> None:
@@ -209,6 +219,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         now = time.monotonic()
         for wire in [wire for wire, deadline in self._lingering.items() if deadline < now]:
             self._end_lingering(wire)
+        for conn in [conn for conn, deadline in self._reading.items() if deadline < now]:
+            self._give_up_reader(conn)
 
 
 def _drained(wire: socket.socket, once: bool = False) -> bool:
@@ -227,6 +239,4 @@ def _drained(wire: socket.socket, once: bool = False) -> bool:
 
 def _is_not_idleness(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    # When sendfile() gives up on a client, it fails once more, in going back to where it had come to in the file.
-    first = error.__context__ if isinstance(error, io.UnsupportedOperation) else error
-    return not isinstance(first, TimeoutError | BlockingIOError | ConnectionError)
+    return not isinstance(error, TimeoutError | BlockingIOError | ConnectionError)

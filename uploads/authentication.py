@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
@@ -63,6 +64,17 @@ class Failures:
             cache.incr(self._key)
         except ValueError:  # it expired in between
             cache.set(self._key, 1, timeout=60)
+
+
+def is_known(request: HttpRequest) -> bool:
+    """Whether the credentials of a request are somebody's, whatever became of it."""
+    try:
+        bearer = BearerAuthentication().authenticate(request)
+        # No user, where the answer came before anybody looked at the session.
+        user = getattr(request, "user", None)
+        return bearer is not None or (user is not None and bool(user.is_authenticated))
+    except (exceptions.AuthenticationFailed, Throttled, DatabaseFailure):
+        return False
 
 
 class SessionAuthentication(authentication.SessionAuthentication):

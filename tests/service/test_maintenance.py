@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -406,6 +407,16 @@ def test_progress_is_seen_while_a_slow_upload_runs(shared_server: Server, film: 
     (done,) = uploads(shared_server, key)
     assert (done["state"], done["progress"], done["offset"]) == ("complete", 1.0, 1_000_000)
     assert (done["message"], done["file"], done["error"]) == ("Complete: 1.0 MB", file["id"], None)
+
+
+def test_each_upload_shows_its_own_progress(shared_server: Server, film: Film) -> None:
+    little = slow_put(shared_server, film(500_000), 150_000, Idempotency_Key="progress-little")
+    much = slow_put(shared_server, film(500_000), 400_000, Idempotency_Key="progress-much")
+    with little, much:
+        for key, sent in ("progress-little", 150_000), ("progress-much", 400_000):
+            wait_until(partial(uploads, shared_server, key))
+            wait_for_offset(shared_server, key, sent - 70_000)
+        assert uploads(shared_server, "progress-little")[0]["offset"] <= 150_000
 
 
 def test_an_upload_of_unknown_size_shows_how_much_has_come(shared_server: Server, film: Film) -> None:

@@ -264,11 +264,20 @@ def test_without_a_length_the_refusal_comes_soon_after_the_limit(server: Server,
     print(f"sent {sent / MIB:.1f} MiB, of which the limit is {LIMIT / MIB:.0f}")  # noqa: T201
 
 
-@pytest.mark.parametrize("entrance", TOO_LARGE)
-def test_who_is_not_known_is_cut_off_at_once(server: Server, entrance: str) -> None:
+STRANGERS = {
+    "nobody": "X-Nothing: at all",
+    "a made-up token": "Authorization: Bearer " + 64 * "a",
+    "a made-up session": "Cookie: sessionid=" + 32 * "a",
+}
+REFUSED_LARGE = {**TOO_LARGE, "nowhere": ("PUT /api/v1/nowhere",), "login": ("POST /admin/login/", FORM)}
+
+
+@pytest.mark.parametrize("what", REFUSED_LARGE)
+@pytest.mark.parametrize("who", STRANGERS)
+def test_who_is_not_known_is_cut_off_at_once(server: Server, what: str, who: str) -> None:
     with Client(server, user=None) as client:
         began = time.monotonic()
-        client.ask(*TOO_LARGE[entrance], length(10_000 * MIB))
+        client.ask(*REFUSED_LARGE[what], STRANGERS[who], length(10_000 * MIB))
         with pytest.raises(ConnectionError):
             client.wire.sendall(bytes(256 * MIB))
         assert time.monotonic() - began < 3
@@ -374,6 +383,17 @@ def test_only_so_many_clients_are_lingered_for(worker: Worker) -> None:
     for key, _ in worker.poller.select(0):
         key.data(key.fileobj)
     assert len(worker.poller.get_map()) == 0
+
+
+def test_who_made_room_for_another_is_not_heard_any_more(worker: Worker) -> None:
+    clients = [closed_gracefully(worker) for _ in range(MAX_LINGERING)]
+    clients[0].close()
+    told = worker.poller.select(0)
+    clients.append(closed_gracefully(worker))
+    assert len(told) == 1
+    for key, _ in told:
+        key.data(key.fileobj)
+    assert len(worker.poller.get_map()) == MAX_LINGERING
 
 
 def test_nobody_is_lingered_for_longer_than_so_many_seconds(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

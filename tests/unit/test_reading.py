@@ -21,7 +21,7 @@ from gunicorn.http.unreader import SocketUnreader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.worker import WireInput
+from config.wire import WireInput
 from tests.unit.test_body import cut
 from uploads import hashing
 from uploads.body import Body
@@ -277,13 +277,15 @@ class NotWired(io.BytesIO):
 class Wire:
     """What the worker gives the application, over a socket: gunicorn's own reading, and our way around it."""
 
-    def __init__(self, length: int, ahead: bytes = b"", *, expects_continue: bool = False) -> None:
+    def __init__(
+        self, length: int, ahead: bytes = b"", *, expects_continue: bool = False, idle_timeout: float = 5
+    ) -> None:
         self.client, self._server = socket.socketpair()
         self._server.settimeout(5)
         unreader = SocketUnreader(self._server)
         unreader.unread(ahead)
         self.body = WireBody(LengthReader(unreader, length))
-        self.input = WireInput(self.body, self._server, expects_continue)
+        self.input = WireInput(self.body, self._server, expects_continue, idle_timeout)
         self.environ: dict[str, Any] = {"wsgi.input": self.input, "CONTENT_LENGTH": str(length)}
 
     def __enter__(self) -> "Wire":
@@ -293,9 +295,8 @@ class Wire:
         self.client.close()
         self._server.close()
 
-    def read(self, idle_timeout: float = 5) -> bytes:
-        self._server.settimeout(idle_timeout)
-        return b"".join(map(bytes, Body(self.environ, idle_timeout=idle_timeout).pieces()))
+    def read(self) -> bytes:
+        return b"".join(map(bytes, Body(self.environ, idle_timeout=5).pieces()))
 
 
 lengths = st.integers(1, 5000) | st.sampled_from([SMALL - 1, SMALL, SMALL + 1, 300_000])
@@ -381,8 +382,8 @@ def test_a_body_that_ends_early_is_incomplete(ahead: int) -> None:
 
 @pytest.mark.parametrize("ahead", [0, 700])
 def test_a_body_that_stops_is_too_slow(ahead: int) -> None:
-    with Wire(100_000, bytes(ahead)) as wire, pytest.raises(TooSlow):
-        wire.read(idle_timeout=0.1)
+    with Wire(100_000, bytes(ahead), idle_timeout=0.1) as wire, pytest.raises(TooSlow):
+        wire.read()
 
 
 def test_a_connection_that_breaks_is_incomplete() -> None:
@@ -423,7 +424,7 @@ def test_a_chunked_body_is_read_as_every_server_reads_it() -> None:
     with client, server:
         server.settimeout(5)
         body = WireBody(ChunkedReader(None, SocketUnreader(server)))
-        given = WireInput(body, server, False)
+        given = WireInput(body, server, False, idle_timeout=5)
         client.sendall(b"4\r\nfilm\r\n3\r\nend\r\n0\r\n\r\n")
         assert given.is_unread
         assert not given.can_read_into

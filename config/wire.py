@@ -1,0 +1,179 @@
+"""What goes between a client's socket and the application: bodies in, answers out, and how long either may stall."""
+
+import fcntl
+import os
+import select
+import socket
+import struct
+import termios
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.wsgi import FileWrapper
+from gunicorn.util import has_fileno
+
+KNOWS_CLIENT = "millrace.knows_client"  # in the environ, from the application, for the worker to call
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_WINDOW = 32 * 1024  # with so much unread, a client may be unable to send, as far as it knows
+_BREATH = 1.0
+_LAST_DATA_RECEIVED = struct.Struct("52xI")  # of Linux' struct tcp_info, in milliseconds
+_MOMENT = 10  # milliseconds
+
+
+def silence(wire: socket.socket) -> float:
+    """Seconds since anything came from the client; 0 where the system does not say."""
+    try:
+        (found,) = _LAST_DATA_RECEIVED.unpack(
+            wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED.size)
+        )
+    except (AttributeError, OSError, struct.error):
+        return 0.0
+    return float(found / 1000)
+
+
+def _held(wire: socket.socket) -> int:
+    """How many bytes have come that nobody has read."""
+    return int(struct.unpack("i", fcntl.ioctl(wire, termios.FIONREAD, bytes(4)))[0])
+
+
+class WireInput:
+    """`wsgi.input`, with `readinto`: bytes go from the socket to the reader's own buffer, and are copied once.
+
+    A wait for the client ends after the idle timeout. What the client was silent for before counts for the first,
+    or those who waited for a thread would be waited for once more, on that thread, one after another.
+    """
+
+    def __init__(self, body: Body, wire: socket.socket, expects_continue: bool, idle_timeout: float) -> None:
+        self._body, self._wire, self._expects_continue = body, wire, expects_continue
+        self._idle_timeout = idle_timeout
+        self._stale: int | None = None  # so many bytes came before the first wait, and are no sign of life
+        self._has_begun = False
+        self._broken: Exception | None = None
+        self.read = self._first(self._read)
+        self.readline = self._first(body.readline)
+        self.readlines = self._first(body.readlines)
+
+    def _first(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading(*args: Any) -> Any:
+            self._begin()
+            data = read(*args)
+            self._is_alive()
+            return data
+
+        return reading
+
+    def _read(self, *args: Any) -> bytes:
+        # Mends: of a chunked body that broke off, up to a whole piece was lost that had come before.
+        if self._broken is not None:
+            raise self._broken
+        try:
+            data: bytes = self._body.read(*args)
+        except Exception as error:
+            held = getattr(self._body.reader, "buf", None)
+            data = self._body.buf.getvalue() + (held.getvalue() if held else b"")
+            if not data:
+                raise
+            self._broken = error
+        return data
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    @property
+    def can_read_into(self) -> bool:
+        return isinstance(self._body.reader, LengthReader)
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Up to `len(buffer)` bytes of a body of known length, as soon as there are any; 0 at its end."""
+        self._begin()
+        reader = self._body.reader
+        # What the server read along with the headers. Never more of it than there is: both would wait for more,
+        # and hold up to a megabyte of it.
+        if held := self._body.buf.tell():
+            data = self._body.read(min(held, len(buffer)))
+        elif held := reader.unreader.buf.tell():
+            data = reader.read(min(held, len(buffer)))
+        else:
+            wanted = min(len(buffer), reader.length)
+            received = self._wire.recv_into(buffer, wanted) if wanted else 0
+            reader.length -= received
+            self._is_alive(received)
+            return received
+        buffer[: len(data)] = data
+        return len(data)
+
+    @property
+    def is_unread(self) -> bool:
+        reader = self._body.reader
+        if isinstance(reader, LengthReader):
+            return bool(reader.length or self._body.buf.tell())
+        return getattr(reader, "parser", None) is not None
+
+    def _begin(self) -> None:
+        if self._has_begun:
+            return
+        self._has_begun = True
+        self._stale = _held(self._wire)
+        least = min(_BREATH, self._idle_timeout / 10)
+        if self._expects_continue:
+            # Mends: gunicorn sends this before the application has looked at the request, and so asks for the
+            # body of one that will be refused.
+            self._wire.sendall(_CONTINUE)
+        elif self._stale < _WINDOW:
+            least = 0.001  # it did not wait for us, and 0 would mean something else
+        self._wire.settimeout(max(self._idle_timeout - silence(self._wire), least))
+
+    def _is_alive(self, received: int | None = None) -> None:
+        """Something came, of so many bytes if that is known: the next waits are counted each for itself."""
+        if self._stale is None:
+            return
+        self._stale = -1 if received is None else self._stale - received
+        if self._stale < 0:
+            self._stale = None
+            self._wire.settimeout(self._idle_timeout)
+
+
+class Outgoing:
+    """An answer of known length, sent as its reader takes it. Whoever sends it need not wait for the reader."""
+
+    def __init__(self, answer: Any, length: int) -> None:
+        self._answer, self._left = answer, length
+        self._pieces, self._piece = iter(answer), memoryview(b"")
+        self._file = None
+        if isinstance(answer, FileWrapper) and has_fileno(answer.filelike):
+            self._file = answer.filelike.fileno()
+            self._offset = os.lseek(self._file, 0, os.SEEK_CUR)
+
+    def send(self, wire: socket.socket) -> bool:
+        """Send until the reader takes no more for a moment. Returns whether that was all."""
+        wire.setblocking(False)
+        room = select.poll()
+        room.register(wire, select.POLLOUT)
+        while self._left:
+            try:
+                self._left -= self._send(wire)
+            except BlockingIOError:
+                if not room.poll(_MOMENT):
+                    return False
+        return True
+
+    def _send(self, wire: socket.socket) -> int:
+        if self._file is not None:
+            sent = os.sendfile(wire.fileno(), self._file, self._offset, self._left)
+            self._offset += sent
+            if not sent:
+                raise EOFError("a file became shorter while it was sent")
+            return sent
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                raise EOFError("an answer was shorter than it had announced")
+            self._piece = memoryview(piece)[: self._left]
+        sent = wire.send(self._piece)
+        self._piece = self._piece[sent:]
+        return sent
+
+    def close(self) -> None:
+        if hasattr(self._answer, "close"):
+            self._answer.close()
