@@ -349,8 +349,9 @@ def test_a_kill_when_the_bytes_are_here_already_makes_one_file_more(
 MINUTES_LATER = """
 from datetime import timedelta
 from django.db.models.functions import Now
-from uploads.models import Upload
+from uploads.models import Blob, Upload
 from uploads.resuming import settle_stalled
+Blob.objects.filter(state="storing").update(created_at=Now() - timedelta(minutes=5))
 Upload.objects.filter(heartbeat_at__isnull=False).update(heartbeat_at=Now() - timedelta(minutes=5))
 settle_stalled()
 """
