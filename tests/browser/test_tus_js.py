@@ -13,12 +13,9 @@ from tests.conftest import LongFilm
 from tests.relay import Relay
 from tests.server import ROOT, Server
 
-pytestmark = [
-    pytest.mark.xdist_group("browser"),  # one browser is enough
-    pytest.mark.skipif(
-        not (ROOT / "node_modules/tus-js-client").exists(), reason="npm did not install tus-js-client"
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "node_modules/tus-js-client").exists(), reason="npm did not install tus-js-client"
+)
 Films = Callable[[], LongFilm]
 HALF = 100_000_000
 
