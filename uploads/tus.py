@@ -44,6 +44,9 @@ def require_version(headers: Headers) -> None:
 
 
 def read_creation(headers: Headers) -> Creation:
+    if "Upload-Concat" in headers:
+        # Else each part would become a file of its own.
+        raise InvalidParams("Uploads cannot be put together from parts here: send the file as one upload.")
     length, deferred = _number(headers, "Upload-Length"), headers.get("Upload-Defer-Length")
     if deferred not in {None, "1"}:
         raise InvalidParams("Upload-Defer-Length may be 1 or absent.")

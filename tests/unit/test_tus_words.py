@@ -60,6 +60,8 @@ def test_a_creation_says_its_length_or_that_it_will(headers: dict[str, str], len
         *({"Upload-Defer-Length": said} for said in ("", "0", "2", "01", "true")),
         *({"Upload-Length": said} for said in ("", "-1", "+1", "1.0", "1e3", "0x1", "1_0", "1 0", "\xb2", "9" * 19)),
         {"Upload-Length": "5", "Upload-Metadata": "a *"},
+        {"Upload-Length": "5", "Upload-Concat": "partial"},
+        {"Upload-Concat": "final;/api/v1/uploads/1"},
     ],
 )  # fmt: skip
 def test_a_creation_that_cannot_be_read_is_refused(headers: dict[str, str]) -> None:
