@@ -379,7 +379,8 @@ def _begin(upload: Upload) -> Writer | None:
     if claim is not None and sink().size(upload.key) == claim.size:
         if not flusher.is_held(upload.pk):  # else a request of this process is at it
             content = Content(claim.sha256, claim.size, claim.kind, claim.media_type)
-            store(_Committed(upload.key), content, lambda blob: complete(upload, blob))
+            with suppress(StorageUnavailable):  # whoever committed them is alive, and was first
+                store(_Committed(upload.key), content, lambda blob: complete(upload, blob))
         return None
     with suppress(Held):
         return sink().create(upload.key, size=upload.declared_size, resumable=True)
