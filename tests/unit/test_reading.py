@@ -252,12 +252,12 @@ def test_each_window_is_pushed_out_once_and_waited_for_one_later(
     assert waited == [0, WINDOW]
 
 
-def test_a_resumed_file_is_pushed_out_from_where_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_file_is_pushed_out_from_the_window_where_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pushes = Pushes([])
     monkeypatch.setattr(writeback, "_sync_file_range", pushes)
     with (tmp_path / "file").open("wb") as file:
         WriteBack(file.fileno(), 3 * WINDOW + 5).wrote(4 * WINDOW + 5)
-    assert (3 * WINDOW + 5, writeback._WRITE) in pushes.calls
+    assert (3 * WINDOW, writeback._WRITE) in pushes.calls
 
 
 def test_write_back_never_fails_whatever_it_writes_to() -> None:

@@ -36,7 +36,8 @@ class WriteBack:
     """Keeps one file's unwritten bytes few. A failure here is no error: it comes up again at the sync."""
 
     def __init__(self, fd: int, offset: int) -> None:
-        self._fd, self._pushed = fd, offset
+        # From the beginning of a window: what comes in pieces smaller than one is pushed out, too.
+        self._fd, self._pushed = fd, offset - offset % WINDOW
 
     def wrote(self, offset: int) -> None:
         """Say how far the file has come."""
