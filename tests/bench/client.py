@@ -56,17 +56,27 @@ def form(path: str, headers: dict[str, str] | None = None) -> Request:
 
 def send(port: int, request: Request, payload: Payload | None = None, part: slice | None = None) -> Answer:
     """With the payload, or a part of it, as the body."""
+    with connect(port) as wire:
+        return exchange(wire, request, payload, part)
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+
+
+def exchange(
+    wire: socket.socket, request: Request, payload: Payload | None = None, part: slice | None = None
+) -> Answer:
     start, stop, _ = (part or slice(None)).indices(payload.size if payload else 0)
     length = len(request.before) + stop - start + len(request.after)
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as wire:
-        try:
-            wire.sendall(request.head(length) + request.before + (payload.head[start:stop] if payload else b""))
-            if payload is not None:
-                _send_rest(wire, payload, max(start, len(payload.head)), stop)
-            wire.sendall(request.after)
-        except ConnectionError as error:
-            raise BenchError(f"{request.method} {request.path}: cut off ({error}). {_last_words(wire)}") from error
-        return _answer(wire, request)
+    try:
+        wire.sendall(request.head(length) + request.before + (payload.head[start:stop] if payload else b""))
+        if payload is not None:
+            _send_rest(wire, payload, max(start, len(payload.head)), stop)
+        wire.sendall(request.after)
+    except ConnectionError as error:
+        raise BenchError(f"{request.method} {request.path}: cut off ({error}). {_last_words(wire)}") from error
+    return _answer(wire, request)
 
 
 def _send_rest(wire: socket.socket, payload: Payload, offset: int, stop: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .client import BenchError, Request, form, send
+from .client import BenchError, Request, connect, exchange, form, send
 from .payload import Payload
 from .servers import Running, gunicorn, install_tus, module, node_tus, uvicorn
 
@@ -14,7 +14,7 @@ Command = Callable[[int, Path], list[str]]
 MILLRACE = "millrace"
 RAW = Request("PUT", "/raw")
 _TUS = {"Tus-Resumable": "1.0.0"}
-_PATCH = {**_TUS, "Content-Type": "application/offset+octet-stream"}
+_PATCH = {**_TUS, "Connection": "keep-alive", "Content-Type": "application/offset+octet-stream"}
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,11 @@ class Contender:
         length = {"Upload-Length": str(payload.size)}
         create = Request(self.request.method, self.request.path, {**_TUS, **length})
         where = send(host.port, authorized(create, host)).headers["location"]
-        for start in range(0, payload.size, self.piece or payload.size):
-            patch = Request("PATCH", where, {**_PATCH, "Upload-Offset": str(start)})
-            part = slice(start, start + (self.piece or payload.size))
-            send(host.port, authorized(patch, host), payload, part)
+        step = self.piece or payload.size
+        with connect(host.port) as wire:  # one for all, as clients have it
+            for start in range(0, payload.size, step):
+                patch = Request("PATCH", where, {**_PATCH, "Upload-Offset": str(start)})
+                exchange(wire, authorized(patch, host), payload, slice(start, start + step))
         return ""
 
 

@@ -252,7 +252,9 @@ def test_each_window_is_pushed_out_once_and_waited_for_one_later(
     assert waited == [0, WINDOW]
 
 
-def test_a_resumed_file_is_pushed_out_from_the_window_where_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_file_is_pushed_out_from_the_window_where_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pushes = Pushes([])
     monkeypatch.setattr(writeback, "_sync_file_range", pushes)
     with (tmp_path / "file").open("wb") as file:
