@@ -48,6 +48,10 @@ def store(writer: Publishable, content: Content, attach: Attach, into: Sink | No
     """Keep what `writer` holds, or share the Blob that has the same bytes already."""
     into = into or sink()
     claim = find_claim(into, writer.key) if writer.resumable else None
+    if claim is not None and (claim.sha256, claim.size) != (content.sha256, content.size):
+        # A power cut took the end of the bytes that it speaks of, and others came in their place.
+        _delete_claim(claim)
+        claim = None
     file = None if claim else _share(into, content, attach)
     if file is None:
         claim = claim or _claim(into, writer.key, content)

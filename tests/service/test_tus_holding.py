@@ -416,6 +416,23 @@ def test_who_has_just_paused_may_go_on_with_another(start_server: StartServer, f
         tus.wait_for(path, 100_000)
 
 
+OF_OTHER_BYTES = """
+from uploads.models import Blob, Upload
+upload = Upload.objects.get(state='receiving')
+Blob.objects.create(sink='local', key=upload.key, sha256='0' * 64, size=upload.declared_size, media_type='video/mp4')
+"""
+
+
+def test_a_claim_of_bytes_that_a_power_cut_took_is_not_believed(quiet: Client, film: Film) -> None:
+    content = film(200_000)
+    path = quiet.new(len(content))
+    assert quiet.patch(path, 0, content[:100_000]).status == 204
+    quiet.server.shell(OF_OTHER_BYTES)
+    assert quiet.finish(path, content) == 100_000
+    assert quiet.is_complete(path, content)
+    assert quiet.server.manage("fsck", "--deep").returncode == 0
+
+
 # Trouble that passes
 
 
