@@ -599,9 +599,9 @@ def test_a_holder_that_was_given_up_and_yet_comes_to_its_end_makes_no_second_fil
     with slow_put(server, data, 100_000, Idempotency_Key="late") as wire:
         wait_until(lambda: uploads(server, "late"))
         server.shell(
-            "from uploads.models import Upload; from uploads.receiving import _fail; "
+            "from uploads.models import Upload; from uploads.receiving import fail; "
             "from uploads.errors import Abandoned; "
-            "_fail(Upload.objects.get(state='receiving'), Abandoned('Given up.'))"
+            "fail(Upload.objects.get(state='receiving'), Abandoned('Given up.'))"
         )
         answer = put(server, data, "late", name="slow.mp4")
         assert answer.status == 201
