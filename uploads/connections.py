@@ -6,7 +6,9 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-_turn = threading.Semaphore(1)
+_turns = {"sqlite": threading.Semaphore(1)}
+# Of the pool's forty: those who wait for one another's locks leave enough for those who only read.
+_other_turns = threading.Semaphore(16)
 
 
 def let_go() -> None:
@@ -17,14 +19,16 @@ def let_go() -> None:
 
 @contextmanager
 def write() -> Iterator[None]:
-    """A transaction that writes. On SQLite, which has one writer, the threads of this process take turns.
+    """A transaction that writes. The threads of this process take turns: on SQLite, which has one writer, one by one.
 
     SQLite's own waiting knows no queue: of a thousand uploads that begin at once, the unlucky wait for 20 s, and
-    fail as "locked".
+    fail as "locked". On a server, they would wait for locks with all the connections that there are.
     """
-    if connection.vendor != "sqlite" or connection.in_atomic_block:
+    if connection.in_atomic_block:
         with transaction.atomic():
             yield
-    else:
-        with _turn, transaction.atomic():
-            yield
+        return
+    if connection.vendor != "sqlite":
+        let_go()  # whoever waits for a turn waits without a connection
+    with _turns.get(connection.vendor, _other_turns), transaction.atomic():
+        yield
