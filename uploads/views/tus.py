@@ -122,7 +122,3 @@ class TusViewSet(UploadViewSet):
             # A client that cannot ask how far it has come begins again from nothing, unless it is told to wait.
             return super().handle_exception(Locked("The upload cannot be looked at just now.", retry_after=5))
         return response
-
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        response["Tus-Resumable"] = tus.VERSION
-        return super().finalize_response(request, response, *args, **kwargs)
