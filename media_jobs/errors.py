@@ -1,8 +1,9 @@
 """Why work ends before its end: a Failure is its own fault and is told to people, an Interruption is not."""
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from uploads.errors import Refusal
+from uploads.errors import InvalidParams, Refusal
 
 
 class Failure(Exception):
@@ -123,5 +124,13 @@ class AlreadyFinished(Refusal):
     code = "already_finished"
 
 
-class UnknownOperation(Refusal):
-    code = "invalid_params"
+class UnknownOperation(InvalidParams):
+    pass
+
+
+class WrongParams(InvalidParams):
+    """Parameters that their operation cannot use. `errors` says of each what is wrong with it, in sentences."""
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(" ".join(message for messages in errors.values() for message in messages))
+        self.errors = errors
