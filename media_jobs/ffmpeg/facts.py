@@ -22,6 +22,7 @@ class VideoStream(_Facts):
     bit_depth: int = 8
     hdr: str = ""  # "pq" or "hlg"
     is_picture: bool = False  # cover art
+    end: float | None = None  # seconds from the beginning of the file to the stream's end
 
 
 class AudioStream(_Facts):
@@ -31,6 +32,7 @@ class AudioStream(_Facts):
     layout: str = ""  # "stereo", "5.1"
     sample_rate: int
     language: str = ""
+    end: float | None = None  # as a VideoStream's
 
 
 class SubtitleStream(_Facts):
