@@ -22,7 +22,7 @@ QUICK, HEAVY = "quick", "heavy"
 class Params(BaseModel):
     """Parameters of an operation. Their JSON Schema is what the API and the admin's forms show: describe each."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 P = TypeVar("P", bound=Params)
