@@ -1,0 +1,60 @@
+"""One image of a film: at a moment, or where there is most to see."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ..errors import UnfitMedia
+from ..ffmpeg.facts import Facts
+from .base import QUICK, Operation, Outcome, Params, Work
+from .cutting import SLACK
+from .pictures import Camera, picture_of
+from .values import Moment
+
+
+class ThumbnailParams(Params):
+    at: Moment = Field(
+        "best", title="Moment", description='Seconds, a time such as 1:30, a share such as 50%, or "best".'
+    )
+    width: int = Field(
+        640, ge=16, le=3840, title="Width", description="In pixels. A smaller picture is not enlarged."
+    )
+    format: Literal["jpg", "png", "webp"] = Field("jpg", title="Format")
+
+
+class Thumbnail(Operation[ThumbnailParams]):
+    name = "thumbnail"
+    version = 1
+    title = "Thumbnail"
+    summary = "Makes one image of a video, at a moment or where there is most to see, or a smaller one of an image."
+    lane = QUICK
+    kinds = frozenset({"video", "image"})
+    parameters = ThumbnailParams
+
+    def check(self, params: ThumbnailParams, kind: str, facts: Facts | None) -> None:
+        if facts is None:
+            return
+        picture_of(facts)
+        length = facts.duration
+        if kind == "video" and length and isinstance(params.at, float) and params.at > length + SLACK:
+            raise UnfitMedia(f"There is no picture at {params.at:g} s: the video lasts {length:.1f} s.")
+
+    def run(self, work: Work[ThumbnailParams]) -> Outcome:
+        params, facts = work.params, work.main.facts
+        self.check(params, work.main.kind, facts)
+        camera = Camera(
+            work.tools, work.main.path, facts, work.folder,
+            threads=work.threads, width=params.width, format=params.format,
+        )  # fmt: skip
+        moment = _seconds(params.at, facts.duration) if work.main.kind == "video" else 0.0
+        path = camera.best() if moment is None else camera.at(moment)
+        return Outcome([camera.output(path, "thumbnail")])
+
+
+def _seconds(at: float | str, duration: float | None) -> float | None:
+    """None means best: so does a share of a length that nobody knows."""
+    if isinstance(at, float):
+        return at
+    if at == "best" or duration is None:
+        return None
+    return float(at.removesuffix("%")) / 100 * duration
