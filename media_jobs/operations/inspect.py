@@ -1,0 +1,76 @@
+"""What a file is, and a picture to know it by. Every uploaded file passes through here."""
+
+from pathlib import Path
+
+from ..errors import BadMedia, Failure
+from ..ffmpeg.command import Command, Source, Target
+from ..ffmpeg.facts import Facts
+from ..ffmpeg.verifying import Expected
+from .base import QUICK, Operation, Outcome, Output, Params, Work
+from .cutting import length_of, longest
+from .pictures import Camera
+
+POSTER_WIDTH = 640
+WAVE_SIZE = (640, 160)
+WAVE_COLOUR = "0x4f7cac"
+# showwavespic holds all the sound in memory. What it is given is no sound but its power, at a rate that shows no
+# less: a thousand values a second are 60 MB for four hours. A root makes loudness of them; the third lifts the quiet.
+WAVE_RATE = 1000
+
+
+class Inspect(Operation[Params]):
+    name = "inspect"
+    version = 1
+    title = "Inspect"
+    summary = "Reads what a file is made of, and makes a poster of a picture or a waveform of sound."
+    lane = QUICK
+    kinds = frozenset({"video", "audio", "image", "subtitle"})
+    parameters = Params
+
+    def run(self, work: Work[Params]) -> Outcome:
+        work.tools.say("Reading what the file is made of")
+        facts = work.tools.probe(work.main.path)
+        if not (facts.video or facts.audio or facts.subtitles):
+            raise BadMedia("There is neither picture nor sound nor text in this file: it is damaged or cut off.")
+        return Outcome(self._picture(work, facts), facts)
+
+    def _picture(self, work: Work[Params], facts: Facts) -> list[Output]:
+        """The facts count without one: people look at their file and see what it is, and why there is no picture."""
+        try:
+            if facts.picture is not None:
+                return [_poster(work, facts)]
+            return [_waveform(work, facts)] if facts.audio else []
+        except Failure as failure:
+            work.tools.say(f"No poster could be made. {failure.detail}")
+            return []
+
+
+def _poster(work: Work[Params], facts: Facts) -> Output:
+    camera = Camera(
+        work.tools, work.main.path, facts, work.folder, threads=work.threads, width=POSTER_WIDTH, format="jpg"
+    )
+    path = camera.at(0.0) if work.main.kind == "image" else camera.best()
+    return camera.output(path, "poster")
+
+
+def _waveform(work: Work[Params], facts: Facts) -> Output:
+    path = work.folder / "waveform.png"
+    width, height = WAVE_SIZE
+    sound = facts.audio[0]
+    length = length_of(facts, sound) or facts.duration
+    graph = (
+        f"[0:{sound.index}]aformat=sample_fmts=flt:channel_layouts=mono,asplit[one][two];"
+        f"[one][two]amultiply,aresample={WAVE_RATE},asetnsamples=n={WAVE_RATE},"
+        f"showwavespic=s={width}x{height}:colors={WAVE_COLOUR}:scale=cbrt[wave]"
+    )
+    options = ("-map", "[wave]", "-frames:v", "1", "-c:v", "png", "-f", "image2", "-update", "1")
+    source = Source(work.main.path, facts.format)
+    command = Command([source], [Target(path, options)], filters=graph, threads=work.threads, longest=longest(length))
+    work.tools.ffmpeg(command, seconds=length, doing="Listened to")
+    if not _is_there(path):
+        raise BadMedia("No sound could be read from this file: it is damaged or cut off.")
+    return Output(path.name, path, "image", "image/png", Expected(video=1, width=width, height=height, frames=1))
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
