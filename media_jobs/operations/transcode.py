@@ -1,0 +1,185 @@
+"""One video out of one video, for any player: upright, even, square pixels, 8 bits, standard range."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ..errors import UnfitMedia
+from ..ffmpeg.command import Command, Source, Target
+from ..ffmpeg.facts import AudioStream, Facts, VideoStream
+from ..ffmpeg.verifying import Expected
+from .base import HEAVY, Operation, Outcome, Output, Work
+from .codecs import AUDIO, VIDEO, VideoCodec, container_for, encoded, heard
+from .cutting import Cut, length_of, longest
+from .filters import even, fitted, progressive, scaled, standard_range
+from .parsing import Fault
+from .values import Bitrate
+
+# One frame may be lost at either end of a part, and a recorder's own count of frames is not always right.
+COUNTED, ESTIMATED = 0.9, 0.5
+
+
+class TranscodeParams(Cut):
+    codec: Literal["h264", "hevc", "vp9", "av1"] = Field(
+        "h264", title="Codec", description="h264 plays everywhere; hevc and av1 are smaller and slower to make."
+    )
+    height: int | None = Field(
+        None,
+        ge=16,
+        le=4320,
+        title="Height",
+        description="In pixels. A smaller picture is not enlarged. Left out: as is.",
+    )
+    quality: Literal["low", "medium", "high"] | Annotated[int, Field(ge=0, le=63)] = Field(
+        "medium",
+        title="Quality",
+        description="low, medium, high, or the codec's own number (CRF): lower is better and larger.",
+    )
+    fps: float | None = Field(
+        None, ge=1, le=240, title="Frames per second", description="Left out: the frames keep their times."
+    )
+    audio: Literal["auto", "aac", "opus", "copy", "none"] = Field(
+        "auto", title="Sound", description="auto is aac in MP4 (h264, hevc) and opus in WebM (vp9, av1)."
+    )
+    audio_bitrate: Bitrate | None = Field(
+        None, title="Sound bitrate", description="In kbit/s. Left out: what suits the codec and its channels."
+    )
+
+    @model_validator(mode="after")
+    def _mean_something_together(self) -> "TranscodeParams":
+        worst = VIDEO[self.codec].worst
+        if isinstance(self.quality, int) and self.quality > worst:
+            raise Fault("quality", f"must be between 0 and {worst} for {self.codec}")
+        if self.audio_bitrate is not None and self.audio in {"copy", "none"}:
+            raise Fault("audio_bitrate", f"has no meaning with audio {self.audio}")
+        return self
+
+
+class Transcode(Operation[TranscodeParams]):
+    name = "transcode"
+    version = 1
+    title = "Transcode"
+    summary = "Makes one video for any player: upright, in standard colours, of the codec and size you choose."
+    lane = HEAVY
+    kinds = frozenset({"video"})
+    parameters = TranscodeParams
+
+    def check(self, params: TranscodeParams, kind: str, facts: Facts | None) -> None:
+        if facts is not None:
+            _Plan(params, facts)
+
+    def run(self, work: Work[TranscodeParams]) -> Outcome:
+        plan = _Plan(work.params, work.main.facts)
+        path = work.folder / f"video.{plan.container.name}"
+        way = work.params.sought(work.main.facts.format)
+        work.tools.ffmpeg(
+            Command(
+                sources=[Source(work.main.path, work.main.facts.format, way.source)],
+                targets=[Target(path, (*way.target, *plan.options(work.threads)))],
+                threads=work.threads,
+                longest=longest(plan.length),
+            ),
+            seconds=plan.length or work.params.length(work.main.facts.duration),
+            frames=plan.frames,
+        )
+        return Outcome([Output(path.name, path, "video", plan.container.media_type, plan.expected())])
+
+
+class _Plan:
+    """What is to be made of this file, decided before any work."""
+
+    def __init__(self, params: TranscodeParams, facts: Facts) -> None:
+        self.params = params
+        self.codec = VIDEO[params.codec]
+        self.picture = _picture(facts)
+        self.sound = facts.audio[0] if facts.audio and params.audio != "none" else None
+        self.container = container_for(self.codec, self._sound_codec())
+        self.size = _size(self.picture, params.height, self.codec)
+        whole = length_of(facts, *self._kept())
+        params.fit(facts.duration if whole is None else whole)
+        self.length = params.length(whole)
+        self.frames = self._counted()
+
+    def _kept(self) -> list[VideoStream | AudioStream]:
+        return [self.picture, *([self.sound] if self.sound else [])]
+
+    def _sound_codec(self) -> str | None:
+        if self.sound is None:
+            return None
+        if self.params.audio == "auto":
+            return "opus" if self.codec.container == "webm" else "aac"
+        return self.sound.codec if self.params.audio == "copy" else self.params.audio
+
+    def options(self, threads: int) -> tuple[str, ...]:
+        return (*self._picture_options(threads), *self._sound_options(), "-map_chapters", "-1", *self.container.muxer)
+
+    def _picture_options(self, threads: int) -> tuple[str, ...]:
+        quality = self.params.quality
+        crf = quality if isinstance(quality, int) else self.codec.crf[quality]
+        filters = [
+            *progressive(self.picture),
+            *([f"fps={self.params.fps:g}"] if self.params.fps else []),
+            scaled(self.picture, self.size),
+            *standard_range(self.picture),
+            "format=yuv420p",
+        ]
+        chosen = ("-map", f"0:{self.picture.index}", "-vf", ",".join(filters))
+        # Without a time base of its own the encoder moves frames that come at no steady rate to one.
+        times = ("-fps_mode", "vfr", "-enc_time_base", "1/90000")
+        return (*chosen, *times, *self.codec.encoder(threads), "-crf", str(crf))
+
+    def _sound_options(self) -> tuple[str, ...]:
+        if self.sound is None:
+            return ()
+        chosen = ("-map", f"0:{self.sound.index}")
+        name = self._sound_codec()
+        if self.params.audio == "copy" or name is None:
+            return (*chosen, "-c:a", "copy")
+        codec = AUDIO[name]
+        how = encoded(codec, self.sound.channels, self.params.audio_bitrate)
+        return (*chosen, "-af", ",".join(heard(codec.layouts)), *how)
+
+    @property
+    def _is_counted(self) -> bool:
+        """The file says how many frames it has, and all of them are wanted."""
+        return not self.params.fps and self.params.is_whole and bool(self.picture.frames)
+
+    def _counted(self) -> int | None:
+        """How many frames there will be, where that can be told: never more than rate and length allow."""
+        counted = self.picture.frames if self._is_counted else None
+        if counted is None and self.picture.is_variable and not self.params.fps:
+            return None  # an average says nothing of a part
+        end = self.picture.end if self.picture.end is not None or self.sound else self.length
+        length = None if end is None else self.params.length(end)
+        rate = self.params.fps or self.picture.fps
+        allowed = round(rate * length) if rate and length is not None else None
+        return min((count for count in (counted, allowed) if count is not None), default=None)
+
+    def expected(self) -> Expected:
+        sure = COUNTED if self._is_counted or self.params.fps else ESTIMATED
+        rate = self.params.fps or self.picture.fps
+        return Expected(
+            duration=self.length,
+            tolerance=0.5 + (2 / rate if rate else 0),
+            video=1,
+            audio=1 if self.sound else 0,
+            width=self.size[0],
+            height=self.size[1],
+            frames=max(1, int((self.frames or 0) * sure)),
+        )
+
+
+def _picture(facts: Facts) -> VideoStream:
+    if facts.picture is None:
+        has = "only sound. Use the operation audio for it" if facts.audio else "none"
+        raise UnfitMedia(f"A video needs moving pictures, and this file has {has}.")
+    return facts.picture
+
+
+def _size(picture: VideoStream, height: int | None, codec: VideoCodec) -> tuple[int, int]:
+    size = even(fitted(picture, height=height))
+    if min(size) < codec.smallest:
+        raise UnfitMedia(
+            f"The picture would be {size[0]}x{size[1]} pixels, and {codec.name} needs {codec.smallest} on each side."
+        )
+    return size
