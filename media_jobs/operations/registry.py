@@ -1,0 +1,27 @@
+"""Every operation there is. Adding one is a file beside this, and a line here."""
+
+from typing import Any
+
+from ..errors import UnknownOperation
+from .audio import Audio
+from .base import Operation
+from .inspect import Inspect
+from .thumbnail import Thumbnail
+from .transcode import Transcode
+
+registry: dict[str, Operation[Any]] = {
+    operation.name: operation
+    for operation in (
+        Inspect(),
+        Thumbnail(),
+        Transcode(),
+        Audio(),
+    )
+}
+
+
+def get(name: str) -> Operation[Any]:
+    try:
+        return registry[name]
+    except (KeyError, TypeError):  # a name that is no text is none of ours either
+        raise UnknownOperation(f"There is no such operation. There are: {', '.join(registry)}.") from None
