@@ -86,7 +86,7 @@ def _short(name: str) -> str:
 
 def _described(wanted: Mapping[str, Any]) -> str:
     if "anyOf" in wanted:
-        return " or ".join(_described(way) for way in wanted["anyOf"])
+        return ", or ".join(_described(way) for way in wanted["anyOf"])
     if "enum" in wanted:
         return _listed(wanted["enum"], "or")
     if "const" in wanted:
@@ -97,11 +97,11 @@ def _described(wanted: Mapping[str, Any]) -> str:
 def _limits(wanted: Mapping[str, Any]) -> str:
     match wanted:
         case {"minimum": least, "maximum": most}:
-            return f"between {least} and {most}"
+            return f"between {least:g} and {most:g}"
         case {"minimum": least}:
-            return f"of at least {least}"
+            return f"of at least {least:g}"
         case {"maximum": most}:
-            return f"of at most {most}"
+            return f"of at most {most:g}"
     return ""
 
 

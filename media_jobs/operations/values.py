@@ -10,7 +10,7 @@ LONGEST = 24 * 3600.0  # seconds
 
 def _seconds(value: Any) -> Any:
     """Times are written as "1:30" and "01:02:03.5", too. What is none is left for the number's own check."""
-    if not isinstance(value, str) or not re.fullmatch(r"(\d{1,2}:)?\d{1,2}:\d{1,2}(\.\d{1,6})?", value, re.ASCII):
+    if not isinstance(value, str) or not re.fullmatch(r"\d{1,4}(:[0-5]?\d){1,2}(\.\d{1,6})?", value, re.ASCII):
         return value
     return sum(float(part) * 60**place for place, part in enumerate(reversed(value.split(":"))))
 
@@ -42,6 +42,6 @@ def _number(value: Any, most: float) -> float:
 
 _MOMENT = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(best|\d+(\.\d+)?%)$"}]}
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=LONGEST)]
-Bitrate = Annotated[int, BeforeValidator(_kilobits), Field(ge=16, le=512)]
+Seconds = Annotated[float, Field(ge=0, le=LONGEST), BeforeValidator(_seconds)]
+Bitrate = Annotated[int, Field(ge=16, le=512), BeforeValidator(_kilobits)]
 Moment = Annotated[float | str, BeforeValidator(_moment), WithJsonSchema(_MOMENT)]
