@@ -66,10 +66,10 @@ class Transcode(Operation[TranscodeParams]):
 
     def check(self, params: TranscodeParams, kind: str, facts: Facts | None) -> None:
         if facts is not None:
-            _Plan(params, facts)
+            Plan(params, facts)
 
     def run(self, work: Work[TranscodeParams]) -> Outcome:
-        plan = _Plan(work.params, work.main.facts)
+        plan = Plan(work.params, work.main.facts)
         path = work.folder / f"video.{plan.container.name}"
         way = work.params.sought(work.main.facts.format)
         work.tools.ffmpeg(
@@ -85,7 +85,7 @@ class Transcode(Operation[TranscodeParams]):
         return Outcome([Output(path.name, path, "video", plan.container.media_type, plan.expected())])
 
 
-class _Plan:
+class Plan:
     """What is to be made of this file, decided before any work."""
 
     def __init__(self, params: TranscodeParams, facts: Facts) -> None:
