@@ -1,0 +1,96 @@
+"""What is refused at submit, and what transcoding promises of its result, from facts alone."""
+
+from typing import Any
+
+import pytest
+
+from media_jobs.errors import UnfitMedia
+from media_jobs.ffmpeg.facts import AudioStream, Facts, VideoStream
+from media_jobs.operations import get, parse
+from media_jobs.operations.transcode import Plan
+
+
+def video(**known: Any) -> VideoStream:
+    usual = {"width": 320, "height": 180, "coded_width": 320, "coded_height": 180, "fps": 30.0}
+    return VideoStream.model_validate({"index": 0, "codec": "h264", **usual, **known})
+
+
+SOUND = AudioStream(index=1, codec="aac", channels=2, sample_rate=48000)
+SILENT = Facts(format="mov", duration=10, video=[video(frames=300, end=10.0)])
+SOUND_ONLY = Facts(format="mov", duration=10, audio=[SOUND])
+WITH_COVER = Facts(format="mp3", duration=10, video=[video(is_picture=True)], audio=[SOUND])
+UNKNOWN_LENGTH = Facts(format="h264", video=[video()])
+TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
+
+
+@pytest.mark.parametrize(
+    ("operation", "raw", "facts", "words"),
+    [
+        ("transcode", {}, SOUND_ONLY, "this file has only sound. Use the operation audio for it."),
+        ("transcode", {}, WITH_COVER, "this file has only sound."),
+        ("transcode", {}, Facts(format="srt"), "this file has none."),
+        ("transcode", {"start": 10}, SILENT, "starts at 10 s, but there are only 10.0 s."),
+        ("transcode", {"end": 12}, SILENT, "ends at 12 s, but there are only 10.0 s."),
+        ("transcode", {"codec": "hevc"}, TINY, "The picture would be 8x8 pixels, and hevc needs 16 on each side."),
+        ("thumbnail", {}, SOUND_ONLY, "There is no picture in this file, only sound."),
+        ("thumbnail", {"at": 12}, SILENT, "There is no picture at 12 s: the video lasts 10.0 s."),
+        ("audio", {}, SILENT, "There is no sound in this file."),
+        ("audio", {"start": 11}, SOUND_ONLY, "starts at 11 s, but there are only 10.0 s."),
+    ],
+)
+def test_what_cannot_be_done_with_a_file_is_told_before_any_work(
+    operation: str, raw: dict[str, Any], facts: Facts, words: str
+) -> None:
+    found = get(operation)
+    with pytest.raises(UnfitMedia) as told:
+        found.check(parse(found, raw), "video", facts)
+    assert words in told.value.detail
+
+
+@pytest.mark.parametrize("operation", ["inspect", "transcode", "thumbnail", "audio"])
+def test_nothing_is_refused_while_the_facts_are_not_known(operation: str) -> None:
+    found = get(operation)
+    found.check(parse(found, {}), "video", None)
+
+
+@pytest.mark.parametrize("raw", [{"start": 5000}, {"end": 5000}, {"start": 1, "end": 2}])
+def test_nothing_is_refused_while_the_length_is_not_known(raw: dict[str, Any]) -> None:
+    found = get("transcode")
+    found.check(parse(found, raw), "video", UNKNOWN_LENGTH)
+
+
+def planned(facts: Facts, **raw: Any) -> Plan:
+    return Plan(parse(get("transcode"), raw), facts)
+
+
+def test_a_result_has_the_frames_that_the_file_says_it_has_but_for_a_few() -> None:
+    expected = planned(SILENT).expected()
+    assert (expected.duration, expected.video, expected.audio, expected.frames) == (10, 1, 0, 270)
+    assert (expected.width, expected.height) == (320, 180)
+
+
+def test_a_steady_rate_that_was_asked_for_is_counted() -> None:
+    plan = planned(SILENT, fps=10, start=5)
+    assert (plan.frames, plan.expected().frames, plan.length) == (50, 45, 5)
+
+
+def test_a_count_that_rate_and_length_do_not_allow_is_not_believed() -> None:
+    facts = Facts(format="mov", duration=10, video=[video(frames=9000, end=10.0)])
+    assert planned(facts).frames == 300
+
+
+def test_frames_of_a_part_that_come_at_no_steady_rate_are_not_foretold() -> None:
+    facts = Facts(format="mov", duration=10, video=[video(frames=300, end=10.0, is_variable=True)])
+    assert planned(facts).frames == 300
+    assert planned(facts, start=5).frames is None
+    assert planned(facts, start=5).expected().frames == 1
+
+
+def test_without_any_length_only_the_streams_and_the_size_are_promised() -> None:
+    plan = planned(UNKNOWN_LENGTH)
+    assert (plan.length, plan.frames, plan.expected().frames, plan.expected().duration) == (None, None, 1, None)
+
+
+def test_a_frame_a_minute_may_end_a_minute_early() -> None:
+    facts = Facts(format="matroska", duration=14_400, video=[video(fps=1 / 60)])
+    assert planned(facts).expected().tolerance > 60

@@ -1,0 +1,68 @@
+"""Which file holds what, and which rates an encoder takes."""
+
+import pytest
+
+from media_jobs.ffmpeg.facts import AudioStream
+from media_jobs.operations.codecs import AUDIO, VIDEO, container_for, encoded, heard, is_deep
+
+
+@pytest.mark.parametrize(
+    ("video", "audio", "container"),
+    [
+        ("h264", "aac", "mp4"),
+        ("h264", None, "mp4"),
+        ("h264", "opus", "mp4"),
+        ("h264", "pcm_s16le", "mkv"),
+        ("h264", "vorbis", "mkv"),
+        ("hevc", "ac3", "mp4"),
+        ("vp9", None, "webm"),
+        ("vp9", "opus", "webm"),
+        ("vp9", "vorbis", "webm"),
+        ("vp9", "aac", "mp4"),
+        ("vp9", "dts", "mkv"),
+        ("av1", "opus", "webm"),
+        ("av1", "mp3", "mp4"),
+    ],
+)
+def test_a_video_goes_into_the_file_that_people_expect_if_its_sound_may(
+    video: str, audio: str | None, container: str
+) -> None:
+    assert container_for(VIDEO[video], audio).name == container
+
+
+@pytest.mark.parametrize(
+    ("codec", "channels", "asked", "rate"),
+    [
+        ("aac", 2, None, "160k"),
+        ("aac", 1, None, "160k"),
+        ("aac", 6, None, "480k"),
+        ("aac", 8, None, "480k"),
+        ("opus", 1, 512, "256k"),
+        ("opus", 2, 512, "512k"),
+        ("mp3", 6, None, "192k"),
+        ("mp3", 1, 320, "320k"),
+    ],
+)
+def test_a_rate_is_one_that_the_encoder_takes(codec: str, channels: int, asked: int | None, rate: str) -> None:
+    assert encoded(AUDIO[codec], channels, asked)[-2:] == ("-b:a", rate)
+
+
+@pytest.mark.parametrize(
+    ("codec", "deep"), [("pcm_s24le", True), ("flac", True), ("pcm_s16le", False), ("aac", False), ("mp3", False)]
+)
+def test_what_has_more_than_16_bits_keeps_them_where_nothing_is_to_be_lost(codec: str, deep: bool) -> None:
+    sound = AudioStream(index=0, codec=codec, channels=2, sample_rate=48000)
+    assert is_deep(sound) is deep
+    assert ("pcm_s24le" in encoded(AUDIO["wav"], 2, is_deep=is_deep(sound))) is deep
+
+
+def test_speakers_are_as_asked_or_as_the_codec_can() -> None:
+    assert heard("mono|stereo", 1)[-1] == "aformat=channel_layouts=mono"
+    assert heard("mono|stereo")[-1] == "aformat=channel_layouts=mono|stereo"
+    assert len(heard("")) == 1
+
+
+@pytest.mark.parametrize("codec", VIDEO.values(), ids=VIDEO)
+def test_better_quality_is_a_lower_number(codec: object) -> None:
+    crf = codec.crf  # type: ignore[attr-defined]
+    assert crf["high"] < crf["medium"] < crf["low"] <= codec.worst  # type: ignore[attr-defined]

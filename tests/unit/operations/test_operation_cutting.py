@@ -1,0 +1,107 @@
+"""Which part of a recording is worked on, and how long the result must be."""
+
+import pytest
+
+from media_jobs.errors import UnfitMedia
+from media_jobs.ffmpeg.facts import AudioStream, Facts, SubtitleStream, VideoStream
+from media_jobs.operations.cutting import LEAD, Cut, length_of, longest, sought
+
+
+def film(*, picture: float | None = None, sound: float | None = None, text: bool = False, of: str = "mov") -> Facts:
+    return Facts(
+        format=of,
+        duration=60.0,
+        video=[VideoStream(index=0, codec="h264", width=2, height=2, coded_width=2, coded_height=2, end=picture)],
+        audio=[AudioStream(index=1, codec="aac", channels=2, sample_rate=48000, end=sound)],
+        subtitles=[SubtitleStream(index=2, codec="srt")] if text else [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "whole", "length"),
+    [
+        (0, None, 60, 60),
+        (10, None, 60, 50),
+        (10, 30, 60, 20),
+        (10, 60.5, 60, 50),
+        (0, None, None, None),
+        (10, 30, None, None),
+        (59.99, None, 60, pytest.approx(0.01)),
+        (0.5, None, 0.04, 0),
+    ],
+)
+def test_a_part_is_as_long_as_the_recording_allows(
+    start: float, end: float | None, whole: float | None, length: float | None
+) -> None:
+    assert Cut(start=start, end=end).length(whole) == length
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "length"), [(59, None, 60), (0, 61, 60), (0, 60, 60), (5000, 9000, None), (0.5, None, 0.04)]
+)
+def test_a_part_within_the_recording_is_taken(start: float, end: float | None, length: float | None) -> None:
+    Cut(start=start, end=end).fit(length)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        (60, None, "The part asked for starts at 60 s, but there are only 60.0 s."),
+        (100, 200, "The part asked for starts at 100 s, but there are only 60.0 s."),
+        (10, 61.5, "The part asked for ends at 61.5 s, but there are only 60.0 s."),
+    ],
+)
+def test_a_part_past_the_end_is_refused_in_plain_words(start: float, end: float | None, words: str) -> None:
+    with pytest.raises(UnfitMedia) as told:
+        Cut(start=start, end=end).fit(60)
+    assert told.value.detail == words
+
+
+@pytest.mark.parametrize(
+    ("format", "source", "target"),
+    [
+        ("mov", ("-ss", "100.000000", "-t", "20.000000"), ()),
+        ("mpegts", ("-ss", "70.000000", "-t", "50.000000"), ("-ss", "30.000000")),
+        ("h264", ("-t", "120.000000"), ("-ss", "100.000000")),
+    ],
+)
+def test_where_no_key_frame_is_found_reading_begins_earlier(
+    format: str, source: tuple[str, ...], target: tuple[str, ...]
+) -> None:
+    way = Cut(start=100, end=120).sought(format)
+    assert (way.source, way.target) == (source, target)
+
+
+def test_reading_never_begins_before_the_beginning() -> None:
+    assert sought("mpegts", LEAD / 2).source == ()
+    assert sought("mpegts", LEAD / 2).target == ("-ss", f"{LEAD / 2:.6f}")
+    assert sought("mpegts", 0).target == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "length"),
+    [
+        (film(picture=60, sound=40), 40),
+        (film(), None),  # the picture that is left out may be the longer one
+        (Facts(format="mp3", duration=60, audio=film().audio), 60),
+        (film(text=True), None),
+    ],
+)
+def test_sound_alone_may_be_shorter_than_its_file(facts: Facts, length: float | None) -> None:
+    assert length_of(facts, facts.audio[0]) == length
+
+
+def test_a_file_of_all_its_streams_is_as_long_as_it_was() -> None:
+    facts = film()
+    assert length_of(facts, facts.video[0], facts.audio[0]) == 60
+
+
+def test_cover_art_makes_nothing_longer() -> None:
+    cover = film().video[0].model_copy(update={"is_picture": True})
+    facts = Facts(format="mp3", duration=60, video=[cover], audio=film().audio)
+    assert length_of(facts, facts.audio[0]) == 60
+
+
+def test_a_gap_in_timestamps_makes_no_hours_out_of_minutes() -> None:
+    assert 60 < longest(60) < 180
+    assert longest(None) == 24 * 3600

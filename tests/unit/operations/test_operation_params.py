@@ -1,0 +1,160 @@
+"""What people may ask of operations, and what they are told when they ask for something else."""
+
+import json
+from typing import Any
+
+import pytest
+
+from media_jobs.errors import UnknownOperation, WrongParams
+from media_jobs.operations import get, parse, registry, schema
+from media_jobs.operations.base import HEAVY, QUICK, canonical
+
+QUALITY = "quality must be low, medium or high, or a whole number between 0 and 63."
+NO_BITRATE = "audio_bitrate has no meaning with audio copy."
+LOSSLESS = "bitrate has no meaning for flac, which loses nothing."
+MOMENT = 'at must be seconds, a share such as "50%", or "best".'
+
+
+def complaints(operation: str, raw: Any) -> Any:
+    with pytest.raises(WrongParams) as told:
+        parse(get(operation), raw)
+    assert told.value.code == "invalid_params"
+    assert told.value.detail == " ".join(message for messages in told.value.errors.values() for message in messages)
+    return told.value.errors
+
+
+@pytest.mark.parametrize(
+    ("operation", "raw", "parameter", "message"),
+    [
+        ("transcode", {"height": 8}, "height", "height must be between 16 and 4320."),
+        ("transcode", {"height": 10_000}, "height", "height must be between 16 and 4320."),
+        ("transcode", {"height": "tall"}, "height", "height must be a whole number between 16 and 4320."),
+        ("transcode", {"height": 720.5}, "height", "height must be a whole number between 16 and 4320."),
+        ("transcode", {"height": []}, "height", "height must be a whole number between 16 and 4320."),
+        ("transcode", {"codec": "h265"}, "codec", "codec must be h264, hevc, vp9 or av1."),
+        ("transcode", {"codec": None}, "codec", "codec must be h264, hevc, vp9 or av1."),
+        ("transcode", {"quality": "best"}, "quality", QUALITY),
+        ("transcode", {"quality": 64}, "quality", QUALITY),
+        ("transcode", {"quality": 60}, "quality", "quality must be between 0 and 51 for h264."),
+        ("transcode", {"fps": 0}, "fps", "fps must be between 1 and 240."),
+        ("transcode", {"fps": float("nan")}, "fps", "fps must be a number between 1 and 240."),
+        ("transcode", {"start": -1}, "start", "start must be between 0 and 86400."),
+        ("transcode", {"start": "1:75:00"}, "start", "start must be a number between 0 and 86400."),
+        ("transcode", {"start": 5, "end": 5}, "end", "end must be after start."),
+        ("transcode", {"start": 5, "end": 2}, "end", "end must be after start."),
+        ("transcode", {"audio": "mp3"}, "audio", "audio must be auto, aac, opus, copy or none."),
+        ("transcode", {"audio_bitrate": 128_000}, "audio_bitrate", "audio_bitrate must be between 16 and 512."),
+        ("transcode", {"audio_bitrate": 96, "audio": "copy"}, "audio_bitrate", NO_BITRATE),
+        ("transcode", {"hieght": 720}, "hieght", "transcode has no parameter 'hieght'. Did you mean height?"),
+        ("transcode", {"Codec": "vp9"}, "Codec", "transcode has no parameter 'Codec'. Did you mean codec?"),
+        ("thumbnail", {"x": 1}, "x", "thumbnail has no parameter 'x'; it takes at, width and format."),
+        ("thumbnail", {"at": "soon"}, "at", MOMENT),
+        ("thumbnail", {"at": "101%"}, "at", MOMENT),
+        ("thumbnail", {"at": -1}, "at", MOMENT),
+        ("thumbnail", {"at": True}, "at", MOMENT),
+        ("thumbnail", {"at": {"s": 1}}, "at", MOMENT),
+        ("thumbnail", {"at": "nan"}, "at", MOMENT),
+        ("thumbnail", {"width": 15}, "width", "width must be between 16 and 3840."),
+        ("thumbnail", {"format": "gif"}, "format", "format must be jpg, png or webp."),
+        ("audio", {"format": "ogg"}, "format", "format must be mp3, aac, opus, flac or wav."),
+        ("audio", {"bitrate": 128, "format": "flac"}, "bitrate", LOSSLESS),
+        ("audio", {"bitrate": 400}, "bitrate", "bitrate must be between 16 and 320 for mp3."),
+        ("audio", {"normalize": "loud"}, "normalize", "normalize must be true or false."),
+        ("audio", {"loudness": 3}, "loudness", "loudness must be between -36 and -9."),
+        ("audio", {"channels": 6}, "channels", "channels must be between 1 and 2."),
+        ("inspect", {"deep": True}, "deep", "inspect has no parameter 'deep': it takes none."),
+    ],
+)  # fmt: skip
+def test_a_wrong_parameter_is_named_and_told_what_it_must_be(
+    operation: str, raw: dict[str, Any], parameter: str, message: str
+) -> None:
+    assert complaints(operation, raw) == {parameter: [message]}
+
+
+def test_every_wrong_parameter_is_told() -> None:
+    assert complaints("transcode", {"height": 1, "fps": 1000, "colour": "red"}).keys() == {"height", "fps", "colour"}
+
+
+@pytest.mark.parametrize("raw", [[], "height=720", 5, [{"height": 720}]])
+def test_parameters_are_an_object(raw: Any) -> None:
+    assert complaints("transcode", raw) == {"params": ["params must be an object of names and values."]}
+
+
+def test_a_thousand_unknown_names_are_one_mistake() -> None:
+    said = complaints("transcode", {f"{'x' * 1000}{number}": 1 for number in range(1000)})
+    assert len(str(said)) < 40_000
+    assert len(said) == 20
+
+
+@pytest.mark.parametrize(
+    ("operation", "raw", "parameter", "value"),
+    [
+        ("transcode", {"height": "720"}, "height", 720),
+        ("transcode", {"height": None}, "height", None),
+        ("transcode", {"quality": "23"}, "quality", 23),
+        ("transcode", {"quality": 60, "codec": "vp9"}, "quality", 60),
+        ("transcode", {"start": "1:30"}, "start", 90.0),
+        ("transcode", {"start": "01:02:03.5"}, "start", 3723.5),
+        ("transcode", {"audio_bitrate": "128k"}, "audio_bitrate", 128),
+        ("thumbnail", {"at": "12.5"}, "at", 12.5),
+        ("thumbnail", {"at": "1:05"}, "at", 65.0),
+        ("thumbnail", {"at": 0}, "at", 0.0),
+        ("thumbnail", {"at": " 050.0% "}, "at", "50%"),
+        ("audio", {"normalize": "true"}, "normalize", True),
+    ],
+)
+def test_values_are_read_as_people_and_forms_write_them(
+    operation: str, raw: dict[str, Any], parameter: str, value: Any
+) -> None:
+    assert getattr(parse(get(operation), raw), parameter) == value
+
+
+@pytest.mark.parametrize("name", registry)
+def test_every_operation_works_without_parameters(name: str) -> None:
+    assert parse(get(name), None) == parse(get(name), {})
+
+
+def test_requests_that_mean_the_same_are_the_same() -> None:
+    said = [{}, {"at": "best"}, {"width": "640", "at": "best"}, {"format": "jpg", "width": 640}]
+    assert len({json.dumps(canonical(parse(get("thumbnail"), raw))) for raw in said}) == 1
+
+
+@pytest.mark.parametrize("operation", registry.values(), ids=registry)
+def test_an_operation_says_what_it_is(operation: Any) -> None:
+    assert get(operation.name) is operation
+    assert operation.title
+    assert operation.summary.endswith(".")
+    assert operation.lane in {QUICK, HEAVY}
+    assert operation.kinds <= {"video", "audio", "image", "subtitle"}
+
+
+@pytest.mark.parametrize("name", ["Transcode", "", "rm -rf", None, ["inspect"]])
+def test_an_unknown_operation_is_told_which_there_are(name: Any) -> None:
+    with pytest.raises(UnknownOperation, match="There are: inspect, thumbnail, transcode, audio"):
+        get(name)
+
+
+def test_quick_operations_never_wait_for_heavy_ones() -> None:
+    lanes = {name: operation.lane for name, operation in registry.items()}
+    assert lanes == {"inspect": QUICK, "thumbnail": QUICK, "transcode": HEAVY, "audio": HEAVY}
+
+
+@pytest.mark.parametrize("operation", registry.values(), ids=registry)
+def test_a_schema_is_enough_to_build_a_form_from(operation: Any) -> None:
+    said = schema(operation)
+    assert (said["title"], said["description"]) == (operation.title, operation.summary)
+    assert said["additionalProperties"] is False
+    for wanted in said["properties"].values():
+        assert wanted["title"]
+        assert {"type": "null"} not in wanted.get("anyOf", [])
+        assert "enum" in wanted or wanted["description"]
+    assert json.loads(json.dumps(said)) == said
+
+
+def test_a_schema_tells_limits_choices_and_defaults() -> None:
+    properties = schema(get("transcode"))["properties"]
+    assert properties["codec"]["enum"] == ["h264", "hevc", "vp9", "av1"]
+    assert properties["codec"]["default"] == "h264"
+    height = properties["height"]
+    assert (height["type"], height["minimum"], height["maximum"]) == ("integer", 16, 4320)
+    assert "default" not in height

@@ -1,0 +1,53 @@
+"""The size and the colours that a picture gets."""
+
+import pytest
+
+from media_jobs.ffmpeg.facts import VideoStream
+from media_jobs.operations.filters import even, fitted, progressive, scaled, standard_range
+
+
+def picture(width: int, height: int, **facts: object) -> VideoStream:
+    known = {"index": 0, "codec": "h264", "width": width, "height": height}
+    return VideoStream.model_validate({**known, "coded_width": width, "coded_height": height, **facts})
+
+
+@pytest.mark.parametrize(
+    ("size", "bounds", "fit"),
+    [
+        ((1920, 1080), {"height": 720}, (1280, 720)),
+        ((1920, 1080), {"width": 640}, (640, 360)),
+        ((1080, 1920), {"height": 720}, (405, 720)),
+        ((320, 180), {"height": 1080}, (320, 180)),
+        ((320, 180), {"width": 640}, (320, 180)),
+        ((320, 180), {}, (320, 180)),
+        ((4000, 1), {"width": 640}, (640, 1)),
+        ((1, 40_000), {"width": 640}, (1, 16_383)),
+    ],
+)
+def test_a_picture_keeps_its_shape_and_is_never_enlarged(
+    size: tuple[int, int], bounds: dict[str, int], fit: tuple[int, int]
+) -> None:
+    assert fitted(picture(*size), **bounds) == fit
+
+
+@pytest.mark.parametrize(
+    ("size", "evened"),
+    [((321, 181), (320, 180)), ((320, 180), (320, 180)), ((1, 1), (2, 2)), ((405, 720), (404, 720))],
+)
+def test_a_video_has_even_sides(size: tuple[int, int], evened: tuple[int, int]) -> None:
+    assert even(size) == evened
+
+
+def test_pixels_become_square() -> None:
+    assert scaled(picture(426, 180), (426, 180)).endswith(",setsar=1")
+
+
+def test_only_hdr_is_brought_to_the_standard_range() -> None:
+    assert standard_range(picture(320, 180)) == []
+    assert any("tonemap" in step for step in standard_range(picture(320, 180, hdr="pq")))
+    assert any("arib-std-b67" in step for step in standard_range(picture(320, 180, hdr="hlg")))
+
+
+def test_a_picture_too_small_to_be_of_two_halves_is_left_alone() -> None:
+    assert progressive(picture(2, 2)) == []
+    assert progressive(picture(320, 180)) != []
