@@ -1,0 +1,165 @@
+"""What every run of ffmpeg, and of the process that probes, is locked into.
+
+It is done by the command in front of it, from outside to inside: `nice`, no network (`unshare` or `bwrap`),
+`prlimit`, and `setpriv`, with the signal that ends it when we die. Nothing runs in our process between fork and
+exec. What a machine does not have is missing, and `layers` says so.
+"""
+
+import functools
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Level = Literal["off", "on", "require"]
+
+_PATIENCE = 5.0  # seconds for a layer to show that it holds
+_GB = 1 << 30
+# The process that started it may have died before the signal of its death was asked for. Nobody else is its parent.
+_UNLESS_ORPHANED = '[ "$PPID" = "$0" ] && exec "$@"'
+
+
+class NoIsolation(Exception):
+    """`require` was set, and nothing on this machine keeps ffmpeg from the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    cpu_seconds: int = 24 * 3600
+    address_space: int = 4 * _GB
+    resident: int = 3 * _GB  # there is no limit of the kernel's for this: whoever watches the process holds it
+    file_size: int = 1 << 42
+    open_files: int = 256
+
+    @classmethod
+    def of(cls, threads: int, seconds: float) -> "Limits":
+        """For an ffmpeg of so many threads that may take so long.
+
+        Measured in 4K with 2 threads: x264 1.8 GB, x265 2.2 GB, VP9 1.7 GB, SVT-AV1 (that starts 56) 3.1 GB; of
+        these 1.1 to 1.4 GB were resident.
+        """
+        space = 3 * _GB + threads * _GB // 2
+        return cls(max(1, int(seconds * (threads + 1))), space, space * 3 // 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    name: str
+    holds: bool
+    why: str  # what makes it hold, or why it does not
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    level: Level
+    layers: tuple[Layer, ...]
+    _tools: Mapping[str, tuple[str, ...]] = field(repr=False)  # by layer: the beginning of the command for it
+
+    @staticmethod
+    def probe(level: Level = "on") -> "Sandbox":
+        """Try every layer by running something in it. Once per process and level."""
+        return _probe(level)
+
+    def holds(self, name: str) -> bool:
+        return any(layer.holds for layer in self.layers if layer.name == name)
+
+    def as_json(self) -> dict[str, object]:
+        return {"level": self.level, "layers": [asdict(layer) for layer in self.layers]}
+
+    def wrap(self, argv: Sequence[str], limits: Limits) -> list[str]:
+        """The command that runs `argv` in here: to be started by this process, in a session of its own."""
+        tools = self._tools
+        command = [*tools.get("niceness", ()), *tools.get("network", ())]
+        if "limits" in tools:
+            command += [*tools["limits"], *_limits(limits), "--"]
+        if "parent" in tools:
+            command += [*tools["parent"], "/bin/sh", "-c", _UNLESS_ORPHANED, str(os.getpid())]
+        return [*command, *argv]
+
+    def environment(self, home: Path) -> dict[str, str]:
+        return {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(home)}
+
+
+def _limits(limits: Limits) -> list[str]:
+    # Between the soft and the hard limit it gets SIGXCPU: whoever finds it dead can tell why.
+    return [
+        f"--cpu={limits.cpu_seconds}:{limits.cpu_seconds + 5}",
+        f"--as={limits.address_space}",
+        f"--fsize={limits.file_size}",
+        f"--nofile={limits.open_files}",
+        "--core=0",
+    ]
+
+
+# By layer: what people see of it, and the commands that can do it, the best first.
+_WAYS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
+    "niceness": ("lower priority", (("nice", "-n", "10"),)),
+    "network": (
+        "no network",
+        (
+            ("unshare", "--map-root-user", "--net", "--"),
+            ("unshare", "--net", "--"),
+            ("bwrap", "--dev-bind", "/", "/", "--unshare-net", "--die-with-parent", "--"),
+        ),
+    ),
+    "limits": ("limits of time, memory and files", (("prlimit",),)),
+    "parent": ("ends when its worker dies", (("setpriv", "--no-new-privs", "--pdeathsig", "KILL", "--"),)),
+}
+# Without a sandbox it may do what we may, and still not outlive us.
+_WITHOUT_SANDBOX = {"parent"}
+
+
+@functools.cache
+def _probe(level: Level) -> Sandbox:
+    layers = [Layer("own session", True, "setsid"), Layer("empty environment", True, "PATH, LANG and HOME alone")]
+    tools: dict[str, tuple[str, ...]] = {}
+    for key, (name, ways) in _WAYS.items():
+        if level == "off" and key not in _WITHOUT_SANDBOX:
+            layers.append(Layer(name, False, "switched off"))
+            continue
+        found, why = _first_that_works(ways)
+        layers.append(Layer(name, bool(found), why))
+        if found:
+            tools[key] = found
+    if level == "require" and "network" not in tools:
+        raise NoIsolation(f"Nothing here keeps ffmpeg from the network: {_why(layers, 'no network')}")
+    if "bwrap" in "".join(tools.get("network", ())[:1]):
+        tools.pop("parent", None)  # bwrap forks, and sees to it itself: inside, it is the parent
+    return Sandbox(level, tuple(layers), tools)
+
+
+def _first_that_works(ways: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], str]:
+    failures = []
+    for name, *options in ways:
+        path = shutil.which(name)
+        trouble = _trouble((path, *options)) if path else "not installed"
+        if path and not trouble:
+            return (path, *options), " ".join([name, *options]).removesuffix(" --")
+        failures.append(f"{name}: {trouble}")
+    return (), "; ".join(dict.fromkeys(failures))
+
+
+def _trouble(way: tuple[str, ...]) -> str:
+    """Why this way does not hold, or nothing."""
+    command = [*way, *([*_limits(Limits()), "--"] if way[0].endswith("prlimit") else []), "/bin/sh", "-c", ":"]
+    try:
+        ended = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return getattr(error, "strerror", None) or "it hangs"
+    if ended.returncode:
+        return ended.stderr.strip().partition("\n")[0] or _ending(ended.returncode)
+    return ""
+
+
+def _ending(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"it ends with code {code}"
+
+
+def _why(layers: Sequence[Layer], name: str) -> str:
+    return next(layer.why for layer in layers if layer.name == name)
