@@ -1,0 +1,73 @@
+"""Why a run of ffmpeg ended as it did, in words for whoever owns the file."""
+
+import re
+import signal
+
+from ..errors import BadMedia, Failure, Internal, NoRoom, ResourceLimit, ToolFailed, UnfitMedia
+from .process import Ended
+from .sandbox import Limits
+
+CUT_OFF = "The file is cut off: it ends before its last frame. Upload it again, whole."
+_DAMAGED = "The file is damaged, or not what it says it is: it cannot be decoded."
+_ADDRESS_SPACE_NEARLY_USED = 0.8
+_LONGEST_WORDS = 300
+
+# What ffmpeg's errors mean to people. The first that is found counts; the more exact ones come first.
+_MEANINGS: tuple[tuple[str, type[Failure], str], ...] = (
+    ("No space left on device|Disk quota exceeded", NoRoom, "There is no room on the disk for what this job makes."),
+    ("exceeds specified max pixel count|Picture size .* is invalid", UnfitMedia,
+     "Its picture is larger than allowed."),
+    ("Format not on whitelist|is not on the whitelist|not on whitelist", BadMedia,
+     "The file refers to other files, or is of a kind that is not read here."),
+    ("Cannot allocate memory|malloc of size|pthread_create|Resource temporarily unavailable|bad_alloc|MemoryError",
+     ResourceLimit, "It needed more memory than allowed."),
+    ("moov atom not found", BadMedia,
+     "The film's index is missing: the file is cut off, or its recording was never finished."),
+    ("matches no streams", UnfitMedia, "The file has no stream of the kind that was asked for."),
+    ("Invalid data found|Decode error rate|could not find codec parameters|could not seek to position", BadMedia,
+     _DAMAGED),
+)  # fmt: skip
+
+
+def failure(ended: Ended, limits: Limits) -> Failure | None:
+    """None, if it did what it was asked to. A run that lacks the end of its input has not, whatever its exit code."""
+    found = _by_signal(ended, limits) or _by_words(ended)
+    if found is None and ended.code:
+        found = ToolFailed(_last_words(ended))
+    if found is not None:
+        found.log = ended.log.text
+    return found
+
+
+def _by_signal(ended: Ended, limits: Limits) -> Failure | None:
+    if ended.code == 0:
+        return None
+    # ffmpeg catches SIGXCPU and ends with a code of its own: the seconds tell.
+    if ended.code == -signal.SIGXCPU or ended.cpu_seconds >= limits.cpu_seconds:
+        return ResourceLimit(f"It used more than {limits.cpu_seconds:,} seconds of processor time.")
+    if ended.code == -signal.SIGXFSZ:
+        return ResourceLimit("What it wrote became larger than a file may be here.")
+    if ended.code in {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGTRAP, -signal.SIGILL}:
+        if ended.address_space > limits.address_space * _ADDRESS_SPACE_NEARLY_USED:
+            return ResourceLimit("It needed more memory than allowed.")
+        return ToolFailed("ffmpeg crashed on this file.")
+    if ended.code == -signal.SIGKILL:  # not by us: we raise instead
+        return Internal("It was killed from outside. The machine may have run out of memory.")
+    return None
+
+
+def _by_words(ended: Ended) -> Failure | None:
+    found = meaning("\n".join(ended.log.errors)) if ended.code else None
+    if ended.log.is_cut_off and (found is None or found.detail == _DAMAGED):
+        return BadMedia(CUT_OFF)
+    return found
+
+
+def meaning(said: str) -> Failure | None:
+    """Of what ffmpeg's libraries say, if it is known."""
+    return next((kind(words) for pattern, kind, words in _MEANINGS if re.search(pattern, said)), None)
+
+
+def _last_words(ended: Ended) -> str:
+    said = ended.log.last_error[:_LONGEST_WORDS]
+    return f"ffmpeg failed: {said}" if said else f"ffmpeg failed with code {ended.code}."
