@@ -1,6 +1,12 @@
 """How far a run of ffmpeg has come."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import exp
+from time import monotonic
+
+_NEARLY = 0.999  # a run is done when it is verified, not when its last frame is written
+_MEMORY = 4.0  # seconds after which most of a smoothed speed is new
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,3 +17,111 @@ class Report:
     progress: float | None = None  # from 0 to below 1
     speed: float | None = None  # seconds of media a second
     eta_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What ffmpeg says of its progress at one time. What it calls N/A is None."""
+
+    seconds: float | None = None  # of output so far
+    frames: int | None = None
+    size: int | None = None
+    speed: float | None = None  # on average since the start
+    is_last: bool = False
+
+
+class Parser:
+    """Of `-progress`: lines of key=value, and `progress=` ends each block."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def feed(self, line: str) -> Block | None:
+        key, _, value = line.strip().partition("=")
+        if key != "progress":
+            self._values[key] = value.strip()
+            return None
+        values, self._values = self._values, {}
+        # out_time_ms holds microseconds, too; older builds have it alone.
+        microseconds = _number(values.get("out_time_us", values.get("out_time_ms", "")))
+        frames, size = _number(values.get("frame", "")), _number(values.get("total_size", ""))
+        return Block(
+            None if microseconds is None else max(0.0, microseconds / 1e6),
+            None if frames is None else int(frames),
+            None if size is None else int(size),
+            _number(values.get("speed", "").removesuffix("x")),
+            value.strip() == "end",
+        )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+class Meter:
+    """Turns blocks into reports: out of `frames` or `seconds`, as the part `share` of the whole job."""
+
+    def __init__(
+        self,
+        *,
+        seconds: float | None = None,
+        frames: int | None = None,
+        share: tuple[float, float] = (0.0, 1.0),
+        doing: str = "Encoded",
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._seconds, self._frames, self._doing, self._clock = seconds, frames, doing, clock
+        self._begin, self._end = share
+        self._progress = self._begin
+        self._at, self._rate = clock(), 0.0  # of the job's progress, per second
+        self._last_seconds = 0.0
+        self._speed: float | None = None
+
+    def report(self, block: Block) -> Report:
+        self._advance(block)
+        is_known = bool(self._frames or self._seconds)
+        eta = (1 - self._progress) / self._rate if is_known and self._rate > 0 else None
+        return Report(self._message(block), self._progress if is_known else None, self._speed, eta)
+
+    def _advance(self, block: Block) -> None:
+        now = self._clock()
+        passed = now - self._at
+        part = min(1.0, self._part(block))
+        progress = max(self._progress, min(_NEARLY, self._begin + (self._end - self._begin) * part))
+        seconds = max(self._last_seconds, block.seconds or 0.0)
+        if passed > 0:
+            self._rate = _smooth(self._rate or None, (progress - self._progress) / passed, passed)
+            if block.seconds is not None:
+                self._speed = _smooth(self._speed, (seconds - self._last_seconds) / passed, passed)
+        self._at, self._progress, self._last_seconds = now, progress, seconds
+
+    def _part(self, block: Block) -> float:
+        if self._frames and block.frames:
+            return block.frames / self._frames
+        if self._seconds and block.seconds:
+            return block.seconds / self._seconds
+        return 0.0
+
+    def _message(self, block: Block) -> str:
+        if self._frames and block.frames is not None:
+            far = f"{min(block.frames, self._frames)} of {self._frames} frames"
+        elif self._seconds:
+            far = f"{clock_time(min(self._last_seconds, self._seconds))} of {clock_time(self._seconds)}"
+        else:
+            far = clock_time(self._last_seconds)
+        speed = f" ({self._speed:.1f}x)" if self._speed else ""
+        return f"{self._doing} {far}{speed}"
+
+
+def _smooth(before: float | None, now: float, passed: float) -> float:
+    return now if before is None else before + (1 - exp(-passed / _MEMORY)) * (now - before)
+
+
+def clock_time(seconds: float) -> str:
+    """As players show it: 0:12, 2:00, 1:02:03."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
