@@ -1,0 +1,265 @@
+"""Reads a file that may be hostile, with PyAV, and prints what it found as JSON: `python -m` this, in the sandbox.
+
+`facts PATH` looks at its beginning; `packets PATH` reads all of it, too. What ffmpeg's libraries complain of goes to
+stderr, and the exit code says whether it could be read. It imports little: it is started for every file.
+"""
+
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import av
+import av.logging
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from .demuxers import ALLOWED, IMAGES, MAX_PIXELS, MAX_STREAMS
+
+REFUSED = 3  # the exit code when stdout says why in our own words
+_ENOUGH_PACKETS = 3000  # to find a first frame and the pace of frames in
+_ENOUGH_FRAMES = 150
+_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # as players guess where a file does not say
+_PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273
+_STILL = IMAGES - {"gif", "apng", "webp_anim", "jpegxl_anim"}
+
+
+class Refused(Exception):
+    pass
+
+
+@dataclass(slots=True)
+class Counted:
+    """All packets of one stream. Times are seconds."""
+
+    kind: str
+    packets: int = 0
+    begin: float | None = None
+    end: float | None = None
+    backwards: int = 0  # packets to be decoded before the one that they come after
+    corrupt: int = 0
+    _last: int | None = field(default=None, repr=False)
+
+    def add(self, packet: "av.Packet[Any]") -> None:
+        self.packets += 1
+        self.corrupt += packet.is_corrupt
+        if packet.dts is not None:
+            self.backwards += self._last is not None and packet.dts < self._last
+            self._last = packet.dts
+        if packet.pts is not None and packet.time_base is not None:
+            begin = float(packet.pts * packet.time_base)
+            end = begin + float((packet.duration or 0) * packet.time_base)
+            self.begin = begin if self.begin is None else min(self.begin, begin)
+            self.end = end if self.end is None else max(self.end, end)
+
+
+def main(mode: str, path: str) -> int:
+    av.logging.restore_default_callback()  # to stderr, not through Python
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with _opened(path) as number:
+            answer = _facts(number)
+            if mode == "packets":
+                answer["counted"] = [asdict(counted) for counted in _count(number)]
+    except Refused as refused:
+        print(json.dumps({"refused": str(refused)}))  # noqa: T201 - this is how it answers
+        return REFUSED
+    except (av.error.FFmpegError, MemoryError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        print(f"[error] {reason}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(json.dumps(answer))  # noqa: T201
+    return 0
+
+
+class _opened:
+    """A descriptor of the file. Read through it, the file has no name: no pattern in it, no ending to believe."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> int:
+        self._number = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would keep us waiting
+        about = os.fstat(self._number)
+        if not stat.S_ISREG(about.st_mode):
+            raise Refused("It is not a file.")
+        if not about.st_size:
+            raise Refused("The file is empty.")
+        return self._number
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._number)
+
+
+def _container(number: int) -> InputContainer:
+    folder = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(ALLOWED),
+        "max_streams": str(MAX_STREAMS + 1),  # what is beyond is not shown: one more tells that there is
+        "max_pixels": str(MAX_PIXELS),
+        "threads": "1",
+    }
+    return av.open(f"file:{folder}/{number}", options=options, metadata_errors="replace")
+
+
+def _facts(number: int) -> dict[str, Any]:
+    with _container(number) as container:
+        if len(container.streams) > MAX_STREAMS:
+            raise Refused(f"The file has more than {MAX_STREAMS} streams.")
+        pictures = {stream.index: _Pictures(stream) for stream in container.streams.video if stream.codec_context}
+        _look(container, pictures)
+        name = container.format.name.partition(",")[0]
+        duration = _duration(container, name)
+        size = os.fstat(number).st_size
+        return {
+            "format": name,
+            "duration": duration,
+            "bit_rate": container.bit_rate or (int(size * 8 / duration) if duration else None),
+            "title": container.metadata.get("title", ""),
+            "video": [pictures[index].facts(name in _STILL) for index in sorted(pictures)],
+            "audio": [_audio(stream) for stream in container.streams.audio if stream.codec_context],
+            "subtitles": [_subtitle(stream) for stream in container.streams.subtitles if stream.codec_context],
+            "undecoded": [index for index, picture in pictures.items() if picture.frame is None],
+        }
+
+
+def _look(container: InputContainer, pictures: "dict[int, _Pictures]") -> None:
+    """Read on until the first frame of every picture is decoded, and enough frames show their pace."""
+    if not pictures:
+        return
+    for number, packet in enumerate(container.demux()):
+        if packet.stream_index in pictures:
+            pictures[packet.stream_index].add(packet)
+        if number > _ENOUGH_PACKETS or all(picture.is_known for picture in pictures.values()):
+            return
+
+
+def _duration(container: InputContainer, name: str) -> float | None:
+    if name in _STILL:
+        return None
+    if container.duration and container.duration > 0:
+        return float(container.duration / av.time_base)
+    known = [float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base]
+    return max(known, default=None)
+
+
+class _Pictures:
+    """What the first packets of a video stream give away."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.context = stream, stream.codec_context
+        self.context.options = {"max_pixels": str(MAX_PIXELS), "threads": "1"}
+        self.frame: av.VideoFrame | None = None
+        self._times: list[int] = []
+        self._is_over = False
+
+    @property
+    def is_known(self) -> bool:
+        return self._is_over or (self.frame is not None and (len(self._times) > _ENOUGH_FRAMES or self._is_cover))
+
+    @property
+    def _is_cover(self) -> bool:
+        return bool(self.stream.disposition & Disposition.attached_pic)
+
+    def add(self, packet: "av.Packet[Any]") -> None:
+        self._is_over = packet.size == 0  # the last one, that flushes the decoder
+        if packet.pts is not None:
+            self._times.append(packet.pts)
+        if self.frame is None:
+            self.frame = next(self._decoded(packet), None)
+
+    def _decoded(self, packet: "av.Packet[Any]") -> "Iterator[av.VideoFrame]":
+        try:
+            yield from packet.decode()
+        except (av.error.InvalidDataError, EOFError):
+            return  # the next packet may do
+
+    @property
+    def _is_variable(self) -> bool:
+        steps = sorted(b - a for a, b in pairwise(sorted(self._times)))
+        if not steps:
+            return False
+        usual = steps[len(steps) // 2]
+        # Times are rounded, and a frame may be missing here and there.
+        others = sum(abs(step - usual) > max(1, usual * 0.2) for step in steps)
+        return others > max(2, len(steps) * 0.03)
+
+    def facts(self, is_still: bool) -> dict[str, Any]:
+        stream, context = self.stream, self.context
+        coded_width, coded_height = context.width, context.height
+        if not coded_width or not coded_height:
+            raise Refused("The size of its picture cannot be told: the file is damaged.")
+        if coded_width * coded_height > MAX_PIXELS:
+            raise Refused(f"Its picture of {coded_width} x {coded_height} is larger than allowed.")
+        if is_still and (self.frame is None or self.frame.is_corrupt):
+            raise Refused("The picture cannot be decoded: the file is damaged or cut off.")
+        # PyAV counts against the clock, from -180 to 180.
+        rotation = -self.frame.rotation % 360 if self.frame else 0
+        shape = stream.sample_aspect_ratio or Fraction(1)
+        width, height = round(coded_width * shape) or coded_width, coded_height
+        if rotation in (90, 270):
+            width, height = height, width
+        pixels = self.frame.format if self.frame else context.format
+        rate = None if is_still else stream.average_rate or stream.guessed_rate
+        transfer = self.frame.color_trc if self.frame else context.color_trc
+        return {
+            "index": stream.index,
+            "codec": context.codec.canonical_name,
+            "width": width,
+            "height": height,
+            "coded_width": coded_width,
+            "coded_height": coded_height,
+            "rotation": rotation,
+            "fps": float(rate) if rate else None,
+            "is_variable": not is_still and self._is_variable,
+            "frames": stream.frames or None,
+            "pixel_format": pixels.name if pixels else "",
+            "bit_depth": max((component.bits for component in pixels.components), default=8) if pixels else 8,
+            "hdr": {_PQ: "pq", _HLG: "hlg"}.get(int(transfer or 0), ""),
+            "is_picture": self._is_cover,
+        }
+
+
+def _audio(stream: Any) -> dict[str, Any]:
+    context = stream.codec_context
+    return {
+        "index": stream.index,
+        "codec": context.codec.canonical_name,
+        "channels": context.layout.nb_channels,
+        "layout": _LAYOUTS.get(context.layout.name, context.layout.name),
+        "sample_rate": context.sample_rate,
+        "language": _language(stream),
+    }
+
+
+def _language(stream: Stream) -> str:
+    said = stream.metadata.get("language", "")
+    return "" if said == "und" else said
+
+
+def _subtitle(stream: Stream) -> dict[str, Any]:
+    return {
+        "index": stream.index,
+        "codec": stream.codec_context.codec.canonical_name,
+        "language": _language(stream),
+    }
+
+
+def _count(number: int) -> list[Counted]:
+    os.lseek(number, 0, os.SEEK_SET)
+    with _container(number) as container:
+        streams = [Counted(stream.type) for stream in container.streams]
+        for packet in container.demux():
+            if packet.size:
+                streams[packet.stream_index].add(packet)
+        return streams
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))

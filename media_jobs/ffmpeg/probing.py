@@ -1,0 +1,74 @@
+"""What a file is, asked of a process of its own that has little to spend: the file may be made to break it."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..errors import BadMedia, Failure, ResourceLimit, Stalled, TimedOut, UnfitMedia
+from .causes import failure, meaning
+from .child import REFUSED
+from .facts import Facts
+from .log import clean_text
+from .process import Ended, Watch, run
+from .sandbox import Limits, Sandbox
+
+_ROOT = Path(__file__).resolve().parents[2]
+_CHILD = f"{__package__}.child"
+_GB = 1 << 30
+_TOO_MUCH = "The file takes more time or memory to look at than a sound one does."
+_UNREADABLE = "The file is of a kind that is not read here, or it is damaged."
+
+
+def probe(path: Path, sandbox: Sandbox, *, check: Callable[[], None] = lambda: None, seconds: float = 10.0) -> Facts:
+    """Its facts, or BadMedia or UnfitMedia with the reason. `check` may raise an Interruption at any time."""
+    return facts_of(ask("facts", path, sandbox, check=check, seconds=seconds))
+
+
+def facts_of(answer: dict[str, Any]) -> Facts:
+    try:
+        facts = Facts.model_validate(answer)
+    except ValidationError as error:
+        raise BadMedia(_UNREADABLE) from error
+    if not (facts.video or facts.audio or facts.subtitles):
+        raise BadMedia("There is no picture, sound or text in the file that can be decoded.")
+    return facts.model_copy(update={"title": clean_text(facts.title)[:200]})
+
+
+def ask(mode: str, path: Path, sandbox: Sandbox, *, check: Callable[[], None], seconds: float) -> dict[str, Any]:
+    """What the child answers. Whatever it fails of is the file's fault."""
+    lines: list[str] = []
+    limits = Limits(max(1, int(seconds)), address_space=_GB, resident=_GB, file_size=0, open_files=64)
+    watch = Watch(check, lines.append, timeout=seconds, stall=seconds)
+    argv = [sys.executable, "-s", "-B", "-m", _CHILD, mode, str(path.absolute())]
+    try:
+        ended = run(argv, sandbox=sandbox, limits=limits, folder=_ROOT, watch=watch)
+    except (TimedOut, Stalled, ResourceLimit) as error:
+        raise BadMedia(_TOO_MUCH, log=error.log) from error
+    answer = _answer(lines)
+    if ended.code == 0 and answer:
+        return answer
+    raise _refusal(ended, answer, limits)
+
+
+def _answer(lines: list[str]) -> dict[str, Any]:
+    try:
+        answer = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _refusal(ended: Ended, answer: dict[str, Any], limits: Limits) -> Failure:
+    if ended.code == REFUSED:
+        return BadMedia(str(answer.get("refused", _UNREADABLE)), log=ended.log.text)
+    cause = meaning(ended.log.text) or failure(ended, limits)
+    if isinstance(cause, ResourceLimit):
+        cause = BadMedia(_TOO_MUCH)
+    elif not isinstance(cause, BadMedia | UnfitMedia):
+        cause = BadMedia(_UNREADABLE)
+    cause.log = ended.log.text
+    return cause
