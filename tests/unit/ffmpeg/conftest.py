@@ -1,0 +1,35 @@
+"""The real ffmpeg, the real sandbox, and films made once for all tests of a process."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from media_jobs.ffmpeg import binary
+from media_jobs.ffmpeg.binary import Binary
+from media_jobs.ffmpeg.sandbox import Sandbox
+from tests import films
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> Binary:
+    return binary.find()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Sandbox:
+    return Sandbox.probe("on")
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds, 50 frames, picture and sound; its index stands in front."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    return films.make(path, *films.FILM, "-movflags", "+faststart")
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[films.Make]:
+    """`make("name.mkv", *arguments)`: one more file, by the real ffmpeg."""
+    yield lambda name, *arguments: partial(films.make, tmp_path / name)(*arguments)

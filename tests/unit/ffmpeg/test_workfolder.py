@@ -1,0 +1,104 @@
+"""A folder for one attempt: private, locked by the kernel, gone at the end, swept after a crash."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from media_jobs.ffmpeg.workfolder import sweep, workfolder
+
+HOLD = "import sys; from pathlib import Path; from media_jobs.ffmpeg.workfolder import workfolder\n"
+
+
+def test_it_is_private_and_gone_with_everything_inside(tmp_path: Path) -> None:
+    with workfolder(tmp_path / "work", "one") as folder:
+        assert folder == tmp_path / "work" / "one"
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "out.mp4").write_bytes(b"film")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_it_goes_when_work_fails_too(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), workfolder(tmp_path, "one"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_in_use_is_not_given_twice(tmp_path: Path) -> None:
+    with workfolder(tmp_path, "one"), pytest.raises(FileExistsError), workfolder(tmp_path, "one"):
+        pass
+
+
+def test_read_only_linked_and_very_deep_things_go_too(tmp_path: Path) -> None:
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    (keep / "film").write_bytes(b"film")
+    with workfolder(tmp_path / "work", "one") as folder:
+        (folder / "link").symlink_to(keep)
+        (folder / "read-only").mkdir()
+        (folder / "read-only" / "file").write_bytes(b"")
+        (folder / "read-only" / "link").symlink_to(keep)
+        (folder / "read-only").chmod(0o500)
+        _dig(folder, 2000)
+    assert list((tmp_path / "work").iterdir()) == []
+    assert (keep / "film").exists()
+
+
+def _dig(folder: Path, depth: int) -> None:
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("deep", dir_fd=here)
+        here, above = os.open("deep", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    os.close(here)
+
+
+def test_the_sweeper_leaves_what_somebody_holds_and_takes_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "abandoned" / "inner").mkdir(parents=True)
+    (tmp_path / "abandoned" / "inner" / "file").write_bytes(b"film")
+    (tmp_path / "not a folder").write_bytes(b"")
+    with workfolder(tmp_path, "mine") as folder:
+        assert sweep(tmp_path) == 1
+        assert folder.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["not a folder"]
+
+
+def test_where_nothing_was_ever_made_nothing_is_swept(tmp_path: Path) -> None:
+    assert sweep(tmp_path / "work") == 0
+
+
+def test_a_holder_killed_with_9_leaves_its_folder_to_the_sweeper(tmp_path: Path) -> None:
+    hold = f"{HOLD}with workfolder(Path(sys.argv[1]), 'one'): print('held', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    assert sweep(tmp_path) == 0
+    holder.kill()
+    holder.communicate()
+    assert sweep(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweeper_at_work_all_the_time_never_takes_a_folder_that_is_being_made(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def sweep_on() -> None:
+        while not done.is_set():
+            sweep(tmp_path)
+
+    sweeper = threading.Thread(target=sweep_on)
+    sweeper.start()
+    try:
+        for number in range(300):
+            with workfolder(tmp_path, f"attempt-{number}") as folder:
+                (folder / "out").write_bytes(b"film")
+                assert (folder / "out").exists()
+    finally:
+        done.set()
+        sweeper.join()
+    assert list(tmp_path.iterdir()) == []
