@@ -18,7 +18,7 @@ SPARE = 60.0  # seconds that ffmpeg may write more than expected, before it is s
 FINDS_NO_KEY_FRAME = frozenset({"mpegts", "mpeg", "rm"})
 LEAD = 30.0  # seconds, longer than key frames are apart
 # And in these it finds nothing: they have no times.
-HAS_NO_TIMES = frozenset({"h264", "hevc", "m4v", "mpegvideo", "obu", "swf", "vvc"})
+HAS_NO_TIMES = frozenset({"h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "swf", "vvc"})
 
 
 @dataclass(frozen=True, slots=True)

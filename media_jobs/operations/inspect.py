@@ -1,8 +1,6 @@
 """What a file is, and a picture to know it by. Every uploaded file passes through here."""
 
-from pathlib import Path
-
-from ..errors import BadMedia, Failure
+from ..errors import BadMedia, Failure, ToolFailed
 from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.facts import Facts
 from ..ffmpeg.verifying import Expected
@@ -66,11 +64,11 @@ def _waveform(work: Work[Params], facts: Facts) -> Output:
     options = ("-map", "[wave]", "-frames:v", "1", "-c:v", "png", "-f", "image2", "-update", "1")
     source = Source(work.main.path, facts.format)
     command = Command([source], [Target(path, options)], filters=graph, threads=work.threads, longest=longest(length))
-    work.tools.ffmpeg(command, seconds=length, doing="Listened to")
-    if not _is_there(path):
-        raise BadMedia("No sound could be read from this file: it is damaged or cut off.")
+    log = ""
+    try:
+        work.tools.ffmpeg(command, seconds=length, doing="Listened to")
+    except (ToolFailed, BadMedia) as failure:  # what could be heard until then is drawn all the same
+        log = failure.log
+    if not (path.exists() and path.stat().st_size):
+        raise BadMedia("No sound can be read from this file: it is damaged or cut off.", log=log)
     return Output(path.name, path, "image", "image/png", Expected(video=1, width=width, height=height, frames=1))
-
-
-def _is_there(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0

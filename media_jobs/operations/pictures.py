@@ -103,7 +103,7 @@ class Camera:
         target = Target(path, (*way.target, *chosen, *self.format.options, "-f", "image2", "-update", "1"))
         command = Command([Source(self.path, self.facts.format, way.source)], [target], threads=self.threads)
         try:
-            self.tools.ffmpeg(command, share=share, doing="Looked at")
+            self.tools.ffmpeg(command, frames=None if keep_last else 1, share=share, doing="Took")
         except (ToolFailed, BadMedia) as failure:
             self.complaint = failure.log
         return path if path.exists() and path.stat().st_size else None
