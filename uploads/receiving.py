@@ -34,6 +34,7 @@ from .intake import Content, Intake
 from .models import Blob, MediaFile, Upload
 from .names import clean_name
 from .progress import INTERVAL, flusher
+from .registry import upload_ended
 from .sinks.base import SinkError, SinkFull, Writer
 from .storing import new_key, store
 from .transitions import record
@@ -184,6 +185,8 @@ def complete(upload: Upload, blob: Blob) -> MediaFile:
     if ended != 1:
         raise StorageUnavailable("The server lost sight of this upload and ended it. Send it again.")
     record("upload", upload.pk, Upload.State.COMPLETE)
+    for act in upload_ended:
+        act(upload, file)
     return file
 
 
@@ -267,6 +270,8 @@ def fail(upload: Upload, refusal: Refusal) -> bool:
         )  # fmt: skip
         if ended:
             record("upload", upload.pk, Upload.State.FAILED, refusal.code)
+            for act in upload_ended:
+                act(upload, None)
     if ended:
         metrics.UPLOADS.labels(upload.protocol, "failed", refusal.code).inc()
     return bool(ended)
