@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from .models import Blob, MediaFile, Upload
+from .registry import keys_in_use
 from .sinks.base import Sink, SinkError
 
 # Nothing younger is judged: what is being stored just now is bytes without a row, or a row without bytes.
@@ -98,7 +99,7 @@ def find_in_sink(sink: Sink, *, grace: timedelta = GRACE) -> Iterator[Finding]:
 
 def _orphans(sink: Sink, batch: dict[str, int]) -> Iterator[Finding]:
     known = set(Blob.objects.filter(sink=sink.name, key__in=batch).values_list("key", flat=True))
-    for key in batch.keys() - known - set(_arriving(key__in=batch).values_list("key", flat=True)):
+    for key in batch.keys() - known - _in_use(batch):
         yield Finding(Defect.ORPHAN, key, batch[key])
 
 
@@ -117,8 +118,13 @@ def _arriving(**of: Any) -> QuerySet[Upload]:
     return Upload.objects.filter(state=Upload.State.RECEIVING, **of)
 
 
+def _in_use(keys: Collection[str]) -> set[str]:
+    arriving = set(_arriving(key__in=keys).values_list("key", flat=True))
+    return arriving.union(*(ask(keys) for ask in keys_in_use))
+
+
 def _remove_orphan(sink: Sink, key: str) -> bool:
-    if Blob.objects.filter(sink=sink.name, key=key).exists() or _arriving(key=key).exists():  # the second look
+    if Blob.objects.filter(sink=sink.name, key=key).exists() or _in_use([key]):  # the second look
         return False
     sink.delete(key)
     return True

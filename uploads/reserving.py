@@ -63,7 +63,7 @@ def lock_owner(owner_id: int) -> None:
 
 def grant(owner: User, sink: Sink, *, needed: int, wanted: int) -> int:
     """How many more bytes, from `needed` to `wanted`, may come. In a transaction that holds the owner's lock."""
-    quota = _left_of_quota(owner)
+    quota = left_of_quota(owner)
     if quota is not None and quota < needed:
         raise QuotaExceeded(f"Your quota has {quota} bytes left. Delete files you no longer need.")
     room = _room(sink)
@@ -78,7 +78,7 @@ def check_size(size: int) -> None:
         raise TooLarge(f"A file may have {largest} bytes; this has more.")
 
 
-def _left_of_quota(owner: User) -> int | None:
+def left_of_quota(owner: User) -> int | None:
     quota = limits().quota
     if quota is None:
         return None

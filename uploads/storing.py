@@ -118,10 +118,34 @@ def _settle(into: Sink, claim: Blob, attach: Attach) -> tuple[MediaFile, str]:
     _delete_claim(claim)
     if _is_whole(into, twin):
         return _attach(twin, attach), claim.key
-    # The twin has lost its bytes and we have just brought them: its files are whole again.
-    lost, twin.key, twin.state = twin.key, claim.key, Blob.State.STORED
-    twin.save(update_fields=["key", "state"])
+    lost = _heal(twin, claim.key)
     return _attach(twin, attach), lost
+
+
+def register(key: str, content: Content, facts: dict[str, object] | None) -> tuple[Blob, str]:
+    """A Blob of bytes that are durable under `key` already. In the caller's transaction, which settles everything.
+
+    Answers also with the key of bytes that nobody needs, to be discarded when the transaction is through: a twin
+    was here. An IntegrityError says that one came just now: the caller begins its transaction again.
+    """
+    into = sink()
+    twin = _lock_twin(into, content.sha256, content.size)
+    if twin is None:
+        blob = Blob.objects.create(
+            sink=into.name, key=key, sha256=content.sha256, size=content.size, state=Blob.State.STORED,
+            kind=content.kind, media_type=content.media_type, facts=facts,
+        )  # fmt: skip
+        return blob, ""
+    if _is_whole(into, twin):
+        return twin, key
+    return twin, _heal(twin, key)
+
+
+def _heal(twin: Blob, key: str) -> str:
+    """The twin has lost its bytes and we have just brought them: its files are whole again."""
+    lost, twin.key, twin.state = twin.key, key, Blob.State.STORED
+    twin.save(update_fields=["key", "state"])
+    return lost
 
 
 def _withdraw(into: Sink, claim: Blob) -> None:
@@ -172,6 +196,12 @@ def _delete_bytes(blob: Blob) -> None:
     reached(Step.ROW_DELETED)
     _discard(sink(), blob.key)
     reached(Step.BYTES_DELETED)
+
+
+def discard(*keys: str) -> None:
+    """Remove what was stored under keys that no row names, if anything was."""
+    for key in filter(None, keys):
+        _discard(sink(), key)
 
 
 def _discard(place: Sink, key: str) -> None:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO, Self
 
 
@@ -105,6 +106,14 @@ class Sink(ABC):
     @abstractmethod
     def open(self, key: str, start: int = 0) -> BinaryIO:
         """Read committed bytes from `start` on. NoSuchKey."""
+
+    def local_path(self, key: str) -> Path | None:
+        """Where committed bytes can be read as a file of this machine; None where they must be fetched."""
+        return None
+
+    def adopt(self, source: Path, key: str) -> bool:
+        """Take a file of this machine in without copying it, durably. False where that cannot be."""
+        return False
 
     @abstractmethod
     def size(self, key: str) -> int | None:

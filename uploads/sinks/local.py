@@ -176,9 +176,14 @@ class LocalSink(Sink):
             raise
         reached(Step.DIRECTORY_SYNCED)
 
-    def adopt(self, source: Path, key: str) -> None:
-        """Take a file in without copying it, by a second hard link to it. For `ingest`, on one filesystem."""
+    def local_path(self, key: str) -> Path:
+        return self.path(key)
+
+    def adopt(self, source: Path, key: str) -> bool:
+        """By a second hard link, on one filesystem."""
         with sink_errors():
+            if source.stat().st_dev != self.root.stat().st_dev:
+                return False
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fdatasync(fd)
@@ -190,6 +195,7 @@ class LocalSink(Sink):
                 reached(Step.DIRECTORY_SYNCED)
             finally:
                 os.close(fd)
+        return True
 
     def resume(self, key: str) -> Writer:
         path = self.partial_path(key)
