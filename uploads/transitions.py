@@ -2,7 +2,7 @@
 
 import uuid
 
-from django.db.models import Max
+from django.db.models import Subquery
 from django.db.models.functions import Coalesce
 
 from .models import Transition
@@ -10,6 +10,6 @@ from .models import Transition
 
 def record(subject: str, subject_id: uuid.UUID, state: str, detail: str = "") -> None:
     """Add the next Transition. Call it in the transaction of the change itself, which holds the subject's row."""
-    past = Transition.objects.filter(subject=subject, subject_id=subject_id)
-    number = past.aggregate(last=Coalesce(Max("number"), 0))["last"] + 1
+    past = Transition.objects.filter(subject=subject, subject_id=subject_id).order_by("-number")
+    number = Coalesce(Subquery(past.values("number")[:1]), 0) + 1
     Transition.objects.create(subject=subject, subject_id=subject_id, number=number, state=state, detail=detail[:500])
