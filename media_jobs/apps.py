@@ -2,7 +2,17 @@ from django.apps import AppConfig
 
 
 class MediaJobsConfig(AppConfig):
-    """Work on content. Its operations, jobs and workers are to come; uploads does not wait for them."""
+    """Work on content. uploads does not know of it: it offers registries, which are filled here."""
 
     name = "media_jobs"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from uploads import registry
+
+        from . import leases, submitting
+
+        registry.file_stored.append(submitting.inspect_new)
+        registry.file_deleting.append(submitting.let_go_of)
+        registry.upload_ended.append(submitting.begin_uploaded)
+        registry.keys_in_use.append(leases.keys_in_use)

@@ -1,6 +1,6 @@
-"""The points between which a process may die while it keeps or removes bytes.
+"""The points between which a process may die while it keeps or removes bytes, or hands on work.
 
-Code that stores or deletes says which point it has reached. Nobody listens in production; the tests listen,
+Code that stores, deletes or submits says which point it has reached. Nobody listens in production; the tests listen,
 note the order, and kill the process there.
 """
 
@@ -17,6 +17,7 @@ class Step(StrEnum):
     ANSWERED = "answered"  # nothing of the upload is left to do
     ROW_DELETED = "row_deleted"  # the deletion is committed
     BYTES_DELETED = "bytes_deleted"  # the bytes have gone
+    QUEUED = "queued"  # work that waits is committed, and no message speaks of it yet
 
 
 listeners: list[Callable[[Step], None]] = []

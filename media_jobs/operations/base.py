@@ -54,6 +54,7 @@ class Outcome:
     outputs: Sequence[Output]
     # What was learnt of the main input, to be kept with its Blob: `inspect` alone says something here.
     facts: Facts | None = None
+    message: str = ""  # what its owner should know of it besides: "No poster could be made of it."
 
 
 class Tools(Protocol):

@@ -26,21 +26,20 @@ class Inspect(Operation[Params]):
     parameters = Params
 
     def run(self, work: Work[Params]) -> Outcome:
-        work.tools.say("Reading what the file is made of")
-        facts = work.tools.probe(work.main.path)
+        facts = work.main.facts
         if not (facts.video or facts.audio or facts.subtitles):
             raise BadMedia("There is neither picture nor sound nor text in this file: it is damaged or cut off.")
-        return Outcome(self._picture(work, facts), facts)
-
-    def _picture(self, work: Work[Params], facts: Facts) -> list[Output]:
-        """The facts count without one: people look at their file and see what it is, and why there is no picture."""
         try:
-            if facts.picture is not None:
-                return [_poster(work, facts)]
-            return [_waveform(work, facts)] if facts.audio else []
+            return Outcome(_picture(work, facts), facts)
         except Failure as failure:
-            work.tools.say(f"No poster could be made. {failure.detail}")
-            return []
+            # The facts count without one: people see what their file is, and why there is no picture of it.
+            return Outcome([], facts, f"No picture of it could be made. {failure.detail}")
+
+
+def _picture(work: Work[Params], facts: Facts) -> list[Output]:
+    if facts.picture is not None:
+        return [_poster(work, facts)]
+    return [_waveform(work, facts)] if facts.audio else []
 
 
 def _poster(work: Work[Params], facts: Facts) -> Output:

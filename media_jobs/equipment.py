@@ -1,0 +1,20 @@
+"""What this process works with: an ffmpeg, and the sandbox that it runs in. Found once, tried, and reported."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from .conf import jobs
+from .ffmpeg import binary
+from .ffmpeg.binary import Binary
+from .ffmpeg.sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    binary: Binary
+    sandbox: Sandbox
+
+
+@cache
+def equipment() -> Equipment:
+    return Equipment(binary.find(jobs().ffmpeg), Sandbox.probe(jobs().sandbox))

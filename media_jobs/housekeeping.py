@@ -1,0 +1,54 @@
+"""What must be done for jobs now and then; as uploads.housekeeping, which says what a Chore must be."""
+
+import time
+from datetime import timedelta
+
+from django.db.models.functions import Now
+
+from uploads.housekeeping import Chore
+
+from .conf import jobs
+from .ffmpeg.workfolder import sweep
+from .leases import reap
+from .models import Job, Worker
+from .results import WORKER_TIMEOUT
+from .slots import BEAT
+from .submitting import forget
+from .waking import wake_idle
+
+_AT_ONCE = 500
+
+
+def take_back_lost() -> int:
+    """Queue again what workers have lost."""
+    return reap(lambda: time.sleep(2 * BEAT))
+
+
+def forget_workers() -> int:
+    """Those that have not been heard of for ten times as long as it takes to be thought dead."""
+    forgotten: int = Worker.objects.filter(seen_at__lt=Now() - 10 * WORKER_TIMEOUT).delete()[0]
+    return forgotten
+
+
+def sweep_work() -> int:
+    return sweep(jobs().work_root)
+
+
+def forget_jobs() -> int:
+    """Finished jobs are kept for a while, for people and for the cache. What they made stays: it is their owner's."""
+    kept = jobs().kept
+    if kept is None:
+        return 0
+    old = Job.objects.filter(finished_at__lt=Now() - timedelta(seconds=kept), automatic=False)[:_AT_ONCE]
+    for job in old:
+        forget(job)
+    return len(old)
+
+
+CHORES = [
+    Chore("take back lost jobs", timedelta(seconds=1), take_back_lost),
+    Chore("wake idle workers", timedelta(seconds=1), wake_idle),
+    Chore("sweep work folders", timedelta(seconds=10), sweep_work),
+    Chore("forget lost workers", timedelta(minutes=1), forget_workers),
+    Chore("forget old jobs", timedelta(hours=1), forget_jobs),
+]

@@ -1,0 +1,218 @@
+"""Rows. What happens to them is in submitting (which inserts), leases (which changes a status) and running."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from uploads.models import SHA256_HEX, MediaFile, Upload
+
+
+class Lane(models.Model):
+    """Where jobs of one kind queue. A paused lane starts none; what runs in it may end."""
+
+    name = models.CharField(max_length=16, primary_key=True)
+    paused = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Share(models.Model):
+    """When an owner was last served in a lane: whoever has waited longest is next."""
+
+    lane = models.CharField(max_length=16)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    served_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lane", "owner"], name="share_once")]
+
+    def __str__(self) -> str:
+        return f"{self.owner_id} in {self.lane}"
+
+
+class Worker(models.Model):
+    """One slot: a process that runs one job at a time. This row is how anybody knows that it lives."""
+
+    class State(models.TextChoices):
+        IDLE = "idle", "idle"
+        BUSY = "busy", "busy"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    lane = models.CharField(max_length=16)
+    host = models.CharField(max_length=255)
+    pid = models.IntegerField()
+    state = models.CharField(max_length=16, choices=State.choices, default=State.IDLE)
+    build = models.CharField("ffmpeg", max_length=128, blank=True)
+    layers = models.JSONField("sandbox", default=dict, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField()  # by the database's clock
+    heard_at = models.DateTimeField()  # when the broker last brought it a message
+
+    class Meta:
+        indexes = [models.Index(fields=["lane", "seen_at"], name="worker_live")]
+
+    def __str__(self) -> str:
+        return f"{self.lane} on {self.host}, process {self.pid}"
+
+
+class Job(models.Model):
+    """One Operation on one main file, or on an Upload that is to become it."""
+
+    class Status(models.TextChoices):
+        UPLOADING = "uploading", "waits for its upload"
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "running"
+        SUCCEEDED = "succeeded", "succeeded"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+
+    UNFINISHED = (Status.UPLOADING, Status.QUEUED, Status.RUNNING)
+
+    class Phase(models.TextChoices):
+        FETCHING = "fetching", "fetching"
+        WORKING = "working", "working"
+        VERIFYING = "verifying", "verifying"
+        STORING = "storing", "storing"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="jobs")
+    operation = models.CharField(max_length=32)
+    version = models.PositiveIntegerField()
+    params = models.JSONField(default=dict, blank=True)  # canonical: every default filled in
+    # Finished jobs outlive their files; unfinished ones hold them (registry.file_deleting).
+    file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
+    upload = models.ForeignKey(Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
+    automatic = models.BooleanField(default=False)  # ours, not its owner's: it goes with its file
+
+    lane = models.CharField(max_length=16)
+    priority = models.SmallIntegerField(default=0)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    not_before = models.DateTimeField(null=True, blank=True)  # of another attempt, after a failure that may pass
+    attempts = models.PositiveSmallIntegerField(
+        default=0
+    )  # that ended with their worker, or in a failure that may pass
+    # Inputs, operation, version, parameters and, unless results are shared, the owner. Empty while not all are known.
+    cache_key = models.CharField(max_length=SHA256_HEX, blank=True)
+    leader = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="followers")
+    cached = models.BooleanField(default=False)
+
+    # The lease.
+    worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
+    token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    cancel_asked = models.BooleanField(default=False)
+    # How many files it makes: while it runs, keys of its token that may have bytes; later, the artifacts it had.
+    outputs = models.PositiveSmallIntegerField(default=0)
+
+    phase = models.CharField(max_length=16, choices=Phase.choices, blank=True)
+    progress = models.FloatField(default=0)
+    message = models.CharField(max_length=255, blank=True)
+    speed = models.FloatField(null=True, blank=True)  # seconds of media a second
+    eta_seconds = models.PositiveIntegerField(null=True, blank=True)
+
+    error_code = models.CharField(max_length=32, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    command = models.TextField(blank=True)  # what ffmpeg was asked, one run a line
+    log = models.TextField(blank=True)  # the last lines that it said
+    build = models.CharField("ffmpeg", max_length=128, blank=True)
+
+    idempotency_key = models.CharField(max_length=255, blank=True)
+    fingerprint = models.CharField(max_length=SHA256_HEX, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="job_newest"),
+            models.Index(fields=["owner", "-created_at", "-id"], name="job_newest_of_owner"),
+            # For claiming: the best priority, then whose turn it is, then the oldest of theirs.
+            models.Index(
+                fields=["lane", "-priority", "owner", "queued_at", "id"],
+                condition=Q(status="queued", leader=None),
+                name="job_claimable",
+            ),
+            models.Index(fields=["lease_until"], condition=Q(status="running"), name="job_leases"),
+            models.Index(fields=["cache_key"], condition=Q(status="succeeded"), name="job_results"),
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="job_finished"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["uploading", "queued", "running", "succeeded", "failed", "cancelled"]),
+                name="job_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="running", token__isnull=False, lease_until__isnull=False)
+                | (~Q(status="running") & Q(token=None, lease_until=None)),
+                name="job_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="uploading", upload__isnull=False, file=None)
+                | Q(status__in=["queued", "running"], file__isnull=False)
+                | Q(status__in=["succeeded", "failed", "cancelled"]),
+                name="job_has_input",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["uploading", "queued", "running"], finished_at=None)
+                | Q(status__in=["succeeded", "failed", "cancelled"], finished_at__isnull=False),
+                name="job_finished_has_end",
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="failed") & ~Q(error_code="")) | (~Q(status="failed") & Q(error_code="")),
+                name="job_failed_has_error",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="succeeded", progress=1)
+                | (~Q(status="succeeded") & Q(progress__gte=0, progress__lt=1)),
+                name="job_progress_ends",
+            ),
+            models.CheckConstraint(condition=Q(leader=None) | ~Q(status="running"), name="job_follower_waits"),
+            # Single flight: of the same work, one job at a time is to be run; the others follow it.
+            models.UniqueConstraint(
+                fields=["cache_key"],
+                condition=Q(status__in=["queued", "running"], leader=None) & ~Q(cache_key=""),
+                name="job_leads_once",
+            ),
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"], condition=~Q(idempotency_key=""), name="job_key_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation} ({self.status})"
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status not in self.UNFINISHED
+
+
+class JobInput(models.Model):
+    """A file that a Job needs besides its main one."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="inputs")
+    number = models.PositiveSmallIntegerField()
+    file = models.ForeignKey(MediaFile, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="job_input_numbered")]
+
+    def __str__(self) -> str:
+        return f"input {self.number} of {self.job_id}"
+
+
+class Artifact(models.Model):
+    """A named output of a Job."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="artifacts")
+    name = models.CharField(max_length=64)
+    file = models.ForeignKey(MediaFile, on_delete=models.CASCADE, related_name="artifacts")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "name"], name="artifact_named")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,258 @@
+"""One attempt at a job: fetch, work, verify, store, finish. Or stop, and leave nothing behind.
+
+The thread that runs this starts, watches and kills ffmpeg; no other does. The slot's beat renews the lease beside it
+and brings word when the work must stop; `Pulse.check` is where this thread hears it, several times a second.
+"""
+
+import errno
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import structlog
+from django.db import Error as DatabaseFailure
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from uploads.conf import sink
+from uploads.depositing import deposit
+from uploads.models import Blob, MediaFile
+from uploads.reserving import left_of_quota
+from uploads.sinks.base import SinkError, SinkFull
+from uploads.storing import discard
+
+from . import leases, operations
+from .conf import jobs
+from .equipment import equipment
+from .errors import (
+    Cancelled,
+    ContentLost,
+    Failure,
+    Internal,
+    Interruption,
+    LeaseLost,
+    NoRoom,
+    QuotaReached,
+    Released,
+)
+from .ffmpeg.facts import Facts
+from .ffmpeg.progress import Report
+from .ffmpeg.toolbox import Toolbox
+from .ffmpeg.workfolder import workfolder
+from .leases import Lease
+from .models import Job, Worker
+from .operations.base import Input, Outcome, Output, Work
+from .results import Kept
+from .slots import BEAT, Slot
+from .waking import wake
+
+log = structlog.get_logger(__name__)
+_AGAIN = 0.5
+
+
+def work(slot: Slot) -> int:
+    """Run jobs of the slot's lane until there is none, or the slot is to stop. Answers how many."""
+    done = 0
+    while not slot.is_stopping and (lease := _next(slot)):
+        slot.become(Worker.State.BUSY)
+        if leases.claimable(slot.lane).exists():
+            wake(slot.lane)
+        run(lease, slot)
+        done += 1
+    return done
+
+
+def _next(slot: Slot) -> Lease | None:
+    lease = leases.claim(slot.worker)
+    if lease is not None or slot.worker.state == Worker.State.IDLE:
+        return lease or _reaped(slot)
+    # Who submitted a moment ago saw us busy and woke nobody: we look once more now that we are seen to be idle.
+    slot.become(Worker.State.IDLE)
+    return leases.claim(slot.worker)
+
+
+def _reaped(slot: Slot) -> Lease | None:
+    """With nothing else to do, look for what other workers have lost: housekeeping may be lost, too."""
+    return leases.claim(slot.worker) if leases.reap(lambda: time.sleep(2 * BEAT)) else None
+
+
+class Pulse:
+    """Between the beat, which renews the lease, and the thread that works: reports one way, an end the other."""
+
+    def __init__(self, lease: Lease, slot: Slot) -> None:
+        self._lease, self._slot = lease, slot
+        self._phase, self._report = Job.Phase.FETCHING, Report("Starting")
+        self._renewed = time.monotonic()
+        self._verdict: Interruption | None = None
+
+    def renew(self) -> None:
+        """The beat's. A database that does not answer is asked again at the next one."""
+        asked = time.monotonic()
+        try:
+            if leases.renew(self._lease, self._phase, self._report):
+                self._verdict = Cancelled()
+            self._renewed = asked
+        except LeaseLost as lost:
+            self._verdict = lost
+        except DatabaseFailure:
+            log.warning("lease_not_renewed", job=str(self._lease.job.pk), exc_info=True)
+            close_old_connections()
+
+    def check(self) -> None:
+        """Raise what ends the work. Whoever cannot renew for half the lease must take it for lost."""
+        if self._verdict is not None:
+            raise self._verdict
+        if self._slot.is_stopping:
+            raise Released
+        if time.monotonic() - self._renewed > jobs().lease / 2:
+            raise LeaseLost
+
+    def enter(self, phase: Job.Phase, message: str) -> None:
+        self.check()
+        self._phase, self._report = phase, Report(message, self._report.progress)
+
+    def report(self, report: Report) -> None:
+        before = self._report.progress or 0.0
+        self._report = Report(report.message, max(before, report.progress or 0.0), report.speed, report.eta_seconds)
+
+
+class Attempt:
+    def __init__(self, lease: Lease, pulse: Pulse, folder: Path) -> None:
+        self._lease, self._job, self._pulse, self._folder = lease, lease.job, pulse, folder
+        self._tools = Toolbox(
+            binary=equipment().binary, sandbox=equipment().sandbox, folder=folder, threads=jobs().threads,
+            check=pulse.check, report=pulse.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
+        )  # fmt: skip
+
+    @property
+    def ran(self) -> dict[str, str]:
+        """What is written down of it, however it ends."""
+        commands = "\n".join(map(shlex.join, self._tools.commands))
+        return {"command": commands, "log": self._tools.log, "build": equipment().binary.build}
+
+    def carry_out(self) -> tuple[Outcome, list[Kept]]:
+        job, operation = self._job, operations.get(self._job.operation)
+        self._pulse.enter(Job.Phase.FETCHING, "Fetching")
+        assert job.file is not None  # a queued job has one, says the database
+        files = [job.file, *(item.file for item in job.inputs.select_related("file__blob").order_by("number"))]
+        main, *others = [self._fetch(number, file) for number, file in enumerate(files)]
+        self._pulse.enter(Job.Phase.WORKING, "Working")
+        params = operation.parameters.model_validate(job.params)
+        outcome = operation.run(Work(params, main, others, self._folder, self._tools, jobs().threads))
+        self._pulse.enter(Job.Phase.VERIFYING, "Verifying")
+        found = [self._tools.verify(output.path, output.expected) for output in outcome.outputs]
+        self._pulse.enter(Job.Phase.STORING, "Storing")
+        return outcome, self._store(outcome.outputs, found)
+
+    def _fetch(self, number: int, file: MediaFile | None) -> Input:
+        if file is None:
+            raise ContentLost("A file that this job needs was deleted.")
+        path = sink().local_path(file.blob.key)
+        if path is None or file.blob.state != Blob.State.STORED or not path.exists():
+            raise ContentLost(f"The bytes of {file.name} cannot be found. Ask your administrator.")
+        # A name of ours, in the folder of ours: what people see of the command is theirs to repeat.
+        link = self._folder / f"input{number}"
+        link.symlink_to(path)
+        facts = Facts.model_validate(file.blob.facts) if file.blob.facts else self._tools.probe(link)
+        return Input(link, file.name, file.blob.kind, facts)
+
+    def _store(self, outputs: Sequence[Output], found: Sequence[Facts]) -> list[Kept]:
+        left = left_of_quota(self._job.owner)
+        if left is not None and sum(output.path.stat().st_size for output in outputs) > left:
+            raise QuotaReached("The result does not fit into what your quota has left. Delete files you do not need.")
+        leases.claim_keys(self._lease, len(outputs))
+        kept = []
+        try:
+            for number, (output, facts) in enumerate(zip(outputs, found, strict=True)):
+                key = self._lease.key(number)
+                content = deposit(output.path, key, output.kind, output.media_type, lambda _: self._pulse.check())
+                kept.append(Kept(output.name, key, content, facts.model_dump(mode="json")))
+        except BaseException:
+            _discard(self._lease, len(outputs))
+            raise
+        return kept
+
+
+def run(lease: Lease, slot: Slot) -> None:
+    """Run a job that was claimed, to whatever end."""
+    pulse = Pulse(lease, slot)
+    slot.hold(pulse.renew)
+    started = time.monotonic()
+    try:
+        _insist(_attempt(lease, pulse))
+    except LeaseLost:
+        log.warning("lease_lost", job=str(lease.job.pk))
+    finally:
+        slot.hold(None)
+        log.info("job_run", job=str(lease.job.pk), operation=lease.job.operation, seconds=time.monotonic() - started)
+
+
+def _attempt(lease: Lease, pulse: Pulse) -> Callable[[], None]:
+    """Do it, and answer with what writes down how it ended. Nothing else is left of it then but what it made."""
+    ran: dict[str, str] = {}
+    try:
+        with _failures(), workfolder(jobs().work_root, str(lease.token)) as folder:
+            attempt = Attempt(lease, pulse, folder)
+            try:
+                outcome, kept = attempt.carry_out()
+            finally:
+                ran = attempt.ran
+    except Cancelled:
+        return partial(leases.end_cancelled, lease)
+    except Released:
+        return partial(leases.give_back, lease)
+    except Failure as failure:
+        return partial(leases.fail, lease, failure, ran)
+    return partial(_succeed, lease, outcome, kept, ran)
+
+
+def _succeed(lease: Lease, outcome: Outcome, kept: list[Kept], ran: dict[str, str]) -> None:
+    facts = outcome.facts.model_dump(mode="json") if outcome.facts else None
+    try:
+        leases.succeed(lease, kept, facts=facts, message=outcome.message, ran=ran)
+    except LeaseLost:
+        _discard(lease, len(kept))
+        raise
+
+
+def _discard(lease: Lease, number: int) -> None:
+    discard(*(lease.key(index) for index in range(number)))
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What goes wrong beneath, as a reason that can be told."""
+    try:
+        yield
+    except (Failure, Interruption):
+        raise
+    except SinkFull as error:
+        raise NoRoom("The server's disk is full. It is tried again.") from error
+    except SinkError as error:
+        raise ContentLost("The server's disk does not work. It is tried again.") from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise NoRoom("The server's disk is full. It is tried again.") from error
+        raise _our_mistake() from error
+    except Exception as error:
+        raise _our_mistake() from error
+
+
+def _our_mistake() -> Internal:
+    log.exception("attempt_failed")
+    return Internal("Something went wrong on our side; it was written down.")
+
+
+def _insist(end: Callable[[], None]) -> None:
+    """Write how it ended, though the database may be away just now. After a lease's time, others have decided."""
+    until = time.monotonic() + jobs().lease
+    while True:
+        try:
+            return end()
+        except (OperationalError, InterfaceError):
+            close_old_connections()
+            if time.monotonic() > until:
+                raise LeaseLost from None
+            time.sleep(_AGAIN)

@@ -1,0 +1,190 @@
+"""How jobs come to be: checked, answered from the cache, made to follow their like, or queued. The only INSERT."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from uploads.connections import write
+from uploads.errors import InvalidParams, KeyReused
+from uploads.models import MediaFile, Transition, Upload
+from uploads.receiving import KEY_KEPT, LONGEST_KEY
+from uploads.reserving import lock_owner
+from uploads.storing import delete_file
+from uploads.transitions import record
+
+from . import leases, operations, results
+from .errors import Failure, NotFinished
+from .ffmpeg.facts import Facts
+from .models import Job, JobInput, Share
+from .operations.base import Operation, Params, canonical
+from .waking import wake
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_TRIES = 5
+INSPECT = "inspect"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody wants to have done."""
+
+    owner: User
+    operation: str
+    params: dict[str, Any] = field(default_factory=dict)
+    file: MediaFile | None = None
+    upload: Upload | None = None  # instead of the file: it will be one
+    inputs: Sequence[MediaFile] = ()
+    priority: int = 0
+    key: str = ""  # Idempotency-Key
+    automatic: bool = False
+
+    def fingerprint(self) -> str:
+        files = [str(file.pk) for file in (self.file, *self.inputs) if file is not None]
+        said = [self.operation, self.params, files, self.priority]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def submit(order: Order) -> tuple[Job, bool]:
+    """The job that does it, and whether it is a new one: the same Idempotency-Key answers with the same job."""
+    operation = operations.get(order.operation)
+    params = operations.parse(operation, order.params)
+    for file in (order.file, *order.inputs):
+        if file is not None:
+            _check_kind(operation, file)
+    if order.file is not None:
+        _check_fit(operation, params, order.file)
+    for _ in range(_TRIES - 1):
+        try:
+            return _submit(order, operation, params)
+        except IntegrityError:
+            continue  # another of the same came to lead just now: we follow it
+    return _submit(order, operation, params)
+
+
+def _check_kind(operation: Operation[Any], file: MediaFile) -> None:
+    if file.blob.kind not in operation.kinds:
+        kinds = " or ".join(sorted(operation.kinds))
+        raise InvalidParams(f"“{operation.name}” works on {kinds}; {file.name} is {file.blob.kind or 'no media'}.")
+
+
+def _check_fit(operation: Operation[Any], params: Params, file: MediaFile) -> None:
+    known = file.blob.facts
+    try:
+        operation.check(params, file.blob.kind, Facts.model_validate(known) if known else None)
+    except Failure as failure:
+        raise InvalidParams(failure.detail) from failure
+
+
+def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Job, bool]:
+    with write():
+        if order.key and (before := _replayed(order)):
+            return before, False
+        said = canonical(params)
+        job = Job(
+            owner=order.owner, operation=operation.name, version=operation.version, params=said, lane=operation.lane,
+            priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
+            idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
+        )  # fmt: skip
+        result = None
+        if order.file is None:
+            job.status = Job.Status.UPLOADING
+        else:
+            job.cache_key = _key_of(job, [order.file, *order.inputs])
+            job.queued_at = Now()
+            if result := results.find(job.cache_key):
+                _answer_from(result.job, job)
+            else:
+                job.leader = leases.leader_of(job.cache_key)
+        job.save(force_insert=True)
+        JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
+        if result is not None:
+            results.copy(result, job)
+        record("job", job.pk, job.status, f"answered by job {result.job.pk}, which made the same" if result else "")
+        _take_turns(job)
+    job.refresh_from_db()
+    return job, True
+
+
+def _answer_from(earlier: Job, job: Job) -> None:
+    job.status, job.progress, job.cached = Job.Status.SUCCEEDED, 1, True
+    job.outputs, job.build, job.message = earlier.outputs, earlier.build, earlier.message
+    job.started_at = job.finished_at = Now()
+
+
+def _key_of(job: Job, files: Sequence[MediaFile]) -> str:
+    return results.cache_key(job.operation, job.version, job.params, job.owner_id, files)
+
+
+def _take_turns(job: Job) -> None:
+    Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
+    if job.status == Job.Status.QUEUED and job.leader is None:
+        transaction.on_commit(lambda: wake(job.lane))
+
+
+def _replayed(order: Order) -> Job | None:
+    """The job that this Idempotency-Key made within a day, if it was asked for the same."""
+    if len(order.key) > LONGEST_KEY:
+        raise InvalidParams(f"An Idempotency-Key may have {LONGEST_KEY} characters.")
+    lock_owner(order.owner.pk)
+    holders = Job.objects.filter(owner=order.owner, idempotency_key=order.key)
+    holders.filter(created_at__lt=Now() - KEY_KEPT).update(idempotency_key="")
+    before = holders.first()
+    if before is not None and before.fingerprint != order.fingerprint():
+        raise KeyReused("This Idempotency-Key was used for another request. Choose a new one.")
+    return before
+
+
+def inspect_new(file: MediaFile) -> None:
+    """registry.file_stored: every file that somebody brought is inspected, without being asked."""
+    if file.origin != MediaFile.Origin.JOB and file.blob.kind in operations.get(INSPECT).kinds:
+        submit(Order(file.owner, INSPECT, file=file, automatic=True))
+
+
+def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
+    """registry.upload_ended: the jobs that waited for it begin, or fail with it."""
+    for job in Job.objects.filter(upload=upload, status=Job.Status.UPLOADING):
+        if file is None:
+            leases.fail_uploading(job, upload)
+            continue
+        leases.begin_uploaded(job, file, _key_of(job, [file]))
+        transaction.on_commit(lambda lane=job.lane: wake(lane))  # type: ignore[misc]  # the lambda's default
+
+
+def let_go_of(file: MediaFile) -> None:
+    """registry.file_deleting: what we began by ourselves goes with the file; what people wait for keeps it."""
+    uses = Q(file=file) | Q(inputs__file=file)
+    unfinished = Job.objects.filter(uses, status__in=Job.UNFINISHED).distinct()
+    if count := unfinished.filter(automatic=False).count():
+        jobs = "1 unfinished job" if count == 1 else f"{count} unfinished jobs"
+        raise NotFinished(f"{jobs} of this file must end first. Wait, or cancel.")
+    for job in unfinished:
+        leases.withdraw(job)
+    for job in Job.objects.filter(file=file, automatic=True):
+        delete_job(job)
+
+
+def delete_job(job: Job, *, keep_artifacts: bool = False) -> None:
+    """Remove a finished job, and what it made unless that is to stay."""
+    with write():
+        job = Job.objects.select_for_update().get(pk=job.pk)
+        if not job.is_finished:
+            raise NotFinished("This job is not finished. Cancel it first.")
+        made = [artifact.file for artifact in job.artifacts.select_related("file")]
+        if not keep_artifacts:
+            for file in made:
+                delete_file(file)
+        forget(job)
+
+
+def forget(job: Job) -> None:
+    """The row goes, and its past with it."""
+    Transition.objects.filter(subject="job", subject_id=job.pk).delete()
+    job.delete()
