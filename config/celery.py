@@ -1,4 +1,7 @@
-"""Celery, as measured to be safe without a server. A message only says that there is work; rows hold the truth."""
+"""Celery, as measured to be safe without a server. A message only says that there is work; rows hold the truth.
+
+So nothing that Celery can do with messages is used: no retries, no results, no schedules, no remote control.
+"""
 
 import os
 
@@ -11,16 +14,36 @@ from django.conf import settings
 app = Celery("millrace")
 app.conf.update(
     broker_url=settings.BROKER_URL,
-    task_ignore_result=True,
-    worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # a worker waits for its broker, however long
+    broker_connection_timeout=2,
+    broker_heartbeat=0,  # a slot that encodes for an hour answers none, and needs none
+    task_ignore_result=True,
+    task_acks_late=False,
+    worker_prefetch_multiplier=1,
+    worker_enable_remote_control=False,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    worker_send_task_events=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
 )
+_folder = settings.HOME / "broker"
 if settings.BROKER_URL.startswith("filesystem:"):
-    _folder = settings.HOME / "broker"
     app.conf.broker_transport_options = {
         "data_folder_in": str(_folder),
         "data_folder_out": str(_folder),
         "control_folder": str(_folder / "control"),
         "polling_interval": 0.1,
     }
+elif settings.BROKER_URL.startswith("redis"):
+    app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 5}
 app.autodiscover_tasks()
+
+
+def make_folders() -> int:
+    """Those that messages lie in, where no server keeps them. Without them a worker ends, and is started again."""
+    folder = _folder / "control"
+    if folder.is_dir() or not settings.BROKER_URL.startswith("filesystem:"):
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    return 1

@@ -95,6 +95,17 @@ def switch(raw: str) -> bool:
     return values[raw.lower()]
 
 
+def one_of(*choices: T) -> Callable[[str], T]:
+    names = {str(choice): choice for choice in choices}
+
+    def parse(raw: str) -> T:
+        if raw.lower() not in names:
+            raise ValueError(f"write one of {', '.join(names)}")
+        return names[raw.lower()]
+
+    return parse
+
+
 def words(raw: str) -> list[str]:
     return [word.strip() for word in raw.split(",") if word.strip()]
 

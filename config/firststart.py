@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
+from config.celery import make_folders
 from uploads.conf import sink
 from uploads.marking import mark_once
 
@@ -13,7 +14,8 @@ ADMIN = "admin"
 
 
 def prepare() -> None:
-    for folder in (settings.HOME / "broker" / "control", settings.STATIC_ROOT):
+    make_folders()
+    for folder in (settings.JOBS.work_root, settings.STATIC_ROOT):
         folder.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0, interactive=False)
     mark_once(sink())

@@ -92,5 +92,11 @@ def manage(*words: str) -> list[str]:
     return [sys.executable, str(settings.BASE_DIR / "manage.py"), *words]
 
 
+def slots(lane: str, number: int) -> list[Child]:
+    """Processes that run jobs, one each."""
+    command = manage("worker", "--lane", lane, "--one")
+    return [Child(f"{lane} {index}", command) for index in range(1, number + 1)]
+
+
 def web() -> list[str]:
     return [sys.executable, "-m", "gunicorn", "--config", "python:config.server"]

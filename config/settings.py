@@ -4,7 +4,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
@@ -14,6 +14,8 @@ from config.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
 from config.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
 from config.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
 from config.logs import LOGGING as LOGGING
+from media_jobs.conf import JobSettings
+from media_jobs.ffmpeg.sandbox import Level
 from uploads.conf import EVERY_KIND, Limits
 from uploads.intake import Pace
 from uploads.sniffing import Kind
@@ -74,6 +76,22 @@ UPLOADS = Limits(
     ),
     accel_prefix=env.read("ACCEL_PREFIX", "", str),
 )
+_NINETY_DAYS: float | None = 90 * 86400.0
+JOBS = JobSettings(
+    work_root=HOME / "work",
+    lease=env.read("LEASE", 30.0, env.wait),
+    attempts=env.read("ATTEMPTS", 3, env.number(1)),
+    timeout=env.read("JOB_TIMEOUT", 24 * 3600.0, env.wait),
+    stall_timeout=env.read("STALL_TIMEOUT", 120.0, env.wait),
+    ffmpeg=env.read("FFMPEG", "wheel", str),
+    sandbox=env.read("SANDBOX", "on", env.one_of(*get_args(Level))),
+    kept=env.read("JOBS_KEPT", _NINETY_DAYS, env.optional(env.wait)),
+    share_results=env.read("SHARE_RESULTS", False, env.switch),
+)
+SLOTS = {
+    "quick": env.read("SLOTS_QUICK", 1, env.number(0)),
+    "heavy": env.read("SLOTS_HEAVY", 1, env.number(0)),
+}
 _THROTTLE_RATES: dict[str, str | None] = {
     "anon": env.read("THROTTLE_ANON", None, env.rate),
     "user": env.read("THROTTLE_USER", None, env.rate),
@@ -94,7 +112,7 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 40, "timeout": 30}
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have been restarted
 CACHES = {"default": env.cache("locmemcache://")}
-BROKER_URL = env.text("BROKER_URL", "filesystem://")
+BROKER_URL = env.text("BROKER_URL", "filesystem://localhost")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [

@@ -1,15 +1,25 @@
 import time
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from config import lifeline
-from uploads.housekeeping import CHORES, run
+from config.celery import make_folders
+from media_jobs import housekeeping as of_jobs
+from uploads import housekeeping as of_uploads
+from uploads.housekeeping import Chore, run
+
+CHORES = [
+    *of_uploads.CHORES,
+    *of_jobs.CHORES,
+    Chore("make the folders of messages", timedelta(seconds=1), make_folders),
+]
 
 
 class Command(BaseCommand):
-    help = "Do the chores: end stalled uploads, sweep what crashes left, forget what is old. `serve` runs this."
+    help = "Do the chores: take back lost jobs, sweep what crashes left, forget what is old. `serve` runs this."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="do each chore once, and end")

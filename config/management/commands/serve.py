@@ -7,12 +7,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config import firststart, lifeline
-from config.processes import Child, Tree, manage, web
+from config.processes import Child, Tree, manage, slots, web
 from uploads.errors import StorageUnavailable
 
 
 class Command(BaseCommand):
-    help = "Run Millrace: web server and housekeeping, as one process tree that dies together."
+    help = "Run Millrace: web server, workers and housekeeping, as one process tree that dies together."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--with-parent", action="store_true", help="end when the process that started this does")
@@ -26,7 +26,8 @@ class Command(BaseCommand):
         except StorageUnavailable as error:
             raise CommandError(error.detail) from error
         self._greet(firststart.first_account())
-        tree = Tree([Child("web", web()), Child("housekeeping", manage("housekeeping"))])
+        workers = [child for lane, number in settings.SLOTS.items() for child in slots(lane, number)]
+        tree = Tree([Child("web", web()), Child("housekeeping", manage("housekeeping")), *workers])
         try:
             tree.run()
         except RuntimeError as error:

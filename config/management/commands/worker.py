@@ -1,0 +1,46 @@
+import os
+import warnings
+from argparse import ArgumentParser
+from typing import Any
+
+from celery.exceptions import SecurityWarning
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from config import lifeline
+from config.celery import app, make_folders
+from config.processes import Tree, slots
+
+
+class Command(BaseCommand):
+    help = (
+        "Run the jobs of a lane, each slot in a process of its own. `serve` starts those that the settings ask for."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--lane", choices=sorted(settings.SLOTS), required=True)
+        parser.add_argument("--slots", type=int, default=1, help="how many jobs at a time (%(default)s)")
+        parser.add_argument("--one", action="store_true", help="be one slot, in this process: for supervisors")
+
+    def handle(self, *args: Any, lane: str, one: bool, **options: Any) -> None:
+        lifeline.hold()
+        if one:
+            _be_a_slot(lane)
+            return
+        try:
+            Tree(slots(lane, options["slots"])).run()
+        except RuntimeError as error:
+            raise CommandError(str(error)) from error
+
+
+def _be_a_slot(lane: str) -> None:
+    make_folders()
+    # Celery warns of root because messages might bring code: ours are JSON, and name a lane.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    # solo: this process is the slot. With the filesystem transport, prefork hangs for ever after a killed child.
+    app.worker_main(
+        [
+            "--quiet", "worker", "--pool=solo", f"--queues={lane}", f"--hostname={lane}-{os.getpid()}@%h",
+            "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING",
+        ]
+    )  # fmt: skip
