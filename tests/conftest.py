@@ -81,9 +81,11 @@ def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
     """Start servers of one's own: `start_server(QUOTA="1MB")`, `start_server(config="tests.fault.killing")`."""
     started: list[Server] = []
 
-    def start(*, config: str = "config.server", wrapper: list[str] | None = None, **settings: str) -> Server:
+    def start(
+        *, config: str = "config.server", wrapper: list[str] | None = None, broker_url: str = "", **settings: str
+    ) -> Server:
         home = tmp_path / f"home-{len(started)}"
-        server = Server(home, template.tokens, template.copy_to(home), settings, config, wrapper or [])
+        server = Server(home, template.tokens, template.copy_to(home), settings, broker_url, config, wrapper or [])
         started.append(server)
         server.start()
         return server

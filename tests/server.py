@@ -116,10 +116,12 @@ class Server:
     tokens: dict[str, str]
     database_url: str = ""
     settings: dict[str, str] = field(default_factory=dict)
+    broker_url: str = ""
     config: str = "config.server"  # the module of gunicorn's configuration
     wrapper: list[str] = field(default_factory=list)  # e.g. strace and its options
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
+    helpers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)  # workers and housekeeping
 
     @property
     def url(self) -> str:
@@ -135,7 +137,8 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment(self.home, self.database_url, PORT=str(self.port), **self.settings)
+        found = environment(self.home, self.database_url, PORT=str(self.port), **self.settings)
+        return found | {"BROKER_URL": self.broker_url}
 
     def start(self) -> None:
         command = [*self.wrapper, sys.executable, "-m", "gunicorn", "--config", f"python:{self.config}"]
@@ -152,8 +155,27 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(f"the server does not answer: {self.log}")
 
+    def start_worker(self, lane: str = "quick") -> "subprocess.Popen[bytes]":
+        """One slot, as `serve` starts it."""
+        return self.run_beside("worker", "--lane", lane, "--one")
+
+    def run_beside(self, *words: str) -> "subprocess.Popen[bytes]":
+        """A management command that goes on until this server is killed."""
+        with (self.home / "server.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        self.helpers.append(process)
+        return process
+
     def kill(self) -> None:
         """As a bad day would: the whole tree at once."""
+        for helper in self.helpers:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(helper.pid, signal.SIGKILL)
+            helper.wait()
+        self.helpers.clear()
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Who may know whom: config -> media_jobs -> uploads, and within uploads one row."""
+"""Who may know whom: config -> media_jobs -> uploads, and within each of the two apps one row."""
 
 import ast
 import re
@@ -15,8 +15,8 @@ MAY_IMPORT = {
     "config": {"config", "media_jobs", "uploads"},
 }
 
-# uploads, in the order of reading: a module knows only those before it.
-LOWEST = [
+# In the order of reading: a module knows only those before it. The lowest know nothing of Django.
+UPLOADS_LOWEST = [
     "errors",
     "ranges",
     "hashing",
@@ -48,8 +48,8 @@ LOWEST = [
     "tus",
     "searching",
 ]
-ROW = [
-    *LOWEST,
+UPLOADS = [
+    *UPLOADS_LOWEST,
     "conf",
     "connections",
     "models",
@@ -57,6 +57,7 @@ ROW = [
     "transitions",
     "marking",
     "storing",
+    "depositing",
     "reserving",
     "metrics",
     "progress",
@@ -91,6 +92,54 @@ ROW = [
     "management.commands.ingest",
     "management.commands.fsck",
 ]
+MEDIA_JOBS_LOWEST = [
+    "errors",
+    "ffmpeg",
+    "ffmpeg.facts",
+    "ffmpeg.progress",
+    "ffmpeg.binary",
+    "ffmpeg.sandbox",
+    "ffmpeg.demuxers",
+    "ffmpeg.command",
+    "ffmpeg.log",
+    "ffmpeg.process",
+    "ffmpeg.causes",
+    "ffmpeg.child",
+    "ffmpeg.probing",
+    "ffmpeg.verifying",
+    "ffmpeg.workfolder",
+    "ffmpeg.toolbox",
+    "operations.base",
+    "operations.parsing",
+    "operations.values",
+    "operations.cutting",
+    "operations.filters",
+    "operations.codecs",
+    "operations.pictures",
+    "operations.inspect",
+    "operations.thumbnail",
+    "operations.transcode",
+    "operations.audio",
+    "operations.registry",
+    "operations",
+]
+MEDIA_JOBS = [
+    *MEDIA_JOBS_LOWEST,
+    "conf",
+    "equipment",
+    "models",
+    "results",
+    "leases",
+    "waking",
+    "slots",
+    "running",
+    "tasks",
+    "submitting",
+    "housekeeping",
+    "apps",
+]
+ROWS = {"uploads": UPLOADS, "media_jobs": MEDIA_JOBS}
+LOWEST = {"uploads": UPLOADS_LOWEST, "media_jobs": MEDIA_JOBS_LOWEST}
 
 
 @dataclass(frozen=True)
@@ -161,39 +210,41 @@ def breaches_in_strings(root: Path = ROOT) -> list[str]:
 
 
 def breaches_of_the_row(root: Path = ROOT) -> list[str]:
-    known = {module.short for module in modules(root) if module.app == "uploads"}
+    found = modules(root)
+    known = {module.name for module in found}
     return [
-        module.says(line, f"uploads.{module.short} stands before uploads.{target} and may not import it")
-        for module in modules(root)
-        if module.app == "uploads" and module.short in ROW
+        module.says(line, f"{module.name} stands before {module.app}.{target} and may not import it")
+        for module in found
+        if module.short in (row := ROWS.get(module.app, []))
         for line, name in module.imports()
-        if (target := _within_uploads(name, known)) and target in ROW and ROW.index(target) >= ROW.index(module.short)
+        if (target := _within(module.app, name, known)) and target in row
+        if row.index(target) >= row.index(module.short)
     ]
 
 
-def _within_uploads(name: str, known: set[str]) -> str | None:
-    """The module of uploads that `name` lies in: uploads.errors.Refusal lies in errors."""
-    if not name.startswith("uploads."):
+def _within(app: str, name: str, known: set[str]) -> str | None:
+    """The module of the app that `name` lies in: uploads.errors.Refusal lies in errors."""
+    if not name.startswith(f"{app}."):
         return None
-    short = name.removeprefix("uploads.")
-    return short if short in known else short.rpartition(".")[0] or None
+    return (name if name in known else name.rpartition(".")[0]).removeprefix(app).removeprefix(".") or None
 
 
 def modules_in_no_row(root: Path = ROOT) -> list[str]:
     return [
-        module.says(1, f"uploads.{module.short} is in no row of tests/unit/test_layers.py")
+        module.says(1, f"{module.name} is in no row of tests/unit/test_layers.py")
         for module in modules(root)
-        if module.app == "uploads" and module.short and module.short not in ROW
+        if module.short and module.short not in ROWS.get(module.app, [module.short])
     ]
 
 
 def breaches_of_the_lowest(root: Path = ROOT) -> list[str]:
     return [
-        module.says(line, f"uploads.{module.short} may know nothing of Django, and imports {name}")
+        module.says(line, f"{module.name} may know nothing of Django or Celery, and imports {name}")
         for module in modules(root)
-        if module.app == "uploads" and module.short in LOWEST
+        if module.short in LOWEST.get(module.app, [])
         for line, name in module.imports()
-        if name.partition(".")[0] in {"django", "rest_framework"} and not name.startswith("django.core.exceptions.")
+        if name.partition(".")[0] in {"django", "rest_framework", "celery"}
+        if not name.startswith("django.core.exceptions.")
     ]
 
 
@@ -205,16 +256,17 @@ def test_no_string_names_what_an_import_may_not() -> None:
     assert breaches_in_strings() == []
 
 
-def test_within_uploads_a_module_knows_only_those_before_it_in_the_row() -> None:
+def test_within_an_app_a_module_knows_only_those_before_it_in_the_row() -> None:
     assert breaches_of_the_row() == []
 
 
-def test_every_module_of_uploads_has_its_place_in_the_row() -> None:
+def test_every_module_has_its_place_in_the_row() -> None:
     assert modules_in_no_row() == []
 
 
-def test_every_place_in_the_row_has_its_module() -> None:
-    assert set(ROW) == {module.short for module in modules() if module.app == "uploads" and module.short}
+@pytest.mark.parametrize("app", ROWS)
+def test_every_place_in_the_row_has_its_module(app: str) -> None:
+    assert set(ROWS[app]) == {module.short for module in modules() if module.app == app and module.short}
 
 
 def test_the_lowest_modules_know_nothing_of_django_but_its_exceptions() -> None:
@@ -233,12 +285,14 @@ def test_the_lowest_modules_know_nothing_of_django_but_its_exceptions() -> None:
         ("uploads/errors.py", "import uploads.body", breaches_of_the_row, "uploads.errors stands before uploads.body"),  # noqa: E501
         ("uploads/novel.py", "", modules_in_no_row, "1: uploads.novel is in no row"),
         ("uploads/body.py", "from django.http import Http404", breaches_of_the_lowest, "imports django.http.Http404"),
+        ("media_jobs/leases.py", "from . import running", breaches_of_the_row, "1: media_jobs.leases stands before"),
+        ("media_jobs/operations/base.py", "import celery", breaches_of_the_lowest, "imports celery"),
     ],
 )  # fmt: skip
 def test_a_breach_is_reported_with_its_file_line_and_import(
     file: str, source: str, check: object, complaint: str, tmp_path: Path
 ) -> None:
-    for place in ("uploads/intake.py", "uploads/body.py", file):
+    for place in ("uploads/intake.py", "uploads/body.py", "media_jobs/running.py", file):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).write_text("")
     (tmp_path / file).write_text(source)

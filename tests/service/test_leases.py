@@ -1,0 +1,452 @@
+"""Who runs which job, when, and what becomes of those who wait: on the real database, without any work."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+from model_bakery import baker
+
+from media_jobs import leases, results
+from media_jobs.errors import AlreadyFinished, BadMedia, LeaseLost, NoRoom, NotFinished
+from media_jobs.ffmpeg.progress import Report
+from media_jobs.leases import Lease
+from media_jobs.models import Artifact, Job, Lane, Worker
+from media_jobs.submitting import Order, delete_job, submit
+from uploads.errors import InvalidParams, KeyReused
+from uploads.intake import Content
+from uploads.models import Blob, MediaFile, Transition
+from uploads.storing import delete_file
+
+pytestmark = pytest.mark.django_db
+BUILD = "ffmpeg 9.0.2 of the tests"
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return a_worker()
+
+
+def a_worker(lane: str = "quick") -> Worker:
+    return Worker.objects.create(lane=lane, host="here", pid=1, build=BUILD, seen_at=Now(), heard_at=Now())
+
+
+def a_file(owner: User | None = None, kind: str = "video") -> MediaFile:
+    blob = baker.make(
+        Blob, sink="local", key=str(uuid.uuid4()), sha256=uuid.uuid4().hex * 2, size=7, state="stored", kind=kind,
+        media_type="video/mp4",
+    )  # fmt: skip
+    file: MediaFile = baker.make(MediaFile, owner=owner or a_user(), blob=blob, name="a.mp4", origin="upload")
+    return file
+
+
+def a_user() -> User:
+    user: User = baker.make(User, username=uuid.uuid4().hex)
+    return user
+
+
+def a_job(file: MediaFile | None = None, **more: Any) -> Job:
+    file = file or a_file()
+    return submit(Order(file.owner, more.pop("operation", "thumbnail"), more.pop("params", {}), file=file, **more))[0]
+
+
+def started(worker: Worker, job: Job) -> Lease:
+    lease = leases.claim(worker)
+    assert lease is not None
+    assert lease.job == job
+    return lease
+
+
+def end(lease: Lease, *names: str) -> None:
+    kept = [
+        results.Kept(
+            name, lease.key(number), Content(uuid.uuid4().hex * 2, 9, "image", "image/jpeg"), {"format": "x"}
+        )
+        for number, name in enumerate(names)
+    ]
+    leases.succeed(lease, kept, facts=None, message="", ran={"build": BUILD})
+
+
+def now(job: Job) -> Job:
+    return Job.objects.get(pk=job.pk)
+
+
+def past(job: Job) -> list[str]:
+    states = Transition.objects.filter(subject="job", subject_id=job.pk).order_by("number")
+    return list(states.values_list("state", flat=True))
+
+
+def expire(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(lease_until=Now() - timedelta(seconds=1))
+
+
+def reap() -> int:
+    return leases.reap(lambda: None)
+
+
+def test_a_job_is_claimed_once(worker: Worker) -> None:
+    job = a_job()
+    lease = started(worker, job)
+    assert leases.claim(a_worker()) is None
+    assert (now(job).status, now(job).token, now(job).worker) == ("running", lease.token, worker)
+    assert past(job) == ["queued", "running"]
+
+
+def test_a_worker_claims_jobs_of_its_own_lane_only() -> None:
+    a_job()
+    assert leases.claim(a_worker("heavy")) is None
+
+
+def test_the_better_priority_comes_first_and_then_the_older(worker: Worker) -> None:
+    owner = a_user()
+    late, early, urgent = (
+        a_job(a_file(owner), params={"width": width}, priority=priority)
+        for width, priority in ((20, 0), (21, 0), (22, 5))
+    )
+    Job.objects.filter(pk=early.pk).update(queued_at=F("queued_at") - timedelta(seconds=9))
+    for job in (urgent, early, late):
+        started(worker, job)
+
+
+def test_an_owner_with_many_jobs_delays_the_first_of_another_by_one_at_most(worker: Worker) -> None:
+    greedy, modest = a_user(), a_user()
+    for width in range(20, 40):
+        a_job(a_file(greedy), params={"width": width})
+    for _ in range(3):
+        claimed = leases.claim(worker)
+        assert claimed is not None
+        assert claimed.job.owner == greedy
+    first, second = (a_job(a_file(modest), params={"width": width}) for width in (20, 21))
+    started(worker, first)
+    claimed = leases.claim(worker)
+    assert claimed is not None
+    assert claimed.job.owner == greedy  # and then they take turns
+    started(worker, second)
+
+
+def test_a_paused_lane_starts_nothing(worker: Worker) -> None:
+    job = a_job()
+    Lane.objects.update_or_create(name="quick", defaults={"paused": True})
+    assert leases.claim(worker) is None
+    Lane.objects.update(paused=False)
+    started(worker, job)
+
+
+def test_a_job_that_is_to_wait_for_another_attempt_waits(worker: Worker) -> None:
+    job = a_job()
+    Job.objects.filter(pk=job.pk).update(not_before=Now() + timedelta(seconds=60))
+    assert leases.claim(worker) is None
+    Job.objects.filter(pk=job.pk).update(not_before=Now() - timedelta(seconds=1))
+    started(worker, job)
+
+
+def test_renewing_carries_progress_and_brings_word_of_a_cancel(worker: Worker) -> None:
+    job = a_job()
+    lease = started(worker, job)
+    until = now(job).lease_until
+    assert until is not None
+    assert leases.renew(lease, Job.Phase.WORKING, Report("Half", 0.5, 2.0, 61.4)) is False
+    found = now(job)
+    assert (found.phase, found.message, found.progress, found.speed, found.eta_seconds) == (
+        "working",
+        "Half",
+        0.5,
+        2,
+        61,
+    )
+    leases.cancel(job)
+    assert now(job).status == "running"
+    assert leases.renew(lease, Job.Phase.WORKING, Report("Half", 1.0)) is True
+    assert now(job).progress < 1
+    leases.end_cancelled(lease)
+    assert (now(job).status, past(job)[-1]) == ("cancelled", "cancelled")
+
+
+def test_nobody_who_lost_the_lease_can_write_anything(worker: Worker) -> None:
+    job = a_job()
+    lease = started(worker, job)
+    expire(job)
+    assert reap() == 1
+    Job.objects.filter(pk=job.pk).update(not_before=None)
+    mine = started(a_worker(), job)
+    for attempt in (
+        lambda: leases.renew(lease, Job.Phase.WORKING, Report("I am alive")),
+        lambda: leases.claim_keys(lease, 1),
+        lambda: end(lease, "poster.jpg"),
+        lambda: leases.fail(lease, BadMedia("no"), {}),
+        lambda: leases.fail(lease, NoRoom("no"), {}),
+        lambda: leases.give_back(lease),
+        lambda: leases.end_cancelled(lease),
+    ):
+        with pytest.raises(LeaseLost), transaction.atomic():
+            attempt()
+    assert not Artifact.objects.exists()
+    end(mine, "poster.jpg")
+    assert now(job).status == "succeeded"
+    assert past(job) == ["queued", "running", "queued", "running", "succeeded"]
+
+
+def test_a_worker_that_stops_gives_its_job_back_without_counting_an_attempt(worker: Worker) -> None:
+    job = a_job()
+    leases.give_back(started(worker, job))
+    assert (now(job).status, now(job).attempts, now(job).not_before) == ("queued", 0, None)
+    started(worker, job)
+
+
+def test_a_lost_worker_costs_an_attempt_and_too_many_fail_the_job(worker: Worker, settings: Any) -> None:
+    job = a_job()
+    for attempt in range(1, settings.JOBS.attempts):
+        started(worker, job)
+        expire(job)
+        assert reap() == 1
+        assert (now(job).status, now(job).attempts) == ("queued", attempt)
+        Job.objects.filter(pk=job.pk).update(not_before=None)
+    started(worker, job)
+    expire(job)
+    assert reap() == 1
+    assert (now(job).status, now(job).error_code) == ("failed", "worker_lost")
+
+
+def test_a_lease_renewed_at_the_second_look_is_not_taken(worker: Worker) -> None:
+    job = a_job()
+    lease = started(worker, job)
+    expire(job)
+    assert leases.reap(lambda: void(leases.renew(lease, Job.Phase.WORKING, Report("here")))) == 0
+    assert now(job).status == "running"
+
+
+def void(_: object) -> None:
+    """For callables whose answer does not matter."""
+
+
+def test_a_lease_in_a_future_that_no_clock_gave_is_taken_back(worker: Worker) -> None:
+    job = a_job()
+    started(worker, job)
+    Job.objects.filter(pk=job.pk).update(lease_until=Now() + timedelta(hours=9))
+    assert reap() == 1
+
+
+def test_a_failure_that_may_pass_is_tried_again_and_a_permanent_one_is_not(worker: Worker) -> None:
+    job = a_job()
+    leases.fail(started(worker, job), NoRoom("The disk is full."), {})
+    assert (now(job).status, now(job).attempts) == ("queued", 1)
+    assert leases.claim(worker) is None  # not at once
+    Job.objects.filter(pk=job.pk).update(not_before=None)
+    leases.fail(started(worker, job), BadMedia("It is cut off."), {"log": "moov atom not found"})
+    found = now(job)
+    assert (found.status, found.error_code, found.error_detail) == ("failed", "bad_media", "It is cut off.")
+    assert found.log == "moov atom not found"
+
+
+def test_what_a_job_made_is_there_with_its_success(worker: Worker) -> None:
+    job = a_job()
+    end(started(worker, job), "one.jpg", "two.jpg")
+    assert (now(job).status, now(job).progress) == ("succeeded", 1)
+    assert sorted(now(job).artifacts.values_list("name", "file__name", "file__origin")) == [
+        ("one.jpg", "a.one.jpg", "job"),
+        ("two.jpg", "a.two.jpg", "job"),
+    ]
+    assert not Job.objects.filter(operation="inspect", file__origin="job").exists()  # what jobs made is not inspected
+
+
+def test_the_same_again_is_answered_without_work(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = a_file()
+    first = a_job(file)
+    end(started(worker, first), "poster.jpg")
+    again = a_job(file)
+    assert (again.status, again.cached, again.progress) == ("succeeded", True, 1)
+    assert again.artifacts.get().file.blob == first.artifacts.get().file.blob
+    assert again.artifacts.get().file != first.artifacts.get().file
+    assert a_job(file, params={"width": 99}).status == "queued"
+    assert a_job(a_copy_of(file)).status == "queued"  # somebody else's
+
+
+def a_copy_of(file: MediaFile) -> MediaFile:
+    copy: MediaFile = baker.make(MediaFile, owner=a_user(), blob=file.blob, name="b.mp4", origin="upload")
+    return copy
+
+
+def test_where_results_are_shared_another_owner_is_answered_too(worker: Worker, settings: Any) -> None:
+    settings.JOBS = settings.JOBS.__class__(work_root=settings.JOBS.work_root, share_results=True)
+    first = a_job()
+    assert first.file is not None
+    end(started(worker, first), "poster.jpg")
+    copy = a_copy_of(first.file)
+    again = a_job(copy)
+    assert (again.status, again.artifacts.get().file.owner) == ("succeeded", copy.owner)
+
+
+def test_a_result_that_is_gone_or_of_an_ffmpeg_that_is_gone_answers_nothing(worker: Worker) -> None:
+    file = a_file()
+    first = a_job(file)
+    end(started(worker, first), "poster.jpg")
+    Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
+    other = a_job(file)
+    assert other.status == "queued"
+    leases.cancel(other)
+    Worker.objects.update(seen_at=Now())
+    delete_file(first.artifacts.get().file)
+    assert a_job(file).status == "queued"
+
+
+def test_of_ten_identical_jobs_one_is_run_and_all_have_its_results(worker: Worker) -> None:
+    file = a_file()
+    leader, *followers = [a_job(file) for _ in range(10)]
+    assert {follower.leader for follower in followers} == {leader}
+    lease = started(worker, leader)
+    assert leases.claim(worker) is None
+    end(lease, "poster.jpg")
+    assert {(now(job).status, now(job).cached, now(job).artifacts.count()) for job in followers} == {
+        ("succeeded", True, 1)
+    }
+    assert {artifact.file.blob for artifact in Artifact.objects.all()} == {leader.artifacts.get().file.blob}
+
+
+@pytest.mark.parametrize("loss", ["cancelled", "worker lost", "failed for now"])
+def test_the_oldest_follower_takes_over_from_a_leader_that_ends_without_result(
+    loss: str, worker: Worker, settings: Any
+) -> None:
+    file = a_file()
+    leader, heir, last = (a_job(file) for _ in range(3))
+    lease = started(worker, leader)
+    Job.objects.filter(pk=leader.pk).update(attempts=settings.JOBS.attempts - 1)
+    lease.job.refresh_from_db()
+    if loss == "cancelled":
+        leases.cancel(leader)
+        leases.end_cancelled(lease)
+    elif loss == "worker lost":
+        expire(leader)
+        reap()
+    else:
+        leases.fail(lease, NoRoom("The disk is full."), {})
+    assert now(leader).is_finished
+    assert (now(heir).leader, now(last).leader) == (None, heir)
+    end(started(worker, heir), "poster.jpg")
+    assert now(last).status == "succeeded"
+
+
+def test_a_permanent_failure_is_that_of_all_who_followed(worker: Worker) -> None:
+    file = a_file()
+    leader, follower = a_job(file), a_job(file)
+    leases.fail(started(worker, leader), BadMedia("It is cut off."), {})
+    assert (now(follower).status, now(follower).error_detail) == ("failed", "It is cut off.")
+
+
+def test_a_cancelled_follower_leaves_the_others_in_peace(worker: Worker) -> None:
+    file = a_file()
+    leader, follower, last = (a_job(file) for _ in range(3))
+    leases.cancel(follower)
+    assert (now(follower).status, now(last).leader) == ("cancelled", leader)
+    end(started(worker, leader), "poster.jpg")
+    assert (now(follower).status, now(last).status) == ("cancelled", "succeeded")
+
+
+def test_a_failed_job_can_be_tried_again_and_a_succeeded_one_cannot(worker: Worker) -> None:
+    job = a_job()
+    leases.fail(started(worker, job), BadMedia("It is cut off."), {})
+    assert (leases.retry(job).status, now(job).error_code, now(job).finished_at) == ("queued", "", None)
+    with pytest.raises(NotFinished):
+        leases.retry(job)
+    end(started(worker, job))
+    with pytest.raises(AlreadyFinished):
+        leases.retry(job)
+    with pytest.raises(AlreadyFinished):
+        leases.cancel(job)
+
+
+def test_a_file_that_somebody_works_on_cannot_be_deleted_and_the_job_neither(worker: Worker) -> None:
+    job = a_job()
+    assert job.file is not None
+    with pytest.raises(NotFinished, match="1 unfinished job of this file"):
+        delete_file(job.file)
+    with pytest.raises(NotFinished):
+        delete_job(job)
+    end(started(worker, job), "poster.jpg")
+    delete_file(job.file)
+    assert (now(job).file, now(job).artifacts.count()) == (None, 1)
+
+
+def test_what_we_began_by_ourselves_goes_with_its_file(worker: Worker) -> None:
+    file, running = a_file(), a_file()
+    end(started(worker, a_job(file, operation="inspect", automatic=True)), "poster.jpg")
+    lease = started(worker, a_job(running, operation="inspect", automatic=True))
+    delete_file(file)
+    delete_file(running)
+    assert not Job.objects.exists()
+    assert not MediaFile.objects.exists()
+    with pytest.raises(LeaseLost):
+        end(lease, "poster.jpg")
+
+
+def test_a_deleted_job_takes_what_it_made_with_it_unless_that_is_to_stay(worker: Worker) -> None:
+    for keep in (False, True):
+        job = a_job(params={"width": 100 + keep})
+        end(started(worker, job), "poster.jpg")
+        made = job.artifacts.get().file
+        delete_job(job, keep_artifacts=keep)
+        assert MediaFile.objects.filter(pk=made.pk).exists() == keep
+        assert not Job.objects.filter(pk=job.pk).exists()
+        assert past(job) == []
+
+
+def test_an_idempotency_key_answers_with_the_job_it_made() -> None:
+    file = a_file()
+    order = Order(file.owner, "thumbnail", {"width": 64}, file=file, key="k")
+    job, is_new = submit(order)
+    again, is_new_again = submit(order)
+    assert (is_new, is_new_again, again) == (True, False, job)
+    with pytest.raises(KeyReused):
+        submit(Order(file.owner, "thumbnail", {"width": 65}, file=file, key="k"))
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "kind", "says"),
+    [
+        ("explode", {}, "video", "no such operation"),
+        ("thumbnail", {"width": -1}, "video", "width"),
+        ("thumbnail", {"wdith": 5}, "video", "width"),
+        ("transcode", {}, "audio", "works on video"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_there_is_a_job(
+    operation: str, params: Any, kind: str, says: str
+) -> None:
+    file = a_file(kind=kind)
+    with pytest.raises(Exception, match=says) as refusal:
+        submit(Order(file.owner, operation, params, file=file))
+    assert refusal.value.code == "invalid_params"  # type: ignore[attr-defined]  # a Refusal
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"status": "running"},
+        {"token": uuid.uuid4()},
+        {"status": "succeeded"},
+        {"status": "failed", "finished_at": timezone.now()},
+        {"progress": 1},
+        {"file": None},
+        {"status": "uploading"},
+        {"finished_at": timezone.now()},
+    ],
+)
+def test_the_database_forbids_what_cannot_be(impossible: dict[str, Any]) -> None:
+    job = a_job()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Job.objects.filter(pk=job.pk).update(**impossible)
+
+
+def test_what_cannot_be_worked_on_is_told_at_submit() -> None:
+    file = a_file()
+    Blob.objects.filter(pk=file.blob_id).update(
+        facts={"format": "mp4", "duration": 3.0, "video": [], "audio": [], "subtitles": []}
+    )
+    file = MediaFile.objects.select_related("blob").get(pk=file.pk)
+    with pytest.raises(InvalidParams, match="moving pictures"):
+        submit(Order(file.owner, "transcode", {}, file=file))
