@@ -2,12 +2,13 @@
 # make demo     see it work             make check    style, types, migrations, deployment
 # make lock     pin the dependencies anew
 # make bench    measure it against others, in a quarter of an hour; ARGS=--help tells more
+# make drill    break it in every way we know, and see that no job is lost; ARGS=--help
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: run test check demo lock bench
+.PHONY: run test check demo lock bench drill
 
 run: .venv/.runtime
 	@$(BIN)/python manage.py serve --with-parent
@@ -27,6 +28,9 @@ check: .venv/.development
 	  $(BIN)/python manage.py makemigrations --check --dry-run && \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING && \
 	  $(BIN)/python manage.py spectacular --validate --fail-on-warn --file "$$scratch/schema.yaml"
+
+drill: .venv/.development
+	@$(BIN)/python -m tests.drill $(ARGS)
 
 bench: .venv/.bench
 	@$(BIN)/python -m tests.bench $(ARGS)

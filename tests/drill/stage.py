@@ -1,0 +1,231 @@
+"""A whole Millrace to hurt: web, housekeeping and workers, started again when they die, as `serve` does."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+
+from tests.fault.mortal import MortalServer
+from tests.server import Template, drop_database, query
+
+LEASE = 3.0
+WORKERS = ("quick", "heavy", "heavy")
+PATIENCE = 120.0
+# What people are told of a job's past, as the order in which it may come.
+_FOLLOWS = {
+    "": {"queued", "uploading"},
+    "uploading": {"queued", "failed", "cancelled"},
+    "queued": {"running", "succeeded", "failed", "cancelled", "queued"},
+    "running": {"queued", "succeeded", "failed", "cancelled"},
+    "failed": {"queued"},
+    "cancelled": {"queued"},
+}
+
+
+class Broken(Exception):  # the promise, not the program: the drill goes on and reports it
+    """What must hold does not."""
+
+
+@dataclass
+class Stage:
+    server: MortalServer
+    film: bytes
+    workers: "list[tuple[str, subprocess.Popen[bytes]]]" = field(default_factory=list)
+    housekeeping: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        self.server.alone = True
+        self.server.start()
+        self.revive()
+        self.wait_for(lambda: self.one("SELECT count(*) FROM media_jobs_worker") >= len(WORKERS), "workers to start")
+
+    def revive(self) -> None:
+        """Start again whatever has ended."""
+        if not self.server.is_running:
+            self.server.start()
+        if self.housekeeping is None or self.housekeeping.poll() is not None:
+            self.housekeeping = self.server.run_beside("housekeeping")
+        alive = [item for item in self.workers if item[1].poll() is None]
+        missing = list(WORKERS)
+        for lane, _ in alive:
+            missing.remove(lane)
+        self.workers = alive + [(lane, self.server.start_worker(lane)) for lane in missing]
+
+    def submit(self, operation: str = "transcode", **params: Any) -> str:
+        """A job of some seconds on a film that nobody has seen."""
+        file = self.upload()
+        order = {"operation": operation, "params": params or {"codec": "h264", "quality": "high"}, "file": file}
+        headers = {"Content-Type": "application/json"}
+        answer = self.server.request("POST", "/api/v1/jobs/", json.dumps(order).encode(), headers)
+        assert answer.status == 202, answer
+        return str(answer.json()["id"])
+
+    def upload(self) -> str:
+        unseen = uuid.uuid4().bytes
+        film = self.film + (8 + len(unseen)).to_bytes(4, "big") + b"free" + unseen
+        return str(self.server.put("film.mp4", film).json()["id"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.server.get(f"/api/v1/jobs/{job_id}/", user="alice").json()
+        return found
+
+    def one(self, statement: str) -> Any:
+        return query(self.server, statement)[0][0]
+
+    def holder(self, job_id: str) -> int:
+        """The process that has the job's lease."""
+        named = f"j.status = 'running' AND j.id = {self.quoted(job_id)}"
+        workers = "media_jobs_job j JOIN media_jobs_worker w ON w.id = j.worker_id"
+        rows = query(self.server, f"SELECT w.pid FROM {workers} WHERE {named}")  # noqa: S608  # our own words
+        return int(rows[0][0]) if rows else 0
+
+    def quoted(self, job_id: str) -> str:
+        return f"'{job_id}'" if self.server.database_url else f"'{uuid.UUID(job_id).hex}'"
+
+    def tools(self) -> list[int]:
+        """Every process that works in our work folder: ffmpeg, and what probes."""
+        return [pid for pid, command in commands() if str(self.server.home / "work") in command]
+
+    def everything(self) -> list[int]:
+        """Every process of ours."""
+        return [pid for pid in pids() if str(self.server.home) in environment_of(pid)] + self.tools()
+
+    def wait_for(self, happened: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if found := happened():
+                return found
+            time.sleep(0.05)
+        raise Broken(f"waited {patience:.0f} s in vain for {what}")
+
+    def finished(self, job_id: str) -> dict[str, Any]:
+        """Wait for the job's end, starting again what has ended, as `serve` does."""
+
+        def ended() -> Any:
+            self.revive()
+            with contextlib.suppress(OSError, KeyError, ValueError):  # the server is just being started
+                job = self.job(job_id)
+                return job["finished_at"] and job
+            return None
+
+        found: dict[str, Any] = self.wait_for(ended, f"job {job_id} to end")
+        return found
+
+    def check_succeeded(self, job_id: str, artifacts: int = 1) -> str:
+        """It succeeded exactly once, with one set of artifacts, and nothing else is left. Answers with its story."""
+        job = self.finished(job_id)
+        if job["status"] != "succeeded":
+            raise Broken(f"the job {job['status']}: {job['error']}")
+        past = self.past(job_id)
+        if [state for state, _ in past].count("succeeded") != 1:
+            raise Broken(f"it did not succeed once: {past}")
+        if len(job["artifacts"]) != artifacts:
+            raise Broken(f"it has {len(job['artifacts'])} artifacts")
+        for artifact in job["artifacts"]:
+            self._check_content(artifact["file"])
+        self.check_clean()
+        return " → ".join(f"{state} ({detail})" if detail else state for state, detail in past)
+
+    def past(self, job_id: str) -> list[tuple[str, str]]:
+        named = f"subject = 'job' AND subject_id = {self.quoted(job_id)}"
+        past = f"SELECT number, state, detail FROM uploads_transition WHERE {named} ORDER BY number"  # noqa: S608
+        rows = query(self.server, past)
+        before = ""
+        for index, (number, state, _) in enumerate(rows, 1):
+            if number != index or state not in _FOLLOWS.get(before, set()):
+                raise Broken(f"the transitions tell no story: {rows}")
+            before = state
+        return [(state, detail) for _, state, detail in rows]
+
+    def _check_content(self, file_id: str) -> None:
+        file = self.server.get(f"/api/v1/files/{file_id}/", user="alice").json()
+        body = self.server.get(f"/api/v1/files/{file_id}/content", user="alice").body
+        if hashlib.sha256(body).hexdigest() != file["sha256"]:
+            raise Broken("an artifact's bytes are not those of its hash")
+
+    def check_clean(self) -> None:
+        """No process, no scratch and no byte that no row speaks of. Other jobs (inspect) may still have to end."""
+        self.wait_for(self._all_ended, "other jobs to end")
+        self.wait_for(lambda: not self.tools(), "ffmpeg to be gone", 5)
+        self.wait_for(lambda: not list((self.server.home / "work").iterdir()), "scratch to be gone", 20)
+        self.wait_for(self._bytes_match, "bytes and rows to match", 5)
+
+    def _all_ended(self) -> bool:
+        self.revive()
+        return not self.one("SELECT count(*) FROM media_jobs_job WHERE finished_at IS NULL")
+
+    def _bytes_match(self) -> bool:
+        keys = {key for (key,) in query(self.server, "SELECT key FROM uploads_blob")}
+        return keys == {path.name for path in self.server.stored_bytes()}
+
+
+def pids() -> list[int]:
+    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+
+
+def commands() -> Iterator[tuple[int, str]]:
+    for pid in pids():
+        with contextlib.suppress(OSError):
+            yield pid, Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+
+
+def environment_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_text(errors="replace")
+    return ""
+
+
+def kill(*targets: int) -> None:
+    _send(targets, signal.SIGKILL)
+
+
+@contextmanager
+def signalled(targets: Collection[int], first: signal.Signals, then: signal.Signals) -> Iterator[None]:
+    _send(targets, first)
+    try:
+        yield
+    finally:
+        _send(targets, then)
+
+
+def _send(targets: Iterable[int], what: signal.Signals) -> None:
+    for pid in targets:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, what)
+
+
+def make_film(folder: Path, seconds: int = 8) -> bytes:
+    """One that takes some seconds to encode."""
+    path = folder / "film.mp4"
+    source = ["-f", "lavfi", "-i", f"testsrc2=size=854x480:rate=30:duration={seconds}"]
+    sound = ["-f", "lavfi", "-i", f"sine=duration={seconds}"]
+    encode = ["-pix_fmt", "yuv420p", "-preset", "ultrafast", "-crf", "28", str(path)]
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *source, *sound, *encode], check=True)
+    return path.read_bytes()
+
+
+@contextmanager
+def staged(template: Template, folder: Path, **settings: str) -> Iterator[Stage]:
+    home = folder / "home"
+    settings = {"LEASE": f"{LEASE}s", "ATTEMPTS": "9"} | settings
+    server = MortalServer(home, template.tokens, template.copy_to(home), settings, config="tests.fault.killing")
+    stage = Stage(server, make_film(folder))
+    try:
+        stage.start()
+        yield stage
+    finally:
+        server.kill()
+        drop_database(server.database_url)
+        shutil.rmtree(home, ignore_errors=True)
