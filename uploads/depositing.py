@@ -6,31 +6,41 @@ Whoever makes the rows does so in a transaction of its own (`storing.register`),
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from .conf import sink
 from .hashing import Sha256
 from .intake import Content
+from .sinks.base import Writer
+from .sinks.writeback import WriteBack
 
 _PIECE = 1024**2
 
 
 def deposit(path: Path, key: str, kind: str, media_type: str, seen: Callable[[int], object]) -> Content:
     """Hash a file and put its bytes under `key`. `seen` is told of every piece, and may raise to stop."""
-    place, digest, size = sink(), Sha256(), 0
-    adopted = place.adopt(path, key)
-    writer = None if adopted else place.create(key, size=path.stat().st_size)
-    try:
-        with path.open("rb", buffering=0) as source:
-            while piece := source.read(_PIECE):
-                digest.update(piece)
-                size += len(piece)
-                if writer is not None:
-                    writer.write(piece)
-                seen(len(piece))
-        if writer is not None:
-            writer.commit()
-    except BaseException:
-        if writer is not None:
-            writer.abort()
-        raise
-    return Content(digest.hexdigest(), size, kind, media_type)
+    with path.open("rb", buffering=0) as source:
+        digest, size = _read(source, seen)
+        if not sink().adopt(path, key):
+            source.seek(0)
+            with sink().create(key, size=size) as writer:
+                _copy(source, writer, seen)
+    return Content(digest, size, kind, media_type)
+
+
+def _read(source: BinaryIO, seen: Callable[[int], object]) -> tuple[str, int]:
+    # Pushed out to the disk on the way: syncing it all at the end could not be stopped, and may take a minute.
+    digest, size, writeback = Sha256(), 0, WriteBack(source.fileno(), 0)
+    while piece := source.read(_PIECE):
+        digest.update(piece)
+        size += len(piece)
+        writeback.wrote(size)
+        seen(len(piece))
+    return digest.hexdigest(), size
+
+
+def _copy(source: BinaryIO, writer: Writer, seen: Callable[[int], object]) -> None:
+    while piece := source.read(_PIECE):
+        writer.write(piece)
+        seen(len(piece))
+    writer.commit()
