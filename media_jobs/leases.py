@@ -21,7 +21,7 @@ from uploads.transitions import record
 
 from . import results
 from .conf import jobs
-from .errors import AlreadyFinished, Failure, LeaseLost, NotFinished, UploadLost, WorkerLost
+from .errors import AlreadyFinished, Cancelled, Failure, LeaseLost, NotFinished, UploadLost, WorkerLost
 from .ffmpeg.progress import Report
 from .models import Job, Lane, Share, Worker
 
@@ -168,7 +168,9 @@ def _succeed(
 ) -> list[str]:
     done = {"status": Status.SUCCEEDED, "progress": 1, "finished_at": Now(), "message": message[:255] or "Done"}
     results.lock_input(lease.job, facts)
-    _must(_held(lease).update(**(_FREE | done), outputs=len(kept), **ran))
+    if not _held(lease).filter(cancel_asked=False).update(**(_FREE | done), outputs=len(kept), **ran):
+        _must(_held(lease).exists())
+        raise Cancelled  # whoever asked was told that it will be
     result, superfluous = results.publish(lease.job, kept)
     record("job", lease.job.pk, Status.SUCCEEDED)
     for follower in _followers(lease.job):

@@ -112,6 +112,7 @@ class Pulse:
     def enter(self, phase: Job.Phase, message: str) -> None:
         self.check()
         self._phase, self._report = phase, Report(message, self._report.progress)
+        self._slot.nudge()
 
     def report(self, report: Report) -> None:
         before = self._report.progress or 0.0
@@ -215,6 +216,9 @@ def _succeed(lease: Lease, outcome: Outcome, kept: list[Kept], ran: dict[str, st
     except LeaseLost:
         _discard(lease, len(kept))
         raise
+    except Cancelled:
+        _discard(lease, len(kept))
+        leases.end_cancelled(lease)
 
 
 def _discard(lease: Lease, number: int) -> None:

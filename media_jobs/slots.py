@@ -29,7 +29,7 @@ class Slot:
             lane=lane, host=socket.gethostname(), pid=os.getpid(), build=build, layers=layers,
             seen_at=Now(), heard_at=Now(),
         )  # fmt: skip
-        self._stopping = threading.Event()
+        self._stopping, self._nudged = threading.Event(), threading.Event()
         self._renew: Callable[[], None] | None = None
         self._touched = self._heard = time.monotonic()
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
@@ -59,14 +59,18 @@ class Slot:
             Worker.objects.filter(pk=self.worker.pk).update(state=state, seen_at=Now(), heard_at=Now())
             self._touched = time.monotonic()
 
+    def nudge(self) -> None:
+        """Let the next beat come at once: there is news."""
+        self._nudged.set()
+
     def hold(self, renew: Callable[[], None] | None) -> None:
         """Call `renew` at every beat, until this is called with None. It must not raise."""
         self._renew = renew
 
     def _beat(self) -> None:
-        while not self._stopping.wait(BEAT) or self._renew is not None:
-            if self._stopping.is_set():
-                time.sleep(BEAT)
+        while not self.is_stopping or self._renew is not None:
+            self._nudged.wait(BEAT)
+            self._nudged.clear()
             if renew := self._renew:
                 renew()
             try:

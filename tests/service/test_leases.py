@@ -13,7 +13,7 @@ from django.utils import timezone
 from model_bakery import baker
 
 from media_jobs import leases, results
-from media_jobs.errors import AlreadyFinished, BadMedia, LeaseLost, NoRoom, NotFinished
+from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.leases import Lease
 from media_jobs.models import Artifact, Job, Lane, Worker
@@ -165,6 +165,16 @@ def test_renewing_carries_progress_and_brings_word_of_a_cancel(worker: Worker) -
     assert now(job).progress < 1
     leases.end_cancelled(lease)
     assert (now(job).status, past(job)[-1]) == ("cancelled", "cancelled")
+
+
+def test_a_cancel_that_comes_at_the_last_moment_is_kept(worker: Worker) -> None:
+    job = a_job()
+    lease = started(worker, job)
+    leases.cancel(job)
+    with pytest.raises(Cancelled):
+        end(lease, "poster.jpg")
+    leases.end_cancelled(lease)
+    assert (now(job).status, Artifact.objects.count()) == ("cancelled", 0)
 
 
 def test_nobody_who_lost_the_lease_can_write_anything(worker: Worker) -> None:
