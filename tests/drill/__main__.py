@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.drill.faults import FAULTS
+from tests.drill.faults import CANCELS, FAULTS
 from tests.drill.stage import Broken, Stage, staged
 from tests.server import drop_database, make_template
 
@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="WORDS", help="faults whose name has these words")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="for the same moments again")
     chosen = parser.parse_args()
-    faults = {name: fault for name, fault in FAULTS.items() if chosen.only in name}
+    faults = {name: fault for name, fault in (FAULTS | CANCELS).items() if chosen.only in name}
     say(f"seed {chosen.seed}; {os.environ.get('DATABASE_URL') or 'SQLite'}")
     chance = random.Random(chosen.seed)
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
@@ -43,7 +43,7 @@ def drill(
     for number in range(1, rounds + 1):
         began = time.monotonic()
         try:
-            story = stage.check_succeeded(fault(stage, chance))
+            story = stage.check_ended(fault(stage, chance), "cancelled" if name in CANCELS else "succeeded")
         except Broken as error:
             broken += 1
             story = f"BROKEN: {error}"

@@ -14,14 +14,16 @@ from collections.abc import Callable
 
 import psycopg
 
-from tests.drill.stage import LEASE, Stage, kill, signalled
+from tests.drill.stage import LEASE, Broken, Stage, kill, signalled
 from tests.server import query
 from uploads.steps import Step
 
 # Told the stage and the source of chance; answers with the job that it was done to.
 Fault = Callable[[Stage, random.Random], str]
+PHASES = ("fetching", "working", "verifying", "storing")
 AWAY = 30.0  # seconds that a database is away, or locked
-_LONGEST = 4.0  # about as long as the job runs
+_LONGEST = 5.0  # about as long as the job runs
+_TRIES = 10  # to meet a phase that is short
 
 
 def kill_holder(stage: Stage, chance: random.Random) -> str:
@@ -41,7 +43,7 @@ def kill_web_before_message(stage: Stage, chance: random.Random) -> str:
     before = _jobs(stage)
     stage.server.die_at(Step.QUEUED)
     with contextlib.suppress(OSError, ValueError, KeyError):  # its answer is lost with it
-        stage.upload()
+        stage.upload(stage.film)
     stage.wait_for(lambda: not stage.server.is_alive_at(), "web to die", 20)
     [job] = _jobs(stage) - before
     return job
@@ -89,6 +91,24 @@ def take_database_away(stage: Stage, chance: random.Random) -> str:
     return job
 
 
+def cancel_in(phase: str) -> Fault:
+    """Cancel when the row says that it is in this phase: in two seconds it is cancelled, and nothing of it left."""
+
+    def cancel(stage: Stage, chance: random.Random) -> str:
+        for _ in range(_TRIES):
+            job = stage.submit("audio", {"format": "wav"}, stage.recording)
+            if not stage.meets(job, phase):
+                continue
+            time.sleep(chance.uniform(0, 0.1))
+            attempt = stage.attempt(job)
+            if attempt and stage.cancel(job):
+                stage.check_gone(job, attempt, 2)
+                return job
+        raise Broken(f"it was never seen {phase}")
+
+    return cancel
+
+
 FAULTS: dict[str, Fault] = {
     "kill -9 of the process that holds the lease": kill_holder,
     "kill -9 of ffmpeg alone": kill_ffmpeg,
@@ -100,6 +120,7 @@ FAULTS: dict[str, Fault] = {
     "SIGSTOP of the holder with its ffmpeg, then SIGCONT": freeze_holder_and_ffmpeg,
     f"the database away for {AWAY:.0f} s": take_database_away,
 }
+CANCELS: dict[str, Fault] = {f"cancelled while {phase}": cancel_in(phase) for phase in PHASES}
 
 
 def _running(stage: Stage, chance: random.Random) -> str:

@@ -42,6 +42,7 @@ class Broken(Exception):  # the promise, not the program: the drill goes on and 
 class Stage:
     server: MortalServer
     film: bytes
+    recording: bytes  # small, and large as a WAV
     workers: "list[tuple[str, subprocess.Popen[bytes]]]" = field(default_factory=list)
     housekeeping: "subprocess.Popen[bytes] | None" = None
 
@@ -63,19 +64,23 @@ class Stage:
             missing.remove(lane)
         self.workers = alive + [(lane, self.server.start_worker(lane)) for lane in missing]
 
-    def submit(self, operation: str = "transcode", **params: Any) -> str:
-        """A job of some seconds on a film that nobody has seen."""
-        file = self.upload()
-        order = {"operation": operation, "params": params or {"codec": "h264", "quality": "high"}, "file": file}
+    def submit(self, operation: str = "transcode", params: Any = None, source: bytes = b"") -> str:
+        """A job of some seconds on a file that nobody has seen."""
+        file = self.upload(source or self.film)
+        order = {"operation": operation, "params": params or {"quality": "high"}, "file": file}
         headers = {"Content-Type": "application/json"}
         answer = self.server.request("POST", "/api/v1/jobs/", json.dumps(order).encode(), headers)
         assert answer.status == 202, answer
         return str(answer.json()["id"])
 
-    def upload(self) -> str:
+    def upload(self, source: bytes) -> str:
         unseen = uuid.uuid4().bytes
-        film = self.film + (8 + len(unseen)).to_bytes(4, "big") + b"free" + unseen
+        film = source + (8 + len(unseen)).to_bytes(4, "big") + b"free" + unseen
         return str(self.server.put("film.mp4", film).json()["id"])
+
+    def cancel(self, job_id: str) -> bool:
+        """Whether there was something to cancel."""
+        return self.server.request("POST", f"/api/v1/jobs/{job_id}/cancel/").status == 200
 
     def job(self, job_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.server.get(f"/api/v1/jobs/{job_id}/", user="alice").json()
@@ -83,6 +88,23 @@ class Stage:
 
     def one(self, statement: str) -> Any:
         return query(self.server, statement)[0][0]
+
+    def meets(self, job_id: str, phase: str) -> bool:
+        """Whether it was seen in this phase. The database itself is asked, as often as can be: some are short."""
+        statement = f"SELECT status, phase FROM media_jobs_job WHERE id = {self.quoted(job_id)}"  # noqa: S608  # our own
+        while True:
+            status, now = query(self.server, statement)[0]
+            if status not in {"queued", "running"} or now == phase:
+                return bool(now == phase)
+
+    def scratch(self, attempt: str = "") -> list[Path]:
+        return [path for path in (self.server.home / "work").iterdir() if attempt in path.name]
+
+    def attempt(self, job_id: str) -> str:
+        """The token of whoever runs it, which names its folder and its keys."""
+        token = f"SELECT token FROM media_jobs_job WHERE id = {self.quoted(job_id)}"  # noqa: S608  # our own
+        found = self.one(token)
+        return str(uuid.UUID(str(found))) if found else ""
 
     def holder(self, job_id: str) -> int:
         """The process that has the job's lease."""
@@ -94,9 +116,9 @@ class Stage:
     def quoted(self, job_id: str) -> str:
         return f"'{job_id}'" if self.server.database_url else f"'{uuid.UUID(job_id).hex}'"
 
-    def tools(self) -> list[int]:
-        """Every process that works in our work folder: ffmpeg, and what probes."""
-        return [pid for pid, command in commands() if str(self.server.home / "work") in command]
+    def tools(self, attempt: str = "") -> list[int]:
+        """Every process that works in our work folder, or in that of one attempt: ffmpeg, and what probes."""
+        return [pid for pid, command in commands() if str(self.server.home / "work" / attempt) in command]
 
     def everything(self) -> list[int]:
         """Every process of ours."""
@@ -123,15 +145,15 @@ class Stage:
         found: dict[str, Any] = self.wait_for(ended, f"job {job_id} to end")
         return found
 
-    def check_succeeded(self, job_id: str, artifacts: int = 1) -> str:
-        """It succeeded exactly once, with one set of artifacts, and nothing else is left. Answers with its story."""
+    def check_ended(self, job_id: str, status: str = "succeeded") -> str:
+        """So, exactly once, with one set of artifacts or none, and nothing else is left. Answers with its story."""
         job = self.finished(job_id)
-        if job["status"] != "succeeded":
+        if job["status"] != status:
             raise Broken(f"the job {job['status']}: {job['error']}")
         past = self.past(job_id)
-        if [state for state, _ in past].count("succeeded") != 1:
-            raise Broken(f"it did not succeed once: {past}")
-        if len(job["artifacts"]) != artifacts:
+        if [state for state, _ in past].count(status) != 1:
+            raise Broken(f"it was not {status} once: {past}")
+        if len(job["artifacts"]) != (status == "succeeded"):
             raise Broken(f"it has {len(job['artifacts'])} artifacts")
         for artifact in job["artifacts"]:
             self._check_content(artifact["file"])
@@ -155,16 +177,30 @@ class Stage:
         if hashlib.sha256(body).hexdigest() != file["sha256"]:
             raise Broken("an artifact's bytes are not those of its hash")
 
+    def check_gone(self, job_id: str, attempt: str, seconds: float) -> None:
+        """In so many seconds it is cancelled, and no process, scratch or byte of that attempt remains."""
+        until = time.monotonic() + seconds
+        for happened, what in (
+            (lambda: self.job(job_id)["status"] == "cancelled", "the row to be cancelled"),
+            (lambda: not self.tools(attempt), "its processes to be gone"),
+            (lambda: not self.scratch(attempt), "its scratch to be gone"),
+            (lambda: not self._stored_by(attempt), "its bytes to be gone"),
+        ):
+            self.wait_for(happened, what, until - time.monotonic())
+
     def check_clean(self) -> None:
         """No process, no scratch and no byte that no row speaks of. Other jobs (inspect) may still have to end."""
         self.wait_for(self._all_ended, "other jobs to end")
         self.wait_for(lambda: not self.tools(), "ffmpeg to be gone", 5)
-        self.wait_for(lambda: not list((self.server.home / "work").iterdir()), "scratch to be gone", 20)
+        self.wait_for(lambda: not self.scratch(), "scratch to be gone", 20)
         self.wait_for(self._bytes_match, "bytes and rows to match", 5)
 
     def _all_ended(self) -> bool:
         self.revive()
         return not self.one("SELECT count(*) FROM media_jobs_job WHERE finished_at IS NULL")
+
+    def _stored_by(self, attempt: str) -> list[Path]:
+        return [path for path in self.server.stored_bytes() if path.name.startswith(attempt)]
 
     def _bytes_match(self) -> bool:
         keys = {key for (key,) in query(self.server, "SELECT key FROM uploads_blob")}
@@ -206,7 +242,7 @@ def _send(targets: Iterable[int], what: signal.Signals) -> None:
             os.kill(pid, what)
 
 
-def make_film(folder: Path, seconds: int = 8) -> bytes:
+def make_film(folder: Path, seconds: int = 16) -> bytes:
     """One that takes some seconds to encode."""
     path = folder / "film.mp4"
     source = ["-f", "lavfi", "-i", f"testsrc2=size=854x480:rate=30:duration={seconds}"]
@@ -216,12 +252,19 @@ def make_film(folder: Path, seconds: int = 8) -> bytes:
     return path.read_bytes()
 
 
+def make_recording(folder: Path, minutes: int = 40) -> bytes:
+    path = folder / "silence.mp4"
+    source = ["-f", "lavfi", "-i", f"anullsrc=r=48000:cl=stereo:d={60 * minutes}"]
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *source, "-c:a", "aac", str(path)], check=True)
+    return path.read_bytes()
+
+
 @contextmanager
 def staged(template: Template, folder: Path, **settings: str) -> Iterator[Stage]:
     home = folder / "home"
     settings = {"LEASE": f"{LEASE}s", "ATTEMPTS": "9"} | settings
     server = MortalServer(home, template.tokens, template.copy_to(home), settings, config="tests.fault.killing")
-    stage = Stage(server, make_film(folder))
+    stage = Stage(server, make_film(folder), make_recording(folder))
     try:
         stage.start()
         yield stage
