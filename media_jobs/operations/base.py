@@ -16,7 +16,7 @@ from ..ffmpeg.command import Command
 from ..ffmpeg.facts import Facts
 from ..ffmpeg.verifying import Expected
 
-QUICK, HEAVY = "quick", "heavy"
+QUICK, HEAVY = LANES = "quick", "heavy"
 
 
 class Params(BaseModel):

@@ -131,12 +131,16 @@ MEDIA_JOBS = [
     "results",
     "leases",
     "waking",
+    "lanes",
     "slots",
     "running",
     "tasks",
     "submitting",
     "housekeeping",
     "apps",
+    "management",
+    "management.commands",
+    "management.commands.lane",
 ]
 ROWS = {"uploads": UPLOADS, "media_jobs": MEDIA_JOBS}
 LOWEST = {"uploads": UPLOADS_LOWEST, "media_jobs": MEDIA_JOBS_LOWEST}
