@@ -1,0 +1,77 @@
+"""Each fault of `make drill` once, at a moment of chance; and what workers leave when they are told to stop."""
+
+import random
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.drill import faults
+from tests.drill.faults import CANCELS, FAULTS
+from tests.drill.stage import Stage, staged
+from tests.server import Template
+
+SEED = random.randrange(10**6)
+
+
+@pytest.fixture(scope="module")
+def stage(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(template, tmp_path_factory.mktemp("stage")) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", FAULTS | CANCELS)
+def test_a_job_ends_as_it_should_whatever_happens(name: str, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "AWAY", 8.0)
+    chance = random.Random(f"{SEED} {name}")
+    print(f"seed {SEED}")  # noqa: T201  # pytest shows it when this fails
+    fault = (FAULTS | CANCELS)[name]
+    stage.check_ended(fault(stage, chance), "cancelled" if name in CANCELS else "succeeded")
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_job_back_and_is_gone(stage: Stage) -> None:
+    job = stage.submit()
+    stage.wait_for(lambda: stage.job(job)["progress"] > 0, "the job to get on")
+    holder = stage.holder(job)
+    process = next(process for _, process in stage.workers if process.pid == holder)
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    # A deploy costs seconds of work: no lease had to expire.
+    assert time.monotonic() - asked < 10
+    story = stage.check_ended(job)
+    assert "its worker stopped" in story
+    assert "attempt 2" not in story
+
+
+def test_a_paused_lane_starts_nothing_and_a_drained_one_is_waited_for(stage: Stage) -> None:
+    running = stage.submit()
+    stage.wait_for(lambda: stage.job(running)["status"] == "running", "the job to start")
+    said = stage.server.manage("lane", "heavy", "--drain").stdout
+    assert "1 of its jobs still run" in said
+    assert "heavy: paused, 2 workers, 0 running, 0 queued" in said
+    assert stage.job(running)["status"] == "succeeded"
+    waiting = stage.submit()
+    time.sleep(2)
+    assert stage.job(waiting)["status"] == "queued"
+    assert stage.job(waiting)["waiting_for"] == "The lane heavy is paused."
+    stage.server.manage("lane", "heavy", "--resume")
+    stage.check_ended(waiting)
+
+
+def test_an_empty_quick_lane_starts_a_job_at_once_while_heavy_jobs_fill_every_slot(stage: Stage) -> None:
+    heavy = [stage.submit() for _ in range(3)]
+    stage.wait_for(
+        lambda: stage.one("SELECT count(*) FROM media_jobs_job WHERE status = 'running'") >= 2, "full slots"
+    )
+    stage.wait_for(
+        lambda: not stage.one("SELECT count(*) FROM media_jobs_job WHERE lane = 'quick' AND finished_at IS NULL"),
+        "inspect",
+    )
+    began = time.monotonic()
+    quick = stage.submit("thumbnail", {"width": 64})
+    stage.wait_for(lambda: stage.job(quick)["status"] != "queued", "the thumbnail to start")
+    assert time.monotonic() - began < 5  # a promise of 1 s, on a machine that is busy with tests
+    for job in heavy:
+        stage.check_ended(job)
