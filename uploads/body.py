@@ -44,13 +44,14 @@ class Body:
             return int(length)
         raise LengthRequired("Say how long the body is with Content-Length, or send it chunked.")
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self, speed: int = 0) -> Iterator[Piece]:
         """The bytes as sent, whole or not at all: a body cut short ends in IncompleteBody.
 
-        A piece stays as it is until the next is asked for; from HANDED_OVER bytes on, until the one after that.
+        `speed` is that of the requests before, if they belong together. A piece stays as it is until the next is
+        asked for; from HANDED_OVER bytes on, until the one after that.
         """
         received = 0
-        for data in self._read_into() if self._can_read_into() else self._read():
+        for data in self._read_into(speed) if self._can_read_into() else self._read():
             received += len(data)
             self._claims.update(data)
             yield data
@@ -88,9 +89,9 @@ class Body:
     def _can_read_into(self) -> bool:
         return self.length is not None and getattr(self._stream, "can_read_into", False)
 
-    def _read_into(self) -> Iterator[Piece]:
+    def _read_into(self, speed: int) -> Iterator[Piece]:
         """The fast way, where the server offers it: into our own buffers, as much as there is."""
-        buffers, left = Buffers(), self.length or 0
+        buffers, left = Buffers(speed), self.length or 0
         while left:
             buffer = buffers.take()[:left]
             with self._broken_off():

@@ -10,6 +10,8 @@ _GROWTH = 4
 # Full ones in a row before the next size: 4 MB at first, so that hundreds of short bursts stay cheap.
 _FULL_IN_A_ROW = 64
 _POOR_IN_A_ROW = 8
+# Bytes a second that fill a large one in no time.
+FAST = 32 * 1024**2
 
 
 class Buffers:
@@ -20,16 +22,17 @@ class Buffers:
     does not become a hole in the heap.
     """
 
-    def __init__(self) -> None:
-        self._size = SMALL
+    def __init__(self, speed: int = 0) -> None:
+        """`speed` is how many bytes a second came just before, in another request."""
+        self._size = LARGE if speed >= FAST else SMALL
         self._full = self._poor = 0
-        self._next = self._last = self._make()
+        self._next = self._last = memoryview(b"")
 
     def take(self) -> memoryview:
         """The buffer to fill next."""
         self._next, self._last = self._last, self._next
         if len(self._next) != self._size:
-            self._next = self._make()
+            self._next = memoryview(mmap.mmap(-1, self._size))
             if self._size < HANDED_OVER:
                 self._last = self._next  # one is enough
         return self._next
@@ -42,6 +45,3 @@ class Buffers:
             self._size, self._full = self._size * _GROWTH, 0
         elif self._poor >= _POOR_IN_A_ROW:
             self._size = SMALL
-
-    def _make(self) -> memoryview:
-        return memoryview(mmap.mmap(-1, self._size))

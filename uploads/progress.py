@@ -52,18 +52,24 @@ class Flusher:
         self._watched: dict[uuid.UUID, _Watched] = {}
         self._thread: threading.Thread | None = None
 
-    def watch(self, upload_id: uuid.UUID, offset: Callable[[], int], stop: Callable[[], None] | None = None) -> None:
-        """`stop` is called when another request asks for this upload, here or in another process."""
+    def watch(self, upload_id: uuid.UUID, offset: Callable[[], int], stop: Callable[[], None] | None = None) -> int:
+        """`stop` is called when another request asks for this upload, here or in another process.
+
+        Returns how many bytes a second came in the requests before this one, if there were some just now.
+        """
         with self._lock:
             before = self._watched.get(upload_id)
             item = _Watched(offset, offset(), time.monotonic(), stop)
+            speed = 0.0
             if before is not None:  # it comes in pieces: its speed is that of them all
+                speed = before.speed or (item.seen - before.seen) / max(item.at - before.at, 1e-3)
                 item.seen, item.at, item.speed = before.seen, before.at, before.speed
             self._watched[upload_id] = item
             self._changed()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
                 self._thread.start()
+            return int(speed)
 
     def unwatch(self, upload_id: uuid.UUID) -> None:
         with self._lock:

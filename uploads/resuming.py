@@ -74,6 +74,7 @@ class Turn(Reception):
 
     def __init__(self, upload: Upload, writer: Writer) -> None:
         super().__init__(upload, writer, new_intake(upload, writer, **_where_it_was(upload.key, writer.offset)))
+        self.speed = 0  # of the turns before it, if they were just now
         self._is_hashed = True
         self._recall()
         self._noted = self._begun_at = self.offset
@@ -95,7 +96,7 @@ class Turn(Reception):
                 writer.close()
                 raise
         if stop is not None:
-            flusher.watch(upload.pk, lambda: turn.offset, stop)
+            turn.speed = flusher.watch(upload.pk, lambda: turn.offset, stop)
         return turn
 
     @property

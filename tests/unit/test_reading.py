@@ -25,7 +25,7 @@ from config.wire import WireInput
 from tests.unit.test_body import cut
 from uploads import hashing
 from uploads.body import Body
-from uploads.buffers import LARGE, SMALL, Buffers
+from uploads.buffers import FAST, LARGE, SMALL, Buffers
 from uploads.errors import IncompleteBody, TooSlow
 from uploads.hashing import HANDED_OVER, Sha256
 from uploads.sinks import writeback
@@ -47,6 +47,11 @@ def fill(buffers: Buffers, part: float, times: int = 1) -> int:
 
 def test_buffers_are_small_at_first() -> None:
     assert fill(Buffers(), 1) == SMALL
+
+
+def test_buffers_are_large_at_once_for_a_client_that_was_fast_just_before() -> None:
+    assert fill(Buffers(FAST), 1) == LARGE
+    assert fill(Buffers(FAST - 1), 1) == SMALL
 
 
 def test_buffers_grow_for_a_client_that_fills_them_all_the_time() -> None:
@@ -91,10 +96,10 @@ fillings = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(fillings)
-def test_what_may_still_be_hashed_is_never_filled_again(parts: list[tuple[float, int]]) -> None:
+@given(fillings, st.sampled_from([0, FAST]))
+def test_what_may_still_be_hashed_is_never_filled_again(parts: list[tuple[float, int]], speed: int) -> None:
     """A piece of HANDED_OVER bytes or more stays as it is until the piece after the next is asked for."""
-    buffers, sizes = Buffers(), set()
+    buffers, sizes = Buffers(speed), set()
     last: memoryview | None = None
     for number, part in enumerate(part for part, times in parts for _ in range(times)):
         buffer = buffers.take()

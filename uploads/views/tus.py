@@ -109,7 +109,7 @@ class TusViewSet(UploadViewSet):
             raise UnsupportedCoding("A part of a file is sent as it is: without Content-Encoding.")
         with resuming.Turn.take(str(pk), lambda: self._get_own(pk), stop=body.interrupt) as turn:
             turn.expect(said.offset, length=body.length, size=said.length, checked=bool(said.claims))
-            for piece in body.pieces():
+            for piece in body.pieces(turn.speed):
                 turn.feed(piece)
             turn.end()
         return tus.progress(turn.offset, turn.upload.expires_at)
