@@ -10,7 +10,6 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
-from django.db import connection
 
 from config import lifeline
 
@@ -47,14 +46,6 @@ control_socket_disable = True
 
 def on_starting(server: object) -> None:
     lifeline.hold()
-
-
-def post_worker_init(worker: Any) -> None:
-    if connection.vendor == "sqlite":
-        # One connection stays open, unused, and no thread's. Else SQLite would tidy up, with syncs, whenever a
-        # request was the only one and closed its connection, and begin anew with the next.
-        worker.anchor = connection.copy()
-        worker.anchor.ensure_connection()
 
 
 def post_fork(server: object, worker: Any) -> None:

@@ -100,6 +100,7 @@ env.refuse_unknown()
 
 DATABASES = {"default": env.database(f"sqlite:///{HOME / 'millrace.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["ENGINE"] = "config.sqlite3"
     # Measured with web and workers writing together: without IMMEDIATE and WAL, 18 % of writes fail as locked.
     # synchronous=FULL: an answered upload must survive a power cut, and costs one fdatasync a transaction.
     DATABASES["default"]["OPTIONS"] = {
