@@ -131,3 +131,11 @@ def test_a_digest_can_be_asked_for_in_between() -> None:
 def test_what_is_no_state_is_refused(state: bytes) -> None:
     with pytest.raises(ValueError, match="go on"):
         Sha256(state)
+
+
+def test_a_hash_is_the_same_of_few_bytes_and_of_many_at_a_time() -> None:
+    content, found, at = bytes(range(256)) * 400, Sha256(), 0
+    for size in (1, 8 * 1024, 8 * 1024 + 1, 2048, 50_000, 3):
+        found.update(memoryview(bytearray(content[at : at + size])))
+        at += size
+    assert found.hexdigest() == hashlib.sha256(content[:at]).hexdigest()
