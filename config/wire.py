@@ -37,6 +37,19 @@ def _held(wire: socket.socket) -> int:
     return int(struct.unpack("i", fcntl.ioctl(wire, termios.FIONREAD, bytes(4)))[0])
 
 
+def wait_in_kernel(wire: socket.socket, seconds: float) -> None:
+    """Let the system end waits for a client. With Python's timeout, each would begin with a call more, poll().
+
+    Each call gives the interpreter's lock away, and a thousand threads that trickle queue to have it back.
+    """
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(seconds))
+    wire.settimeout(None)
+
+
+def timeval(seconds: float) -> bytes:
+    return struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+
+
 class WireInput:
     """`wsgi.input`, with `readinto`: bytes go from the socket to the reader's own buffer, and are copied once.
 
@@ -96,12 +109,18 @@ class WireInput:
             data = reader.read(min(held, len(buffer)))
         else:
             wanted = min(len(buffer), reader.length)
-            received = self._wire.recv_into(buffer, wanted) if wanted else 0
+            received = self._receive_into(buffer, wanted) if wanted else 0
             reader.length -= received
             self._is_alive(received)
             return received
         buffer[: len(data)] = data
         return len(data)
+
+    def _receive_into(self, buffer: memoryview, wanted: int) -> int:
+        try:
+            return self._wire.recv_into(buffer, wanted)
+        except BlockingIOError as error:  # so the kernel says that its timeout is over
+            raise TimeoutError("nothing came for too long") from error
 
     @property
     def is_unread(self) -> bool:
@@ -131,7 +150,10 @@ class WireInput:
         self._stale = -1 if received is None else self._stale - received
         if self._stale < 0:
             self._stale = None
-            self._wire.settimeout(self._idle_timeout)
+            if received is None:
+                self._wire.settimeout(self._idle_timeout)
+            else:
+                wait_in_kernel(self._wire, self._idle_timeout)
 
 
 class Outgoing:

@@ -7,7 +7,6 @@ whose answer has been given, waits in the poller instead, where it costs a descr
 import logging
 import re
 import socket
-import struct
 import threading
 import time
 from concurrent.futures import Future
@@ -21,7 +20,7 @@ from gunicorn.http.body import Body
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from config.wire import KNOWS_CLIENT, Outgoing, WireInput
+from config.wire import KNOWS_CLIENT, Outgoing, WireInput, timeval
 from uploads.connections import let_go
 
 LINGER_SECONDS = 10.0
@@ -107,8 +106,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def _set_idle_timeout(wire: socket.socket) -> None:
         # Mends: an answer without a length that nobody takes held a thread for ever, and so does whatever else waits
         # in one. The kernel's own timeouts, as gunicorn puts its sockets back to blocking.
-        seconds = settings.UPLOADS.idle_timeout
-        value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+        value = timeval(settings.UPLOADS.idle_timeout)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 

@@ -393,6 +393,17 @@ def test_a_body_that_stops_is_too_slow(ahead: int) -> None:
         wire.read()
 
 
+def test_a_body_that_stops_after_it_has_come_for_a_while_is_too_slow() -> None:
+    with Wire(100_000, b"", idle_timeout=0.1) as wire:
+        wire.client.sendall(bytes(700))
+        pieces = Body(wire.environ, idle_timeout=0.1).pieces()
+        assert len(next(pieces)) == 700
+        wire.client.sendall(bytes(300))  # the first may have been there before anybody waited; this is a sign of life
+        assert len(next(pieces)) == 300
+        with pytest.raises(TooSlow):
+            next(pieces)
+
+
 def test_a_connection_that_breaks_is_incomplete() -> None:
     with Wire(100_000) as wire:
         wire._server.shutdown(socket.SHUT_RDWR)
