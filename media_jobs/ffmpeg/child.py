@@ -6,6 +6,7 @@ stderr, and the exit code says whether it could be read. It imports little: it i
 
 import json
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ REFUSED = 3  # the exit code when stdout says why in our own words
 _ENOUGH_PACKETS = 3000  # to find a first frame and the pace of frames in
 _ENOUGH_FRAMES = 150
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # as players guess where a file does not say
+_TIME = re.compile(r"(\d{2,4}):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
 _PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273
 _STILL = IMAGES - {"gif", "apng", "webp_anim", "jpegxl_anim"}
 
@@ -223,6 +225,7 @@ class _Pictures:
             "bit_depth": max((component.bits for component in pixels.components), default=8) if pixels else 8,
             "hdr": {_PQ: "pq", _HLG: "hlg"}.get(int(transfer or 0), ""),
             "is_picture": self._is_cover,
+            "end": _end(stream),
         }
 
 
@@ -235,7 +238,19 @@ def _audio(stream: Any) -> dict[str, Any]:
         "layout": _LAYOUTS.get(context.layout.name, context.layout.name),
         "sample_rate": context.sample_rate,
         "language": _language(stream),
+        "end": _end(stream),
     }
+
+
+def _end(stream: Any) -> float | None:
+    """Seconds from the beginning of the file. Matroska has it in a tag: "00:01:02.345000000"."""
+    begin = (stream.container.start_time or 0) / av.time_base
+    if stream.duration and stream.time_base:
+        return max(0.0, float(((stream.start_time or 0) + stream.duration) * stream.time_base) - begin)
+    if found := _TIME.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = (float(part) for part in found.groups())
+        return max(0.0, hours * 3600 + minutes * 60 + seconds - begin)
+    return None
 
 
 def _language(stream: Stream) -> str:
