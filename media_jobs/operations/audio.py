@@ -150,7 +150,13 @@ class _Run:
     def _ffmpeg(self, target: Target, share: tuple[float, float], doing: str) -> str:
         main = self.work.main
         source = Source(main.path, main.facts.format, self.way.source)
-        command = Command([source], [target], threads=self.work.threads, longest=longest(self.length))
+        command = Command(
+            [source],
+            [target],
+            threads=self.work.threads,
+            longest=longest(self.length),
+            talkative=target.path is None,  # what was measured is told there
+        )
         return self.work.tools.ffmpeg(command, seconds=self.seconds, share=share, doing=doing)
 
 

@@ -20,6 +20,24 @@ LEAD = 30.0  # seconds, longer than key frames are apart
 # And in these it finds nothing: they have no times.
 HAS_NO_TIMES = frozenset({"h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "swf", "vvc"})
 
+SAYS_NO_LENGTH = frozenset(
+    {
+        *HAS_NO_TIMES,
+        "aac",
+        "ac3",
+        "dts",
+        "dtshd",
+        "eac3",
+        "live_flv",
+        "loas",
+        "mlp",
+        "mp3",
+        "mpeg",
+        "mpegts",
+        "truehd",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Sought:
@@ -82,7 +100,9 @@ class Cut(Params):
 
 
 def length_of(facts: Facts, *kept: VideoStream | AudioStream) -> float | None:
-    """How long a file of only these streams is. What is left out may have been the longest."""
+    """How long a file of only these streams is, if the file can be believed. What is left out may be the longest."""
+    if is_guessed(facts):
+        return None
     ends = [stream.end for stream in kept if stream.end is not None]
     if len(ends) == len(kept):
         return max(ends)
@@ -90,6 +110,11 @@ def length_of(facts: Facts, *kept: VideoStream | AudioStream) -> float | None:
         sum(not stream.is_picture for stream in facts.video) + len(facts.audio) + len(facts.subtitles) - len(kept)
     )
     return None if others else facts.duration
+
+
+def is_guessed(facts: Facts) -> bool:
+    """Nothing in the file says how long it is: it was told from a rate, or from times that may have begun anew."""
+    return facts.format in SAYS_NO_LENGTH
 
 
 def longest(length: float | None) -> float:

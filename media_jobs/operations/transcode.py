@@ -10,7 +10,7 @@ from ..ffmpeg.facts import AudioStream, Facts, VideoStream
 from ..ffmpeg.verifying import Expected
 from .base import HEAVY, Operation, Outcome, Output, Work
 from .codecs import AUDIO, VIDEO, VideoCodec, container_for, encoded, heard
-from .cutting import Cut, length_of, longest
+from .cutting import Cut, is_guessed, length_of, longest
 from .filters import even, fitted, progressive, scaled, standard_range
 from .parsing import Fault
 from .values import Bitrate
@@ -95,6 +95,7 @@ class Plan:
         self.sound = facts.audio[0] if facts.audio and params.audio != "none" else None
         self.container = container_for(self.codec, self._sound_codec())
         self.size = _size(self.picture, params.height, self.codec)
+        self._is_guessed = is_guessed(facts)
         whole = length_of(facts, *self._kept())
         params.fit(facts.duration if whole is None else whole)
         self.length = params.length(whole)
@@ -146,6 +147,8 @@ class Plan:
 
     def _counted(self) -> int | None:
         """How many frames there will be, where that can be told: never more than rate and length allow."""
+        if self._is_guessed:
+            return None
         counted = self.picture.frames if self._is_counted else None
         if counted is None and self.picture.is_variable and not self.params.fps:
             return None  # an average says nothing of a part
