@@ -43,7 +43,7 @@ def progressive(stream: VideoStream) -> list[str]:
 def standard_range(stream: VideoStream, *, full_range: bool = False) -> list[str]:
     """HDR as an ordinary screen shows it. Costly, so it comes after scaling; nothing for what is not HDR.
 
-    zscale refuses odd sizes of pictures with less colour than light, hence 4:4:4.
+    zscale refuses odd sizes of pictures with less colour than light, hence 4:4:4 before and after.
     """
     if not stream.hdr:
         return []
@@ -55,4 +55,5 @@ def standard_range(stream: VideoStream, *, full_range: bool = False) -> list[str
         "zscale=p=bt709",
         "tonemap=tonemap=hable:desat=0",
         f"zscale=t=bt709:m=bt709:p=bt709:r={'full' if full_range else 'limited'}",
+        "format=yuv444p",
     ]
