@@ -1,0 +1,113 @@
+"""Small recordings of every trouble that people's files have, made by the real ffmpeg when a test asks for them."""
+
+import os
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import imageio_ffmpeg
+
+FFMPEG: str = imageio_ffmpeg.get_ffmpeg_exe()
+
+PICTURE = "-f lavfi -i testsrc2=s=320x180:r=30:d=2"
+SOUND = "-f lavfi -i sine=440:d=2:sample_rate=48000"
+X264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p"
+AAC = "-c:a aac"
+HDR = "-c:v libx265 -preset ultrafast -x265-params log-level=error -pix_fmt yuv420p10"
+BT2020 = "setparams=color_primaries=bt2020:colorspace=bt2020nc:color_trc="
+# Eight tones, each a little later and louder than that before: peaks, pauses, and something to measure.
+SPEECH = "aevalsrc='0.05*(1+floor(t*2))*sin(440*2*PI*t)*gt(mod(t,0.5),0.1):s=48000:d=4'"
+
+# Name of the file -> what makes it.
+RECIPES = {
+    "film.mp4": f"{PICTURE} {SOUND} {X264} {AAC}",
+    "film.mkv": f"{PICTURE} {SOUND} {X264} {AAC}",
+    "film.ts": f"{PICTURE} {SOUND} {X264} {AAC} -g 300",
+    "index-first.mp4": f"{PICTURE} {SOUND} {X264} {AAC} -movflags +faststart",
+    "one-frame.mp4": f"{PICTURE} {X264} -frames:v 1",
+    "only-sound.mp4": f"{SOUND} {AAC}",
+    "only-picture.mp4": f"{PICTURE} {X264}",
+    "odd.mp4": "-f lavfi -i testsrc2=s=400x300:r=30:d=1,format=yuv444p,crop=321:181:exact=1 "
+    "-c:v libx264 -preset ultrafast",
+    "wide-pixels.mp4": f"{PICTURE} -vf setsar=4/3 {X264}",
+    "ten-bits.mp4": "-f lavfi -i testsrc2=s=320x180:r=30:d=1 -c:v libx264 -preset ultrafast -pix_fmt yuv420p10le",
+    "pq.mp4": f"-f lavfi -i testsrc2=s=320x180:r=30:d=1 -vf {BT2020}smpte2084 {HDR}",
+    "hlg.mp4": f"-f lavfi -i testsrc2=s=322x182:r=30:d=1 -vf {BT2020}arib-std-b67 {HDR}",
+    "uneven.mp4": "-f lavfi -i testsrc2=s=320x180:r=15:d=2 -vf "
+    r"settb=1/90000,setpts=PTS+0.005*mod(N*N*7\,5)/TB -fps_mode passthrough -enc_time_base 1/90000 " + X264,
+    "halves.ts": "-f lavfi -i testsrc2=s=320x180:r=50:d=1 -vf tinterlace=mode=interleave_top,setfield=tff "
+    "-c:v mpeg2video -flags +ilme+ildct -b:v 3M",
+    "many-tracks.mkv": f"{PICTURE} {SOUND} -f lavfi -i sine=880:d=6 -f lavfi -i testsrc=s=160x90:d=2 "
+    f"-map 0 -map 1 -map 2 -map 3 {X264} {AAC}",
+    "picture-ends-early.mkv": f"-f lavfi -i testsrc2=s=320x180:r=30:d=1 -f lavfi -i sine=440:d=3 {X264} {AAC}",
+    "four-hours.mkv": f"-f lavfi -i testsrc2=s=320x180:r=1/60:d=14400 {X264}",
+    "four-hours.flac": "-f lavfi -i aevalsrc=0:s=1000:d=14400:n=4096 -c:a flac -sample_fmt s16",
+    "surround.mkv": "-f lavfi -i aevalsrc='0.1*sin(440*2*PI*t)|0|0|0|0|0:c=5.1(side):s=48000:d=2' -c:a ac3",
+    "studio.mov": f"{PICTURE} {SOUND} -c:v mjpeg -pix_fmt yuvj420p -c:a pcm_s24le",
+    "speech.flac": f"-f lavfi -i {SPEECH}",
+    "no-length.mp3": "-f lavfi -i aevalsrc='(random(0)-0.5)*gt(t,1):s=48000:d=4' -q:a 0 -write_xing 0",
+    "silence.wav": "-f lavfi -i anullsrc=d=2",
+    "click.wav": "-f lavfi -i sine=440:d=0.2",
+    "still.png": "-f lavfi -i testsrc2=s=1280x720 -frames:v 1",
+    "black-then-bars.mp4": "-f lavfi -i color=black:s=320x180:r=10:d=20,drawbox=enable=gt(t\\,9)*lt(t\\,14)"
+    f":color=red:t=fill,drawgrid=enable=gt(t\\,9)*lt(t\\,14):w=20:h=20:c=white -g 10 {X264}",
+}
+
+
+def _cut(whole: bytes) -> bytes:
+    return whole[: len(whole) // 2]
+
+
+def _scratched(whole: bytes) -> bytes:
+    """A few wrong bytes in the middle of the pictures, as a bad disk leaves them."""
+    content, dice = bytearray(whole), random.Random(3)
+    begin = content.index(b"mdat") + len(content) // 2
+    for _ in range(12):
+        content[dice.randrange(begin, begin + len(content) // 4)] ^= 0xFF
+    return bytes(content)
+
+
+def _ruined(whole: bytes) -> bytes:
+    content, begin = bytearray(whole), whole.index(b"mdat") + 4
+    content[begin:] = random.Random(4).randbytes(len(content) - begin)
+    return bytes(content)
+
+
+# Name of the file -> the clip that it was, and what happened to it.
+DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "cut.mp4": ("index-first.mp4", _cut),
+    "cut.mkv": ("film.mkv", _cut),
+    "cut-before-its-index.mp4": ("film.mp4", _cut),
+    "scratched.mp4": ("index-first.mp4", _scratched),
+    "ruined.mp4": ("index-first.mp4", _ruined),
+    "begins-anew.ts": ("film.ts", lambda whole: whole + whole),
+    "no-media.mp4": ("film.mp4", lambda whole: random.Random(5).randbytes(len(whole))),
+}
+
+
+def clip(name: str, folder: Path) -> Path:
+    path = folder / name
+    if not path.exists():
+        part = folder / f"{os.getpid()}-{name}"  # several test processes may make the same one
+        _make(name, folder, part)
+        part.rename(path)
+    return path
+
+
+def _make(name: str, folder: Path, path: Path) -> None:
+    if name in DAMAGED:
+        whole, damage = DAMAGED[name]
+        path.write_bytes(damage(clip(whole, folder).read_bytes()))
+    elif name == "rotated.mp4":
+        ffmpeg("-display_rotation", "90", "-i", str(clip("film.mp4", folder)), "-c", "copy", str(path))
+    else:
+        ffmpeg(*(word.strip("'") for word in RECIPES[name].split()), str(path))
+
+
+def ffmpeg(*arguments: str, level: str = "error") -> str:
+    command = [FFMPEG, "-v", level, "-nostdin", "-y", *arguments]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace")
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return done.stderr

@@ -1,0 +1,86 @@
+"""Operations as a worker runs them: the real ffmpeg in the sandbox, and every output verified."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from media_jobs.ffmpeg.binary import find
+from media_jobs.ffmpeg.facts import Facts
+from media_jobs.ffmpeg.probing import probe
+from media_jobs.ffmpeg.progress import Report
+from media_jobs.ffmpeg.sandbox import Sandbox
+from media_jobs.ffmpeg.toolbox import Toolbox
+from media_jobs.operations import get, parse
+from media_jobs.operations.base import Input, Output, Work
+
+from .clips import clip
+
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an operation made, once it was verified."""
+
+    outputs: list[Output]
+    found: list[Facts]  # of the outputs, as they turned out
+    facts: Facts | None  # of the input, where it was the operation's to learn them
+    reports: list[Report] = field(default_factory=list)
+
+    @property
+    def output(self) -> Output:
+        [only] = self.outputs
+        return only
+
+    @property
+    def made(self) -> Facts:
+        [only] = self.found
+        return only
+
+
+class Operate(Protocol):
+    def __call__(self, operation: str, name: str, /, *, kind: str = "video", **params: Any) -> Done: ...
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The path of a clip by its name. All processes of a run share what one of them has made."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if base.name.startswith("popen-") else base) / "clips"
+    folder.mkdir(exist_ok=True)
+    return lambda name: clip(name, folder)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Sandbox:
+    return Sandbox.probe()
+
+
+@pytest.fixture(scope="session")
+def facts_of(clips: Callable[[str], Path], sandbox: Sandbox) -> Callable[[str], Facts]:
+    """What the probe says of a clip. It is asked once, as for every file that people send."""
+    return cache(lambda name: probe(clips(name), sandbox))
+
+
+@pytest.fixture
+def operate(
+    clips: Callable[[str], Path], facts_of: Callable[[str], Facts], sandbox: Sandbox, tmp_path: Path
+) -> Operate:
+    folders = (tmp_path / f"work-{number}" for number in range(100))
+
+    def run(operation: str, name: str, /, *, kind: str = "video", **params: Any) -> Done:
+        folder, path, reports = next(folders), clips(name), list[Report]()
+        folder.mkdir(mode=0o700)
+        tools = Toolbox(find(), sandbox, folder, THREADS, lambda: None, reports.append)
+        found = get(operation)
+        facts = Facts(format="") if operation == "inspect" else facts_of(name)
+        work = Work(parse(found, params), Input(path, name, kind, facts), [], folder, tools, THREADS)
+        outcome = found.run(work)
+        outputs = list(outcome.outputs)
+        return Done(outputs, [tools.verify(each.path, each.expected) for each in outputs], outcome.facts, reports)
+
+    return run

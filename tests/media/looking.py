@@ -1,0 +1,48 @@
+"""What tests ask of files that operations made, beyond what verification already says."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import av
+
+from .clips import FFMPEG, ffmpeg
+
+
+def times(path: Path) -> list[float]:
+    """When each frame of the picture is shown."""
+    with av.open(str(path)) as container:
+        return [frame.time for frame in container.decode(video=0) if frame.time is not None]
+
+
+def colours(path: Path, width: int, height: int) -> list[tuple[int, int, int]]:
+    """The average colours of so many fields of the first frame, row by row."""
+    fields = f"format=rgb24,scale={width}:{height}:flags=area"
+    command = [FFMPEG, "-v", "error", "-i", str(path), "-vf", fields, "-frames:v", "1", "-f", "rawvideo", "-"]
+    raw = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    return [(raw[at], raw[at + 1], raw[at + 2]) for at in range(0, len(raw), 3)]
+
+
+def is_near(one: tuple[int, int, int], other: tuple[int, int, int], distance: int = 40) -> bool:
+    return all(abs(a - b) <= distance for a, b in zip(one, other, strict=True))
+
+
+def pixel_format(path: Path) -> str:
+    with av.open(str(path)) as container:
+        return str(container.streams.video[0].codec_context.pix_fmt)
+
+
+def loudness(path: Path) -> float:
+    """In LUFS, by a meter that is not the one that set it."""
+    said = ffmpeg("-i", str(path), "-af", "ebur128", "-f", "null", "-", level="info")
+    return float(re.findall(r"I:\s+(-?[\d.]+|-inf) LUFS", said)[-1])
+
+
+def boxes(path: Path) -> list[bytes]:
+    """The names of an MP4's outer boxes, in their order."""
+    content, at, found = path.read_bytes(), 0, []
+    while at < len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        found.append(content[at + 4 : at + 8])
+        at += size
+    return found

@@ -1,0 +1,137 @@
+"""The sound of whatever has some, in each format, and as loud as asked for."""
+
+from typing import Any
+
+import pytest
+
+from media_jobs.errors import BadMedia, Failure, UnfitMedia
+from uploads.sniffing import HEAD_SIZE, sniff
+
+from .conftest import Operate
+from .looking import loudness
+
+FORMATS = {
+    "mp3": ("audio.mp3", "mp3"),
+    "aac": ("audio.m4a", "aac"),
+    "opus": ("audio.opus", "opus"),
+    "flac": ("audio.flac", "flac"),
+    "wav": ("audio.wav", "pcm_s16le"),
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("clip", ["film.mp4", "surround.mkv"])
+def test_each_format_is_what_it_is_called(operate: Operate, format: str, clip: str) -> None:
+    done = operate("audio", clip, format=format)
+    name, codec = FORMATS[format]
+    assert (done.output.name, done.output.kind) == (name, "audio")
+    assert [stream.codec for stream in done.made.audio] == [codec]
+    assert done.made.video == []
+    media = sniff(done.output.path.read_bytes()[:HEAD_SIZE])
+    assert media is not None
+    assert (media.kind, media.name) == (done.output.kind, done.output.media_type)
+
+
+@pytest.mark.parametrize(("format", "channels"), [("mp3", 2), ("aac", 6), ("opus", 6), ("flac", 6), ("wav", 6)])
+def test_surround_is_kept_where_the_format_can(operate: Operate, format: str, channels: int) -> None:
+    assert operate("audio", "surround.mkv", format=format).made.audio[0].channels == channels
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("clip", ["surround.mkv", "film.mp4"])
+def test_channels_are_mixed_as_asked_for(operate: Operate, clip: str, channels: int) -> None:
+    assert operate("audio", clip, channels=channels).made.audio[0].channels == channels
+
+
+def test_a_studio_loses_none_of_its_bits(operate: Operate) -> None:
+    assert operate("audio", "studio.mov", format="wav").made.audio[0].codec == "pcm_s24le"
+
+
+@pytest.mark.parametrize(("bitrate", "codec"), [(64, "mp3"), (320, "mp3"), (512, "opus"), (16, "opus"), (512, "aac")])
+def test_a_rate_is_kept_to_as_far_as_the_codec_goes(operate: Operate, bitrate: int, codec: str) -> None:
+    operate("audio", "film.mp4", format=codec, bitrate=bitrate)
+
+
+def test_a_higher_rate_is_larger(operate: Operate) -> None:
+    small, large = (operate("audio", "speech.flac", bitrate=rate).output.path.stat().st_size for rate in (64, 256))
+    assert large > 3 * small
+
+
+@pytest.mark.parametrize("clip", ["film.mp4", "film.mkv", "film.ts", "speech.flac"])
+def test_a_part_is_as_long_as_asked_for(operate: Operate, clip: str) -> None:
+    done = operate("audio", clip, start=0.5, end=1.25, format="wav")
+    assert done.made.duration == pytest.approx(0.75, abs=0.05)
+
+
+@pytest.mark.parametrize("target", [None, -23, -16])
+@pytest.mark.parametrize("format", ["wav", "mp3", "opus"])
+def test_it_becomes_as_loud_as_asked_for(operate: Operate, format: str, target: float | None) -> None:
+    asked = {} if target is None else {"loudness": target}
+    done = operate("audio", "speech.flac", kind="audio", format=format, normalize=True, **asked)
+    assert loudness(done.output.path) == pytest.approx(-23 if target is None else target, abs=1)
+
+
+def test_what_is_mixed_is_measured_as_mixed(operate: Operate) -> None:
+    done = operate("audio", "surround.mkv", format="wav", channels=1, normalize=True)
+    assert loudness(done.output.path) == pytest.approx(-23, abs=1)
+
+
+def test_unless_asked_for_it_is_as_loud_as_it_was(operate: Operate, clips: Any) -> None:
+    done = operate("audio", "speech.flac", kind="audio", format="wav")
+    assert loudness(done.output.path) == pytest.approx(loudness(clips("speech.flac")), abs=0.2)
+
+
+def test_becoming_louder_changes_no_rate_of_samples(operate: Operate) -> None:
+    done = operate("audio", "speech.flac", kind="audio", format="wav", normalize=True, loudness=-9)
+    assert done.made.audio[0].sample_rate == 48000
+
+
+@pytest.mark.parametrize("clip", ["silence.wav", "click.wav"])
+def test_what_cannot_be_measured_stays_as_loud_as_it_is_and_says_so(operate: Operate, clip: str) -> None:
+    done = operate("audio", clip, kind="audio", format="flac", normalize=True)
+    assert any("its loudness is left as it is" in report.message for report in done.reports)
+
+
+def test_two_passes_are_one_progress(operate: Operate) -> None:
+    done = operate("audio", "speech.flac", kind="audio", normalize=True)
+    progress = [report.progress for report in done.reports if report.progress is not None]
+    assert progress == sorted(progress)
+    assert {report.message.split()[0] for report in done.reports} == {"Measured", "Encoded"}
+
+
+def test_a_file_that_does_not_say_how_long_it_is_may_be_longer_than_it_seemed(operate: Operate) -> None:
+    made = operate("audio", "no-length.mp3", kind="audio", format="wav", normalize=True).made
+    assert made.duration == pytest.approx(4.0, abs=0.1)
+
+
+def test_of_many_tracks_the_first_sound_is_taken(operate: Operate) -> None:
+    assert operate("audio", "many-tracks.mkv").made.duration == pytest.approx(2.0, abs=0.2)
+
+
+def test_four_hours_of_sound_stay_four_hours(operate: Operate) -> None:
+    whole = operate("audio", "four-hours.flac", kind="audio", format="wav")
+    assert whole.made.duration == pytest.approx(14_400, abs=1)
+
+
+def test_the_last_minute_of_four_hours_is_found_at_once(operate: Operate) -> None:
+    done = operate("audio", "four-hours.flac", kind="audio", format="opus", start="3:59:00")
+    assert done.made.duration == pytest.approx(60, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("clip", "failure", "words"),
+    [
+        ("only-picture.mp4", UnfitMedia, "There is no sound in this file."),
+        ("cut.mp4", BadMedia, "cut off"),
+        ("cut.mkv", BadMedia, "cut off"),
+        ("cut-before-its-index.mp4", BadMedia, ""),
+        ("no-media.mp4", BadMedia, ""),
+    ],
+)
+@pytest.mark.parametrize("normalize", [False, True])
+def test_what_has_no_whole_sound_says_why(
+    operate: Operate, clip: str, failure: type[Failure], words: str, normalize: bool
+) -> None:
+    with pytest.raises(failure) as told:
+        operate("audio", clip, normalize=normalize)
+    assert words in told.value.detail
