@@ -15,8 +15,10 @@ from .filters import even, fitted, progressive, scaled, standard_range
 from .parsing import Fault
 from .values import Bitrate
 
-# One frame may be lost at either end of a part, and a recorder's own count of frames is not always right.
-COUNTED, ESTIMATED = 0.9, 0.5
+# A recorder's own count of frames is not always right, and the rate that a file tells may be that of half frames,
+# or of the ticks of its clock.
+COUNTED, ESTIMATED = 0.9, 0.25
+FASTEST = 240.0  # frames a second; what tells more tells something else
 
 
 class TranscodeParams(Cut):
@@ -36,7 +38,7 @@ class TranscodeParams(Cut):
         description="low, medium, high, or the codec's own number (CRF): lower is better and larger.",
     )
     fps: float | None = Field(
-        None, ge=1, le=240, title="Frames per second", description="Left out: the frames keep their times."
+        None, ge=1, le=FASTEST, title="Frames per second", description="Left out: the frames keep their times."
     )
     audio: Literal["auto", "aac", "opus", "copy", "none"] = Field(
         "auto", title="Sound", description="auto is aac in MP4 (h264, hevc) and opus in WebM (vp9, av1)."
@@ -141,6 +143,11 @@ class Plan:
         return (*chosen, "-af", ",".join(heard(codec.layouts)), *how)
 
     @property
+    def _rate(self) -> float | None:
+        told = self.picture.fps
+        return self.params.fps or (told if told and told <= FASTEST else None)
+
+    @property
     def _is_counted(self) -> bool:
         """The file says how many frames it has, and all of them are wanted."""
         return not self.params.fps and self.params.is_whole and bool(self.picture.frames)
@@ -154,16 +161,15 @@ class Plan:
             return None  # an average says nothing of a part
         end = self.picture.end if self.picture.end is not None or self.sound else self.length
         length = None if end is None else self.params.length(end)
-        rate = self.params.fps or self.picture.fps
+        rate = self._rate
         allowed = round(rate * length) if rate and length is not None else None
         return min((count for count in (counted, allowed) if count is not None), default=None)
 
     def expected(self) -> Expected:
         sure = COUNTED if self._is_counted or self.params.fps else ESTIMATED
-        rate = self.params.fps or self.picture.fps
         return Expected(
             duration=self.length,
-            tolerance=0.5 + (2 / rate if rate else 0),
+            tolerance=0.5 + (2 / self._rate if self._rate else 0),
             video=1,
             audio=1 if self.sound else 0,
             width=self.size[0],

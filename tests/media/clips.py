@@ -36,6 +36,8 @@ RECIPES = {
     "hlg.mp4": f"-f lavfi -i testsrc2=s=322x182:r=30:d=1 -vf {BT2020}arib-std-b67 {HDR}",
     "uneven.mp4": "-f lavfi -i testsrc2=s=320x180:r=15:d=2 -vf "
     r"settb=1/90000,setpts=PTS+0.005*mod(N*N*7\,5)/TB -fps_mode passthrough -enc_time_base 1/90000 " + X264,
+    "camera.dv": "-f lavfi -i testsrc2=s=720x576:r=25:d=0.4 -f lavfi -i sine=440:d=0.4 -target pal-dv",
+    "television.wtv": "-f lavfi -i testsrc2=s=320x180:r=25:d=0.4 -c:v mpeg2video -f wtv",
     "halves.ts": "-f lavfi -i testsrc2=s=320x180:r=50:d=1 -vf tinterlace=mode=interleave_top,setfield=tff "
     "-c:v mpeg2video -flags +ilme+ildct -b:v 3M",
     "many-tracks.mkv": f"{PICTURE} {SOUND} -f lavfi -i sine=880:d=6 -f lavfi -i testsrc=s=160x90:d=2 "
@@ -47,6 +49,7 @@ RECIPES = {
     "studio.mov": f"{PICTURE} {SOUND} -c:v mjpeg -pix_fmt yuvj420p -c:a pcm_s24le",
     "speech.flac": f"-f lavfi -i {SPEECH}",
     "no-length.mp3": "-f lavfi -i aevalsrc='(random(0)-0.5)*gt(t,1):s=48000:d=4' -q:a 0 -write_xing 0",
+    "peaks.wav": "-f lavfi -i aevalsrc='0.9*sin(440*2*PI*t)*(0.02+gt(mod(t,0.7),0.65)):d=4'",
     "silence.wav": "-f lavfi -i anullsrc=d=2",
     "click.wav": "-f lavfi -i sine=440:d=0.2",
     "still.png": "-f lavfi -i testsrc2=s=1280x720 -frames:v 1",

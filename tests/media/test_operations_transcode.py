@@ -113,6 +113,11 @@ def test_a_rate_that_is_asked_for_is_steady(operate: Operate) -> None:
     assert {round(b - a, 3) for a, b in pairwise(made)} == {0.1}
 
 
+@pytest.mark.parametrize("clip", ["camera.dv", "television.wtv"])
+def test_a_file_that_tells_a_wrong_rate_is_no_fault(operate: Operate, clip: str) -> None:
+    assert len(times(operate("transcode", clip).output.path)) == 10
+
+
 def test_pictures_of_two_halves_become_whole(operate: Operate) -> None:
     done = operate("transcode", "halves.ts", quality="high")
     assert len(times(done.output.path)) == 25

@@ -91,6 +91,11 @@ def test_without_any_length_only_the_streams_and_the_size_are_promised() -> None
     assert (plan.length, plan.frames, plan.expected().frames, plan.expected().duration) == (None, None, 1, None)
 
 
+def test_a_rate_that_no_film_has_is_not_believed() -> None:
+    facts = Facts(format="dv", duration=10, video=[video(fps=30_000.0)])
+    assert (planned(facts).frames, planned(facts).expected().frames) == (None, 1)
+
+
 def test_a_frame_a_minute_may_end_a_minute_early() -> None:
     facts = Facts(format="matroska", duration=14_400, video=[video(fps=1 / 60)])
     assert planned(facts).expected().tolerance > 60
