@@ -93,6 +93,14 @@ class Loudness:
         """Silence, or less than the 0.4 s that R128 measures at a time. It counts nothing below -70."""
         return not math.isfinite(self.integrated) or self.integrated <= -70
 
+    def remark(self, target: float) -> str:
+        """What its owner should know, if it does not become as loud as asked for."""
+        if self.is_nothing:
+            return "There is only silence, or too little to measure: its loudness is left as it is."
+        if self.peak + target - self.integrated > PEAK:
+            return f"Its peaks leave little room for {target:g} LUFS: it may have stayed quieter."
+        return ""
+
     def filter(self, target: float) -> str:
         """The second pass: one gain for all, as long as the peaks allow it."""
         measured = (
@@ -125,15 +133,12 @@ class _Run:
     def measure(self) -> Loudness:
         meter = f"loudnorm=I={self.params.loudness:g}:TP={PEAK}:print_format=json"
         said = self._ffmpeg(Target(None, self._mapped([*self.filters, meter])), (0.0, 0.4), "Measured")
-        loudness = measured(said)
-        if loudness.is_nothing:
-            self.work.tools.say("There is only silence, or too little to measure: its loudness is left as it is.")
-        return loudness
+        return measured(said)
 
     def encode(self, loudness: Loudness | None) -> Outcome:
-        filters, share = self.filters, (0.0, 1.0)
+        filters, share, message = self.filters, (0.0, 1.0), ""
         if loudness is not None:
-            share = (0.4, 1.0)
+            share, message = (0.4, 1.0), loudness.remark(self.params.loudness)
             if not loudness.is_nothing:
                 # Where the peaks leave no room for one gain, loudnorm answers with 192 kHz.
                 filters = [*filters, loudness.filter(self.params.loudness), f"aresample={self.sound.sample_rate}"]
@@ -142,7 +147,8 @@ class _Run:
         channels = self.params.channels or self.sound.channels
         how = encoded(self.codec, channels, self.params.bitrate, is_deep=is_deep(self.sound))
         self._ffmpeg(Target(path, (*self._mapped(filters), *how, *file.muxer)), share, "Encoded")
-        return Outcome([Output(file.name, path, "audio", file.media_type, Expected(duration=self.length, audio=1))])
+        output = Output(file.name, path, "audio", file.media_type, Expected(duration=self.length, audio=1))
+        return Outcome([output], message=message)
 
     def _mapped(self, filters: list[str]) -> tuple[str, ...]:
         return (*self.way.target, "-map", f"0:{self.sound.index}", "-af", ",".join(filters), "-map_chapters", "-1")

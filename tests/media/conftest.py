@@ -1,7 +1,7 @@
 """Operations as a worker runs them: the real ffmpeg in the sandbox, and every output verified."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +29,8 @@ class Done:
     outputs: list[Output]
     found: list[Facts]  # of the outputs, as they turned out
     facts: Facts | None  # of the input, where it was the operation's to learn them
-    reports: list[Report] = field(default_factory=list)
+    message: str
+    reports: list[Report]
 
     @property
     def output(self) -> Output:
@@ -77,10 +78,16 @@ def operate(
         folder.mkdir(mode=0o700)
         tools = Toolbox(find(), sandbox, folder, THREADS, lambda: None, reports.append)
         found = get(operation)
-        facts = Facts(format="") if operation == "inspect" else facts_of(name)
+        facts = facts_of(name)
         work = Work(parse(found, params), Input(path, name, kind, facts), [], folder, tools, THREADS)
         outcome = found.run(work)
         outputs = list(outcome.outputs)
-        return Done(outputs, [tools.verify(each.path, each.expected) for each in outputs], outcome.facts, reports)
+        return Done(
+            outputs,
+            [tools.verify(each.path, each.expected) for each in outputs],
+            outcome.facts,
+            outcome.message,
+            reports,
+        )
 
     return run

@@ -137,7 +137,7 @@ def test_where_no_poster_can_be_made_the_facts_count(operate: Operate) -> None:
     assert done.outputs == []
     assert done.facts is not None
     assert done.facts.duration == pytest.approx(2.0, abs=0.1)
-    assert done.reports[-1].message.startswith("No poster could be made. No picture can be read")
+    assert done.message.startswith("No picture of it could be made. No picture can be read")
 
 
 @pytest.mark.parametrize("clip", ["no-media.mp4", "cut-before-its-index.mp4"])
