@@ -14,7 +14,7 @@ FILM = (*PICTURE, *TONE, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", 
 
 
 def make(path: Path, *arguments: str) -> Path:
-    command = [binary.find().path, "-nostdin", "-v", "error", "-y", *arguments, path]
+    command = [str(binary.find().path), "-nostdin", "-v", "error", "-y", *arguments, str(path)]
     subprocess.run(command, check=True, capture_output=True)
     return path
 

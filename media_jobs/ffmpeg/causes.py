@@ -9,7 +9,7 @@ from .sandbox import Limits
 
 CUT_OFF = "The file is cut off: it ends before its last frame. Upload it again, whole."
 _DAMAGED = "The file is damaged, or not what it says it is: it cannot be decoded."
-_ADDRESS_SPACE_NEARLY_USED = 0.8
+_NEARLY = 0.9
 _LONGEST_WORDS = 300
 
 # What ffmpeg's errors mean to people. The first that is found counts; the more exact ones come first.
@@ -42,13 +42,13 @@ def failure(ended: Ended, limits: Limits) -> Failure | None:
 def _by_signal(ended: Ended, limits: Limits) -> Failure | None:
     if ended.code == 0:
         return None
-    # ffmpeg catches SIGXCPU and ends with a code of its own: the seconds tell.
-    if ended.code == -signal.SIGXCPU or ended.cpu_seconds >= limits.cpu_seconds:
+    # ffmpeg catches SIGXCPU and ends with a code of its own. The seconds tell; the kernel counts them in two ways.
+    if ended.code == -signal.SIGXCPU or ended.cpu_seconds >= limits.cpu_seconds * _NEARLY:
         return ResourceLimit(f"It used more than {limits.cpu_seconds:,} seconds of processor time.")
     if ended.code == -signal.SIGXFSZ:
         return ResourceLimit("What it wrote became larger than a file may be here.")
     if ended.code in {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGTRAP, -signal.SIGILL}:
-        if ended.address_space > limits.address_space * _ADDRESS_SPACE_NEARLY_USED:
+        if ended.address_space > limits.address_space * _NEARLY:
             return ResourceLimit("It needed more memory than allowed.")
         return ToolFailed("ffmpeg crashed on this file.")
     if ended.code == -signal.SIGKILL:  # not by us: we raise instead

@@ -52,8 +52,8 @@ class Ended:
     code: int
     log: Log
     cpu_seconds: float = 0.0
-    resident: int = 0  # bytes, at most
-    address_space: int = 0  # bytes, at most, as far as was seen
+    resident: int = 0  # bytes, at most, as far as was seen
+    address_space: int = 0
 
 
 def run(
@@ -206,6 +206,6 @@ class _Tool:
             self._process.returncode,
             self.log,
             used.ru_utime + used.ru_stime,
-            max(self._usage.resident, used.ru_maxrss * (1024 if sys.platform == "linux" else 1)),
+            self._usage.resident,  # not ru_maxrss, which begins with what we held when it was forked
             self._usage.address_space,
         )

@@ -1,7 +1,5 @@
 """The real ffmpeg, the real sandbox, and films made once for all tests of a process."""
 
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +28,6 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[films.Make]:
+def make(tmp_path: Path) -> films.Make:
     """`make("name.mkv", *arguments)`: one more file, by the real ffmpeg."""
-    yield lambda name, *arguments: partial(films.make, tmp_path / name)(*arguments)
+    return lambda name, *arguments: films.make(tmp_path / name, *arguments)

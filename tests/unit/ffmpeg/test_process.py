@@ -1,0 +1,143 @@
+"""One tool, watched by the thread that started it: heard, judged, killed, and nothing of it left."""
+
+import os
+import shlex
+import signal
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from media_jobs.errors import Cancelled, ResourceLimit, Stalled, TimedOut
+from media_jobs.ffmpeg.log import Log
+from media_jobs.ffmpeg.process import Ended, Watch, run
+from media_jobs.ffmpeg.sandbox import Limits, Sandbox
+
+
+class Shell:
+    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        self._sandbox, self.folder = sandbox, folder
+
+    def __call__(self, script: str, watch: Watch | None = None, limits: Limits | None = None) -> Ended:
+        return run(
+            ["/bin/sh", "-c", script],
+            sandbox=self._sandbox,
+            limits=limits or Limits(),
+            folder=self.folder,
+            watch=watch,
+            log=Log({f"{self.folder}/": ""}),
+        )
+
+
+@pytest.fixture
+def shell(sandbox: Sandbox, tmp_path: Path) -> Shell:
+    return Shell(sandbox, tmp_path)
+
+
+def stop_after(seconds: float) -> Watch:
+    started = time.monotonic()
+
+    def check() -> None:
+        if time.monotonic() - started > seconds:
+            raise Cancelled
+
+    return Watch(check)
+
+
+def group_of(folder: Path) -> list[int]:
+    """Who still runs of the group whose leader wrote its number into `pid`."""
+    leader = int((folder / "pid").read_text())
+    numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [number for number in numbers if _belongs(number, leader)]
+
+
+def _belongs(number: int, leader: int) -> bool:
+    try:
+        return os.getpgid(number) == leader and "\nState:\tZ" not in Path(f"/proc/{number}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_it_is_heard_line_by_line_and_its_end_is_told(shell: Shell) -> None:
+    lines: list[str] = []
+    ended = shell("echo one; echo two; printf three >&2; exit 7", Watch(heard=lines.append))
+    assert lines == ["one", "two"]
+    assert ended.log.text == "three"
+    assert ended.code == 7
+
+
+def test_a_signal_is_a_negative_code(shell: Shell) -> None:
+    assert shell("kill -SEGV $$").code == -signal.SIGSEGV
+
+
+def test_it_reads_nothing_from_us_and_has_its_own_session(shell: Shell) -> None:
+    ended = shell("cat; ps -o sid= -p $$ >&2; echo $$ >&2")
+    sid, pid = ended.log.text.split()
+    assert sid == pid
+
+
+def test_check_stops_it_at_once_with_all_its_children(shell: Shell) -> None:
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        shell("echo $$ > pid; (trap '' TERM; sleep 60) & sleep 60", stop_after(0.5))
+    assert time.monotonic() - started < 1
+    time.sleep(0.1)  # nobody waits for the child of a child: the kernel takes its time
+    assert group_of(shell.folder) == []
+
+
+def test_check_is_called_often_also_while_it_talks_without_pause(shell: Shell) -> None:
+    calls: list[float] = []
+    shell("timeout 1 yes; timeout 1 yes >&2", Watch(check=lambda: calls.append(time.monotonic())))
+    gaps = [later - earlier for earlier, later in pairwise(calls)]
+    assert len(calls) > 15
+    assert sorted(gaps)[int(len(gaps) * 0.9)] < 0.15
+
+
+def test_a_child_that_keeps_the_pipes_open_is_not_waited_for(shell: Shell) -> None:
+    started = time.monotonic()
+    assert shell("echo $$ > pid; sleep 60 & exit 0").code == 0
+    assert time.monotonic() - started < 2
+    time.sleep(0.1)  # nobody waits for the child of a child: the kernel takes its time
+    assert group_of(shell.folder) == []
+
+
+def test_one_that_closes_its_pipes_is_watched_all_the_same(shell: Shell) -> None:
+    with pytest.raises(Cancelled):
+        shell("exec >&- 2>&-; sleep 60", stop_after(0.4))
+
+
+def test_without_growth_it_has_stalled(shell: Shell) -> None:
+    with pytest.raises(Stalled, match="no further for 1 seconds") as raised:
+        shell("while :; do echo still here >&2; sleep 0.05; done", Watch(stall=0.6))
+    assert "still here" in raised.value.log
+
+
+def test_a_pulse_keeps_it_going(shell: Shell) -> None:
+    lines: list[str] = []
+    watch = Watch(heard=lines.append, pulse=lambda: len(lines), stall=0.5)
+    assert shell("for n in 1 2 3 4 5; do echo $n; sleep 0.2; done", watch).code == 0
+
+
+def test_reading_and_writing_files_is_a_sign_of_life(shell: Shell) -> None:
+    """ffmpeg says nothing new while it moves an index to the front of a large file."""
+    write = "import time\nf = open('out', 'wb')\nfor _ in range(6): f.write(bytes(3 << 20)); time.sleep(0.2)"
+    assert shell(f"exec {sys.executable} -c {shlex.quote(write)}", Watch(stall=0.7)).code == 0
+
+
+def test_its_time_is_limited(shell: Shell) -> None:
+    with pytest.raises(TimedOut, match="not done after 1 seconds"):
+        shell("while :; do dd if=/dev/zero of=out bs=1M count=2 2>/dev/null; done", Watch(timeout=1.0))
+
+
+def test_what_it_holds_in_memory_is_limited_while_it_runs(shell: Shell) -> None:
+    hold = "b = bytearray(b'x') * (200 << 20); import time; time.sleep(60)"
+    with pytest.raises(ResourceLimit, match="more than 100 MB"):
+        shell(f"exec {sys.executable} -c {shlex.quote(hold)}", limits=Limits(resident=100 << 20))
+
+
+def test_a_log_without_end_stays_small(shell: Shell) -> None:
+    ended = shell("yes 'a long line that says nothing much' | head -n 90000 >&2; echo last >&2")
+    assert len(ended.log.text) <= 64 * 1024
+    assert ended.log.text.endswith("\nlast")
