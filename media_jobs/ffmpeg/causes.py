@@ -7,7 +7,7 @@ from ..errors import BadMedia, Failure, Internal, NoRoom, ResourceLimit, ToolFai
 from .process import Ended
 from .sandbox import Limits
 
-CUT_OFF = "The file is cut off: it ends before its last frame. Upload it again, whole."
+CUT_OFF = "The file is cut off: it ends in the middle. Upload it again, whole."
 _DAMAGED = "The file is damaged, or not what it says it is: it cannot be decoded."
 _NEARLY = 0.9
 _LONGEST_WORDS = 300
@@ -23,6 +23,7 @@ _MEANINGS: tuple[tuple[str, type[Failure], str], ...] = (
      ResourceLimit, "It needed more memory than allowed."),
     ("moov atom not found", BadMedia,
      "The film's index is missing: the file is cut off, or its recording was never finished."),
+    ("Unknown input format", UnfitMedia, "This ffmpeg cannot read files of this kind."),
     ("matches no streams", UnfitMedia, "The file has no stream of the kind that was asked for."),
     ("Invalid data found|Decode error rate|could not find codec parameters|could not seek to position", BadMedia,
      _DAMAGED),

@@ -6,33 +6,23 @@ stderr, and the exit code says whether it could be read. It imports little: it i
 
 import json
 import os
-import re
 import stat
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 import av
 import av.logging
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Stream
 
-from .demuxers import ALLOWED, IMAGES, MAX_PIXELS, MAX_STREAMS
+from .demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS
+from .pictures import STILL, Pictures, Refused, animated_webp
 
 REFUSED = 3  # the exit code when stdout says why in our own words
 _ENOUGH_PACKETS = 3000  # to find a first frame and the pace of frames in
-_ENOUGH_FRAMES = 150
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # as players guess where a file does not say
-_TIME = re.compile(r"(\d{2,4}):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
-_PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273
-_STILL = IMAGES - {"gif", "apng", "webp_anim", "jpegxl_anim"}
-
-
-class Refused(Exception):
-    pass
+_GUESSED = {"mpegvideo"}  # what these say of their duration is wrong by far
 
 
 @dataclass(slots=True)
@@ -62,7 +52,7 @@ class Counted:
 
 def main(mode: str, path: str) -> int:
     av.logging.restore_default_callback()  # to stderr, not through Python
-    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_level(av.logging.WARNING)
     try:
         with _opened(path) as number:
             answer = _facts(number)
@@ -111,10 +101,14 @@ def _container(number: int) -> InputContainer:
 
 
 def _facts(number: int) -> dict[str, Any]:
+    return animated_webp(number) or _facts_of_container(number)
+
+
+def _facts_of_container(number: int) -> dict[str, Any]:
     with _container(number) as container:
         if len(container.streams) > MAX_STREAMS:
             raise Refused(f"The file has more than {MAX_STREAMS} streams.")
-        pictures = {stream.index: _Pictures(stream) for stream in container.streams.video if stream.codec_context}
+        pictures = {stream.index: Pictures(stream) for stream in container.streams.video if stream.codec_context}
         _look(container, pictures)
         name = container.format.name.partition(",")[0]
         duration = _duration(container, name)
@@ -122,16 +116,16 @@ def _facts(number: int) -> dict[str, Any]:
         return {
             "format": name,
             "duration": duration,
-            "bit_rate": container.bit_rate or (int(size * 8 / duration) if duration else None),
+            "bit_rate": int(size * 8 / duration) if duration else None,
             "title": container.metadata.get("title", ""),
-            "video": [pictures[index].facts(name in _STILL) for index in sorted(pictures)],
+            "video": [pictures[index].facts(name in STILL) for index in sorted(pictures)],
             "audio": [_audio(stream) for stream in container.streams.audio if stream.codec_context],
             "subtitles": [_subtitle(stream) for stream in container.streams.subtitles if stream.codec_context],
             "undecoded": [index for index, picture in pictures.items() if picture.frame is None],
         }
 
 
-def _look(container: InputContainer, pictures: "dict[int, _Pictures]") -> None:
+def _look(container: InputContainer, pictures: "dict[int, Pictures]") -> None:
     """Read on until the first frame of every picture is decoded, and enough frames show their pace."""
     if not pictures:
         return
@@ -143,90 +137,12 @@ def _look(container: InputContainer, pictures: "dict[int, _Pictures]") -> None:
 
 
 def _duration(container: InputContainer, name: str) -> float | None:
-    if name in _STILL:
+    if name in STILL | _GUESSED:
         return None
     if container.duration and container.duration > 0:
         return float(container.duration / av.time_base)
     known = [float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base]
     return max(known, default=None)
-
-
-class _Pictures:
-    """What the first packets of a video stream give away."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream, self.context = stream, stream.codec_context
-        self.context.options = {"max_pixels": str(MAX_PIXELS), "threads": "1"}
-        self.frame: av.VideoFrame | None = None
-        self._times: list[int] = []
-        self._is_over = False
-
-    @property
-    def is_known(self) -> bool:
-        return self._is_over or (self.frame is not None and (len(self._times) > _ENOUGH_FRAMES or self._is_cover))
-
-    @property
-    def _is_cover(self) -> bool:
-        return bool(self.stream.disposition & Disposition.attached_pic)
-
-    def add(self, packet: "av.Packet[Any]") -> None:
-        self._is_over = packet.size == 0  # the last one, that flushes the decoder
-        if packet.pts is not None:
-            self._times.append(packet.pts)
-        if self.frame is None:
-            self.frame = next(self._decoded(packet), None)
-
-    def _decoded(self, packet: "av.Packet[Any]") -> "Iterator[av.VideoFrame]":
-        try:
-            yield from packet.decode()
-        except (av.error.InvalidDataError, EOFError):
-            return  # the next packet may do
-
-    @property
-    def _is_variable(self) -> bool:
-        steps = sorted(b - a for a, b in pairwise(sorted(self._times)))
-        if not steps:
-            return False
-        usual = steps[len(steps) // 2]
-        # Times are rounded, and a frame may be missing here and there.
-        others = sum(abs(step - usual) > max(1, usual * 0.2) for step in steps)
-        return others > max(2, len(steps) * 0.03)
-
-    def facts(self, is_still: bool) -> dict[str, Any]:
-        stream, context = self.stream, self.context
-        coded_width, coded_height = context.width, context.height
-        if not coded_width or not coded_height:
-            raise Refused("The size of its picture cannot be told: the file is damaged.")
-        if coded_width * coded_height > MAX_PIXELS:
-            raise Refused(f"Its picture of {coded_width} x {coded_height} is larger than allowed.")
-        if is_still and (self.frame is None or self.frame.is_corrupt):
-            raise Refused("The picture cannot be decoded: the file is damaged or cut off.")
-        # PyAV counts against the clock, from -180 to 180.
-        rotation = -self.frame.rotation % 360 if self.frame else 0
-        shape = stream.sample_aspect_ratio or Fraction(1)
-        width, height = round(coded_width * shape) or coded_width, coded_height
-        if rotation in (90, 270):
-            width, height = height, width
-        pixels = self.frame.format if self.frame else context.format
-        rate = None if is_still else stream.average_rate or stream.guessed_rate
-        transfer = self.frame.color_trc if self.frame else context.color_trc
-        return {
-            "index": stream.index,
-            "codec": context.codec.canonical_name,
-            "width": width,
-            "height": height,
-            "coded_width": coded_width,
-            "coded_height": coded_height,
-            "rotation": rotation,
-            "fps": float(rate) if rate else None,
-            "is_variable": not is_still and self._is_variable,
-            "frames": stream.frames or None,
-            "pixel_format": pixels.name if pixels else "",
-            "bit_depth": max((component.bits for component in pixels.components), default=8) if pixels else 8,
-            "hdr": {_PQ: "pq", _HLG: "hlg"}.get(int(transfer or 0), ""),
-            "is_picture": self._is_cover,
-            "end": _end(stream),
-        }
 
 
 def _audio(stream: Any) -> dict[str, Any]:
@@ -238,19 +154,7 @@ def _audio(stream: Any) -> dict[str, Any]:
         "layout": _LAYOUTS.get(context.layout.name, context.layout.name),
         "sample_rate": context.sample_rate,
         "language": _language(stream),
-        "end": _end(stream),
     }
-
-
-def _end(stream: Any) -> float | None:
-    """Seconds from the beginning of the file. Matroska has it in a tag: "00:01:02.345000000"."""
-    begin = (stream.container.start_time or 0) / av.time_base
-    if stream.duration and stream.time_base:
-        return max(0.0, float(((stream.start_time or 0) + stream.duration) * stream.time_base) - begin)
-    if found := _TIME.fullmatch(stream.metadata.get("DURATION", "")):
-        hours, minutes, seconds = (float(part) for part in found.groups())
-        return max(0.0, hours * 3600 + minutes * 60 + seconds - begin)
-    return None
 
 
 def _language(stream: Stream) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import BadMedia, Failure, ResourceLimit, Stalled, TimedOut, UnfitMedia
-from .causes import failure, meaning
+from .causes import CUT_OFF, failure, meaning
 from .child import REFUSED
 from .facts import Facts
 from .log import clean_text
@@ -19,6 +19,7 @@ from .sandbox import Limits, Sandbox
 _ROOT = Path(__file__).resolve().parents[2]
 _CHILD = f"{__package__}.child"
 _GB = 1 << 30
+_NO_END = "EOI missing"  # of a JPEG; in a film of them it is nothing
 _TOO_MUCH = "The file takes more time or memory to look at than a sound one does."
 _UNREADABLE = "The file is of a kind that is not read here, or it is damaged."
 
@@ -50,6 +51,8 @@ def ask(mode: str, path: Path, sandbox: Sandbox, *, check: Callable[[], None], s
         raise BadMedia(_TOO_MUCH, log=error.log) from error
     answer = _answer(lines)
     if ended.code == 0 and answer:
+        if answer.get("format") == "jpeg_pipe" and _NO_END in ended.log.text:
+            raise BadMedia(CUT_OFF, log=ended.log.text)
         return answer
     raise _refusal(ended, answer, limits)
 

@@ -22,7 +22,7 @@ class Expected:
 
     duration: float | None = None
     tolerance: float = 0.5  # seconds that the duration may differ, besides 1 % of it
-    video: int = 0  # how many streams of each kind
+    video: int = 0  # how many streams of each kind; cover art is one of video
     audio: int = 0
     width: int | None = None
     height: int | None = None

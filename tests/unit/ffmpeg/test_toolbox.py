@@ -1,0 +1,233 @@
+"""What an operation works with: real runs of ffmpeg, reported, limited, stopped, and explained when they fail."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from media_jobs.errors import (
+    BadMedia,
+    Cancelled,
+    Failure,
+    NoRoom,
+    ResourceLimit,
+    Stalled,
+    TimedOut,
+    ToolFailed,
+    UnfitMedia,
+)
+from media_jobs.ffmpeg.binary import Binary
+from media_jobs.ffmpeg.command import Command, Source, Target
+from media_jobs.ffmpeg.progress import Report
+from media_jobs.ffmpeg.sandbox import Limits, Sandbox
+from media_jobs.ffmpeg.toolbox import Toolbox
+from media_jobs.ffmpeg.verifying import Expected
+from media_jobs.operations.base import Tools
+from tests.films import FILM, Make, cut
+
+H264 = ("-c:v", "libx264", "-preset", "ultrafast")
+MakeBox = Callable[..., Toolbox]
+
+
+class Watcher:
+    """Counts the reports, and stops the work after some time."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.stop_at = float("inf")
+
+    def check(self) -> None:
+        if time.monotonic() > self.stop_at:
+            raise Cancelled
+
+
+@pytest.fixture
+def watcher() -> Watcher:
+    return Watcher()
+
+
+@pytest.fixture
+def make_box(ffmpeg: Binary, sandbox: Sandbox, tmp_path: Path, watcher: Watcher) -> MakeBox:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return lambda **more: Toolbox(ffmpeg, sandbox, folder, 2, watcher.check, watcher.reports.append, **more)
+
+
+@pytest.fixture
+def box(make_box: MakeBox) -> Toolbox:
+    return make_box()
+
+
+def endless(film: Path, box: Toolbox) -> Command:
+    """Encodes for many minutes, without growing much."""
+    slow = ("-filter_complex", "loop=-1:50,scale=1280:-2", "-c:v", "libx264", "-preset", "veryslow")
+    return Command([Source(film, "mov")], [Target(box.folder / "out.mkv", slow)])
+
+
+def test_it_is_what_operations_ask_for(box: Toolbox) -> None:
+    tools: Tools = box
+    tools.say("Looking")
+
+
+def test_an_encode_is_run_reported_and_verified(box: Toolbox, film: Path, watcher: Watcher) -> None:
+    out = box.folder / "out.mp4"
+    box.ffmpeg(Command([Source(film, "mov")], [Target(out, (*H264, "-c:a", "aac"))]), seconds=2.0, frames=50)
+    box.verify(out, Expected(duration=2.0, video=1, audio=1, width=320, frames=50))
+    assert watcher.reports[-1].message.startswith("Encoded 50 of 50 frames")
+    assert 0.9 < (watcher.reports[-1].progress or 0) < 1
+    assert box.probe(out).format == "mov"
+
+
+def test_commands_are_kept_to_be_copied_without_our_paths(make_box: MakeBox, film: Path) -> None:
+    box = make_box(names={film: "holiday.mp4"})
+    box.ffmpeg(Command([Source(film, "mov")], [Target(box.folder / "out.mp4", ("-c", "copy"))], threads=64))
+    [command] = box.commands
+    assert command[0] == "ffmpeg"
+    assert "file:holiday.mp4" in command
+    assert command[-1] == "file:out.mp4"
+    assert command[command.index("-threads") + 1] == "2"
+    assert "/" not in "".join(command)
+
+
+def test_what_filters_measure_can_be_heard(box: Toolbox, film: Path) -> None:
+    measure = Target(None, ("-map", "0:a", "-af", "volumedetect"))
+    assert "mean_volume" in box.ffmpeg(Command([Source(film, "mov")], [measure], talkative=True), doing="Measured")
+
+
+def test_what_it_says_between_runs_is_reported_and_may_stop(box: Toolbox, watcher: Watcher) -> None:
+    box.say("Writing the index", 0.5)
+    assert watcher.reports == [Report("Writing the index", 0.5)]
+    watcher.stop_at = 0
+    with pytest.raises(Cancelled):
+        box.say("Done")
+
+
+def test_an_interruption_ends_ffmpeg_at_once(box: Toolbox, film: Path, watcher: Watcher) -> None:
+    watcher.stop_at = time.monotonic() + 1
+    with pytest.raises(Cancelled):
+        box.ffmpeg(endless(film, box))
+    assert time.monotonic() - watcher.stop_at < 1
+    assert not subprocess.run(["pgrep", "-f", str(box.folder)], capture_output=True).stdout
+
+
+def test_time_is_limited_for_all_runs_together(make_box: MakeBox, film: Path) -> None:
+    box = make_box(timeout=1.0)
+    with pytest.raises(TimedOut):
+        box.ffmpeg(endless(film, box))
+
+
+def test_a_stopped_ffmpeg_has_stalled(make_box: MakeBox, film: Path, watcher: Watcher) -> None:
+    box = make_box(stall_timeout=1.5)
+    stopped: list[int] = []
+
+    def stop_it() -> None:
+        found = subprocess.run(["pgrep", "-f", f"file:{box.folder}"], capture_output=True, text=True).stdout.split()
+        if found and watcher.reports and not stopped:
+            stopped.append(int(found[0]))
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    box.check = stop_it
+    with pytest.raises(Stalled, match="no further for 2 seconds"):
+        box.ffmpeg(endless(film, box))
+    assert stopped
+
+
+def test_the_limit_of_processor_time_is_told_though_ffmpeg_ends_by_itself(make_box: MakeBox, film: Path) -> None:
+    box = make_box(limits=Limits(cpu_seconds=1))
+    with pytest.raises(ResourceLimit, match="processor time"):
+        box.ffmpeg(endless(film, box))
+
+
+def test_the_limit_of_memory_is_told(make_box: MakeBox, film: Path) -> None:
+    box = make_box(limits=Limits(address_space=400 << 20))
+    large = Target(None, ("-vf", "scale=7680:4320", *H264))
+    with pytest.raises(ResourceLimit, match="memory"):
+        box.ffmpeg(Command([Source(film, "mov")], [large]))
+
+
+def test_the_limit_of_a_file_is_told(make_box: MakeBox, film: Path) -> None:
+    box = make_box(limits=Limits(file_size=200_000))
+    with pytest.raises(ResourceLimit, match="larger than a file may be"):
+        box.ffmpeg(Command([Source(film, "mov")], [Target(box.folder / "out.mkv", ("-c:v", "rawvideo", "-an"))]))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_told(make_box: MakeBox, film: Path) -> None:
+    box = make_box()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", box.folder], capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount a small disk")
+    try:
+        with pytest.raises(NoRoom) as raised:
+            box.ffmpeg(Command([Source(film, "mov")], [Target(box.folder / "out.mkv", ("-c:v", "rawvideo"))]))
+        assert not raised.value.permanent
+    finally:
+        subprocess.run(["umount", "-l", box.folder], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("film.mp4", ("-movflags", "+faststart")), ("film.mp4", ()), ("film.mkv", ()),
+        ("film.avi", ("-c:v", "mpeg4")),
+        ("film.flv", ("-c:v", "flv1", "-ar", "44100")), ("film.wav", ("-vn", "-c:a", "pcm_s16le")),
+    ],
+)  # fmt: skip
+def test_a_cut_input_fails_with_a_reason_though_ffmpeg_is_content(
+    name: str, more: tuple[str, ...], box: Toolbox, make: Make
+) -> None:
+    film = make(name, *FILM, *more)
+    format = box.probe(film).format
+    box.ffmpeg(Command([Source(film, format)], [Target(None)]))
+    with pytest.raises(BadMedia, match="cut off") as raised:
+        box.ffmpeg(Command([Source(cut(film, 0.7), format)], [Target(None)]))
+    assert raised.value.log
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "reason"),
+    [
+        (("-map", "0:s"), UnfitMedia, "no stream of the kind"),
+        (("-vf", "crop=9999:9999"), ToolFailed, "ffmpeg failed: .* size"),
+        (("-c:v", "no_such_codec"), ToolFailed, "no_such_codec"),
+    ],
+)
+def test_a_failure_has_a_reason_and_no_path(
+    target: tuple[str, ...], error: type[Failure], reason: str, box: Toolbox, film: Path
+) -> None:
+    with pytest.raises(error, match=reason) as raised:
+        box.ffmpeg(Command([Source(film, "mov")], [Target(box.folder / "out.mp4", target)]))
+    assert str(box.folder.parent) not in raised.value.detail + raised.value.log + box.log
+    assert raised.value.log in box.log
+
+
+def test_another_demuxer_than_the_pinned_one_is_not_tried(box: Toolbox, make: Make) -> None:
+    with pytest.raises(BadMedia):
+        box.ffmpeg(Command([Source(make("film.mkv", *FILM), "mov")], [Target(None)]))
+
+
+def test_kill_9_of_the_worker_ends_ffmpeg_within_two_seconds(film: Path, tmp_path: Path) -> None:
+    work = f"""
+from pathlib import Path
+from media_jobs.ffmpeg import binary
+from media_jobs.ffmpeg.command import Command, Source, Target
+from media_jobs.ffmpeg.sandbox import Sandbox
+from media_jobs.ffmpeg.toolbox import Toolbox
+folder = Path({str(tmp_path)!r})
+box = Toolbox(binary.find(), Sandbox.probe(), folder, 2, lambda: None, lambda report: print(report, flush=True))
+slow = ("-filter_complex", "loop=-1:50", "-c:v", "libx264")
+box.ffmpeg(Command([Source(Path({str(film)!r}), "mov")], [Target(Path({str(tmp_path / "out.mkv")!r}), slow)]))
+"""
+    worker = subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    assert b"Encoded" in worker.stdout.readline()
+    worker.kill()
+    worker.wait()
+    deadline = time.monotonic() + 2
+    while subprocess.run(["pgrep", "-f", f"file:{tmp_path}"], capture_output=True).stdout:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
