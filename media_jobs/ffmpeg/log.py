@@ -17,9 +17,11 @@ _ERROR = re.compile(r"\[(?:error|fatal|panic)\] (?P<said>.+)$")
 # These say only that something failed, after what said why.
 _VAGUE = re.compile(
     r"^(?:Error opening (?:input|output) files?\b|Task finished with error|Terminating thread|Conversion failed"
-    r"|Nothing was written into output|Failed to configure|Error reinitializing|Error selecting|Could not open encoder"
+    r"|Nothing was written into output|Failed to configure|Error reinitializing|Error selecting"
+    r"|Could not open encoder"
     r"|Error while (?:filtering|opening)|Error (?:submitting|sending|muxing|writing))"
 )
+_NOISE = "has not been used for any stream"  # of limits that we set whatever is inside
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _PATH = re.compile(r"(?<![\w./])(?:file:)?/(?:[^/\s'\":,]+/)+(?=[^/\s'\":,])")
 
@@ -63,7 +65,7 @@ class Log:
 
     def _add(self, raw: bytes) -> None:
         line = self._clean(raw.decode(errors="replace"))
-        if not line:
+        if not line or _NOISE in line:
             return
         self._lines.append(line)
         self.is_cut_off = self.is_cut_off or bool(_CUT_OFF.search(line))
