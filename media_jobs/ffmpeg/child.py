@@ -16,10 +16,9 @@ import av.logging
 from av.container import InputContainer
 from av.stream import Stream
 
-from .demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS
+from .demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS, REFUSED
 from .pictures import STILL, Pictures, Refused, animated_webp
 
-REFUSED = 3  # the exit code when stdout says why in our own words
 _ENOUGH_PACKETS = 3000  # to find a first frame and the pace of frames in
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # as players guess where a file does not say
 _GUESSED = {"mpegvideo"}  # what these say of their duration is wrong by far

@@ -23,3 +23,6 @@ ALLOWED = tuple(f"{_VIDEO} {_AUDIO} {_IMAGE} {_SUBTITLES}".split())
 
 MAX_STREAMS = 32
 MAX_PIXELS = 110_000_000  # a frame's: photographs of 100 megapixels pass, and so does film in 12K
+
+# The exit code of the process that probes, when it says on stdout why, in words of ours.
+REFUSED = 3

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ..errors import BadMedia, Failure, ResourceLimit, Stalled, TimedOut, UnfitMedia
 from .causes import CUT_OFF, failure, meaning
-from .child import REFUSED
+from .demuxers import REFUSED
 from .facts import Facts
 from .log import clean_text
 from .process import Ended, Watch, run

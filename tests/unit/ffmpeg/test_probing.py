@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -172,3 +174,8 @@ def test_it_is_quick(look: Look, film: Path) -> None:
     started = time.monotonic()
     look(film)
     assert time.monotonic() - started < 3  # 0.1 on an idle machine
+
+
+def test_whoever_only_asks_loads_none_of_ffmpegs_libraries() -> None:
+    asking = "import sys, media_jobs.ffmpeg.toolbox; sys.exit('av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asking], check=False).returncode == 0
