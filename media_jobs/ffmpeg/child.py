@@ -6,6 +6,7 @@ stderr, and the exit code says whether it could be read. It imports little: it i
 
 import json
 import os
+import re
 import stat
 import sys
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,7 @@ from .demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS, REFUSED
 from .pictures import STILL, Pictures, Refused, animated_webp
 
 _ENOUGH_PACKETS = 3000  # to find a first frame and the pace of frames in
+_TIME = re.compile(r"(\d{2,4}):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # as players guess where a file does not say
 _GUESSED = {"mpegvideo"}  # what these say of their duration is wrong by far
 
@@ -117,7 +119,10 @@ def _facts_of_container(number: int) -> dict[str, Any]:
             "duration": duration,
             "bit_rate": int(size * 8 / duration) if duration else None,
             "title": container.metadata.get("title", ""),
-            "video": [pictures[index].facts(name in STILL) for index in sorted(pictures)],
+            "video": [
+                pictures[index].facts(name in STILL) | {"end": _end(pictures[index].stream)}
+                for index in sorted(pictures)
+            ],
             "audio": [_audio(stream) for stream in container.streams.audio if stream.codec_context],
             "subtitles": [_subtitle(stream) for stream in container.streams.subtitles if stream.codec_context],
             "undecoded": [index for index, picture in pictures.items() if picture.frame is None],
@@ -144,6 +149,10 @@ def _duration(container: InputContainer, name: str) -> float | None:
     return max(known, default=None)
 
 
+def _video(found: Pictures, name: str) -> dict[str, Any]:
+    return found.facts(name in STILL) | {"end": _end(found.stream)}
+
+
 def _audio(stream: Any) -> dict[str, Any]:
     context = stream.codec_context
     return {
@@ -153,7 +162,19 @@ def _audio(stream: Any) -> dict[str, Any]:
         "layout": _LAYOUTS.get(context.layout.name, context.layout.name),
         "sample_rate": context.sample_rate,
         "language": _language(stream),
+        "end": _end(stream),
     }
+
+
+def _end(stream: Any) -> float | None:
+    """Seconds from the beginning of the file. Matroska has it in a tag: "00:01:02.345000000"."""
+    begin = (stream.container.start_time or 0) / av.time_base
+    if stream.duration and stream.time_base:
+        return max(0.0, float(((stream.start_time or 0) + stream.duration) * stream.time_base) - begin)
+    if found := _TIME.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = (float(part) for part in found.groups())
+        return max(0.0, hours * 3600 + minutes * 60 + seconds - begin)
+    return None
 
 
 def _language(stream: Stream) -> str:

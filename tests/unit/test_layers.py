@@ -104,6 +104,7 @@ MEDIA_JOBS_LOWEST = [
     "ffmpeg.log",
     "ffmpeg.process",
     "ffmpeg.causes",
+    "ffmpeg.pictures",
     "ffmpeg.child",
     "ffmpeg.probing",
     "ffmpeg.verifying",
