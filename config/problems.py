@@ -13,12 +13,14 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from media_jobs.errors import WrongParams
 from uploads.errors import ChecksumMismatch, Refusal
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[str, int] = {
+    "already_finished": 409,
     "content_unavailable": 503,
     "csrf_failed": 403,
     "database_unavailable": 503,
@@ -109,6 +111,8 @@ def of(error: Exception) -> Problem | None:
     match error:
         case ChecksumMismatch():
             return Problem(error.code, error.detail, status=CHECKSUM_MISMATCH)
+        case WrongParams():
+            return Problem(error.code, error.detail, errors={"params": error.errors})
         case Refusal():
             return Problem(error.code, error.detail, retry_after=error.retry_after, headers=_challenge(error.code))
         case exceptions.ValidationError():

@@ -9,6 +9,7 @@ from config import health
 
 api: list[Any] = [
     path("", include("uploads.urls")),
+    path("", include("media_jobs.urls")),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

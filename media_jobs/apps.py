@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class MediaJobsConfig(AppConfig):
@@ -10,9 +11,10 @@ class MediaJobsConfig(AppConfig):
     def ready(self) -> None:
         from uploads import registry
 
-        from . import leases, submitting
+        from . import leases, policy, submitting
 
         registry.file_stored.append(submitting.inspect_new)
         registry.file_deleting.append(submitting.let_go_of)
         registry.upload_ended.append(submitting.begin_uploaded)
         registry.keys_in_use.append(leases.keys_in_use)
+        post_migrate.connect(policy.make_groups_and_lanes, sender=self)

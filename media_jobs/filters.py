@@ -1,0 +1,19 @@
+"""What the list of jobs can be narrowed to."""
+
+import django_filters
+
+from .models import Job
+
+
+class JobFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
+    status = django_filters.MultipleChoiceFilter(choices=Job.Status.choices)
+    operation = django_filters.CharFilter()
+    file = django_filters.UUIDFilter(field_name="file_id", label="Jobs whose main file has this id")
+    owner = django_filters.CharFilter(field_name="owner__username")
+    key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of its request")
+    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = Job
+        fields: list[str] = []

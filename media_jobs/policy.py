@@ -1,0 +1,60 @@
+"""Who may see and steer which jobs. The API and the admin both ask here; as uploads.policy, which says who is who."""
+
+from django.contrib.auth.models import Group, Permission, User
+from django.db.models import QuerySet
+
+from uploads import policy as of_files
+from uploads.errors import Forbidden, InvalidParams
+from uploads.models import MediaFile
+from uploads.policy import Principal
+
+from .models import Job, Lane
+from .operations.base import LANES
+
+_VIEW = ("view_job", "view_artifact", "view_worker", "view_lane")
+_OPERATE = (*_VIEW, "add_job", "change_job", "delete_job", "change_lane")
+GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERATE, "Administrator": None}
+# What an owner may ask for is never more than the others'; staff may let a job pass all of them.
+LOWEST, HIGHEST = -10, 10
+
+
+def visible_jobs(user: Principal) -> QuerySet[Job]:
+    jobs = Job.objects.select_related("owner", "worker", "upload")
+    return jobs if _is_permitted(user, "view_job") else jobs.filter(owner_id=user.pk)
+
+
+def require_submit(user: Principal, priority: int = 0) -> User:
+    """The account that may have work done, or a Refusal."""
+    account = of_files.require_upload(user)
+    if account.is_staff and not _is_permitted(account, "add_job"):
+        raise Forbidden("Your account may look, but not submit jobs.")
+    highest = HIGHEST if _is_permitted(account, "change_job") else 0
+    if not LOWEST <= priority <= highest:
+        raise InvalidParams(f"Your priority must be between {LOWEST} and {highest}.")
+    return account
+
+
+def usable_files(user: Principal) -> QuerySet[MediaFile]:
+    """Files that this account may have worked on: those it can see."""
+    return of_files.visible_files(user)
+
+
+def require(user: Principal, verb: str, job: Job) -> None:
+    """`change` is to cancel or retry; `delete`, to delete."""
+    if _is_permitted(user, f"{verb}_job") or (not user.is_staff and job.owner_id == user.pk):
+        return
+    raise Forbidden(f"Your account may not {verb} this job.")
+
+
+def _is_permitted(user: Principal, codename: str) -> bool:
+    return user.is_staff and user.has_perm(f"media_jobs.{codename}")
+
+
+def make_groups_and_lanes(**_: object) -> None:
+    """After migrate: what the groups may do with jobs, and a row for each lane. What people changed stays."""
+    for name, codenames in GROUPS.items():
+        group, _created = Group.objects.get_or_create(name=name)
+        permissions = Permission.objects.filter(content_type__app_label="media_jobs")
+        group.permissions.add(*(permissions if codenames is None else permissions.filter(codename__in=codenames)))
+    for lane in LANES:
+        Lane.objects.get_or_create(name=lane)

@@ -1,0 +1,17 @@
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from .views.jobs import JobViewSet
+from .views.operations import OperationsView
+
+router = SimpleRouter()
+router.register("jobs", JobViewSet, basename="job")
+
+urlpatterns = [
+    *router.urls,
+    path(
+        "jobs/<uuid:pk>/artifacts/<str:name>", JobViewSet.as_view({"get": "artifact", "head": "artifact"}),
+        name="job-artifact",
+    ),
+    path("operations/", OperationsView.as_view(), name="operations"),
+]  # fmt: skip
