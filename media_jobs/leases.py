@@ -363,7 +363,8 @@ def _leave_followers(job: Job, failure: Failure) -> None:
 
 def _promote(job: Job) -> None:
     """The oldest of those who followed it leads the others now. Its lane is woken by housekeeping, or asks itself."""
-    waiting = list(_followers(job))
+    # Locked: one that is cancelled at this moment must not inherit, as the others would wait for it for ever.
+    waiting = list(_followers(job).select_for_update(of=["self"]))
     if not waiting:
         return
     heir, *others = waiting
