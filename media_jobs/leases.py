@@ -253,7 +253,8 @@ def retry(job: Job) -> Job:
 
 def begin_uploaded(job: Job, file: MediaFile, key: str) -> None:
     """The upload that it waited for is a file. In the transaction that made it one."""
-    result, leader = results.find(key), leader_of(key)
+    leader = leader_of(key)
+    result = None if leader else results.find(key)  # in this order: one who leads no more may have left its result
     begun: dict[str, Any] = {"file": file, "cache_key": key, "queued_at": Now()}
     if result is not None:
         begun |= {"status": Status.SUCCEEDED, "progress": 1, "cached": True, "outputs": result.job.outputs,

@@ -99,10 +99,10 @@ def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Jo
         else:
             job.cache_key = _key_of(job, [order.file, *order.inputs])
             job.queued_at = Now()
-            if result := results.find(job.cache_key):
+            # In this order: a leader that we do not find any more may have ended a moment ago, and left its result.
+            job.leader = leases.leader_of(job.cache_key)
+            if job.leader is None and (result := results.find(job.cache_key)):
                 _answer_from(result.job, job)
-            else:
-                job.leader = leases.leader_of(job.cache_key)
         job.save(force_insert=True)
         JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
         if result is not None:
