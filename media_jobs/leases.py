@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q, QuerySet
@@ -26,6 +26,7 @@ from .ffmpeg.progress import Report
 from .models import Job, Lane, Share, Worker
 
 Status = Job.Status
+Settled = TypeVar("Settled")
 _FREE: dict[str, Any] = {
     "token": None, "lease_until": None, "phase": "", "speed": None, "eta_seconds": None, "cancel_asked": False,
 }  # fmt: skip
@@ -231,23 +232,27 @@ def withdraw(job: Job) -> None:
 
 def retry(job: Job) -> Job:
     """Run a failed or cancelled job again, from the beginning."""
-    with write():
-        job = Job.objects.select_for_update(of=["self"]).select_related("file").get(pk=job.pk)
-        if not job.is_finished:
-            raise NotFinished("This job is not finished. Cancel it first.")
-        if job.status == Status.SUCCEEDED:
-            raise AlreadyFinished("This job has succeeded: there is nothing to try again.")
-        if job.file is None:
-            raise AlreadyFinished("The file of this job is gone: there is nothing to run it on.")
-        again = {"attempts": 0, "error_code": "", "error_detail": "", "finished_at": None, "started_at": None}
-        leader = leader_of(job.cache_key)
-        message = "Waits for another try"
-        Job.objects.filter(pk=job.pk, status=job.status).update(
-            **(_FREE | again), status=Status.QUEUED, queued_at=Now(), leader=leader, progress=0, message=message,
-            outputs=0, not_before=None,
-        )  # fmt: skip
-        record("job", job.pk, Status.QUEUED, "asked to try again")
-        job.refresh_from_db()
+    return _settled(lambda: _retry(job))
+
+
+def _retry(job: Job) -> Job:
+    # Before its own row is locked: whoever leads locks those who follow, and not the other way round.
+    leader = leader_of(job.cache_key)
+    job = Job.objects.select_for_update(of=["self"]).select_related("file").get(pk=job.pk)
+    if not job.is_finished:
+        raise NotFinished("This job is not finished. Cancel it first.")
+    if job.status == Status.SUCCEEDED:
+        raise AlreadyFinished("This job has succeeded: there is nothing to try again.")
+    if job.file is None:
+        raise AlreadyFinished("The file of this job is gone: there is nothing to run it on.")
+    again = {"attempts": 0, "error_code": "", "error_detail": "", "finished_at": None, "started_at": None}
+    message = "Waits for another try"
+    Job.objects.filter(pk=job.pk, status=job.status).update(
+        **(_FREE | again), status=Status.QUEUED, queued_at=Now(), leader=leader, progress=0, message=message,
+        outputs=0, not_before=None,
+    )  # fmt: skip
+    record("job", job.pk, Status.QUEUED, "asked to try again")
+    job.refresh_from_db()
     return job
 
 
@@ -382,8 +387,8 @@ def leader_of(key: str) -> Job | None:
     return leading.filter(cache_key=key).first()
 
 
-def _settled(transact: Callable[[], list[str]]) -> list[str]:
-    """Carry out a transaction that may meet another upload or job that stores the same bytes at the same time."""
+def _settled(transact: Callable[[], Settled]) -> Settled:
+    """Carry out a transaction that may meet another, which stores the same bytes or comes to lead the same work."""
     for _ in range(_TRIES - 1):
         try:
             with write():
