@@ -1,0 +1,132 @@
+"""What the processes of test_job_races do to one another. Each race is run in `manage.py shell`, and prints JSON."""
+
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+
+from media_jobs import leases
+from media_jobs.errors import AlreadyFinished, BadMedia, LeaseLost, NoRoom, NotFinished
+from media_jobs.ffmpeg.progress import Report
+from media_jobs.leases import Lease
+from media_jobs.models import Job, Worker
+from media_jobs.submitting import Order, submit
+from tests.crew import alone, at_once
+from tests.heap import BUILD, a_file, a_worker, an_owner, pile
+from uploads.models import MediaFile, Transition
+
+MEMBERS = 8
+LANE = "quick"
+
+
+def claim(jobs: int, owners: int) -> dict[str, Any]:
+    """Claim until there is nothing left."""
+    alone(lambda: pile(jobs, [a_file(an_owner()) for _ in range(owners)], "thumbnail"))
+    claimed = at_once(MEMBERS, lambda _: [str(lease.job.pk) for lease in _all_there_is(a_worker(LANE))])
+    return {"claimed": claimed, "left": alone(leases.claimable(LANE).count), "stories": alone(stories)}
+
+
+def _all_there_is(worker: Worker) -> Iterator[Lease]:
+    while leases.claimable(LANE).exists():
+        if lease := leases.claim(worker):
+            yield lease
+
+
+def submit_the_same(rounds: int, *, worked: bool) -> dict[str, Any]:
+    """Submit the same jobs in the same order; where `worked`, beside a worker that ends each as soon as it can."""
+    file = alone(lambda: a_file(an_owner()).pk)
+    each = at_once(
+        MEMBERS + worked, lambda index: _work(MEMBERS * rounds) if index == MEMBERS else _submit_all(file, rounds)
+    )
+    return {"each": each[:MEMBERS], "stories": alone(stories)}
+
+
+def _submit_all(file: Any, rounds: int) -> list[tuple[str, str | None]]:
+    """For each job its id, and whom it followed at first."""
+    found = MediaFile.objects.select_related("owner", "blob").get(pk=file)
+    made = [submit(Order(found.owner, "thumbnail", {"width": 20 + n}, file=found))[0] for n in range(rounds)]
+    return [(str(job.pk), str(job.leader_id) if job.leader_id else None) for job in made]
+
+
+def _work(jobs: int) -> list[tuple[str, str | None]]:
+    worker, until = a_worker(LANE), time.monotonic() + 60
+    while Job.objects.filter(status=Job.Status.SUCCEEDED).count() < jobs and time.monotonic() < until:
+        if lease := leases.claim(worker):
+            _succeed(lease)
+    return []
+
+
+def _succeed(lease: Lease) -> None:
+    leases.succeed(lease, [], facts=None, message="", ran={"build": BUILD})
+
+
+def meddle(seed: int, seconds: float) -> dict[str, Any]:
+    """Do whatever may be done to a few jobs, some of them the same, at random."""
+    files = alone(lambda: [a_file(an_owner()).pk for _ in range(3)])
+    alone(lambda: [_submit_all(file, 2) for file in files for _ in range(2)])
+    done = at_once(MEMBERS, lambda index: _meddle(random.Random(seed + index), seconds))
+    return {"done": sum(map(Counter, done), Counter()), "stories": alone(stories)}
+
+
+def _meddle(chance: random.Random, seconds: float) -> dict[str, int]:
+    worker, held = a_worker(LANE), list[Lease]()
+    jobs = list(Job.objects.order_by("pk"))
+    done: Counter[str] = Counter()
+
+    def take() -> None:
+        if lease := leases.claim(worker):
+            held.append(lease)
+
+    def end(how: Callable[[Lease], object]) -> None:
+        if held:
+            how(held.pop(chance.randrange(len(held))))
+
+    def lose() -> None:
+        one = Job.objects.filter(pk=chance.choice(jobs).pk, status="running")
+        one.update(lease_until=Now() - timedelta(seconds=1))
+
+    deeds: dict[str, Callable[[], object]] = {
+        "claim": take,
+        "cancel": lambda: leases.cancel(chance.choice(jobs)),
+        "retry": lambda: leases.retry(chance.choice(jobs)),
+        "reap": lambda: leases.reap(lambda: None),
+        "lose": lose,
+        "renew": lambda: held and leases.renew(held[-1], Job.Phase.WORKING, Report("Working", chance.random())),
+        "succeed": lambda: end(_succeed) if chance.random() < 0.1 else None,
+        "fail for now": lambda: end(lambda lease: leases.fail(lease, NoRoom("The disk is full."), {})),
+        "fail": lambda: end(lambda lease: leases.fail(lease, BadMedia("It is cut off."), {})),
+        "give back": lambda: end(leases.give_back),
+        "end cancelled": lambda: end(leases.end_cancelled),
+        "hurry": lambda: Job.objects.filter(pk=chance.choice(jobs).pk, status="queued").update(not_before=None),
+    }
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        name = chance.choice(list(deeds))
+        with suppress(AlreadyFinished, NotFinished, LeaseLost):
+            deeds[name]()
+            done[name] += 1
+    return done
+
+
+def stories() -> dict[str, dict[str, Any]]:
+    """Of each job: where it stands, and its numbered past."""
+    past: dict[Any, list[tuple[int, str]]] = {}
+    for job, number, state in (
+        Transition.objects.filter(subject="job").order_by("number").values_list("subject_id", "number", "state")
+    ):
+        past.setdefault(job, []).append((number, state))
+    return {
+        str(pk): {"status": status, "key": key, "leader": str(leader) if leader else None, "past": past[pk]}
+        for pk, status, key, leader in Job.objects.values_list("pk", "status", "cache_key", "leader_id")
+    }
+
+
+def tell(answer: dict[str, Any]) -> None:
+    json.dump(answer, sys.stdout)

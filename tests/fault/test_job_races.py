@@ -1,0 +1,79 @@
+"""Eight processes at the same jobs at once: whoever comes first, nothing is done twice, lost, or told wrongly."""
+
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fault.racing import MEMBERS
+from tests.server import Server, Template, drop_database
+
+# What may come after what. A follower that is to run itself is told of as queued once more.
+NEXT = {
+    "": {"queued", "succeeded"},  # from the cache
+    "queued": {"running", "succeeded", "failed", "cancelled", "queued"},
+    "running": {"queued", "succeeded", "failed", "cancelled"},
+    "failed": {"queued"},
+    "cancelled": {"queued"},
+    "succeeded": set(),
+}
+
+
+@pytest.fixture
+def home(template: Template, tmp_path: Path) -> Iterator[Server]:
+    """A database, and no server: here the processes are our own."""
+    made = Server(tmp_path / "home", template.tokens, template.copy_to(tmp_path / "home"))
+    yield made
+    drop_database(made.database_url)
+
+
+def race(home: Server, words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(home.shell(f"from tests.fault import racing; racing.tell(racing.{words})"))
+    for job, story in found["stories"].items():
+        numbers, states = zip(*story["past"], strict=True)
+        assert numbers == tuple(range(1, len(numbers) + 1)), (job, story)
+        assert all(later in NEXT[before] for before, later in zip(("", *states), states, strict=False)), (job, story)
+        assert states[-1] == story["status"], (job, story)
+    return found
+
+
+def test_each_job_is_claimed_once_and_none_is_left(home: Server) -> None:
+    found = race(home, "claim(jobs=300, owners=5)")
+    claimed = Counter(job for mine in found["claimed"] for job in mine)
+    assert set(claimed.values()) == {1}
+    assert (len(claimed), found["left"]) == (300, 0)
+    assert {tuple(state for _, state in story["past"]) for story in found["stories"].values()} == {
+        ("queued", "running")
+    }
+
+
+def test_of_the_same_job_submitted_at_once_one_leads_and_the_others_follow(home: Server) -> None:
+    found = race(home, "submit_the_same(rounds=12, worked=False)")
+    for same in zip(*found["each"], strict=True):
+        [leader] = [job for job, followed in same if followed is None]
+        assert [followed for _, followed in same].count(leader) == MEMBERS - 1
+
+
+def test_of_the_same_job_submitted_at_once_one_is_run_though_it_ends_just_then(home: Server) -> None:
+    found = race(home, "submit_the_same(rounds=12, worked=True)")
+    assert {story["status"] for story in found["stories"].values()} == {"succeeded"}
+    runs: dict[str, int] = defaultdict(int)
+    for story in found["stories"].values():
+        runs[story["key"]] += [state for _, state in story["past"]].count("running")
+    assert set(runs.values()) == {1}
+
+
+def test_whatever_is_done_to_jobs_at_once_their_past_stays_legal(home: Server) -> None:
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")  # noqa: T201  # pytest shows it when this fails
+    found = race(home, f"meddle(seed={seed}, seconds=3)")
+    assert min(found["done"].values()) > 0, found["done"]
+    alive = {job for job, story in found["stories"].items() if story["status"] in {"queued", "running"}}
+    leading = Counter(found["stories"][job]["key"] for job in alive if found["stories"][job]["leader"] is None)
+    assert set(leading.values()) <= {1}
+    for job in alive:
+        assert found["stories"][job]["leader"] in {None, *alive}, "it would wait for ever"
