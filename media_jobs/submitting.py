@@ -123,6 +123,14 @@ def _key_of(job: Job, files: Sequence[MediaFile]) -> str:
     return results.cache_key(job.operation, job.version, job.params, job.owner_id, files)
 
 
+def retry(job: Job) -> Job:
+    """Queue a failed or cancelled job again, and say so to its lane."""
+    job = leases.retry(job)
+    if job.leader is None:
+        wake(job.lane)
+    return job
+
+
 def _take_turns(job: Job) -> None:
     Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
     if job.status == Job.Status.QUEUED and job.leader is None:

@@ -26,7 +26,7 @@ from .. import leases, policy
 from ..filters import JobFilter
 from ..models import Artifact, Job
 from ..serializers import EventSerializer, JobOrder, JobSerializer, OneJobSerializer, SubmittedSerializer
-from ..submitting import Order, delete_job, submit
+from ..submitting import Order, delete_job, retry, submit
 
 _LONGEST_WAIT = 60.0
 _LOOK_EVERY = 0.25
@@ -111,7 +111,7 @@ class JobViewSet(
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str | None = None) -> Response:
         """Run a failed or cancelled job again."""
-        return self._steered(leases.retry)
+        return self._steered(retry)
 
     def _steered(self, verb: Any) -> Response:
         job = self.get_object()
