@@ -15,13 +15,13 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from uploads.connections import write
-from uploads.models import MediaFile, Upload
+from uploads.models import MediaFile
 from uploads.storing import discard
 from uploads.transitions import record
 
 from . import results
 from .conf import jobs
-from .errors import AlreadyFinished, Cancelled, Failure, LeaseLost, NotFinished, UploadLost, WorkerLost
+from .errors import AlreadyFinished, Cancelled, Failure, LeaseLost, NotFinished, WorkerLost
 from .ffmpeg.progress import Report
 from .models import Job, Lane, Share, Worker
 
@@ -273,9 +273,8 @@ def begin_uploaded(job: Job, file: MediaFile, key: str) -> None:
         record("job", job.pk, begun["status"], "its upload is complete")
 
 
-def fail_uploading(job: Job, upload: Upload) -> None:
-    """The upload that it waited for will not be a file. In the transaction that ended it."""
-    failure = UploadLost(f"The upload of {upload.name} did not end well. Submit the job again with a new one.")
+def fail_uploading(job: Job, failure: Failure) -> None:
+    """The upload that it waited for is no file, or none that it can work on. In the transaction that ended it."""
     _fail(Job.objects.filter(pk=job.pk, status=Status.UPLOADING), job, failure)
 
 

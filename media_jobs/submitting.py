@@ -21,7 +21,7 @@ from uploads.storing import delete_file
 from uploads.transitions import record
 
 from . import leases, operations, results
-from .errors import Failure, NotFinished
+from .errors import Failure, NotFinished, UnfitMedia, UploadLost
 from .ffmpeg.facts import Facts
 from .models import Job, JobInput, Share
 from .operations.base import Operation, Params, canonical
@@ -71,8 +71,12 @@ def submit(order: Order) -> tuple[Job, bool]:
 
 def _check_kind(operation: Operation[Any], file: MediaFile) -> None:
     if file.blob.kind not in operation.kinds:
-        kinds = " or ".join(sorted(operation.kinds))
-        raise InvalidParams(f"“{operation.name}” works on {kinds}; {file.name} is {file.blob.kind or 'no media'}.")
+        raise InvalidParams(_unfit(operation, file))
+
+
+def _unfit(operation: Operation[Any], file: MediaFile) -> str:
+    kinds = " or ".join(sorted(operation.kinds))
+    return f"“{operation.name}” works on {kinds}; {file.name} is {file.blob.kind or 'no media'}."
 
 
 def _check_fit(operation: Operation[Any], params: Params, file: MediaFile) -> None:
@@ -159,10 +163,16 @@ def inspect_new(file: MediaFile) -> None:
 def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
     """registry.upload_ended: the jobs that waited for it begin, or fail with it."""
     for job in Job.objects.filter(upload=upload, status=Job.Status.UPLOADING):
+        operation = operations.registry.get(job.operation)
         if file is None:
-            leases.fail_uploading(job, upload)
+            lost = UploadLost(f"The upload of {upload.name} did not end well. Submit the job again with a new one.")
+            leases.fail_uploading(job, lost)
             continue
-        leases.begin_uploaded(job, file, _key_of(job, [file]))
+        if operation is not None and file.blob.kind not in operation.kinds:
+            leases.fail_uploading(job, UnfitMedia(_unfit(operation, file)))
+            continue
+        inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
+        leases.begin_uploaded(job, file, _key_of(job, [file, *inputs]))
         transaction.on_commit(lambda lane=job.lane: wake(lane))  # type: ignore[misc]  # the lambda's default
 
 
