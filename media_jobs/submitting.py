@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +12,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from uploads import resuming
 from uploads.connections import write
-from uploads.errors import InvalidParams, KeyReused
+from uploads.errors import InvalidParams, KeyReused, Refusal
 from uploads.models import MediaFile, Transition, Upload
-from uploads.receiving import KEY_KEPT, LONGEST_KEY
+from uploads.receiving import KEY_KEPT, LONGEST_KEY, Announcement, Reception
 from uploads.reserving import lock_owner
 from uploads.storing import delete_file
 from uploads.transitions import record
@@ -41,6 +42,7 @@ class Order:
     params: dict[str, Any] = field(default_factory=dict)
     file: MediaFile | None = None
     upload: Upload | None = None  # instead of the file: it will be one
+    announced: tuple[str, int] | None = None  # the name and size of that upload, before there is one
     inputs: Sequence[MediaFile] = ()
     priority: int = 0
     key: str = ""  # Idempotency-Key
@@ -48,7 +50,7 @@ class Order:
 
     def fingerprint(self) -> str:
         files = [str(file.pk) for file in (self.file, *self.inputs) if file is not None]
-        said = [self.operation, self.params, files, self.priority]
+        said = [self.operation, self.params, files, self.priority, self.announced]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
@@ -71,12 +73,11 @@ def submit(order: Order) -> tuple[Job, bool]:
 
 def _check_kind(operation: Operation[Any], file: MediaFile) -> None:
     if file.blob.kind not in operation.kinds:
-        raise InvalidParams(_unfit(operation, file))
+        raise InvalidParams(_unfit(operation, file.name, file.blob.kind))
 
 
-def _unfit(operation: Operation[Any], file: MediaFile) -> str:
-    kinds = " or ".join(sorted(operation.kinds))
-    return f"“{operation.name}” works on {kinds}; {file.name} is {file.blob.kind or 'no media'}."
+def _unfit(operation: Operation[Any], name: str, kind: str) -> str:
+    return f"“{operation.name}” works on {' or '.join(sorted(operation.kinds))}; {name} is {kind or 'no media'}."
 
 
 def _check_fit(operation: Operation[Any], params: Params, file: MediaFile) -> None:
@@ -85,6 +86,31 @@ def _check_fit(operation: Operation[Any], params: Params, file: MediaFile) -> No
         operation.check(params, file.blob.kind, Facts.model_validate(known) if known else None)
     except Failure as failure:
         raise InvalidParams(failure.detail) from failure
+
+
+def submit_with_upload(order: Order, announcement: Announcement) -> tuple[Job, bool]:
+    """A job for bytes that are still to be sent, and the resumable upload that takes them: both, or neither."""
+    assert announcement.size is not None
+    order = replace(order, announced=(announcement.name, announcement.size))
+    with write():
+        # Before there is an upload: a replay must not be refused for the room that it has reserved already.
+        if order.key and (before := _replayed(order)):
+            return before, False
+        return submit(replace(order, upload=resuming.begin(announcement)))
+
+
+def submit_received(order: Order, reception: Reception) -> tuple[Job, bool]:
+    """A job on a file that has come with the request for it. Where there can be no job, the file is not kept."""
+    assert reception.content is not None
+    operation = operations.get(order.operation)
+    if reception.content.kind not in operation.kinds:
+        raise InvalidParams(_unfit(operation, reception.upload.name, reception.content.kind))
+    file = reception.commit()
+    try:
+        return submit(replace(order, file=file))
+    except Refusal:
+        delete_file(file)
+        raise
 
 
 def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Job, bool]:
@@ -169,7 +195,7 @@ def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
             leases.fail_uploading(job, lost)
             continue
         if operation is not None and file.blob.kind not in operation.kinds:
-            leases.fail_uploading(job, UnfitMedia(_unfit(operation, file)))
+            leases.fail_uploading(job, UnfitMedia(_unfit(operation, file.name, file.blob.kind)))
             continue
         inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
         leases.begin_uploaded(job, file, _key_of(job, [file, *inputs]))
