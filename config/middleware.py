@@ -18,7 +18,7 @@ from uploads.authentication import is_known
 from uploads.body import is_chunked
 from uploads.conf import limits
 from uploads.errors import LengthRequired, TooLarge
-from uploads.handlers import is_entrance
+from uploads.handlers import takes_large_body
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 log = structlog.get_logger("millrace.request")
@@ -153,7 +153,7 @@ class RefuseLargeBodies:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
-        if is_entrance(view, request.method):
+        if takes_large_body(request, view):
             allowed += limits().max_file_size
         elif is_chunked(request.META):
             raise LengthRequired("Say how long the body is with Content-Length.")

@@ -34,6 +34,7 @@ class FormReader:
     admit: Admit
     max_memory: int
     max_fields: int
+    file_is_last: bool = False
     fields: QueryDict = field(default_factory=lambda: QueryDict(mutable=True))
     reception: Reception | None = None
     content_type: str = ""
@@ -109,6 +110,8 @@ class FormReader:
         self._segment, self._value = segment, bytearray()
         if self._is_file():
             self._begin_file(segment)
+        elif self.file_is_last and self.reception is not None:
+            raise MalformedForm(f"Send the field “{segment.name[:80]}” before the file: none may follow it.")
 
     def _begin_file(self, segment: MultipartSegment) -> None:
         if self.reception is not None:

@@ -6,13 +6,16 @@ request's principal may send one. Nothing of a file is visible until the view co
 commit goes when the request ends, whatever ended it.
 """
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, QueryDict
 from django.utils.datastructures import MultiValueDict
+from rest_framework.exceptions import APIException
 
 from .authentication import uploader
 from .body import Body
@@ -24,8 +27,10 @@ from .models import Upload
 from .receiving import Announcement, Reception, Replay
 
 FILE_FIELD = "file"
-_MARK, _FORM_MARK = "millrace_entrance", "millrace_form_entrance"
+_MARK, _FORM_MARK, _GATE = "millrace_entrance", "millrace_form_entrance", "millrace_gate"
 V = TypeVar("V")
+# Given the request, who sends it, and the fields that came before the file: refuses, or lets the file in.
+Gate = Callable[[HttpRequest, User, QueryDict], None]
 Files = MultiValueDict[str, Any]  # of ReceivedFile
 
 
@@ -41,12 +46,33 @@ def form_entrance(handler: V) -> V:
     return entrance(handler)
 
 
+def gated_form_entrance(gate: Gate) -> Callable[[V], V]:
+    """Mark one that must know all the fields before it takes the file: none may follow it."""
+
+    def mark(handler: V) -> V:
+        setattr(handler, _GATE, gate)
+        return form_entrance(handler)
+
+    return mark
+
+
 def is_entrance(view: Any, verb: str | None, mark: str = _MARK) -> bool:
     """Whether what answers `verb` in a resolved view was marked."""
+    return bool(_marked(view, verb, mark))
+
+
+def takes_large_body(request: HttpRequest, view: Any) -> bool:
+    """A form entrance takes a form of any size. What else it understands is read into memory, and is small."""
+    if is_entrance(view, request.method, _FORM_MARK):
+        return request.content_type == "multipart/form-data"
+    return is_entrance(view, request.method)
+
+
+def _marked(view: Any, verb: str | None, mark: str) -> Any:
     verb = (verb or "").lower()
     action = (getattr(view, "actions", None) or {}).get(verb, verb)
     handler = getattr(view.cls, action, None) if hasattr(view, "cls") else view
-    return bool(getattr(handler, mark, False))
+    return getattr(handler, mark, None)
 
 
 class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic only in the stubs
@@ -79,7 +105,7 @@ class StreamingUploadHandler(FileUploadHandler):
             raise self._ended_by  # somebody asks again for the fields of a body that is gone
         try:
             return self._read(META, boundary)
-        except (Refusal, Replay) as end:
+        except (Refusal, Replay, APIException) as end:
             self._ended_by = end
             raise
 
@@ -98,6 +124,7 @@ class StreamingUploadHandler(FileUploadHandler):
             admit=lambda fields, field, name: self._admit(fields, field, name, body, claims),
             max_memory=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0,
             max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0,
+            file_is_last=self._gate() is not None,
         )
         form.read(body.content())
         files: Files = MultiValueDict()
@@ -114,9 +141,12 @@ class StreamingUploadHandler(FileUploadHandler):
             raise NotAnEntrance("Files are not taken here. Send them to /api/v1/files/.")
         if field != FILE_FIELD:
             raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, not in “{field[:80]}”.")
+        owner = uploader(request, fields)
+        if gate := self._gate():
+            gate(request, owner, fields)
         return Reception.open(
             Announcement(
-                owner=uploader(request, fields),
+                owner=owner,
                 name=name,
                 protocol=Upload.Protocol.FORM,
                 size=_at_most(body),
@@ -126,6 +156,13 @@ class StreamingUploadHandler(FileUploadHandler):
                 length=body.length,
             )
         )
+
+    def _gate(self) -> Gate | None:
+        request = self.request
+        assert request is not None
+        match = request.resolver_match
+        gate: Gate | None = _marked(match.func, request.method, _GATE) if match else None
+        return gate
 
 
 def _at_most(body: Body) -> int | None:
