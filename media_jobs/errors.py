@@ -124,6 +124,12 @@ class AlreadyFinished(Refusal):
     code = "already_finished"
 
 
+class NoSuchFile(Refusal):
+    """A request names a file that is not there, or is none of its sender's business."""
+
+    code = "not_found"
+
+
 class UnknownOperation(InvalidParams):
     pass
 

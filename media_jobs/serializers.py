@@ -1,6 +1,5 @@
 """The shape of what the API shows of jobs. No rules: those are in policy and the verbs."""
 
-from functools import cached_property
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -50,9 +49,14 @@ class JobUrls(serializers.Serializer[Job]):
 
 
 class JobListSerializer(serializers.ListSerializer[Job]):
-    @cached_property
-    def lanes(self) -> wording.Lanes:
-        return wording.Lanes.now()
+    """Looks at the lanes once, for all jobs of a page."""
+
+    lanes: wording.Lanes
+
+    def to_representation(self, data: Any) -> Any:
+        jobs = list(data)
+        self.lanes = wording.Lanes.now(jobs)
+        return super().to_representation(jobs)
 
 
 class JobSerializer(serializers.ModelSerializer[Job]):
@@ -60,6 +64,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     inputs = serializers.SerializerMethodField()
     artifacts = ArtifactSerializer(many=True, read_only=True)
     error = serializers.SerializerMethodField()
+    message = serializers.SerializerMethodField()
     attempt = serializers.SerializerMethodField()
     waiting_for = serializers.SerializerMethodField()
     urls = serializers.SerializerMethodField()
@@ -81,12 +86,16 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     def get_error(self, job: Job) -> dict[str, str] | None:
         return {"code": job.error_code, "detail": job.error_detail} if job.error_code else None
 
+    def get_message(self, job: Job) -> str:
+        return wording.message_of(job)
+
     def get_attempt(self, job: Job) -> int:
         return job.attempts + (job.status == Job.Status.RUNNING or job.attempts == 0)
 
     def get_waiting_for(self, job: Job) -> str | None:
-        whole = self.parent
-        return wording.waiting_for(job, whole.lanes if isinstance(whole, JobListSerializer) else wording.Lanes.now())
+        page = self.parent
+        lanes = page.lanes if isinstance(page, JobListSerializer) else wording.Lanes.now([job])
+        return wording.waiting_for(job, lanes)
 
     @extend_schema_field(JobUrls)
     def get_urls(self, job: Job) -> dict[str, str]:
@@ -130,22 +139,65 @@ class EventSerializer(serializers.ModelSerializer[Transition]):
         fields = ["number", "state", "detail", "created_at"]
 
 
-class UploadOrder(serializers.Serializer[Any]):
+class Strict(serializers.Serializer[Any]):
+    """A name that means nothing is a mistake of whoever wrote it, and not to be passed over."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = [name for name in data if name not in {*self.fields, "csrfmiddlewaretoken"}] if data else []
+        said = super().to_internal_value(data)
+        if unknown:
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({str(name)[:80]: [f"Unknown. There are: {known}."] for name in unknown})
+        return said
+
+
+class UploadOrder(Strict):
     name = serializers.CharField(max_length=255)
-    size = serializers.IntegerField(min_value=1)
+    size = serializers.IntegerField(min_value=1, max_value=2**62)
+    metadata = serializers.DictField(
+        child=serializers.CharField(max_length=1000, allow_blank=True), required=False, default=dict,
+        help_text="Given back to whoever asks for the upload by tus",
+    )  # fmt: skip
 
 
-class JobOrder(serializers.Serializer[Any]):
-    """What a request for a job says."""
+class FormOrder(Strict):
+    """What a form says of the job before its file."""
 
     operation = serializers.CharField(max_length=32)
     params = serializers.JSONField(required=False, default=dict, help_text="See operations/ for their schema")
+    inputs = serializers.ListField(
+        child=serializers.UUIDField(), required=False, default=list, max_length=64, help_text="Further files"
+    )
+    priority = serializers.IntegerField(required=False, default=0, help_text="From -10 to 0; staff, to 10")
+
+
+class JobForm(FormOrder):
+    """All of that form, for the API's documentation. The file comes last."""
+
+    file = serializers.FileField()
+
+
+class JobOrder(FormOrder):
+    """What a request for a job says: `file`, or `upload`."""
+
     file = serializers.UUIDField(required=False, help_text="The file to work on")
     upload = UploadOrder(required=False, help_text="Instead of `file`: one that is still to be sent")
-    inputs = serializers.ListField(child=serializers.UUIDField(), required=False, default=list, max_length=64)
-    priority = serializers.IntegerField(required=False, default=0)
 
     def validate(self, said: dict[str, Any]) -> dict[str, Any]:
         if ("file" in said) == ("upload" in said):
             raise serializers.ValidationError({"file": ["Name either a file that is here, or an upload to come."]})
         return said
+
+
+class WaitQuery(serializers.Serializer[Any]):
+    wait = serializers.FloatField(
+        min_value=0, max_value=3600, default=0, help_text="Seconds to wait for its end, ≤ 60"
+    )
+
+
+class EventsQuery(serializers.Serializer[Any]):
+    after = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0, help_text="Only later numbers")
+
+
+class DeleteQuery(serializers.Serializer[Any]):
+    keep = serializers.ChoiceField(["artifacts"], required=False, help_text="What it made stays")

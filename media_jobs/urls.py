@@ -1,6 +1,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from .views.artifacts import ArtifactView
 from .views.jobs import JobViewSet
 from .views.operations import OperationsView
 
@@ -9,9 +10,6 @@ router.register("jobs", JobViewSet, basename="job")
 
 urlpatterns = [
     *router.urls,
-    path(
-        "jobs/<uuid:pk>/artifacts/<str:name>", JobViewSet.as_view({"get": "artifact", "head": "artifact"}),
-        name="job-artifact",
-    ),
+    path("jobs/<uuid:pk>/artifacts/<str:name>", ArtifactView.as_view(), name="job-artifact"),
     path("operations/", OperationsView.as_view(), name="operations"),
-]  # fmt: skip
+]

@@ -91,6 +91,14 @@ def parse_metadata(said: str) -> dict[str, bytes]:
     return found
 
 
+def join_metadata(said: Mapping[str, str]) -> str:
+    """The same, the other way."""
+    for key in said:
+        if not _KEY.fullmatch(key):
+            raise InvalidParams("Each key of the metadata must be visible ASCII, without a comma.")
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}".strip() for key, value in said.items())
+
+
 def progress(offset: int, expires_at: datetime | None) -> dict[str, str]:
     """What every answer about an unfinished upload says."""
     expires = {"Upload-Expires": format_datetime(expires_at, usegmt=True)} if expires_at else {}

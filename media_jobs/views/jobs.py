@@ -1,104 +1,127 @@
 """jobs/: work, asked for, looked at and steered."""
 
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from django.db import transaction
-from django.http import Http404, HttpResponseBase
-from django.shortcuts import get_object_or_404
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import mixins, status, viewsets
+from django.contrib.auth.models import User
+from django.http import HttpRequest, QueryDict
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from uploads import resuming
-from uploads.connections import let_go
-from uploads.models import MediaFile, Transition, Upload
-from uploads.receiving import Announcement, Replay
-from uploads.views.download import content_response
-from uploads.views.files import NewestFirst
+from uploads.errors import MissingFile
+from uploads.handlers import FILE_FIELD, ReceivedFile, gated_form_entrance
+from uploads.models import Transition
+from uploads.receiving import Replay
+from uploads.views.entrances import EntranceMixin
+from uploads.views.files import NewestFirst, StreamedFormParser
 
-from .. import leases, policy
+from .. import leases, ordering, policy
 from ..filters import JobFilter
-from ..models import Artifact, Job
-from ..serializers import EventSerializer, JobOrder, JobSerializer, OneJobSerializer, SubmittedSerializer
-from ..submitting import Order, delete_job, retry, submit
+from ..models import Job
+from ..serializers import (
+    DeleteQuery,
+    EventSerializer,
+    EventsQuery,
+    FormOrder,
+    JobForm,
+    JobOrder,
+    JobSerializer,
+    OneJobSerializer,
+    SubmittedSerializer,
+    WaitQuery,
+)
+from ..submitting import delete_job, retry, submit, submit_received
+from ..watching import wait_for_end
 
-_LONGEST_WAIT = 60.0
-_LOOK_EVERY = 0.25
+_ORDER = "_millrace_order"
+
+
+def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:
+    """Before the first byte of a form's file: what is to be done with it, or a refusal."""
+    said = _valid(FormOrder, fields)
+    setattr(request, _ORDER, ordering.order(user, said, request.headers.get("Idempotency-Key", "")))
+
+
+def _valid(shape: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
+    asked = shape(data=data)
+    asked.is_valid(raise_exception=True)
+    said: dict[str, Any] = asked.validated_data
+    return said
 
 
 class JobViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, viewsets.GenericViewSet[Job]
+    EntranceMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.DestroyModelMixin,
+    viewsets.GenericViewSet[Job],
 ):
     serializer_class = JobSerializer
     filterset_class = JobFilter
     pagination_class = NewestFirst
-    parser_classes = [JSONParser]
+    parser_classes = [StreamedFormParser, JSONParser]
     queryset = Job.objects.none()  # for the API's documentation; the answer is get_queryset's
 
     def get_queryset(self) -> Any:
         return policy.visible_jobs(self.request.user).prefetch_related("artifacts", "inputs")
 
-    @extend_schema(request=JobOrder, responses={202: SubmittedSerializer, 201: SubmittedSerializer})
+    @gated_form_entrance(_read_form)
+    @extend_schema(
+        request={"application/json": JobOrder, "multipart/form-data": JobForm},
+        responses={202: SubmittedSerializer, 201: SubmittedSerializer},
+    )
     def create(self, request: Request) -> Response:
-        """Ask for work on a file. 202: it is queued, or answered. 201: send its upload now, to `upload_url`."""
-        order = JobOrder(data=request.data)
-        order.is_valid(raise_exception=True)
-        said = order.validated_data
-        owner = policy.require_submit(request.user, said["priority"])
-        key = request.headers.get("Idempotency-Key", "")
-        asked = {name: said[name] for name in ("operation", "params", "priority")} | {"key": key}
-        if "upload" in said:
-            job, is_new = self._submit_with_upload(Order(owner, **asked), said["upload"])
-        else:
-            files = [self._usable(pk) for pk in (said["file"], *said["inputs"])]
-            job, is_new = submit(Order(owner, file=files[0], inputs=files[1:], **asked))
+        """Ask for work on a file: one that is here, one that comes in this form, or one still to be sent.
+
+        202: it is queued, or answered already. 201: send its upload now, to `upload_url`. In a form, every field
+        comes before the file: what is wrong with them is said before the file is read.
+        """
+        if request._request.content_type == "multipart/form-data":
+            received = request.FILES.get(FILE_FIELD)
+            if not isinstance(received, ReceivedFile):
+                raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, or JSON that names one.")
+            return self._submitted(*submit_received(getattr(request._request, _ORDER), received.reception))
+        said = _valid(JobOrder, request.data)
+        order = ordering.order(request.user, said, request.headers.get("Idempotency-Key", ""))
+        return self._submitted(*ordering.place(order, said.get("upload")))
+
+    def handle_exception(self, error: Exception) -> Response:
+        order = getattr(self.request._request, _ORDER, None)
+        if isinstance(error, Replay) and order is not None:
+            try:
+                return self._submitted(*submit(replace(order, file=error.file)), replayed=True)
+            except Exception as refusal:
+                error = refusal
+        return super().handle_exception(error)
+
+    def _submitted(self, job: Job, is_new: bool, *, replayed: bool = False) -> Response:
         answer = SubmittedSerializer(job, context=self.get_serializer_context())
-        headers = {"Location": answer.data["urls"]["self"]} | ({} if is_new else {"Idempotency-Replayed": "true"})
+        headers = {"Location": answer.data["urls"]["self"]}
+        if replayed or not is_new:
+            headers["Idempotency-Replayed"] = "true"
         waits = job.status == Job.Status.UPLOADING
         return Response(answer.data, status.HTTP_201_CREATED if waits else status.HTTP_202_ACCEPTED, headers=headers)
 
-    def _usable(self, pk: Any) -> MediaFile:
-        try:
-            return policy.usable_files(self.request.user).get(pk=pk)
-        except MediaFile.DoesNotExist as error:
-            raise Http404 from error
-
-    def _submit_with_upload(self, order: Order, said: dict[str, Any]) -> tuple[Job, bool]:
-        announcement = Announcement(
-            owner=order.owner, name=said["name"], protocol=Upload.Protocol.TUS, size=said["size"],
-            length=said["size"], key=order.key, route="jobs", kept_for=resuming.kept_for(0),
-        )  # fmt: skip
-        with transaction.atomic():  # a job that is refused leaves no upload behind
-            try:
-                upload = resuming.begin(announcement)
-            except Replay as replay:
-                upload = replay.upload
-            return submit(replace(order, upload=upload))
-
-    @extend_schema(
-        responses=OneJobSerializer,
-        parameters=[OpenApiParameter("wait", float, description="Seconds to wait for its end")],
-    )
+    @extend_schema(parameters=[WaitQuery], responses=OneJobSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One job, with the command that was run and the end of its log. `?wait=30` answers when it has ended."""
-        until = time.monotonic() + min(_seconds(request.query_params.get("wait", "")), _LONGEST_WAIT)
-        while not (job := self.get_object()).is_finished and time.monotonic() < until:
-            let_go()
-            time.sleep(_LOOK_EVERY)
-        return Response(OneJobSerializer(job, context=self.get_serializer_context()).data)
+        seconds = _valid(WaitQuery, request.query_params)["wait"]
+        if seconds:
+            wait_for_end(self.get_object().pk, seconds)
+        return self._one()
 
-    @extend_schema(parameters=[OpenApiParameter("keep", str, enum=["artifacts"], description="Keep what it made")])
+    @extend_schema(parameters=[DeleteQuery], responses={204: None})
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Delete a finished job and what it made."""
+        keep = _valid(DeleteQuery, request.query_params).get("keep")
         job = self.get_object()
         policy.require(request.user, "delete", job)
-        delete_job(job, keep_artifacts=request.query_params.get("keep") == "artifacts")
+        delete_job(job, keep_artifacts=keep == "artifacts")
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=OneJobSerializer)
@@ -113,33 +136,19 @@ class JobViewSet(
         """Run a failed or cancelled job again."""
         return self._steered(retry)
 
-    def _steered(self, verb: Any) -> Response:
+    def _steered(self, verb: Callable[[Job], Job]) -> Response:
         job = self.get_object()
         policy.require(self.request.user, "change", job)
         verb(job)
+        return self._one()
+
+    def _one(self) -> Response:
         return Response(OneJobSerializer(self.get_object(), context=self.get_serializer_context()).data)
 
-    @extend_schema(
-        responses=EventSerializer(many=True), filters=False,
-        parameters=[OpenApiParameter("after", int, description="Only what has a higher number")],
-    )  # fmt: skip
+    @extend_schema(responses=EventSerializer(many=True), filters=False, parameters=[EventsQuery])
     @action(detail=True, pagination_class=None)
     def events(self, request: Request, pk: str | None = None) -> Response:
-        """What has become of it, from the beginning on or after a number."""
-        after = int(_seconds(request.query_params.get("after", "")))
+        """What has become of it, from the beginning or after a number."""
+        after = _valid(EventsQuery, request.query_params)["after"]
         past = Transition.objects.filter(subject="job", subject_id=self.get_object().pk, number__gt=after)
         return Response(EventSerializer(past.order_by("number"), many=True).data)
-
-    @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY}, filters=False)
-    def artifact(self, request: Request, pk: str, name: str) -> HttpResponseBase:
-        """The bytes of what it made, by the artifact's name."""
-        made = Artifact.objects.select_related("file__blob").filter(job=self.get_object())
-        return content_response(request._request, get_object_or_404(made, name=name).file)
-
-
-def _seconds(raw: str) -> float:
-    """Of a query; what is no number counts for nothing."""
-    try:
-        return max(0.0, float(raw))
-    except ValueError:
-        return 0.0

@@ -1,0 +1,22 @@
+"""jobs/ID/artifacts/NAME: what a job made, by its name."""
+
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from uploads.views.download import content_response
+
+from .. import policy
+from ..models import Artifact
+
+
+class ArtifactView(APIView):
+    @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: str, name: str) -> HttpResponseBase:
+        """The bytes of what a job made. Understands Range, If-Range and conditional requests."""
+        job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
+        made = get_object_or_404(Artifact.objects.select_related("file__blob"), job=job, name=name)
+        return content_response(request._request, made.file)
