@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.server import ROOT, Template, drop_database, make_template
 
-from . import download, memory, speed
+from . import download, jobs, memory, speed
 from .client import BenchError
 from .contenders import CONTENDERS
 from .machine import business
@@ -23,7 +23,7 @@ from .payload import Source, make_source
 from .plot import draw
 from .report import Results, write_json
 
-SECTIONS = ("speed", "memory", "crowd", "download")
+SECTIONS = ("speed", "memory", "crowd", "download", "jobs")
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -102,6 +102,7 @@ def measure(chosen: argparse.Namespace, results: Results, scratch: Path, kept: P
     largest = max(chosen.size, chosen.big if "memory" in only else 0, UPLOAD_SIZE)
     say(f"preparing {largest / 1024**2:.0f} MiB that begin like a film")
     source = make_source(scratch / "source", largest)
+    database_url = os.environ.get("DATABASE_URL", "")
     with prepared("", scratch) as template:
         with attempt("speed", results) as wanted:
             if wanted in only:
@@ -119,7 +120,12 @@ def measure(chosen: argparse.Namespace, results: Results, scratch: Path, kept: P
         with attempt("crowd", results) as wanted:
             if wanted in only:
                 crowds(chosen, results, source, template, scratch)
-    database_url = os.environ.get("DATABASE_URL", "")
+        setting = jobs.Setting(chosen.rounds, template, database_url, scratch)
+        for part in jobs.PARTS if "jobs" in only else ():
+            with attempt(f"jobs, {part.__name__}", results):
+                for figure in part(setting):
+                    results.jobs.append(figure)
+                    say(f"{figure.title}: {figure.found}; {figure.beside}")
     if "crowd" in only and database_url.startswith("postgres"):
         with attempt("crowd on PostgreSQL", results), prepared(database_url, scratch) as template:
             crowds(chosen, results, source, template, scratch)

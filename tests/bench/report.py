@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .download import Download
+from .jobs import Figure
 from .machine import CLIENT_CORE, CORES, describe
 from .memory import CrowdReport, OneUpload, in_ms
 from .speed import Series
@@ -45,6 +46,7 @@ class Results:
     memory: list[OneUpload] = field(default_factory=list)
     crowds: list[CrowdReport] = field(default_factory=list)
     downloads: list[Download] = field(default_factory=list)
+    jobs: list[Figure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -68,7 +70,7 @@ class Results:
         ]
 
     def tables(self) -> list[Table]:
-        found = [self._speed(), self._memory(), self._crowds(), self._downloads()]
+        found = [self._speed(), self._memory(), self._crowds(), self._downloads(), self._jobs()]
         return [table for table in found if table.rows]
 
     def _speed(self) -> Table:
@@ -124,6 +126,10 @@ class Results:
             ratio = f"{one.rate / base:.2f}" if one.rates and base else "–"
             rows.append([one.title, f"{one.rate / 1e9:.2f}" if one.rates else f"left out: {one.left_out}", ratio])
         return Table(f"One download of {self.size / 1024**2:.0f} MiB", ["", "GB/s", "× nginx"], rows)
+
+    def _jobs(self) -> Table:
+        columns = ["", "found", "promised", "", "beside it"]
+        return Table("Jobs, embedded unless said otherwise", columns, [one.row() for one in self.jobs])
 
     def text(self) -> str:
         return "\n\n".join(["\n".join(self.about()), *(table.text() for table in self.tables())])
