@@ -43,6 +43,7 @@ _ORDER = "_millrace_order"
 
 def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:
     """Before the first byte of a form's file: what is to be done with it, or a refusal."""
+    policy.require_submit(user)
     said = _valid(FormOrder, fields)
     setattr(request, _ORDER, ordering.order(user, said, request.headers.get("Idempotency-Key", "")))
 
@@ -81,6 +82,7 @@ class JobViewSet(
         202: it is queued, or answered already. 201: send its upload now, to `upload_url`. In a form, every field
         comes before the file: what is wrong with them is said before the file is read.
         """
+        policy.require_submit(request.user)  # before anything is said of what was sent
         if request._request.content_type == "multipart/form-data":
             received = request.FILES.get(FILE_FIELD)
             if not isinstance(received, ReceivedFile):
