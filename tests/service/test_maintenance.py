@@ -155,7 +155,10 @@ def test_fsck_removes_a_claim_nobody_finished_with_its_bytes(server: Server) -> 
 def test_fsck_removes_content_that_no_file_uses(server: Server, clip: bytes, film: Film) -> None:
     used, unused = server.put("used.mp4", film()).json(), server.put("unused.mp4", clip).json()
     path = stored(server, unused)
-    server.shell(f"from uploads.models import MediaFile; MediaFile.objects.filter(pk='{unused['id']}').delete()")
+    server.shell(
+        "from media_jobs.models import Job; from uploads.models import MediaFile; Job.objects.all().delete();"
+        f"MediaFile.objects.filter(pk='{unused['id']}').delete()"
+    )
     code, said = fsck(server)
     assert (code, "content no file uses" in said) == (1, True)
     assert fsck(server, "--repair")[0] == 0

@@ -92,7 +92,7 @@ def test_check_is_called_often_also_while_it_talks_without_pause(shell: Shell) -
     shell("timeout 1 yes; timeout 1 yes >&2", Watch(check=lambda: calls.append(time.monotonic())))
     gaps = [later - earlier for earlier, later in pairwise(calls)]
     assert len(calls) > 15
-    assert sorted(gaps)[int(len(gaps) * 0.9)] < 0.15
+    assert sorted(gaps)[int(len(gaps) * 0.9)] < 0.5  # 0.1 s, on a machine that is not busy
 
 
 def test_a_child_that_keeps_the_pipes_open_is_not_waited_for(shell: Shell) -> None:

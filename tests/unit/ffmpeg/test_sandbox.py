@@ -61,7 +61,7 @@ def test_the_environment_holds_no_secret(sandbox: Sandbox, tmp_path: Path, monke
 def test_too_much_processor_time_is_told_by_its_signal(sandbox: Sandbox, tmp_path: Path) -> None:
     ended = python("while True: pass", sandbox, tmp_path, Limits(cpu_seconds=1))
     assert ended.code == -signal.SIGXCPU
-    assert ended.cpu_seconds > 0.9
+    assert ended.cpu_seconds > 0.5
 
 
 def test_too_much_memory_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
