@@ -67,6 +67,12 @@ def cpu_of(pids: list[int]) -> Cpu:
     return Cpu(user / TICKS, system / TICKS)
 
 
+def cpu_of_ended(pid: int) -> float:
+    """Seconds of processor time of all that a process has started and seen the end of."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / TICKS
+
+
 def busy_cores() -> dict[int, tuple[float, float]]:
     """For each core the seconds it has been busy, and waited for a disk with nothing else to do."""
     found = {}
