@@ -58,7 +58,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Measures Millrace against its peers on this machine. All servers listen on 127.0.0.1 only.",
-        epilog="DATABASE_URL=postgres://… has the crowds measured on PostgreSQL, too.",
+        epilog="DATABASE_URL=postgres://… has the crowds measured on PostgreSQL, too, and the claims of jobs there.",
     )
     parser.add_argument("--rounds", type=int, default=5, help="of every upload and download (%(default)s)")
     parser.add_argument("--size", type=size, default=size("1GiB"), help="of every upload and download (1GiB)")
