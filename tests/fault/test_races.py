@@ -14,7 +14,7 @@ from tests.server import Answer, Server, Template
 
 Film = Callable[..., bytes]
 Pool = ThreadPoolExecutor
-ROUNDS = 200
+ROUNDS = 60 * MORE
 SIZE = 70_000
 
 
@@ -50,6 +50,7 @@ STATE = """
 import json
 from collections import Counter
 from uploads.models import Blob, MediaFile, Upload
+from tests.thorough import MORE
 blobs = list(Blob.objects.all())
 print(json.dumps({
     "contents": sorted(blob.sha256 for blob in blobs),

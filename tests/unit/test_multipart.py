@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from model_bakery import baker
 
 from config.firststart import prepare
+from tests.thorough import MORE
 from tests.unit.test_body import cut
 from tests.unit.test_reading import MIB, NotWired, Wire
 from uploads import hashing, intake
@@ -186,7 +187,7 @@ def forms(draw: st.DrawFn) -> tuple[bytes, list[Part]]:
 places = st.lists(st.integers(0, 10**6), max_size=20)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400 * MORE, deadline=None)
 @given(forms(), places)
 def test_a_form_reads_as_django_reads_it_and_as_it_was_meant(
     form: tuple[bytes, list[Part]], places: list[int]
@@ -211,7 +212,7 @@ def meant(parts: list[Part]) -> Read:
     return read
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100 * MORE, deadline=None)
 @given(forms())
 def test_a_form_that_comes_byte_by_byte_reads_the_same(form: tuple[bytes, list[Part]]) -> None:
     boundary, parts = form
@@ -219,7 +220,7 @@ def test_a_form_that_comes_byte_by_byte_reads_the_same(form: tuple[bytes, list[P
     assert ours(boundary, (body[at : at + 1] for at in range(len(body)))) == meant(parts)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100 * MORE, deadline=None)
 @given(forms(), places)
 def test_the_fields_before_the_file_are_there_when_it_is_admitted(
     form: tuple[bytes, list[Part]], places: list[int]
@@ -231,7 +232,7 @@ def test_the_fields_before_the_file_are_there_when_it_is_admitted(
     assert bench.fields_before == meant(parts[:at]).fields
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200 * MORE, deadline=None)
 @given(forms(), st.integers(0, 10**6), places)
 def test_a_form_cut_short_is_refused(form: tuple[bytes, list[Part]], short: int, places: list[int]) -> None:
     boundary, parts = form
@@ -252,7 +253,7 @@ mutations = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400 * MORE, deadline=None)
 @given(forms(), mutations, places)
 def test_a_damaged_form_is_refused_or_its_file_is_what_django_reads(
     form: tuple[bytes, list[Part]], mutations: list[tuple[int, int, bytes]], places: list[int]
@@ -286,7 +287,7 @@ def is_within_the_oracle(boundary: bytes, body: bytes, parts: list[Part]) -> boo
     )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200 * MORE, deadline=None)
 @given(boundaries, st.binary(max_size=400), places)
 def test_any_bytes_at_all_are_refused_or_read(boundary: bytes, body: bytes, places: list[int]) -> None:
     try:
@@ -295,7 +296,7 @@ def test_any_bytes_at_all_are_refused_or_read(boundary: bytes, body: bytes, plac
         return
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100 * MORE, deadline=None)
 @given(forms(), places)
 def test_a_preamble_and_an_epilogue_say_nothing(form: tuple[bytes, list[Part]], places: list[int]) -> None:
     boundary, parts = form
@@ -355,7 +356,7 @@ def each(size: int) -> list[int]:
     return list(range(0, 8192, size))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150 * MORE, deadline=None)
 @given(films(), places | st.integers(1, 250).map(each))
 def test_a_file_is_read_out_of_buffers_that_are_filled_again(
     form: tuple[bytes, list[Part]], places: list[int]
