@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import running_pair, sha256
 from tests.server import Answer, Server, Template
+from tests.thorough import MORE
 
 Film = Callable[..., bytes]
 Pool = ThreadPoolExecutor
