@@ -24,7 +24,7 @@ check: .venv/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -n 0 tests/unit/test_layers.py
-	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export MILLRACE_HOME="$$scratch" && \
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export MILLRACE_HOME="$$scratch" MILLRACE_SANDBOX=off && \
 	  $(BIN)/python manage.py makemigrations --check --dry-run && \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING && \
 	  $(BIN)/python manage.py spectacular --validate --fail-on-warn --file "$$scratch/schema.yaml"

@@ -11,7 +11,7 @@ class MediaJobsConfig(AppConfig):
     def ready(self) -> None:
         from uploads import registry
 
-        from . import leases, policy, submitting
+        from . import checks, leases, policy, submitting  # noqa: F401  # checks register themselves
 
         registry.file_stored.append(submitting.inspect_new)
         registry.file_deleting.append(submitting.let_go_of)

@@ -143,6 +143,7 @@ MEDIA_JOBS = [
     "wording",
     "filters",
     "serializers",
+    "checks",
     "views",
     "views.artifacts",
     "views.jobs",
