@@ -154,6 +154,7 @@ MEDIA_JOBS = [
     "management",
     "management.commands",
     "management.commands.lane",
+    "management.commands.submit",
 ]
 ROWS = {"uploads": UPLOADS, "media_jobs": MEDIA_JOBS}
 LOWEST = {"uploads": UPLOADS_LOWEST, "media_jobs": MEDIA_JOBS_LOWEST}

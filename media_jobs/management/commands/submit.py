@@ -1,0 +1,161 @@
+import json
+import sys
+import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from tqdm import tqdm
+
+from uploads.errors import Refusal
+from uploads.ingesting import Mode, ingest
+from uploads.models import MediaFile
+from uploads.wording import human_size
+
+from ... import leases, operations
+from ...errors import AlreadyFinished
+from ...models import Job
+from ...policy import HIGHEST, LOWEST
+from ...submitting import Order, submit
+from ...wording import Lanes, message_of, waiting_for
+
+_LOOK_EVERY = 0.3
+_STOPS_WITHIN = 10.0
+_INTERRUPTED = 130  # as shells say it
+_BAR = "{desc} {percentage:3.0f} % |{bar:24}| {postfix}"
+
+
+class _Help(RawDescriptionHelpFormatter, DjangoHelpFormatter):
+    """Django's, with the lines of the list of operations as they are."""
+
+
+class Command(BaseCommand):
+    help = "Run an operation on a file, show its progress, and tell what it made. Ctrl-C cancels it."
+
+    def create_parser(self, prog_name: str, subcommand: str, **more: Any) -> Any:
+        return super().create_parser(
+            prog_name, subcommand, **(more | {"formatter_class": _Help, "epilog": _operations()})
+        )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="a path on this machine, or the id of a file that is here")
+        parser.add_argument("operation", metavar="OPERATION", help="one of those below")
+        parser.add_argument("params", nargs="*", metavar="NAME=VALUE", help="its parameters: height=720 quality=high")
+        parser.add_argument("--owner", help="the account that will own it all (the file's, or the first superuser)")
+        parser.add_argument("--input", action="append", default=[], metavar="ID", help="a further file; repeatable")
+        parser.add_argument(
+            "--priority", type=int, default=0, choices=range(LOWEST, HIGHEST + 1), metavar="N",
+            help=f"from {LOWEST} to {HIGHEST} (%(default)s)",
+        )  # fmt: skip
+        parser.add_argument("--no-wait", action="store_true", help="print the job's id and leave it to the workers")
+
+    def handle(self, *args: Any, file: str, operation: str, params: list[str], **options: Any) -> None:
+        try:
+            said = dict(_read(param) for param in params)
+            operations.parse(operations.get(operation), said)  # before bytes are copied for nothing
+            inputs = [_find(text) for text in options["input"]]
+            media, owner = self._take(file, options["owner"])
+            job, _ = submit(Order(owner, operation, said, media, inputs=inputs, priority=options["priority"]))
+        except Refusal as refusal:
+            raise CommandError(refusal.detail) from refusal
+        if options["no_wait"]:
+            self.stdout.write(str(job.pk))
+            return
+        self._report(self._watch(job))
+
+    def _take(self, text: str, name: str | None) -> tuple[MediaFile, User]:
+        path = Path(text)
+        if not path.exists():
+            media = _find(text)
+            return media, _account(name) if name else media.owner
+        if not path.is_file():
+            raise CommandError(f"{path} is no file.")
+        owner, size = _account(name), path.stat().st_size
+        with tqdm(total=size, desc="Ingest", unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
+            try:
+                return ingest(path, owner, Mode.COPY, bar.update)[0], owner
+            except OSError as error:
+                raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+            except KeyboardInterrupt:
+                raise CommandError("Interrupted: nothing was taken in.", returncode=_INTERRUPTED) from None
+
+    def _watch(self, job: Job) -> Job:
+        try:
+            self._follow(job)
+        except KeyboardInterrupt:
+            self._cancel(job)
+        job.refresh_from_db()
+        return job
+
+    def _follow(self, job: Job) -> None:
+        said = ""
+        with tqdm(total=1, desc=job.operation, bar_format=_BAR, disable=not sys.stderr.isatty()) as bar:
+            while True:
+                job.refresh_from_db()
+                bar.n = job.progress
+                message = f"Waits for: {waits}" if (waits := waiting_for(job, Lanes.now([job]))) else message_of(job)
+                bar.set_postfix_str(message)
+                if bar.disable and job.status != said:  # nobody wants each step of it in a log
+                    said = job.status
+                    self.stderr.write(f"{said}: {message}")
+                if job.is_finished:
+                    return
+                time.sleep(_LOOK_EVERY)
+
+    def _cancel(self, job: Job) -> None:
+        self.stderr.write("Cancelling …")
+        with suppress(AlreadyFinished):
+            leases.cancel(job)
+        until = time.monotonic() + _STOPS_WITHIN
+        while not Job.objects.filter(pk=job.pk, finished_at__isnull=False).exists() and time.monotonic() < until:
+            time.sleep(_LOOK_EVERY)
+
+    def _report(self, job: Job) -> None:
+        if job.status == Job.Status.FAILED:
+            raise CommandError(f"{job.error_detail} ({job.error_code}; job {job.pk})")
+        if job.status != Job.Status.SUCCEEDED:
+            stopped = "is cancelled" if job.is_finished else "is asked to stop"
+            raise CommandError(f"Job {job.pk} {stopped}.", returncode=_INTERRUPTED)
+        self.stdout.write(f"{job.message} (job {job.pk}{', answered from an earlier one' if job.cached else ''})")
+        for artifact in job.artifacts.select_related("file__blob").order_by("name"):
+            self.stdout.write(f"  {artifact.name}  {artifact.file_id}  {human_size(artifact.file.blob.size)}")
+
+
+def _operations() -> str:
+    lines = ["operations, and their parameters:"]
+    for operation in operations.registry.values():
+        names = ", ".join(operations.schema(operation)["properties"]) or "none"
+        lines += [f"  {operation.name}: {operation.summary}", f"      {names}"]
+    example = "example: manage.py submit movie.mp4 transcode codec=vp9 height=720"
+    return "\n".join([*lines, "", example])
+
+
+def _read(param: str) -> tuple[str, Any]:
+    """Numbers, true and false as such, and everything else as text."""
+    name, equals, value = param.partition("=")
+    if not equals:
+        raise CommandError(f"Write “{param}” as NAME=VALUE.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _find(text: str) -> MediaFile:
+    with suppress(ValueError):
+        if found := MediaFile.objects.select_related("blob", "owner").filter(pk=UUID(text)).first():
+            return found
+    raise CommandError(f"There is no file {text}, neither on this machine nor by that id.")
+
+
+def _account(name: str | None) -> User:
+    accounts = get_user_model().objects.order_by("pk")
+    found: User | None = accounts.filter(**({"username": name} if name else {"is_superuser": True})).first()
+    if found is None:
+        raise CommandError(f"There is no account “{name}”." if name else "There is no superuser: name an --owner.")
+    return found

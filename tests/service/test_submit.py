@@ -1,0 +1,98 @@
+"""manage.py submit: a job from a terminal, to its end."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import running
+from tests.server import ROOT, Server, Template, query
+
+Film = Callable[..., bytes]
+
+
+@pytest.fixture(scope="module")
+def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(template, tmp_path_factory) as made:
+        made.start_worker("quick")
+        yield made
+
+
+@pytest.fixture
+def path(tmp_path: Path, clip: bytes) -> Path:
+    found = tmp_path / "holiday.mp4"
+    found.write_bytes(clip)
+    return found
+
+
+def test_a_file_of_this_machine_is_taken_in_and_worked_on(server: Server, path: Path) -> None:
+    done = server.manage("submit", str(path), "thumbnail", "width=64", "at=50%", "--owner", "alice")
+    said, artifact = done.stdout.strip().splitlines()
+    assert "(job " in said
+    name, file, size = artifact.split(maxsplit=2)
+    assert (name, size.endswith(("bytes", "KB"))) == ("thumbnail.jpg", True)
+    made = server.get(f"/api/v1/files/{file}/", user="alice").json()
+    assert (made["name"], made["origin"]) == ("holiday.thumbnail.jpg", "job")
+    assert path.exists()
+
+
+def test_a_file_that_is_here_is_worked_on_for_its_owner(server: Server, clip: bytes) -> None:
+    file = server.put("film.mp4", clip + b"0", user="bob").json()["id"]
+    done = server.manage("submit", file, "inspect")
+    assert file in [
+        job["file"] for job in server.get("/api/v1/jobs/?operation=inspect", user="bob").json()["results"]
+    ]
+    assert "poster" in done.stdout
+
+
+def test_a_job_that_fails_ends_with_its_reason_and_code_one(server: Server, tmp_path: Path, film: Film) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(film())
+    done = server.manage("submit", str(broken), "thumbnail", check=False)
+    assert done.returncode == 1
+    assert "CommandError: " in done.stderr
+    assert "job " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("nowhere.mp4", "inspect"), "There is no file nowhere.mp4"),
+        (("FILE", "explode"), "There is no such operation"),
+        (("FILE", "thumbnail", "wdith=7"), "Did you mean width?"),
+        (("FILE", "thumbnail", "width"), "NAME=VALUE"),
+        (("FILE", "inspect", "--owner", "nobody"), "There is no account"),
+        (("FILE", "inspect", "--input", "x"), "There is no file x"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_a_byte_is_copied(
+    words: tuple[str, ...], says: str, server: Server, path: Path
+) -> None:
+    before = query(server, "SELECT count(*) FROM uploads_upload")
+    done = server.manage("submit", *(str(path) if word == "FILE" else word for word in words), check=False)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert query(server, "SELECT count(*) FROM uploads_upload") == before
+
+
+def test_an_interrupted_submit_cancels_its_job_and_says_so(server: Server, path: Path) -> None:
+    # Nobody works in the heavy lane.
+    command = [sys.executable, "manage.py", "submit", str(path), "transcode", "end=1"]
+    process = subprocess.Popen(command, cwd=ROOT, env=server.environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while not query(server, "SELECT 1 FROM media_jobs_job WHERE operation = 'transcode'"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert process.stderr is not None
+    assert "Waits for: A worker" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert "is cancelled" in said
+    assert process.returncode == 130
+    [(status,)] = query(server, "SELECT status FROM media_jobs_job WHERE operation = 'transcode'")
+    assert status == "cancelled"
