@@ -11,10 +11,10 @@ class MediaJobsConfig(AppConfig):
     def ready(self) -> None:
         from uploads import registry
 
-        from . import checks, leases, policy, submitting  # noqa: F401  # checks register themselves
+        from . import checks, deleting, leases, policy, submitting  # noqa: F401  # checks registers itself
 
         registry.file_stored.append(submitting.inspect_new)
-        registry.file_deleting.append(submitting.let_go_of)
+        registry.file_deleting.append(deleting.let_go_of)
         registry.upload_ended.append(submitting.begin_uploaded)
         registry.keys_in_use.append(leases.keys_in_use)
         post_migrate.connect(policy.make_groups_and_lanes, sender=self)

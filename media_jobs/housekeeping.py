@@ -8,12 +8,12 @@ from django.db.models.functions import Now
 from uploads.housekeeping import Chore
 
 from .conf import jobs
+from .deleting import forget
 from .ffmpeg.workfolder import sweep
 from .leases import reap
 from .models import Job, Worker
 from .results import WORKER_TIMEOUT
 from .slots import BEAT
-from .submitting import forget
 from .waking import wake_idle
 
 _AT_ONCE = 500

@@ -9,20 +9,19 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from uploads import resuming
 from uploads.connections import write
 from uploads.errors import InvalidParams, KeyReused, Refusal
-from uploads.models import MediaFile, Transition, Upload
+from uploads.models import MediaFile, Upload
 from uploads.receiving import KEY_KEPT, LONGEST_KEY, Announcement, Reception
 from uploads.reserving import lock_owner
 from uploads.storing import delete_file
 from uploads.transitions import record
 
 from . import leases, operations, results
-from .errors import Failure, NotFinished, UnfitMedia, UploadLost
+from .errors import Failure, UnfitMedia, UploadLost
 from .ffmpeg.facts import Facts
 from .models import Job, JobInput, Share
 from .operations.base import Operation, Params, canonical
@@ -200,35 +199,3 @@ def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
         inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
         leases.begin_uploaded(job, file, _key_of(job, [file, *inputs]))
         transaction.on_commit(lambda lane=job.lane: wake(lane))  # type: ignore[misc]  # the lambda's default
-
-
-def let_go_of(file: MediaFile) -> None:
-    """registry.file_deleting: what we began by ourselves goes with the file; what people wait for keeps it."""
-    uses = Q(file=file) | Q(inputs__file=file)
-    unfinished = Job.objects.filter(uses, status__in=Job.UNFINISHED).distinct()
-    if count := unfinished.filter(automatic=False).count():
-        jobs = "1 unfinished job" if count == 1 else f"{count} unfinished jobs"
-        raise NotFinished(f"{jobs} of this file must end first. Wait, or cancel.")
-    for job in unfinished:
-        leases.withdraw(job)
-    for job in Job.objects.filter(file=file, automatic=True):
-        delete_job(job)
-
-
-def delete_job(job: Job, *, keep_artifacts: bool = False) -> None:
-    """Remove a finished job, and what it made unless that is to stay."""
-    with write():
-        job = Job.objects.select_for_update().get(pk=job.pk)
-        if not job.is_finished:
-            raise NotFinished("This job is not finished. Cancel it first.")
-        made = [artifact.file for artifact in job.artifacts.select_related("file")]
-        if not keep_artifacts:
-            for file in made:
-                delete_file(file)
-        forget(job)
-
-
-def forget(job: Job) -> None:
-    """The row goes, and its past with it."""
-    Transition.objects.filter(subject="job", subject_id=job.pk).delete()
-    job.delete()

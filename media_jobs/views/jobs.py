@@ -21,6 +21,7 @@ from uploads.views.entrances import EntranceMixin
 from uploads.views.files import NewestFirst, StreamedFormParser
 
 from .. import leases, ordering, policy
+from ..deleting import delete_job
 from ..filters import JobFilter
 from ..models import Job
 from ..serializers import (
@@ -35,7 +36,7 @@ from ..serializers import (
     SubmittedSerializer,
     WaitQuery,
 )
-from ..submitting import delete_job, retry, submit, submit_received
+from ..submitting import retry, submit, submit_received
 from ..watching import wait_for_end
 
 _ORDER = "_millrace_order"

@@ -13,11 +13,12 @@ from django.utils import timezone
 from model_bakery import baker
 
 from media_jobs import leases, results
+from media_jobs.deleting import delete_job
 from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.leases import Lease
 from media_jobs.models import Artifact, Job, Lane, Worker
-from media_jobs.submitting import Order, delete_job, submit
+from media_jobs.submitting import Order, submit
 from uploads.errors import InvalidParams, KeyReused
 from uploads.intake import Content
 from uploads.models import Blob, MediaFile, Transition

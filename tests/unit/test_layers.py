@@ -131,6 +131,7 @@ MEDIA_JOBS = [
     "models",
     "results",
     "leases",
+    "deleting",
     "waking",
     "lanes",
     "slots",
