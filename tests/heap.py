@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from media_jobs import operations
 from media_jobs.models import Job, Share, Worker
-from media_jobs.submitting import _LONG_AGO
 from uploads.models import Blob, MediaFile, Transition
 
 BUILD = "ffmpeg of nobody"
@@ -48,7 +47,7 @@ def pile(number: int, files: list[MediaFile], operation: str, *, wait: timedelta
     with transaction.atomic():
         for file in files:
             share = {"lane": made.lane, "owner_id": file.owner_id}
-            Share.objects.get_or_create(**share, defaults={"served_at": _LONG_AGO})
+            Share.objects.get_or_create(**share, defaults={"served_at": now - timedelta(days=1)})
         Job.objects.bulk_create(jobs, batch_size=1000)
         Transition.objects.bulk_create(past, batch_size=1000)
     if connection.vendor == "postgresql":  # what its planner knows by itself a minute later
