@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import BadMedia, Failure, ResourceLimit, Stalled, TimedOut, UnfitMedia
+from ..errors import BadMedia, Failure, Internal, ResourceLimit, Stalled, TimedOut, UnfitMedia
 from .causes import CUT_OFF, failure, meaning
 from .demuxers import REFUSED
 from .facts import Facts
@@ -19,6 +19,7 @@ from .sandbox import Limits, Sandbox
 _ROOT = Path(__file__).resolve().parents[2]
 _CHILD = f"{__package__}.child"
 _GB = 1 << 30
+_PATIENCE = 3.0
 _NO_END = "EOI missing"  # of a JPEG; in a film of them it is nothing
 _TOO_MUCH = "The file takes more time or memory to look at than a sound one does."
 _UNREADABLE = "The file is of a kind that is not read here, or it is damaged."
@@ -40,15 +41,19 @@ def facts_of(answer: dict[str, Any]) -> Facts:
 
 
 def ask(mode: str, path: Path, sandbox: Sandbox, *, check: Callable[[], None], seconds: float) -> dict[str, Any]:
-    """What the child answers. Whatever it fails of is the file's fault."""
+    """What the child answers. Its failure is the file's fault, unless somebody killed it or kept it from running."""
     lines: list[str] = []
     limits = Limits(max(1, int(seconds)), address_space=_GB, resident=_GB, file_size=0, open_files=64)
-    watch = Watch(check, lines.append, timeout=seconds, stall=seconds)
+    # Of `seconds` of work; on a machine that is busy they may take their time.
+    patience = _PATIENCE * seconds
+    watch = Watch(check, lines.append, timeout=patience, stall=patience)
     argv = [sys.executable, "-s", "-B", "-m", _CHILD, mode, str(path.absolute())]
     try:
         ended = run(argv, sandbox=sandbox, limits=limits, folder=_ROOT, watch=watch)
-    except (TimedOut, Stalled, ResourceLimit) as error:
+    except ResourceLimit as error:
         raise BadMedia(_TOO_MUCH, log=error.log) from error
+    except (TimedOut, Stalled) as error:
+        raise Internal("It could not be read in time. The machine may be too busy.", log=error.log) from error
     answer = _answer(lines)
     if ended.code == 0 and answer:
         if answer.get("format") == "jpeg_pipe" and _NO_END in ended.log.text:
@@ -68,10 +73,12 @@ def _answer(lines: list[str]) -> dict[str, Any]:
 def _refusal(ended: Ended, answer: dict[str, Any], limits: Limits) -> Failure:
     if ended.code == REFUSED:
         return BadMedia(str(answer.get("refused", _UNREADABLE)), log=ended.log.text)
-    cause = meaning(ended.log.text) or failure(ended, limits)
+    cause = failure(ended, limits)
+    if not isinstance(cause, Internal):
+        cause = meaning(ended.log.text) or cause
     if isinstance(cause, ResourceLimit):
         cause = BadMedia(_TOO_MUCH)
-    elif not isinstance(cause, BadMedia | UnfitMedia):
+    elif not isinstance(cause, BadMedia | UnfitMedia | Internal):
         cause = BadMedia(_UNREADABLE)
     cause.log = ended.log.text
     return cause

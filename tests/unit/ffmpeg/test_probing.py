@@ -1,7 +1,9 @@
 """What a file is: facts for people and for the next command, or a plain reason."""
 
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from media_jobs.errors import BadMedia, Cancelled
+from media_jobs.errors import BadMedia, Cancelled, Internal
 from media_jobs.ffmpeg.facts import Facts
 from media_jobs.ffmpeg.probing import probe
 from media_jobs.ffmpeg.sandbox import Sandbox
@@ -179,3 +181,14 @@ def test_it_is_quick(look: Look, film: Path) -> None:
 def test_whoever_only_asks_loads_none_of_ffmpegs_libraries() -> None:
     asking = "import sys, media_jobs.ffmpeg.toolbox; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asking], check=False).returncode == 0
+
+
+def test_a_probe_that_is_killed_says_nothing_of_the_file(sandbox: Sandbox, film: Path) -> None:
+    def kill_our_children() -> None:
+        found = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True).stdout.split()
+        for child in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+
+    with pytest.raises(Internal, match="killed from outside"):
+        probe(film, sandbox, check=kill_our_children)
