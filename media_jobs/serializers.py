@@ -117,7 +117,7 @@ class SubmittedSerializer(OneJobSerializer):
 
     job_id = serializers.UUIDField(source="id", read_only=True)
     status_url = serializers.SerializerMethodField()
-    upload_url = serializers.SerializerMethodField(help_text="Where the bytes of its file are to go, by tus")
+    upload_url = serializers.SerializerMethodField(help_text="Where the bytes of its file are to go, by PUT or tus")
 
     class Meta(OneJobSerializer.Meta):
         fields = [*OneJobSerializer.Meta.fields, "job_id", "status_url", "upload_url"]

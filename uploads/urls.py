@@ -17,7 +17,9 @@ urlpatterns = [
     path("uploads/", TusViewSet.as_view({"get": "list", "post": "create"}), name="upload-list"),
     path(
         "uploads/<uuid:pk>",
-        TusViewSet.as_view({"get": "retrieve", "head": "offset", "patch": "partial_update", "delete": "destroy"}),
+        TusViewSet.as_view(
+            {"get": "retrieve", "head": "offset", "patch": "partial_update", "put": "update", "delete": "destroy"}
+        ),
         name="upload-detail",
     ),
 ]

@@ -454,6 +454,26 @@ def test_a_job_waits_for_its_upload_and_runs_when_that_is_complete(server: Serve
     assert server.get(f"/api/v1/files/{done['file']}/", user="alice").json()["name"] == "later.mp4"
 
 
+def test_the_bytes_of_an_announced_upload_may_come_in_one_plain_put(server: Server, clip: bytes) -> None:
+    content = clip + b"7" * 9
+    made = announced(server, content, params={"width": 112}).json()
+    path = urlsplit(made["upload_url"]).path
+    short = server.request("PUT", path, content[:-1])
+    assert (short.status, short.code) == (400, "invalid_params")
+    damaged = server.request("PUT", path, content, {"Content-Digest": f"sha-256=:{'A' * 43}=:"})
+    assert (damaged.status, damaged.code) == (400, "digest_mismatch")
+    cut = server.request("PUT", path, [content[:50_000]], chunked=True)
+    assert (cut.status, cut.code) == (400, "incomplete_body")
+    again = server.request("PUT", path, content)
+    assert (again.status, again.code) == (409, "offset_mismatch")
+    assert send(server, made["upload_url"], content[50_000:], 50_000).status == 204
+    assert ended(server, made)["status"] == "succeeded"
+    other = announced(server, content + b"8", params={"width": 113}).json()
+    sent = server.request("PUT", urlsplit(other["upload_url"]).path, content + b"8")
+    assert (sent.status, sent.json()["name"]) == (201, "later.mp4")
+    assert ended(server, other)["file"] == sent.json()["id"]
+
+
 def test_a_job_fails_with_its_upload_or_when_that_is_of_the_wrong_kind(server: Server) -> None:
     lost, unfit = announced(server, SUBTITLES).json(), announced(server, SUBTITLES).json()
     headers = {"Tus-Resumable": "1.0.0"}

@@ -16,10 +16,13 @@ from rest_framework.reverse import reverse
 from .. import policy, resuming, tus
 from ..body import Body
 from ..conf import limits
-from ..errors import AlreadyComplete, Locked, UnsupportedCoding, UnsupportedVersion
+from ..errors import AlreadyComplete, IncompleteBody, Locked, UnsupportedCoding, UnsupportedVersion
 from ..handlers import entrance
+from ..hashing import parse_claims
 from ..models import Upload
 from ..receiving import Announcement, Replay
+from ..serializers import FileSerializer
+from .entrances import created
 from .files import UploadViewSet
 
 # Not the others: GET shows uploads as JSON, and OPTIONS is how a client finds out about versions.
@@ -89,6 +92,18 @@ class TusViewSet(UploadViewSet):
             headers = tus.progress(complete.size, None)
         return Response(status=status.HTTP_204_NO_CONTENT, headers=headers)
 
+    @entrance
+    @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses={201: FileSerializer})
+    def update(self, request: Request, pk: UUID) -> Response:
+        """Send all of an upload as one body, without tus: `curl -T movie.mp4 UPLOAD_URL`."""
+        claims = parse_claims(request.headers)
+        body = Body(request.META, idle_timeout=limits().idle_timeout, claims=claims)
+        self._fill(pk, tus.Patch(0, body.length, claims), body)
+        upload = self.get_object()
+        if upload.file is None:
+            raise IncompleteBody(f"Less came than was announced: {upload.offset} bytes are here. Go on by tus.")
+        return created(request, upload.file)
+
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Give an unfinished upload up. Its bytes are deleted."""
@@ -107,9 +122,11 @@ class TusViewSet(UploadViewSet):
         return upload
 
     def _receive(self, request: Request, pk: UUID, said: tus.Patch) -> dict[str, str]:
-        body = Body(request.META, idle_timeout=limits().idle_timeout, claims=said.claims)
+        return self._fill(pk, said, Body(request.META, idle_timeout=limits().idle_timeout, claims=said.claims))
+
+    def _fill(self, pk: UUID, said: tus.Patch, body: Body) -> dict[str, str]:
         if body.is_coded:
-            raise UnsupportedCoding("A part of a file is sent as it is: without Content-Encoding.")
+            raise UnsupportedCoding("The bytes of an upload are sent as they are: without Content-Encoding.")
         with resuming.Turn.take(str(pk), lambda: self._get_own(pk), stop=body.interrupt) as turn:
             turn.expect(said.offset, length=body.length, size=said.length, checked=bool(said.claims))
             for piece in body.pieces(turn.speed):
