@@ -1,14 +1,17 @@
 """/healthz: this process answers. /readyz: and everything it needs is there. /metrics: for Prometheus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from media_jobs.lanes import lengths, troubles
 from uploads.conf import limits, sink
 from uploads.marking import is_ours
 from uploads.sinks.base import SinkError
@@ -44,7 +47,16 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     failed = {name: words for name, (check, words) in CHECKS.items() if not _passes(check)}
     checks = {name: failed.get(name, "ok") for name in CHECKS}
-    return JsonResponse({"status": "not ready" if failed else "ok", "checks": checks}, status=503 if failed else 200)
+    said = {"status": "not ready" if failed else "ok", "checks": checks, "workers": _workers()}
+    return JsonResponse(said, status=503 if failed else 200)
+
+
+def _workers() -> str:
+    """Said, and no reason to turn people away: what needs no work goes on without workers."""
+    try:
+        return " ".join(troubles()) or "ok"
+    except DatabaseFailure:
+        return "Unknown: the database does not answer."
 
 
 def _passes(check: Callable[[], bool]) -> bool:
@@ -52,6 +64,25 @@ def _passes(check: Callable[[], bool]) -> bool:
         return check()
     except (DatabaseFailure, SinkError):
         return False
+
+
+class _Lanes(Collector):
+    """Asked for when somebody looks. The database knows it, and no process alone."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        gauge = GaugeMetricFamily("millrace_jobs", "Unfinished jobs.", labels=["lane", "status"])
+        try:
+            for lane, status, number in lengths():
+                gauge.add_metric([lane, status], number)
+        except DatabaseFailure:
+            return  # the other figures are worth having all the same
+        yield gauge
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        yield GaugeMetricFamily("millrace_jobs", "Unfinished jobs.", labels=["lane", "status"])
+
+
+REGISTRY.register(_Lanes())
 
 
 @require_safe

@@ -1,0 +1,45 @@
+"""What is said of lanes to whoever watches the machine."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+from django.test import Client
+
+from media_jobs import lanes
+from media_jobs.models import Job, Worker
+from tests.service.test_leases import a_job, a_worker, started
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_lane_without_a_live_worker_is_named_and_the_server_is_ready_all_the_same() -> None:
+    a_worker()
+    dead = a_worker("heavy")
+    assert lanes.troubles() == []
+    Worker.objects.filter(pk=dead.pk).update(seen_at=Now() - timedelta(minutes=1))
+    assert lanes.troubles() == ["No worker of the lane heavy is running."]
+    ready = Client().get("/readyz").json()
+    assert ready["workers"] == "No worker of the lane heavy is running."
+
+
+def test_a_worker_that_does_not_take_what_waits_for_it_is_named() -> None:
+    a_worker(), a_worker("heavy")
+    long_ago = Now() - timedelta(minutes=5)
+    Worker.objects.update(heard_at=long_ago)
+    assert lanes.troubles() == []  # there was nothing to hear of
+    job = a_job()
+    assert lanes.troubles() == []
+    Job.objects.filter(pk=job.pk).update(queued_at=long_ago)
+    assert lanes.troubles() == ["Jobs wait in the lane quick, and of its idle workers, 1 do not take them."]
+    lanes.pause("quick")
+    assert lanes.troubles() == []
+
+
+def test_queues_are_measured_by_lane_and_status() -> None:
+    a_job()
+    started(a_worker(), a_job(params={"width": 20}, priority=1))
+    said = Client().get("/metrics").content.decode().splitlines()
+    assert 'millrace_jobs{lane="quick",status="queued"} 1.0' in said
+    assert 'millrace_jobs{lane="quick",status="running"} 1.0' in said
+    assert 'millrace_jobs{lane="heavy",status="queued"} 0.0' in said
