@@ -27,7 +27,7 @@ from ...wording import Lanes, message_of, waiting_for
 _LOOK_EVERY = 0.3
 _STOPS_WITHIN = 10.0
 _INTERRUPTED = 130  # as shells say it
-_BAR = "{desc} {percentage:3.0f} % |{bar:24}| {postfix}"
+_BAR = "{percentage:3.0f} % |{bar:24}| {desc}"
 
 
 class _Help(RawDescriptionHelpFormatter, DjangoHelpFormatter):
@@ -99,7 +99,7 @@ class Command(BaseCommand):
                 job.refresh_from_db()
                 bar.n = job.progress
                 message = f"Waits for: {waits}" if (waits := waiting_for(job, Lanes.now([job]))) else message_of(job)
-                bar.set_postfix_str(message)
+                bar.set_description_str(f"{job.operation}: {message}")
                 if bar.disable and job.status != said:  # nobody wants each step of it in a log
                     said = job.status
                     self.stderr.write(f"{said}: {message}")
