@@ -20,10 +20,14 @@ from config.processes import manage
 
 _PIECE = 256 * 1024
 _READY_WITHIN = 60.0
+_SHOWN = ("codec", "width", "height", "fps", "sample_rate", "layout")
+_JOB_BAR = "{percentage:3.0f}%|{bar:30}| {desc}"
 
 
 class Command(BaseCommand):
-    help = "See Millrace work: starts one of its own, uploads a clip it makes, shows it, downloads and verifies it."
+    help = (
+        "See Millrace work: starts one of its own, uploads a clip it makes, inspects and converts it, downloads it."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seconds", type=int, default=20, help="length of the clip (%(default)s)")
@@ -56,6 +60,47 @@ class Command(BaseCommand):
         if self._download(file) != hashlib.sha256(clip.read_bytes()).hexdigest():
             raise CommandError("What came back is not what went in.")
         self.stdout.write(self.style.SUCCESS("What came back is what went in, bit for bit."))
+        self._show_facts(file)
+        self._run("thumbnail", file, at="50%", width=640)
+        for made in self._run("transcode", file, codec="h264", height=360):
+            if self._download(made) != made["sha256"]:
+                raise CommandError("What came back is not what was made.")
+        self.stdout.write(self.style.SUCCESS("Made, verified, and downloaded with its SHA-256."))
+
+    def _show_facts(self, file: dict[str, Any]) -> None:
+        """What the job found out that inspects every file."""
+        [inspection] = self._get(f"/api/v1/jobs/?operation=inspect&file={file['id']}")["results"]
+        self._finish(inspection)
+        facts = self._get(f"/api/v1/files/{file['id']}/")["facts"]
+        for kind in ("video", "audio"):
+            for stream in facts[kind]:
+                said = (f"{name} {stream[name]}" for name in _SHOWN if stream.get(name) is not None)
+                self.stdout.write(f"  {kind:11} {', '.join(said)}")
+        self.stdout.write(f"  {'duration':11} {facts['duration']:.1f} s")
+
+    def _run(self, operation: str, file: dict[str, Any], **params: Any) -> list[dict[str, Any]]:
+        order = {"operation": operation, "params": params, "file": file["id"]}
+        answer = self._ask("POST", "/api/v1/jobs/", json.dumps(order), **{"Content-Type": "application/json"})
+        made = self._finish(json.load(answer))
+        return [self._get(f"/api/v1/files/{artifact['file']}/") for artifact in made["artifacts"]]
+
+    def _finish(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Watch a job to its end."""
+        with tqdm(total=1, desc=job["operation"], bar_format=_JOB_BAR, file=sys.stdout) as bar:
+            while not job["finished_at"]:
+                job = self._get(f"/api/v1/jobs/{job['id']}/?wait=0.5")
+                bar.n = job["progress"]
+                message = f"waits for: {job['waiting_for']}" if job["waiting_for"] else job["message"]
+                bar.set_description_str(f"{job['operation']}: {message}")
+        if job["status"] != "succeeded":
+            raise CommandError(f"{job['operation']}: {job['message']}")
+        for artifact in job["artifacts"]:
+            size = self._get(f"/api/v1/files/{artifact['file']}/")["size"]
+            self.stdout.write(f"  {artifact['name']:13} {size} bytes")
+        return job
+
+    def _get(self, path: str) -> Any:
+        return json.load(self._ask("GET", path))
 
     def _make_clip(self, path: Path, seconds: int) -> Path:
         self.stdout.write(f"Making a clip of {seconds} s …")
