@@ -57,10 +57,10 @@ def submit(order: Order) -> tuple[Job, bool]:
     """The job that does it, and whether it is a new one: the same Idempotency-Key answers with the same job."""
     operation = operations.get(order.operation)
     params = operations.parse(operation, order.params)
-    for file in (order.file, *order.inputs):
-        if file is not None:
-            _check_kind(operation, file)
+    if len(order.inputs) > operation.further:
+        raise InvalidParams(f"“{operation.name}” takes {operation.further or 'no'} further inputs.")
     if order.file is not None:
+        _check_kind(operation, order.file)
         _check_fit(operation, params, order.file)
     for _ in range(_TRIES - 1):
         try:

@@ -99,6 +99,7 @@ class Operation(ABC, Generic[P]):
     summary: ClassVar[str]  # one sentence for people
     lane: ClassVar[str]
     kinds: ClassVar[frozenset[str]]  # of the main input
+    further: ClassVar[int] = 0  # inputs that it may be given besides
     parameters: type[P]
 
     def check(self, params: P, kind: str, facts: Facts | None) -> None:
