@@ -64,6 +64,8 @@ def _in_words(operation: Operation[Any], errors: Iterable[ErrorDetails]) -> dict
 
 def _message(operation: str, wanted: Mapping[str, Any], error: ErrorDetails) -> tuple[str, str]:
     cause = error.get("ctx", {}).get("error")
+    if not error["loc"] and not isinstance(cause, Fault):
+        return "params", "params has a name that is no text."  # half of a character, which JSON can say
     name = cause.parameter if isinstance(cause, Fault) else str(error["loc"][0])
     if error["type"] == "extra_forbidden":
         return name, f"{operation} has no parameter {_short(name)}{_instead(name, list(wanted))}"
