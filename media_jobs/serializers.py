@@ -147,7 +147,7 @@ class Strict(serializers.Serializer[Any]):
         said = super().to_internal_value(data)
         if unknown:
             known = ", ".join(self.fields)
-            raise serializers.ValidationError({str(name)[:80]: [f"Unknown. There are: {known}."] for name in unknown})
+            raise serializers.ValidationError({_shown(name): [f"Unknown. There are: {known}."] for name in unknown})
         return said
 
 
@@ -201,3 +201,8 @@ class EventsQuery(serializers.Serializer[Any]):
 
 class DeleteQuery(serializers.Serializer[Any]):
     keep = serializers.ChoiceField(["artifacts"], required=False, help_text="What it made stays")
+
+
+def _shown(name: Any) -> str:
+    """A name as it may be answered: JSON can say half of a character, which no answer can."""
+    return str(name)[:80].encode(errors="replace").decode()

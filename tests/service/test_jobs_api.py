@@ -341,6 +341,8 @@ def test_without_saying_who_one_is_one_gets_nothing(server: Server, clip_id: str
         ({"operation": "thumbnail", "upload": {"name": "a.mp4", "size": 9}}, "file"),
         ({"operation": "thumbnail", "file": None}, "file"),
         ({"operation": "thumbnail", "perams": {}}, "perams"),
+        ({"operation": "thumbnail", "\ud800": {}}, "?"),
+        ({"operation": "thumbnail", "params": {"\ud800": 1}}, "params"),
         ({"operation": "thumbnail", "params": {"at": 99}}, None),
     ],
 )  # fmt: skip
