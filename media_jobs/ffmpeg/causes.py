@@ -9,7 +9,9 @@ from .sandbox import Limits
 
 CUT_OFF = "The file is cut off: it ends in the middle. Upload it again, whole."
 _DAMAGED = "The file is damaged, or not what it says it is: it cannot be decoded."
+_MEMORY = "It needed more memory than allowed."
 _NEARLY = 0.9
+_NEARLY_ALL_MEMORY = 0.7  # seen ten times a second: the last step to the limit is missed
 _LONGEST_WORDS = 300
 
 # What ffmpeg's errors mean to people. The first that is found counts; the more exact ones come first.
@@ -20,7 +22,7 @@ _MEANINGS: tuple[tuple[str, type[Failure], str], ...] = (
     ("Format not on whitelist|is not on the whitelist|not on whitelist", BadMedia,
      "The file refers to other files, or is of a kind that is not read here."),
     ("Cannot allocate memory|malloc of size|pthread_create|Resource temporarily unavailable|bad_alloc|MemoryError",
-     ResourceLimit, "It needed more memory than allowed."),
+     ResourceLimit, _MEMORY),
     ("moov atom not found", BadMedia,
      "The film's index is missing: the file is cut off, or its recording was never finished."),
     ("Unknown input format", UnfitMedia, "This ffmpeg cannot read files of this kind."),
@@ -34,7 +36,8 @@ def failure(ended: Ended, limits: Limits) -> Failure | None:
     """None, if it did what it was asked to. A run that lacks the end of its input has not, whatever its exit code."""
     found = _by_signal(ended, limits) or _by_words(ended)
     if found is None and ended.code:
-        found = ToolFailed(_last_words(ended))
+        # Who is refused memory does not always say so.
+        found = ResourceLimit(_MEMORY) if _is_near_limit(ended, limits) else ToolFailed(_last_words(ended))
     if found is not None:
         found.log = ended.log.text
     return found
@@ -49,12 +52,16 @@ def _by_signal(ended: Ended, limits: Limits) -> Failure | None:
     if ended.code == -signal.SIGXFSZ:
         return ResourceLimit("What it wrote became larger than a file may be here.")
     if ended.code in {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGTRAP, -signal.SIGILL}:
-        if ended.address_space > limits.address_space * _NEARLY:
-            return ResourceLimit("It needed more memory than allowed.")
+        if _is_near_limit(ended, limits):
+            return ResourceLimit(_MEMORY)
         return ToolFailed("ffmpeg crashed on this file.")
     if ended.code == -signal.SIGKILL:  # not by us: we raise instead
         return Internal("It was killed from outside. The machine may have run out of memory.")
     return None
+
+
+def _is_near_limit(ended: Ended, limits: Limits) -> bool:
+    return ended.address_space > limits.address_space * _NEARLY_ALL_MEMORY
 
 
 def _by_words(ended: Ended) -> Failure | None:

@@ -22,7 +22,7 @@ from uploads.steps import Step
 Fault = Callable[[Stage, random.Random], str]
 PHASES = ("fetching", "working", "verifying", "storing")
 AWAY = 30.0  # seconds that a database is away, or locked
-_LONGEST = 5.0  # about as long as the job runs
+LONGEST = 5.0  # about as long as the job runs
 _TRIES = 10  # to meet a phase that is short
 
 
@@ -127,7 +127,7 @@ def _running(stage: Stage, chance: random.Random) -> str:
     """A job that has run for a while, and may have ended."""
     job = stage.submit()
     stage.wait_for(lambda: stage.job(job)["status"] != "queued", "the job to start")
-    time.sleep(chance.uniform(0, _LONGEST))
+    time.sleep(chance.uniform(0, LONGEST))
     return job
 
 

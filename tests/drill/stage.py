@@ -242,7 +242,7 @@ def _send(targets: Iterable[int], what: signal.Signals) -> None:
             os.kill(pid, what)
 
 
-def make_film(folder: Path, seconds: int = 16) -> bytes:
+def make_film(folder: Path, seconds: int) -> bytes:
     """One that takes some seconds to encode."""
     path = folder / "film.mp4"
     source = ["-f", "lavfi", "-i", f"testsrc2=size=854x480:rate=30:duration={seconds}"]
@@ -252,7 +252,7 @@ def make_film(folder: Path, seconds: int = 16) -> bytes:
     return path.read_bytes()
 
 
-def make_recording(folder: Path, minutes: int = 40) -> bytes:
+def make_recording(folder: Path, minutes: int) -> bytes:
     path = folder / "silence.mp4"
     source = ["-f", "lavfi", "-i", f"anullsrc=r=48000:cl=stereo:d={60 * minutes}"]
     subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *source, "-c:a", "aac", str(path)], check=True)
@@ -260,11 +260,12 @@ def make_recording(folder: Path, minutes: int = 40) -> bytes:
 
 
 @contextmanager
-def staged(template: Template, folder: Path, **settings: str) -> Iterator[Stage]:
+def staged(template: Template, folder: Path, *, seconds: int = 16, **settings: str) -> Iterator[Stage]:
+    """`seconds` is the length of the film that is worked on: its encoding takes about a quarter of that."""
     home = folder / "home"
     settings = {"LEASE": f"{LEASE}s", "ATTEMPTS": "9"} | settings
     server = MortalServer(home, template.tokens, template.copy_to(home), settings, config="tests.fault.killing")
-    stage = Stage(server, make_film(folder), make_recording(folder))
+    stage = Stage(server, make_film(folder, seconds), make_recording(folder, 2 * seconds))
     try:
         stage.start()
         yield stage

@@ -17,13 +17,14 @@ SEED = random.randrange(10**6)
 
 @pytest.fixture(scope="module")
 def stage(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(template, tmp_path_factory.mktemp("stage")) as made:
+    with staged(template, tmp_path_factory.mktemp("stage"), seconds=8) as made:
         yield made
 
 
 @pytest.mark.parametrize("name", FAULTS | CANCELS)
 def test_a_job_ends_as_it_should_whatever_happens(name: str, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faults, "AWAY", 8.0)
+    monkeypatch.setattr(faults, "AWAY", 6.0)
+    monkeypatch.setattr(faults, "LONGEST", 2.0)
     chance = random.Random(f"{SEED} {name}")
     print(f"seed {SEED}")  # noqa: T201  # pytest shows it when this fails
     fault = (FAULTS | CANCELS)[name]
@@ -55,7 +56,7 @@ def test_a_paused_lane_starts_nothing_and_a_drained_one_is_waited_for(stage: Sta
     waiting = stage.submit()
     time.sleep(2)
     assert stage.job(waiting)["status"] == "queued"
-    assert stage.job(waiting)["waiting_for"] == "The lane heavy is paused."
+    assert stage.job(waiting)["waiting_for"] == "The lane heavy, which is paused."
     stage.server.manage("lane", "heavy", "--resume")
     stage.check_ended(waiting)
 

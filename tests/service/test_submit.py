@@ -83,7 +83,10 @@ def test_what_cannot_be_done_is_told_before_a_byte_is_copied(
 def test_an_interrupted_submit_cancels_its_job_and_says_so(server: Server, path: Path) -> None:
     # Nobody works in the heavy lane.
     command = [sys.executable, "manage.py", "submit", str(path), "transcode", "end=1"]
-    process = subprocess.Popen(command, cwd=ROOT, env=server.environment, stderr=subprocess.PIPE, text=True)
+    # A shell that runs the tests in the background has Ctrl-C ignored, by us and by whatever we start.
+    process = subprocess.Popen(
+        ["env", "--default-signal=INT", *command], cwd=ROOT, env=server.environment, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 20
     while not query(server, "SELECT 1 FROM media_jobs_job WHERE operation = 'transcode'"):
         assert time.monotonic() < deadline

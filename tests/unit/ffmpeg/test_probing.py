@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -184,11 +185,20 @@ def test_whoever_only_asks_loads_none_of_ffmpegs_libraries() -> None:
 
 
 def test_a_probe_that_is_killed_says_nothing_of_the_file(sandbox: Sandbox, film: Path) -> None:
-    def kill_our_children() -> None:
-        found = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True).stdout.split()
-        for child in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
+    done = threading.Event()
 
-    with pytest.raises(Internal, match="killed from outside"):
-        probe(film, sandbox, check=kill_our_children)
+    def kill_whatever_we_start() -> None:
+        ours = Path(f"/proc/self/task/{os.getpid()}/children")
+        while not done.wait(0.002):
+            for child in ours.read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_whatever_we_start)
+    killer.start()
+    try:
+        with pytest.raises(Internal, match="killed from outside"):
+            probe(film, sandbox)
+    finally:
+        done.set()
+        killer.join()
