@@ -129,7 +129,7 @@ def _take(job_id: Any, worker: Worker) -> Lease | None:
     shares = Share.objects.select_for_update(skip_locked=True, no_key=True) if _can_skip() else Share.objects.all()
     served = shares.filter(lane=job.lane, owner_id=job.owner_id)
     Share.objects.filter(pk__in=served.values("pk")).update(served_at=Now())
-    record("job", job.pk, Status.RUNNING, f"attempt {job.attempts + 1} by {worker}")
+    record("job", job.pk, Status.RUNNING, f"attempt {job.attempts + 1}")
     return Lease(job, token)
 
 
