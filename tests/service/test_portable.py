@@ -102,7 +102,12 @@ def test_what_is_too_large_is_refused_before_it_is_sent(server: Server, entrance
 def test_a_body_without_a_length_is_refused(server: Server) -> None:
     # Nobody tells us where it ends: this server hands chunks on as they are. It closes with what it has not read, so
     # whoever sent more than the head might find the connection reset before the answer.
-    head = f"PUT /api/v1/upload/film.mp4 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {server.tokens['alice']}\r\n"
-    answer = server.raw(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+    fields = {
+        "Host": "127.0.0.1",
+        "Authorization": f"Bearer {server.tokens['alice']}",
+        "Transfer-Encoding": "chunked",
+    }
+    head = ["PUT /api/v1/upload/film.mp4 HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    answer = server.raw("\r\n".join([*head, "", ""]).encode())
     assert answer.split()[1] == b"411"
     assert b"length_required" in answer
