@@ -11,6 +11,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 
+from config import broker  # noqa: F401  # registers itself
+
 app = Celery("millrace")
 app.conf.update(
     broker_url=settings.BROKER_URL,

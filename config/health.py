@@ -34,7 +34,7 @@ def _room() -> bool:
 CHECKS: dict[str, tuple[Callable[[], bool], str]] = {
     "database": (_database, "The database does not answer, or lacks migrations: manage.py migrate"),
     "storage": (_storage, "The storage has not our mark: is its disk mounted?"),
-    "room": (_room, "The disk has less room left than MILLRACE_MIN_FREE: new uploads are refused."),
+    "room": (_room, "The disk has less room left than MILLRACE_MIN_FREE: no upload and no job is begun."),
 }
 
 

@@ -61,8 +61,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             conn.data_ready = False
             super().enqueue_req(conn)
             return
+        self._set_idle_timeout(conn.sock)  # again for each request: the one before has waited in its own ways
         if not conn.initialized:
-            self._set_idle_timeout(conn.sock)
             conn.close = partial(self._close, conn)
             conn.init()
         conn.outgoing, conn.head = None, bytearray(conn.parser.unreader.take_buffered())

@@ -1,27 +1,44 @@
 """How jobs go, and what goes with a file that people delete."""
 
-from django.db.models import Q
+from collections.abc import Collection, Sequence
+
+from django.db.models import QuerySet
 
 from uploads.connections import write
-from uploads.models import MediaFile, Transition
+from uploads.models import MediaFile
 from uploads.storing import delete_file
+from uploads.transitions import past
 
-from . import leases
+from .asking import withdraw
 from .errors import NotFinished
 from .models import Job
 
 
 def let_go_of(file: MediaFile) -> None:
     """registry.file_deleting: what we began by ourselves goes with the file; what people wait for keeps it."""
-    uses = Q(file=file) | Q(inputs__file=file)
-    unfinished = Job.objects.filter(uses, status__in=Job.UNFINISHED).distinct()
-    if count := unfinished.filter(automatic=False).count():
-        jobs = "1 unfinished job" if count == 1 else f"{count} unfinished jobs"
-        raise NotFinished(f"{jobs} of this file must end first. Wait, or cancel.")
-    for job in unfinished:
-        leases.withdraw(job)
+    if kept := why_kept(file):
+        raise NotFinished(kept)
+    for job in _unfinished(file):
+        withdraw(job)
     for job in Job.objects.filter(file=file, automatic=True):
         delete_job(job)
+
+
+def why_kept(file: MediaFile) -> str:
+    """What people wait for, in words; nothing, where the file may go."""
+    count = sum(not job.automatic for job in _unfinished(file))
+    jobs = "1 unfinished job" if count == 1 else f"{count} unfinished jobs"
+    return f"{jobs} of this file must end first. Wait, or cancel." if count else ""
+
+
+def _unfinished(file: MediaFile) -> Collection[Job]:
+    return {job.pk: job for jobs in uses_of(file) for job in jobs.filter(status__in=Job.UNFINISHED)}.values()
+
+
+def uses_of(file: MediaFile, jobs: QuerySet[Job] | None = None) -> Sequence[QuerySet[Job]]:
+    """Jobs on it, and those with it as a further input. Two queries: no index serves an OR over a join."""
+    jobs = Job.objects.all() if jobs is None else jobs
+    return jobs.filter(file=file), jobs.filter(inputs__file=file).distinct()
 
 
 def delete_job(job: Job, *, keep_artifacts: bool = False) -> None:
@@ -38,6 +55,6 @@ def delete_job(job: Job, *, keep_artifacts: bool = False) -> None:
 
 
 def forget(job: Job) -> None:
-    """The row goes, and its past with it."""
-    Transition.objects.filter(subject="job", subject_id=job.pk).delete()
+    """The row goes, and its past with it. In the caller's transaction, which holds the row."""
+    past("job", job.pk).delete()
     job.delete()

@@ -1,6 +1,7 @@
 """Why work ends before its end: a Failure is its own fault and is told to people, an Interruption is not."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import ClassVar
 
 from uploads.errors import InvalidParams, Refusal
@@ -14,6 +15,9 @@ class Failure(Exception):
 
     code: ClassVar[str] = "failed"
     permanent: ClassVar[bool] = True
+    personal: ClassVar[bool] = False  # the same work for another owner would not fail so
+    # Before the second attempt, where there is one. Before each further one it is longer.
+    pause: ClassVar[timedelta] = timedelta(seconds=1)
 
     def __init__(self, detail: str, *, log: str = "") -> None:
         super().__init__(detail)
@@ -63,6 +67,7 @@ class OutputInvalid(Failure):
 
 class QuotaReached(Failure):
     code = "quota_exceeded"
+    personal = True
 
 
 class UploadLost(Failure):
@@ -75,6 +80,7 @@ class WorkerLost(Failure):
     """Written when the attempts are used up: each of them ended with its worker."""
 
     code = "worker_lost"
+    permanent = False
 
 
 class Internal(Failure):
@@ -85,8 +91,11 @@ class Internal(Failure):
 
 
 class NoRoom(Failure):
+    """The disk became full while it ran. Where it is full before, no job is begun (leases.lacking)."""
+
     code = "insufficient_storage"
     permanent = False
+    pause = timedelta(minutes=1)
 
 
 class ContentLost(Failure):
@@ -94,6 +103,7 @@ class ContentLost(Failure):
 
     code = "content_unavailable"
     permanent = False
+    pause = timedelta(seconds=15)
 
 
 class Interruption(Exception):

@@ -3,8 +3,10 @@
 import time
 from datetime import timedelta
 
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from uploads.connections import write
 from uploads.housekeeping import Chore
 
 from .conf import jobs
@@ -14,7 +16,7 @@ from .leases import reap
 from .models import Job, Worker
 from .results import WORKER_TIMEOUT
 from .slots import BEAT
-from .waking import wake_idle
+from .waking import wake_idle_again
 
 _AT_ONCE = 500
 
@@ -39,15 +41,23 @@ def forget_jobs() -> int:
     kept = jobs().kept
     if kept is None:
         return 0
-    old = Job.objects.filter(finished_at__lt=Now() - timedelta(seconds=kept), automatic=False)[:_AT_ONCE]
-    for job in old:
+    old = Job.objects.filter(finished_at__lt=Now() - timedelta(seconds=kept), automatic=False)
+    return sum(_forget(old.filter(pk=pk)) for pk in list(old.values_list("pk", flat=True)[:_AT_ONCE]))
+
+
+def _forget(still_old: QuerySet[Job]) -> int:
+    """One at a time, so that nobody waits for long; and looked at again, as it may have been retried by now."""
+    with write():
+        job = still_old.select_for_update().first()
+        if job is None:
+            return 0
         forget(job)
-    return len(old)
+    return 1
 
 
 CHORES = [
     Chore("take back lost jobs", timedelta(seconds=1), take_back_lost),
-    Chore("wake idle workers", timedelta(seconds=1), wake_idle),
+    Chore("wake idle workers", timedelta(seconds=1), wake_idle_again),
     Chore("sweep work folders", timedelta(seconds=10), sweep_work),
     Chore("forget lost workers", timedelta(minutes=1), forget_workers),
     Chore("forget old jobs", timedelta(hours=1), forget_jobs),

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 
-from .leases import claimable, is_paused
+from .leases import claimable, is_paused, lacking
 from .models import Job, Lane, Worker
 from .operations.base import LANES
 from .results import live_workers
@@ -73,7 +73,9 @@ def _deaf() -> list[Worker]:
     """Idle, though their lane has had work for longer than any word of it needs."""
     long_ago = Now() - _UNHEARD
     idle = live_workers().filter(state=Worker.State.IDLE, heard_at__lt=long_ago)
-    overdue = {lane for lane in LANES if _is_overdue(lane, long_ago)} if idle.exists() else set()
+    if not idle.exists() or lacking():
+        return []
+    overdue = {lane for lane in LANES if _is_overdue(lane, long_ago)}
     return [worker for worker in idle if worker.lane in overdue]
 
 

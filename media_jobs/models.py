@@ -1,4 +1,4 @@
-"""Rows. What happens to them is in submitting (which inserts), leases (which changes a status) and running."""
+"""Rows. What happens to them is in submitting (which inserts), moving (which changes a status) and running."""
 
 import uuid
 
@@ -78,7 +78,7 @@ class Job(models.Model):
         STORING = "storing", "storing"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="jobs")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="jobs", db_index=False)
     operation = models.CharField(max_length=32)
     version = models.PositiveIntegerField()
     params = models.JSONField(default=dict, blank=True)  # canonical: every default filled in
@@ -127,9 +127,21 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        # The first five are for lists, as those of MediaFile are.
         indexes = [
-            models.Index(fields=["-created_at", "-id"], name="job_newest"),
-            models.Index(fields=["owner", "-created_at", "-id"], name="job_newest_of_owner"),
+            models.Index(fields=["-created_at", "-id", "status", "operation", "lane", "owner"], name="job_newest"),
+            models.Index(
+                fields=["owner", "-created_at", "-id", "status", "operation", "lane"], name="job_newest_of_owner"
+            ),
+            models.Index(
+                fields=["status", "-created_at", "-id", "operation", "lane", "owner"], name="job_newest_of_status"
+            ),
+            models.Index(
+                fields=["operation", "-created_at", "-id", "status", "lane", "owner"], name="job_newest_of_operation"
+            ),
+            models.Index(
+                fields=["lane", "-created_at", "-id", "status", "operation", "owner"], name="job_newest_of_lane"
+            ),
             # For claiming: the best priority, then whose turn it is, then the oldest of theirs.
             models.Index(
                 fields=["lane", "-priority", "owner", "queued_at", "id"],

@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from uploads import resuming
+from uploads.admitting import Announcement
 from uploads.models import MediaFile, Upload
 from uploads.policy import Principal
-from uploads.receiving import Announcement
 from uploads.tus import join_metadata
 
 from . import operations, policy

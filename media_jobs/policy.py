@@ -23,10 +23,14 @@ def visible_jobs(user: Principal) -> QuerySet[Job]:
     return jobs if _is_permitted(user, "view_job") else jobs.filter(owner_id=user.pk)
 
 
+def may_submit(user: Principal) -> bool:
+    return of_files.may_upload(user) and (not user.is_staff or _is_permitted(user, "add_job"))
+
+
 def require_submit(user: Principal, priority: int = 0) -> User:
     """The account that may have work done, or a Refusal."""
     account = of_files.require_upload(user)
-    if account.is_staff and not _is_permitted(account, "add_job"):
+    if not may_submit(account):
         raise Forbidden("Your account may look, but not submit jobs.")
     highest = HIGHEST if _is_permitted(account, "change_job") else 0
     if not LOWEST <= priority <= highest:
@@ -39,11 +43,19 @@ def usable_files(user: Principal) -> QuerySet[MediaFile]:
     return of_files.visible_files(user)
 
 
-def require(user: Principal, verb: str, job: Job) -> None:
+def may(user: Principal, verb: str, job: Job) -> bool:
     """`change` is to cancel or retry; `delete`, to delete."""
-    if _is_permitted(user, f"{verb}_job") or (not user.is_staff and job.owner_id == user.pk):
-        return
-    raise Forbidden(f"Your account may not {verb} this job.")
+    return _is_permitted(user, f"{verb}_job") or (not user.is_staff and job.owner_id == user.pk)
+
+
+def require(user: Principal, verb: str, job: Job) -> None:
+    if not may(user, verb, job):
+        raise Forbidden(f"Your account may not {verb} this job.")
+
+
+def may_steer_lanes(user: Principal) -> bool:
+    """Pause and resume them."""
+    return _is_permitted(user, "change_lane")
 
 
 def _is_permitted(user: Principal, codename: str) -> bool:

@@ -14,9 +14,12 @@ from django.db.models.functions import Now
 
 from uploads.intake import Content
 from uploads.models import Blob, MediaFile
+from uploads.reserving import left_of_quota
 from uploads.storing import register
 
+from . import operations
 from .conf import jobs
+from .errors import QuotaReached
 from .models import Artifact, Job, Worker
 
 # A worker that has not been heard of for this long is not there.
@@ -56,6 +59,10 @@ class Result:
     job: Job
     parts: Sequence[tuple[str, Blob]]
 
+    @property
+    def size(self) -> int:
+        return sum(blob.size for _, blob in self.parts)
+
 
 def find(key: str) -> Result | None:
     """What answers a job with this key without any work, made by an ffmpeg that we still use."""
@@ -87,10 +94,25 @@ def publish(job: Job, kept: Sequence[Kept]) -> tuple[Result, list[str]]:
     return result, superfluous
 
 
+def beyond_quota(job: Job, size: int) -> QuotaReached | None:
+    """Why its owner cannot have files of so many bytes, if so. True for as long as `lock_quotas` holds."""
+    left = left_of_quota(job.owner_id)
+    if left is None or size <= left:
+        return None
+    return QuotaReached("The result does not fit into what your quota has left. Delete files you do not need.")
+
+
+def without_outputs(job: Job, failure: QuotaReached) -> dict[str, Any]:
+    """What its row has instead of them, if it is a success all the same; but no answer to others, who have room."""
+    operation = operations.registry.get(job.operation)
+    if operation is None or not operation.spare:
+        return {}
+    return {"outputs": 0, "message": f"{operation.spare} {failure.detail}", "cache_key": ""}
+
+
 def lock_input(job: Job, facts: dict[str, Any] | None) -> None:
     """Keep what was learnt of the main file. Before its job's row is touched: uploads lock in this order, too."""
-    assert job.file is not None
-    blob = Blob.objects.select_for_update().filter(pk=job.file.blob_id).first()
+    blob = Blob.objects.select_for_update().filter(pk__in=Blob.objects.filter(files__jobs=job)).first()
     if facts is not None and blob is not None and blob.facts is None:
         Blob.objects.filter(pk=blob.pk).update(facts=facts)
 

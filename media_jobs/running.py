@@ -13,17 +13,17 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from uploads.conf import sink
 from uploads.depositing import deposit
+from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.models import Blob, MediaFile
-from uploads.reserving import left_of_quota
+from uploads.reserving import check_room
 from uploads.sinks.base import SinkError, SinkFull
 from uploads.storing import discard
 
-from . import leases, operations
+from . import leases, operations, results
 from .conf import jobs
 from .equipment import equipment
 from .errors import (
@@ -38,12 +38,12 @@ from .errors import (
     Released,
 )
 from .ffmpeg.facts import Facts
-from .ffmpeg.progress import Report
 from .ffmpeg.toolbox import Toolbox
 from .ffmpeg.workfolder import workfolder
 from .leases import Lease
 from .models import Job, Worker
 from .operations.base import Input, Outcome, Output, Work
+from .pulse import Pulse
 from .results import Kept
 from .slots import BEAT, Slot
 from .waking import wake
@@ -65,58 +65,29 @@ def work(slot: Slot) -> int:
 
 
 def _next(slot: Slot) -> Lease | None:
+    if not _may_begin(slot):
+        return None
     lease = leases.claim(slot.worker)
     if lease is not None or slot.worker.state == Worker.State.IDLE:
-        return lease or _reaped(slot)
+        return lease
     # Who submitted a moment ago saw us busy and woke nobody: we look once more now that we are seen to be idle.
     slot.become(Worker.State.IDLE)
     return leases.claim(slot.worker)
 
 
-def _reaped(slot: Slot) -> Lease | None:
-    """With nothing else to do, look for what other workers have lost: housekeeping may be lost, too."""
-    return leases.claim(slot.worker) if leases.reap(lambda: time.sleep(2 * BEAT)) else None
+def _may_begin(slot: Slot) -> bool:
+    """Whether all is there that a job needs. What workers lost is taken back: housekeeping may be lost, too.
 
-
-class Pulse:
-    """Between the beat, which renews the lease, and the thread that works: reports one way, an end the other."""
-
-    def __init__(self, lease: Lease, slot: Slot) -> None:
-        self._lease, self._slot = lease, slot
-        self._phase, self._report = Job.Phase.FETCHING, Report("Starting")
-        self._renewed = time.monotonic()
-        self._verdict: Interruption | None = None
-
-    def renew(self) -> None:
-        """The beat's. A database that does not answer is asked again at the next one."""
-        asked = time.monotonic()
-        try:
-            if leases.renew(self._lease, self._phase, self._report):
-                self._verdict = Cancelled()
-            self._renewed = asked
-        except LeaseLost as lost:
-            self._verdict = lost
-        except DatabaseFailure:
-            log.warning("lease_not_renewed", job=str(self._lease.job.pk), exc_info=True)
-            close_old_connections()
-
-    def check(self) -> None:
-        """Raise what ends the work. Whoever cannot renew for half the lease must take it for lost."""
-        if self._verdict is not None:
-            raise self._verdict
-        if self._slot.is_stopping:
-            raise Released
-        if time.monotonic() - self._renewed > jobs().lease / 2:
-            raise LeaseLost
-
-    def enter(self, phase: Job.Phase, message: str) -> None:
-        self.check()
-        self._phase, self._report = phase, Report(message, self._report.progress)
-        self._slot.nudge()
-
-    def report(self, report: Report) -> None:
-        before = self._report.progress or 0.0
-        self._report = Report(report.message, max(before, report.progress or 0.0), report.speed, report.eta_seconds)
+    Once a second is enough: both take longer than a claim.
+    """
+    if time.monotonic() - slot.looked < BEAT:
+        return True
+    leases.reap(lambda: time.sleep(2 * BEAT))
+    if lacking := leases.lacking():
+        log.warning("no_job_begun", waits_for=lacking)
+        return False
+    slot.looked = time.monotonic()
+    return True
 
 
 class Attempt:
@@ -124,8 +95,15 @@ class Attempt:
         self._lease, self._job, self._pulse, self._folder = lease, lease.job, pulse, folder
         self._tools = Toolbox(
             binary=equipment().binary, sandbox=equipment().sandbox, folder=folder, threads=jobs().threads,
-            check=pulse.check, report=pulse.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
+            check=self._check, report=pulse.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
         )  # fmt: skip
+        self._told = time.monotonic()
+
+    def _check(self) -> None:
+        self._pulse.check()
+        if time.monotonic() - self._told > BEAT:
+            self._told = time.monotonic()
+            self._pulse.tell(self.ran)
 
     @property
     def ran(self) -> dict[str, str]:
@@ -136,15 +114,18 @@ class Attempt:
     def carry_out(self) -> tuple[Outcome, list[Kept]]:
         job, operation = self._job, operations.get(self._job.operation)
         self._pulse.enter(Job.Phase.FETCHING, "Fetching")
-        assert job.file is not None  # a queued job has one, says the database
+        self._tools.room = check_room(sink(), 1)
+        # Looked up here, not when it was claimed: a claim is as short as can be.
+        job.file = MediaFile.objects.select_related("blob").filter(jobs=job).first()
         files = [job.file, *(item.file for item in job.inputs.select_related("file__blob").order_by("number"))]
         main, *others = [self._fetch(number, file) for number, file in enumerate(files)]
         self._pulse.enter(Job.Phase.WORKING, "Working")
         params = operation.parameters.model_validate(job.params)
         outcome = operation.run(Work(params, main, others, self._folder, self._tools, jobs().threads))
-        self._pulse.enter(Job.Phase.VERIFYING, "Verifying")
+        size = sum(output.path.stat().st_size for output in outcome.outputs if output.path.exists())
+        self._pulse.enter(Job.Phase.VERIFYING, "Verifying", size)
         found = [self._tools.verify(output.path, output.expected) for output in outcome.outputs]
-        self._pulse.enter(Job.Phase.STORING, "Storing")
+        self._pulse.enter(Job.Phase.STORING, "Storing", size)
         return outcome, self._store(outcome.outputs, found)
 
     def _fetch(self, number: int, file: MediaFile | None) -> Input:
@@ -160,9 +141,10 @@ class Attempt:
         return Input(link, file.name, file.blob.kind, facts)
 
     def _store(self, outputs: Sequence[Output], found: Sequence[Facts]) -> list[Kept]:
-        left = left_of_quota(self._job.owner)
-        if left is not None and sum(output.path.stat().st_size for output in outputs) > left:
-            raise QuotaReached("The result does not fit into what your quota has left. Delete files you do not need.")
+        # It is decided when it ends. But nobody need wait for gigabytes to be stored that will not be kept.
+        failure = results.beyond_quota(self._job, sum(output.path.stat().st_size for output in outputs))
+        if failure and not results.without_outputs(self._job, failure):
+            raise failure
         leases.claim_keys(self._lease, len(outputs))
         kept = []
         try:
@@ -213,6 +195,10 @@ def _succeed(lease: Lease, outcome: Outcome, kept: list[Kept], ran: dict[str, st
     facts = outcome.facts.model_dump(mode="json") if outcome.facts else None
     try:
         leases.succeed(lease, kept, facts=facts, message=outcome.message, ran=ran)
+    except QuotaReached as failure:
+        # In this order: while it is not written down that it failed, it may yet succeed.
+        leases.fail(lease, failure, ran)
+        _discard(lease, len(kept))
     except LeaseLost:
         _discard(lease, len(kept))
         raise
@@ -232,13 +218,13 @@ def _failures() -> Iterator[None]:
         yield
     except (Failure, Interruption):
         raise
-    except SinkFull as error:
-        raise NoRoom("The server's disk is full. It is tried again.") from error
-    except SinkError as error:
-        raise ContentLost("The server's disk does not work. It is tried again.") from error
+    except (SinkFull, InsufficientStorage) as error:
+        raise NoRoom("The server's disk is full.") from error
+    except (SinkError, StorageUnavailable) as error:
+        raise ContentLost("The server's disk does not work.") from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise NoRoom("The server's disk is full. It is tried again.") from error
+            raise NoRoom("The server's disk is full.") from error
         raise _our_mistake() from error
     except Exception as error:
         raise _our_mistake() from error

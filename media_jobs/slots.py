@@ -13,12 +13,13 @@ from django.db import Error as DatabaseFailure
 from django.db import close_old_connections
 from django.db.models.functions import Now
 
-from .leases import claimable, is_paused
+from .leases import claimable, is_paused, lost
 from .models import Worker
+from .waking import wake
 
 log = structlog.get_logger(__name__)
 BEAT = 1.0
-_TOUCH = 5.0  # how often the row says that we live
+_TOUCH = 5.0  # how often the row says that we live, and an idle worker looks for work that nobody tells of
 # An idle worker whose lane has had work for this long, and which was told nothing of it, does not hear its broker.
 _DEAF = 30.0
 
@@ -32,6 +33,8 @@ class Slot:
         self._stopping, self._nudged = threading.Event(), threading.Event()
         self._renew: Callable[[], None] | None = None
         self._touched = self._heard = time.monotonic()
+        self.looked = float("-inf")  # at what others have lost, and found all there that a job needs
+        self._writing, self._unsaid = threading.Lock(), dict[str, Any]()
         threading.Thread(target=self._beat, name="beat", daemon=True).start()
 
     @property
@@ -54,10 +57,13 @@ class Slot:
         self._heard = time.monotonic()
 
     def become(self, state: Worker.State) -> None:
-        if self.worker.state != state:
-            self.worker.state = state
-            Worker.objects.filter(pk=self.worker.pk).update(state=state, seen_at=Now(), heard_at=Now())
-            self._touched = time.monotonic()
+        """The row says so at once; or, if the database is away, as soon as it is back."""
+        if self.worker.state == state:
+            return
+        self.hear()  # while we are busy the broker brings nothing, and need not
+        with self._writing:
+            self.worker.state, self._unsaid = state, {"heard_at": Now()}
+        self._try(self._write)
 
     def nudge(self) -> None:
         """Let the next beat come at once: there is news."""
@@ -73,25 +79,38 @@ class Slot:
             self._nudged.clear()
             if renew := self._renew:
                 renew()
-            try:
-                self._touch()
-            except DatabaseFailure:
-                # It is away, or busy: the row goes stale, which is the truth, until the next beat.
-                log.warning("worker_row_not_written", exc_info=True)
-                close_old_connections()
+            self._try(self._touch)
+
+    def _try(self, deed: Callable[[], None]) -> None:
+        try:
+            deed()
+        except DatabaseFailure:
+            # It is away, or busy: the row goes stale, which is the truth, until the next beat.
+            log.warning("worker_row_not_written", exc_info=True)
+            close_old_connections()
 
     def _touch(self) -> None:
-        if time.monotonic() - self._touched < _TOUCH:
+        if not self._unsaid and time.monotonic() - self._touched < _TOUCH:
             return
-        self._touched = time.monotonic()
-        worker = Worker.objects.filter(pk=self.worker.pk)
-        if not worker.update(seen_at=Now()) and not self.is_stopping:
-            self.worker.save(force_insert=True)  # it was thought to be dead, and forgotten
-        if self.worker.state == Worker.State.IDLE and self._is_deaf():
+        self._write()
+        if self.worker.state == Worker.State.IDLE and not self.is_stopping:
+            self._look_around()
+
+    def _write(self) -> None:
+        with self._writing:  # by turns: the beat must not write what we were a moment ago
+            self._touched = time.monotonic()
+            row = Worker.objects.filter(pk=self.worker.pk)
+            if not row.update(state=self.worker.state, seen_at=Now(), **self._unsaid) and not self.is_stopping:
+                self.worker.save(force_insert=True)  # it was thought to be dead, and forgotten
+            self._unsaid = {}
+
+    def _look_around(self) -> None:
+        """Housekeeping may be lost: what it would tell us of, we tell ourselves. Who hears nothing of it is deaf."""
+        has_work = claimable(self.lane).exists() and not is_paused(self.lane)
+        if not has_work:
+            self.hear()
+        if has_work or lost().exists():
+            wake(self.lane)
+        if time.monotonic() - self._heard > _DEAF:
             log.error("worker_deaf", reason="its lane has work, and the broker brings no word of it: starting again")
             os.kill(os.getpid(), signal.SIGTERM)
-
-    def _is_deaf(self) -> bool:
-        if is_paused(self.lane) or not claimable(self.lane).exists():
-            self.hear()
-        return time.monotonic() - self._heard > _DEAF

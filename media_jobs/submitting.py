@@ -12,19 +12,22 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from uploads import resuming
+from uploads.admitting import KEY_KEPT, LONGEST_KEY, Announcement
 from uploads.connections import write
 from uploads.errors import InvalidParams, KeyReused, Refusal
 from uploads.models import MediaFile, Upload
-from uploads.receiving import KEY_KEPT, LONGEST_KEY, Announcement, Reception
-from uploads.reserving import lock_owner
+from uploads.receiving import Reception
+from uploads.reserving import lock_owner, lock_quotas
 from uploads.storing import delete_file
 from uploads.transitions import record
 
-from . import leases, operations, results
+from . import moving, operations, results
 from .errors import Failure, UnfitMedia, UploadLost
 from .ffmpeg.facts import Facts
+from .following import leader_of
 from .models import Job, JobInput, Share
 from .operations.base import Operation, Params, canonical
+from .results import Result
 from .waking import wake
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -128,36 +131,27 @@ def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Jo
         else:
             job.cache_key = _key_of(job, [order.file, *order.inputs])
             job.queued_at = Now()
-            # In this order: a leader that we do not find any more may have ended a moment ago, and left its result.
-            job.leader = leases.leader_of(job.cache_key)
-            if job.leader is None and (result := results.find(job.cache_key)):
-                _answer_from(result.job, job)
+            job.leader, result = _same_work(job)
         job.save(force_insert=True)
         JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
+        record("job", job.pk, job.status)
         if result is not None:
-            results.copy(result, job)
-        record("job", job.pk, job.status, f"answered by job {result.job.pk}, which made the same" if result else "")
+            moving.answer(job, result, f"answered by job {result.job.pk}, which made the same")
+        job.refresh_from_db()
         _take_turns(job)
-    job.refresh_from_db()
     return job, True
 
 
-def _answer_from(earlier: Job, job: Job) -> None:
-    job.status, job.progress, job.cached = Job.Status.SUCCEEDED, 1, True
-    job.outputs, job.build, job.message = earlier.outputs, earlier.build, earlier.message
-    job.started_at = job.finished_at = Now()
+def _same_work(job: Job) -> tuple[Job | None, Result | None]:
+    """Who is at the same work, or else what it has made already."""
+    lock_quotas([job.owner_id])
+    # In this order: a leader that we do not find any more may have ended a moment ago, and left its result.
+    leader = leader_of(job.cache_key)
+    return leader, None if leader else results.find(job.cache_key)
 
 
 def _key_of(job: Job, files: Sequence[MediaFile]) -> str:
     return results.cache_key(job.operation, job.version, job.params, job.owner_id, files)
-
-
-def retry(job: Job) -> Job:
-    """Queue a failed or cancelled job again, and say so to its lane."""
-    job = leases.retry(job)
-    if job.leader is None:
-        wake(job.lane)
-    return job
 
 
 def _take_turns(job: Job) -> None:
@@ -191,11 +185,22 @@ def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
         operation = operations.registry.get(job.operation)
         if file is None:
             lost = UploadLost(f"The upload of {upload.name} did not end well. Submit the job again with a new one.")
-            leases.fail_uploading(job, lost)
+            moving.fail(moving.waiting(job), job, lost)
             continue
         if operation is not None and file.blob.kind not in operation.kinds:
-            leases.fail_uploading(job, UnfitMedia(_unfit(operation, file.name, file.blob.kind)))
+            moving.fail(moving.waiting(job), job, UnfitMedia(_unfit(operation, file.name, file.blob.kind)))
             continue
-        inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
-        leases.begin_uploaded(job, file, _key_of(job, [file, *inputs]))
-        transaction.on_commit(lambda lane=job.lane: wake(lane))  # type: ignore[misc]  # the lambda's default
+        _begin(job, file)
+
+
+def _begin(job: Job, file: MediaFile) -> None:
+    """What `_submit` does of a job whose file is there already."""
+    inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
+    job.file, job.cache_key = file, _key_of(job, [file, *inputs])
+    leader, result = _same_work(job)
+    begun = {"file": file, "cache_key": job.cache_key, "queued_at": Now()}
+    if result is not None:
+        moving.answer(job, result, "its upload is complete", **begun)
+    else:
+        moving.queue(moving.waiting(job), job, "its upload is complete", leader=leader, message="", **begun)
+        transaction.on_commit(lambda: wake(job.lane))

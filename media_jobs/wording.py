@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from uploads import wording as of_uploads
 
-from .leases import claimable
+from .leases import claimable, lacking
 from .models import Job, Lane
 from .results import live_workers
 
 # Further back nobody wants to know it precisely.
-_MOST = 1000
+MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Lanes:
 
     paused: Collection[str]
     manned: Collection[str]  # by a live worker
+    lacking: str = ""  # what no job can be begun without
     ahead: Mapping[UUID, int] = field(default_factory=dict)
 
     @classmethod
@@ -32,6 +33,7 @@ class Lanes:
         return cls(
             paused=set(Lane.objects.filter(paused=True).values_list("name", flat=True)),
             manned=set(live_workers().values_list("lane", flat=True).distinct()),
+            lacking=lacking() if lanes else "",
             ahead={pk: number for lane in lanes for pk, number in _ahead(lane)},
         )
 
@@ -39,7 +41,7 @@ class Lanes:
 def _ahead(lane: str) -> Iterable[tuple[UUID, int]]:
     """Of each that waits, how many are to come before it, at most: of one priority, owners take turns."""
     waiting = claimable(lane).order_by("-priority", "queued_at", "id").values_list("pk", "owner_id", "priority")
-    queue = list(waiting[:_MOST])
+    queue = list(waiting[:MOST])
     for level in dict.fromkeys(priority for _, _, priority in queue):
         better = sum(priority > level for _, _, priority in queue)
         of_owners = Counter(owner for _, owner, priority in queue if priority == level)
@@ -64,16 +66,18 @@ def waiting_for(job: Job, lanes: Lanes) -> str | None:
         return f"A worker: none of the lane {job.lane} is running."
     if job.lane in lanes.paused:
         return f"The lane {job.lane}, which is paused."
+    if lanes.lacking:
+        return lanes.lacking
     if job.not_before is not None and (left := (job.not_before - timezone.now()).total_seconds()) > 0:
-        return f"Another attempt, in {of_uploads.human_time(max(1, left))}."
-    return _turn(job, lanes.ahead.get(job.pk, _MOST))
+        return f"Another attempt, in {of_uploads.human_time(max(1, left))}. {job.message}".rstrip()
+    return _turn(job, lanes.ahead.get(job.pk, MOST))
 
 
 def _turn(job: Job, ahead: int) -> str:
     if ahead == 0:
         return f"A free worker of the lane {job.lane}."
-    if ahead >= _MOST:
-        return f"Its turn: more than {_MOST} jobs are ahead of it."
+    if ahead >= MOST:
+        return f"Its turn: more than {MOST} jobs are ahead of it."
     return "Its turn: 1 job is ahead of it." if ahead == 1 else f"Its turn: {ahead} jobs are ahead of it."
 
 

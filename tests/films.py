@@ -10,6 +10,7 @@ Make = Callable[..., Path]  # make("film.mkv", *PICTURE, "-c:v", "libx264")
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=2")
 TONE = ("-f", "lavfi", "-i", "sine=duration=2")
+LEAP = "setpts='if(gt(N,25),PTS+100000/TB,PTS)'"  # of the timestamps, by more than a day
 FILM = (*PICTURE, *TONE, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
 
 

@@ -5,6 +5,7 @@ stderr, and the exit code says whether it could be read. It imports little: it i
 """
 
 import json
+import logging
 import os
 import re
 import stat
@@ -52,8 +53,7 @@ class Counted:
 
 
 def main(mode: str, path: str) -> int:
-    av.logging.restore_default_callback()  # to stderr, not through Python
-    av.logging.set_level(av.logging.WARNING)
+    _complain_on_stderr()
     try:
         with _opened(path) as number:
             answer = _facts(number)
@@ -68,6 +68,14 @@ def main(mode: str, path: str) -> int:
         return 1
     print(json.dumps(answer))  # noqa: T201
     return 0
+
+
+def _complain_on_stderr() -> None:
+    """In the words of ffmpeg's own log, with the level before each message (ffmpeg.log reads it)."""
+    for level, name in ((logging.CRITICAL, "fatal"), (logging.ERROR, "error"), (logging.WARNING, "warning")):
+        logging.addLevelName(level, name)
+    logging.basicConfig(format="[%(levelname)s] %(message)s")
+    av.logging.set_level(av.logging.WARNING)
 
 
 class _opened:

@@ -12,6 +12,10 @@ from .demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS
 
 # One block of memory, as ffmpeg asks for it: four frames of the largest size in its largest plain format.
 _MAX_BLOCK = 1 << 30
+# Seconds from one packet to the next of its stream. What leaps further was not recorded so: ffmpeg drops such
+# timestamps and says so, instead of filling a gap of days with frames. An MP4 could not hold much more either.
+LARGEST_LEAP = 6 * 3600
+MOST_COPIES = 30 * LARGEST_LEAP  # of one frame, to keep a steady rate: ffmpeg reckons it from the same option
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class Source:
     path: Path
     format: str  # the demuxer, as probed (Facts.format); never guessed again
     options: Sequence[str] = ()  # before -i, such as ("-ss", "12.5")
+    pixels: int = 0  # of the picture that is used: it decides how much memory the command may take
 
     def __post_init__(self) -> None:
         if self.format not in ALLOWED:
@@ -50,8 +55,12 @@ class Command:
     targets: Sequence[Target]
     filters: str = ""  # -filter_complex
     threads: int = 2
-    longest: float = 24 * 3600.0  # seconds of output at most: a gap in timestamps can ask for years
+    longest: float = 24 * 3600.0  # seconds of output at most
     talkative: bool = False  # hear what filters measured, too: loudnorm and its like speak at the level "info"
+
+    @property
+    def pixels(self) -> int:
+        return max((source.pixels for source in self.sources), default=0)
 
     def argv(self, binary: Path) -> list[str]:
         return [str(binary), *self._general(), *self._sources(), *self._targets()]
@@ -61,6 +70,7 @@ class Command:
         yield from ("-nostdin", "-hide_banner", "-nostats", "-y")
         yield from ("-loglevel", "level+info" if self.talkative else "level+warning")
         yield from ("-progress", "pipe:1", "-stats_period", "0.5", "-max_alloc", str(_MAX_BLOCK))
+        yield from ("-dts_error_threshold", str(LARGEST_LEAP))
         yield from ("-filter_threads", str(self.threads), "-filter_complex_threads", str(self.threads))
 
     def _sources(self) -> Iterator[str]:

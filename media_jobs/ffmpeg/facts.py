@@ -24,6 +24,11 @@ class VideoStream(_Facts):
     is_picture: bool = False  # cover art
     end: float | None = None  # seconds from the beginning of the file to the stream's end
 
+    @property
+    def pixels(self) -> int:
+        """Of one frame, as it is in the file or as it is shown, whichever are more."""
+        return max(self.width * self.height, self.coded_width * self.coded_height)
+
 
 class AudioStream(_Facts):
     index: int

@@ -3,16 +3,31 @@
 import re
 from collections import deque
 from collections.abc import Mapping
+from enum import Enum, auto
 
 MAX_LINES, MAX_BYTES = 200, 64 * 1024
 _MAX_LINE = 2000
 
-# What a player's own code calls it when an input ends before its last packet. ffmpeg's exit code is 0 all the same.
-_CUT_OFF = re.compile(
-    r"File ended prematurely|: partial file$|moov atom not found"
-    # A transport stream says so of every lost packet, and goes on.
-    r"|^\[in#\d+/(?!mpegts)\S+ @ \S+\] \[warning\] Packet corrupt \(stream"
-)
+
+class Sign(Enum):
+    """What makes a run a failure though ffmpeg's exit code is 0."""
+
+    CUT_OFF = auto()  # the input ended before its last packet
+    LEAP = auto()  # its timestamps went further at once than Command lets them
+    COPIES = auto()  # more of one frame were needed to keep a steady rate than ffmpeg makes
+    PAUSE = auto()  # more silence was needed than memory can hold
+
+
+_SIGNS = {
+    Sign.CUT_OFF: re.compile(
+        r"File ended prematurely|: partial file$|moov atom not found"
+        # A transport stream says so of every lost packet, and goes on.
+        r"|^\[in#\d+/(?!mpegts)\S+ @ \S+\] \[warning\] Packet corrupt \(stream"
+    ),
+    Sign.LEAP: re.compile(r"\[warning\] [DP]TS .*\binvalid dropping\b"),
+    Sign.COPIES: re.compile("frame duplication too large"),
+    Sign.PAUSE: re.compile("Failed to compensate for timestamp delta"),
+}
 _ERROR = re.compile(r"\[(?:error|fatal|panic)\] (?P<said>.+)$")
 # These say only that something failed, after what said why.
 _VAGUE = re.compile(
@@ -35,7 +50,7 @@ class Log:
     """`names` says what to write instead of a path of ours; of any other path only the last part stays."""
 
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
-        self.is_cut_off = False  # the input ended before its time
+        self.signs: set[Sign] = set()
         self.errors: deque[str] = deque(maxlen=20)  # without level and origin
         self._names = sorted((names or {}).items(), key=lambda pair: -len(pair[0]))
         self._lines: deque[str] = deque(maxlen=MAX_LINES)
@@ -68,7 +83,7 @@ class Log:
         if not line or _NOISE in line:
             return
         self._lines.append(line)
-        self.is_cut_off = self.is_cut_off or bool(_CUT_OFF.search(line))
+        self.signs |= {sign for sign, words in _SIGNS.items() if words.search(line)}
         if found := _ERROR.search(line):
             self.errors.append(found["said"])
 

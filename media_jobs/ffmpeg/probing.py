@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ..errors import BadMedia, Failure, Internal, ResourceLimit, Stalled, TimedO
 from .causes import CUT_OFF, failure, meaning
 from .demuxers import REFUSED
 from .facts import Facts
-from .log import clean_text
+from .log import Log, clean_text
 from .process import Ended, Watch, run
 from .sandbox import Limits, Sandbox
 
@@ -25,9 +26,20 @@ _TOO_MUCH = "The file takes more time or memory to look at than a sound one does
 _UNREADABLE = "The file is of a kind that is not read here, or it is damaged."
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the child says of a file that could be read, and what ffmpeg's libraries complained of meanwhile."""
+
+    said: dict[str, Any]
+    log: Log
+
+
 def probe(path: Path, sandbox: Sandbox, *, check: Callable[[], None] = lambda: None, seconds: float = 10.0) -> Facts:
-    """Its facts, or BadMedia or UnfitMedia with the reason. `check` may raise an Interruption at any time."""
-    return facts_of(ask("facts", path, sandbox, check=check, seconds=seconds))
+    """Its facts, or BadMedia or UnfitMedia with the reason. `check` may raise an Interruption at any time.
+
+    Complaints are no reason: what can be known of a damaged file is known.
+    """
+    return facts_of(ask("facts", path, sandbox, check=check, seconds=seconds).said)
 
 
 def facts_of(answer: dict[str, Any]) -> Facts:
@@ -40,7 +52,7 @@ def facts_of(answer: dict[str, Any]) -> Facts:
     return facts.model_copy(update={"title": clean_text(facts.title)[:200]})
 
 
-def ask(mode: str, path: Path, sandbox: Sandbox, *, check: Callable[[], None], seconds: float) -> dict[str, Any]:
+def ask(mode: str, path: Path, sandbox: Sandbox, *, check: Callable[[], None], seconds: float) -> Answer:
     """What the child answers. Its failure is the file's fault, unless somebody killed it or kept it from running."""
     lines: list[str] = []
     limits = Limits(max(1, int(seconds)), address_space=_GB, resident=_GB, file_size=0, open_files=64)
@@ -54,25 +66,25 @@ def ask(mode: str, path: Path, sandbox: Sandbox, *, check: Callable[[], None], s
         raise BadMedia(_TOO_MUCH, log=error.log) from error
     except (TimedOut, Stalled) as error:
         raise Internal("It could not be read in time. The machine may be too busy.", log=error.log) from error
-    answer = _answer(lines)
-    if ended.code == 0 and answer:
-        if answer.get("format") == "jpeg_pipe" and _NO_END in ended.log.text:
+    said = _said(lines)
+    if ended.code == 0 and said:
+        if said.get("format") == "jpeg_pipe" and _NO_END in ended.log.text:
             raise BadMedia(CUT_OFF, log=ended.log.text)
-        return answer
-    raise _refusal(ended, answer, limits)
+        return Answer(said, ended.log)
+    raise _refusal(ended, said, limits)
 
 
-def _answer(lines: list[str]) -> dict[str, Any]:
+def _said(lines: list[str]) -> dict[str, Any]:
     try:
-        answer = json.loads(lines[-1]) if lines else {}
+        said = json.loads(lines[-1]) if lines else {}
     except ValueError:
         return {}
-    return answer if isinstance(answer, dict) else {}
+    return said if isinstance(said, dict) else {}
 
 
-def _refusal(ended: Ended, answer: dict[str, Any], limits: Limits) -> Failure:
+def _refusal(ended: Ended, said: dict[str, Any], limits: Limits) -> Failure:
     if ended.code == REFUSED:
-        return BadMedia(str(answer.get("refused", _UNREADABLE)), log=ended.log.text)
+        return BadMedia(str(said.get("refused", _UNREADABLE)), log=ended.log.text)
     cause = failure(ended, limits)
     if not isinstance(cause, Internal):
         cause = meaning(ended.log.text) or cause

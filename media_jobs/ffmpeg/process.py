@@ -44,6 +44,7 @@ class Watch:
     pulse: Callable[[], object] = _no_pulse  # another value than before: it has come further
     timeout: float = 24 * 3600.0
     stall: float = 120.0
+    since: float | None = None  # of the monotonic clock, what the timeout counts from; None: the tool's start
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ class _Tool:
             self._usage.look()
             if pulse != (pulse := (watch.pulse(), (self._usage.moved - self._heard) // _GROWTH)):
                 last_life = now
-            self._judge(watch, limits, now - started, now - last_life)
+            self._judge(watch, limits, now - (watch.since or started), now - last_life)
         self._drain(watch)
 
     def _judge(self, watch: Watch, limits: Limits, lasted: float, silent: float) -> None:
@@ -199,8 +200,9 @@ class _Tool:
         """The whole group, and wait for the one that leads it."""
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
-        except PermissionError:  # macOS says so of a group of zombies
-            self._process.kill()
+        except (PermissionError, ProcessLookupError):
+            # macOS says so of a group of zombies. And who was killed before it had its own session leads no group.
+            os.kill(self._process.pid, signal.SIGKILL)
         _, status, used = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self.log.close()

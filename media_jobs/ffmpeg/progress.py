@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from math import exp
 from time import monotonic
 
+_NEARLY_ALL = 0.99  # of the frames or seconds: rounding, and what starts late, may leave out the rest
 _NEARLY = 0.999  # a run is done when it is verified, not when its last frame is written
+QUIET = 2.0  # seconds without news, after which people are told that there are none
 _MEMORY = 4.0  # seconds after which most of a smoothed speed is new
+_HARDLY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class Block:
     size: int | None = None
     speed: float | None = None  # on average since the start
     is_last: bool = False
+
+    @property
+    def place(self) -> tuple[float | None, int | None, int | None]:
+        """How far it is. Not the speed: that of one that hangs goes on changing."""
+        return self.seconds, self.frames, self.size
 
 
 class Parser:
@@ -61,6 +69,27 @@ def _number(text: str) -> float | None:
         return None
 
 
+class _Pace:
+    """How much comes in a second, lately: the mean of all that came, in which the last seconds count most.
+
+    What came first counts only until there is more: it took the start of ffmpeg as well.
+    """
+
+    def __init__(self) -> None:
+        self._sum = self._weight = 0.0
+
+    def add(self, amount: float, seconds: float) -> None:
+        if not self._weight and not amount:
+            return  # it has not begun
+        new = 1 - exp(-seconds / _MEMORY) if self._weight else _HARDLY
+        self._sum += new * (amount / seconds - self._sum)
+        self._weight += new * (1 - self._weight)
+
+    @property
+    def mean(self) -> float | None:
+        return self._sum / self._weight if self._weight else None
+
+
 class Meter:
     """Turns blocks into reports: out of `frames` or `seconds`, as the part `share` of the whole job."""
 
@@ -76,15 +105,22 @@ class Meter:
         self._seconds, self._frames, self._doing, self._clock = seconds, frames, doing, clock
         self._begin, self._end = share
         self._progress = self._begin
-        self._at, self._rate = clock(), 0.0  # of the job's progress, per second
-        self._last_seconds = 0.0
-        self._speed: float | None = None
+        self._at, self._last_seconds = clock(), 0.0
+        self._rate, self._speed = _Pace(), _Pace()  # of the job's progress, and of the media
 
     def report(self, block: Block) -> Report:
         self._advance(block)
         is_known = bool(self._frames or self._seconds)
-        eta = (1 - self._progress) / self._rate if is_known and self._rate > 0 else None
-        return Report(self._message(block), self._progress if is_known else None, self._speed, eta)
+        rate = self._rate.mean if is_known else None
+        eta = (1 - self._progress) / rate if rate else None
+        return Report(self._message(block), self._progress if is_known else None, self._speed.mean, eta)
+
+    def silence(self, block: Block, seconds: float) -> Report:
+        """What is said when ffmpeg has come no further since this block: at the end it may move a whole file."""
+        doing = "Finishing" if self._part(block) >= _NEARLY_ALL or block.is_last else "Waiting for ffmpeg"
+        message = f"{doing}, nothing new for {int(seconds)} s: {self._message(block, with_speed=False)}"
+        is_known = bool(self._frames or self._seconds)
+        return Report(message, self._progress if is_known else None)
 
     def _advance(self, block: Block) -> None:
         now = self._clock()
@@ -93,9 +129,9 @@ class Meter:
         progress = max(self._progress, min(_NEARLY, self._begin + (self._end - self._begin) * part))
         seconds = max(self._last_seconds, block.seconds or 0.0)
         if passed > 0:
-            self._rate = _smooth(self._rate or None, (progress - self._progress) / passed, passed)
+            self._rate.add(progress - self._progress, passed)
             if block.seconds is not None:
-                self._speed = _smooth(self._speed, (seconds - self._last_seconds) / passed, passed)
+                self._speed.add(seconds - self._last_seconds, passed)
         self._at, self._progress, self._last_seconds = now, progress, seconds
 
     def _part(self, block: Block) -> float:
@@ -105,19 +141,15 @@ class Meter:
             return block.seconds / self._seconds
         return 0.0
 
-    def _message(self, block: Block) -> str:
+    def _message(self, block: Block, *, with_speed: bool = True) -> str:
         if self._frames and block.frames is not None:
             far = f"{min(block.frames, self._frames)} of {self._frames} frames"
         elif self._seconds:
             far = f"{clock_time(min(self._last_seconds, self._seconds))} of {clock_time(self._seconds)}"
         else:
             far = clock_time(self._last_seconds)
-        speed = f" ({self._speed:.1f}x)" if self._speed else ""
+        speed = f" ({self._speed.mean:.1f}x)" if self._speed.mean and with_speed else ""
         return f"{self._doing} {far}{speed}"
-
-
-def _smooth(before: float | None, now: float, passed: float) -> float:
-    return now if before is None else before + (1 - exp(-passed / _MEMORY)) * (now - before)
 
 
 def clock_time(seconds: float) -> str:

@@ -13,7 +13,7 @@ from .facts import Facts
 from .log import MAX_BYTES, Log
 from .probing import probe
 from .process import Ended, Watch, run
-from .progress import Block, Meter, Parser, Report
+from .progress import QUIET, Block, Meter, Parser, Report
 from .sandbox import Limits, Sandbox
 from .verifying import Expected, verify
 
@@ -37,7 +37,8 @@ class Toolbox:
     report: Callable[[Report], None]
     stall_timeout: float = 120.0
     timeout: float = 24 * 3600.0
-    limits: Limits | None = None  # by the number of threads, and what is left of the time, if nobody knows better
+    limits: Limits | None = None  # what the command needs, if nobody knows better
+    room: int | None = None  # bytes that the disk may take, where that is known
     names: Mapping[Path, str] = field(default_factory=dict)
     commands: list[list[str]] = field(default_factory=list)  # that were run, with short names, to be copied
     _started: float = field(default_factory=monotonic)
@@ -55,7 +56,7 @@ class Toolbox:
         command = replace(command, threads=max(1, min(command.threads, self.threads)))
         argv = command.argv(self.binary.path)
         self.commands.append(self._shown(argv))
-        limits = self.limits or Limits.of(command.threads, self._left)
+        limits = self.limits or Limits.of(command.threads, self._left, command.pixels, self.room)
         ended = self._run(argv, limits, Meter(seconds=seconds, frames=frames, share=share, doing=doing))
         if cause := failure(ended, limits):
             raise cause
@@ -81,16 +82,14 @@ class Toolbox:
         return max(1.0, self.timeout - (monotonic() - self._started))
 
     def _run(self, argv: list[str], limits: Limits, meter: Meter) -> Ended:
-        parser, last, log = Parser(), Block(), Log(self._short)
+        log, news = Log(self._short), _News(meter, self.report)
         self._logs.append(log)
 
-        def heard(line: str) -> None:
-            nonlocal last
-            if block := parser.feed(line):
-                last = block
-                self.report(meter.report(block))
+        def check() -> None:
+            self.check()
+            news.look()
 
-        watch = Watch(self.check, heard, lambda: last, self._left, self.stall_timeout)
+        watch = Watch(check, news.hear, lambda: news.last.place, self.timeout, self.stall_timeout, self._started)
         return run(argv, sandbox=self.sandbox, limits=limits, folder=self.folder, watch=watch, log=log)
 
     @property
@@ -106,3 +105,30 @@ class Toolbox:
         for path, name in self._short.items():
             words = [word.replace(path, name) for word in words]
         return words
+
+
+@dataclass(slots=True)
+class _News:
+    """What one run says of its progress, as reports; and a report also of its saying nothing new."""
+
+    meter: Meter
+    report: Callable[[Report], None]
+    last: Block = field(default_factory=Block)
+    _parser: Parser = field(default_factory=Parser)
+    _since: float = field(default_factory=monotonic)
+    _told: float = 0.0  # of how long a silence
+
+    def hear(self, line: str) -> None:
+        block = self._parser.feed(line)
+        if block is None:
+            return
+        before, self.last = self.last, block
+        if block.place != before.place:
+            self._since, self._told = monotonic(), 0.0
+            self.report(self.meter.report(block))
+
+    def look(self) -> None:
+        silent = monotonic() - self._since
+        if silent > QUIET and silent >= self._told + 1:
+            self._told = silent
+            self.report(self.meter.silence(self.last, silent))

@@ -1,15 +1,17 @@
-"""Whether an output is what was asked for: every packet of it is read. It costs half a percent of an encode."""
+"""Whether an output is what was asked for: every packet of it is read. It costs half a percent of an encode.
+
+Whatever ffmpeg's libraries call an error then is one: a file that lacks its end may have every stream it should have.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from ..errors import BadMedia, OutputInvalid, UnfitMedia
 from .facts import Facts
-from .probing import ask, facts_of
+from .probing import Answer, ask, facts_of
 from .sandbox import Sandbox
 
 _SECONDS = 30.0
@@ -43,6 +45,7 @@ class _Found:
     facts: Facts
     counted: list[_Counted]
     undecoded: list[int]
+    error: str  # the last that ffmpeg's libraries told of
 
     def packets(self, kind: str) -> int:
         return sum(stream.packets for stream in self.counted if stream.kind == kind)
@@ -61,8 +64,7 @@ def verify(path: Path, expected: Expected, sandbox: Sandbox, *, check: Callable[
         raise OutputInvalid(f"{path.name} is empty.")
     seconds = _SECONDS + size / _SLOWEST
     try:
-        answer = ask("packets", path, sandbox, check=check, seconds=seconds)
-        found = _found(answer)
+        found = _found(ask("packets", path, sandbox, check=check, seconds=seconds))
     except (BadMedia, UnfitMedia) as error:
         raise OutputInvalid(f"{path.name} cannot be read to its end: {error.detail}", log=error.log) from error
     if complaints := list(_complaints(found, expected)):
@@ -70,9 +72,9 @@ def verify(path: Path, expected: Expected, sandbox: Sandbox, *, check: Callable[
     return found.facts
 
 
-def _found(answer: dict[str, Any]) -> _Found:
-    counted = [_Counted.model_validate(stream) for stream in answer.get("counted", [])]
-    return _Found(facts_of(answer), counted, answer.get("undecoded", []))
+def _found(answer: Answer) -> _Found:
+    counted = [_Counted.model_validate(stream) for stream in answer.said.get("counted", [])]
+    return _Found(facts_of(answer.said), counted, answer.said.get("undecoded", []), answer.log.last_error)
 
 
 def _complaints(found: _Found, expected: Expected) -> Iterator[str]:
@@ -80,6 +82,8 @@ def _complaints(found: _Found, expected: Expected) -> Iterator[str]:
     yield from _sizes(found.facts, expected)
     if expected.frames is not None and found.packets("video") < expected.frames:
         yield f"frames: {found.packets('video')} instead of {expected.frames}"
+    if found.error:
+        yield f"reading it, ffmpeg says: {found.error}"
     if expected.duration is not None:
         yield from _length(found.duration, expected.duration, expected.tolerance)
 

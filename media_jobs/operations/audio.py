@@ -16,9 +16,10 @@ from .base import HEAVY, Operation, Outcome, Output, Work
 from .codecs import AUDIO, SOUND_FILES, encoded, heard, is_deep
 from .cutting import Cut, length_of, longest
 from .parsing import Fault
-from .values import Bitrate
+from .values import LONGEST, Bitrate
 
 PEAK = -1.0  # dBTP at most, by EBU R128
+LONGEST_SOUND = 4 * LONGEST  # books read aloud go on for days
 RANGE = 7.0  # LU, loudnorm's own default; a wider one is left as wide as it is
 
 
@@ -62,7 +63,7 @@ class AudioParams(Cut):
 
 class Audio(Operation[AudioParams]):
     name = "audio"
-    version = 1
+    version = 2
     title = "Extract audio"
     summary = "Takes the sound out of a video, or converts a recording, and can make it as loud as others."
     lane = HEAVY
@@ -71,7 +72,7 @@ class Audio(Operation[AudioParams]):
 
     def check(self, params: AudioParams, kind: str, facts: Facts | None) -> None:
         if facts is not None:
-            params.fit(length_of(facts, _sound(facts)) or facts.duration)
+            params.fit(length_of(facts, _sound(facts)) or facts.duration, LONGEST_SOUND)
 
     def run(self, work: Work[AudioParams]) -> Outcome:
         self.check(work.params, work.main.kind, work.main.facts)

@@ -99,6 +99,8 @@ class Operation(ABC, Generic[P]):
     summary: ClassVar[str]  # one sentence for people
     lane: ClassVar[str]
     kinds: ClassVar[frozenset[str]]  # of the main input
+    # Said where its owner's quota has no room for what it makes, if it is of use without: what it learnt is.
+    spare: ClassVar[str] = ""
     further: ClassVar[int] = 0  # inputs that it may be given besides
     parameters: type[P]
 

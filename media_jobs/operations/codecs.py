@@ -138,7 +138,20 @@ def is_deep(sound: AudioStream) -> bool:
     return sound.codec.startswith(_DEEP)
 
 
+# Where there is no sound, a silent sample of it stands every 20 seconds. aresample makes all the silence that a gap
+# needs at once, and three times as much memory as that takes; of hours of it, it leaves out what it cannot hold.
+_BEAT = 20
+_MICROSECONDS = "asettb=1/1000000"  # as ainterleave counts, whatever it says of its output
+_BEATEN = (
+    "asplit[sound][like];"
+    f"[like]atrim=end_sample=1,volume=0,aloop=loop=-1:size=1,asetpts={_BEAT}*N/TB,{_MICROSECONDS}[beat];"
+    f"[sound]{_MICROSECONDS}[timed];[timed][beat]ainterleave=duration=first,"
+    f"aselect='gt(samples_n,1)+gt(t-if(isnan(prev_selected_t),0,prev_selected_t),{_BEAT})'"
+)
+
+
 def heard(layouts: str, channels: int | None = None) -> list[str]:
     """Filters for sound: gaps in its timestamps become silence, so that it stays with the picture."""
     speakers = {None: layouts, 1: "mono", 2: "stereo"}[channels]
-    return ["aresample=async=1:first_pts=0", *([f"aformat=channel_layouts={speakers}"] if speakers else [])]
+    steady = [_BEATEN, "aresample=async=1:first_pts=0"]
+    return [*steady, *([f"aformat=channel_layouts={speakers}"] if speakers else [])]

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from ..errors import UnfitMedia
 from ..ffmpeg.facts import AudioStream, Facts, VideoStream
+from ..ffmpeg.progress import clock_time
 from .base import Params
 from .parsing import Fault
 from .values import LONGEST, Seconds
@@ -76,14 +77,22 @@ class Cut(Params):
     def is_whole(self) -> bool:
         return self.start == 0 and self.end is None
 
-    def fit(self, length: float | None) -> None:
-        """Raise UnfitMedia where a recording of this length is over before the part begins or ends."""
+    def fit(self, length: float | None, most: float = LONGEST) -> None:
+        """Raise UnfitMedia where a recording of this length is over before the part begins or ends.
+
+        Nor may the part last more than `most` seconds: a few bytes can say that the next picture comes in a century.
+        """
         if length is None:
             return
         if self.start >= max(length, SLACK):
             raise UnfitMedia(f"The part asked for starts at {self.start:g} s, but there are only {length:.1f} s.")
         if self.end is not None and self.end > length + SLACK:
             raise UnfitMedia(f"The part asked for ends at {self.end:g} s, but there are only {length:.1f} s.")
+        if (made := (self.end or length) - self.start) > most:
+            raise UnfitMedia(
+                f"What is made may last {most / 3600:g} hours, and this would last {clock_time(made)}: choose a "
+                "part, by start and end. If the recording is not that long, its timestamps leap."
+            )
 
     def sought(self, format: str) -> Sought:
         """How to read the part alone."""

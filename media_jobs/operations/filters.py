@@ -40,6 +40,14 @@ def progressive(stream: VideoStream) -> list[str]:
     return ["bwdif=mode=send_frame:deint=interlaced"] if can_be else []
 
 
+def thinned(rate: float) -> list[str]:
+    """No more frames than a steady rate needs. Those that it lacks are for the encoder to repeat, one by one.
+
+    The filter fps makes all copies of a frame at once: what a long gap in the timestamps asks for fills the memory.
+    """
+    return [f"select='isnan(prev_selected_t)+gt(round(t*{rate:g}),round(prev_selected_t*{rate:g}))'"]
+
+
 def standard_range(stream: VideoStream, *, full_range: bool = False) -> list[str]:
     """HDR as an ordinary screen shows it. Costly, so it comes after scaling; nothing for what is not HDR.
 

@@ -101,7 +101,8 @@ class Camera:
         amount = () if keep_last else ("-frames:v", "1")
         chosen = ("-map", f"0:{self.stream.index}", "-vf", filters, "-fps_mode", "vfr", *amount)
         target = Target(path, (*way.target, *chosen, *self.format.options, "-f", "image2", "-update", "1"))
-        command = Command([Source(self.path, self.facts.format, way.source)], [target], threads=self.threads)
+        source = Source(self.path, self.facts.format, way.source, self.stream.pixels)
+        command = Command([source], [target], threads=self.threads)
         try:
             self.tools.ffmpeg(command, frames=None if keep_last else 1, share=share, doing="Took")
         except (ToolFailed, BadMedia) as failure:

@@ -11,7 +11,7 @@ from ..ffmpeg.verifying import Expected
 from .base import HEAVY, Operation, Outcome, Output, Work
 from .codecs import AUDIO, VIDEO, VideoCodec, container_for, encoded, heard
 from .cutting import Cut, is_guessed, length_of, longest
-from .filters import even, fitted, progressive, scaled, standard_range
+from .filters import even, fitted, progressive, scaled, standard_range, thinned
 from .parsing import Fault
 from .values import Bitrate
 
@@ -59,7 +59,7 @@ class TranscodeParams(Cut):
 
 class Transcode(Operation[TranscodeParams]):
     name = "transcode"
-    version = 1
+    version = 2
     title = "Transcode"
     summary = "Makes one video for any player: upright, in standard colours, of the codec and size you choose."
     lane = HEAVY
@@ -76,7 +76,7 @@ class Transcode(Operation[TranscodeParams]):
         way = work.params.sought(work.main.facts.format)
         work.tools.ffmpeg(
             Command(
-                sources=[Source(work.main.path, work.main.facts.format, way.source)],
+                sources=[Source(work.main.path, work.main.facts.format, way.source, plan.picture.pixels)],
                 targets=[Target(path, (*way.target, *plan.options(work.threads)))],
                 threads=work.threads,
                 longest=longest(plan.length),
@@ -121,15 +121,19 @@ class Plan:
         crf = quality if isinstance(quality, int) else self.codec.crf[quality]
         filters = [
             *progressive(self.picture),
-            *([f"fps={self.params.fps:g}"] if self.params.fps else []),
+            *(thinned(self.params.fps) if self.params.fps else []),
             scaled(self.picture, self.size),
             *standard_range(self.picture),
             "format=yuv420p",
         ]
         chosen = ("-map", f"0:{self.picture.index}", "-vf", ",".join(filters))
+        return (*chosen, *self._times(), *self.codec.encoder(threads), "-crf", str(crf))
+
+    def _times(self) -> tuple[str, ...]:
+        if self.params.fps:
+            return ("-fps_mode", "cfr", "-r", f"{self.params.fps:g}")
         # Without a time base of its own the encoder moves frames that come at no steady rate to one.
-        times = ("-fps_mode", "vfr", "-enc_time_base", "1/90000")
-        return (*chosen, *times, *self.codec.encoder(threads), "-crf", str(crf))
+        return ("-fps_mode", "vfr", "-enc_time_base", "1/90000")
 
     def _sound_options(self) -> tuple[str, ...]:
         if self.sound is None:

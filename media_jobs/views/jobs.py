@@ -13,14 +13,14 @@ from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from uploads.admitting import Replay
 from uploads.errors import MissingFile
 from uploads.handlers import FILE_FIELD, ReceivedFile, gated_form_entrance
-from uploads.models import Transition
-from uploads.receiving import Replay
+from uploads.transitions import past
 from uploads.views.entrances import EntranceMixin
 from uploads.views.files import NewestFirst, StreamedFormParser
 
-from .. import leases, ordering, policy
+from .. import asking, ordering, policy
 from ..deleting import delete_job
 from ..filters import JobFilter
 from ..models import Job
@@ -36,7 +36,7 @@ from ..serializers import (
     SubmittedSerializer,
     WaitQuery,
 )
-from ..submitting import retry, submit, submit_received
+from ..submitting import submit, submit_received
 from ..watching import wait_for_end
 
 _ORDER = "_millrace_order"
@@ -131,13 +131,13 @@ class JobViewSet(
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str | None = None) -> Response:
         """Stop it within two seconds, and throw away what it made."""
-        return self._steered(leases.cancel)
+        return self._steered(asking.cancel)
 
     @extend_schema(request=None, responses=OneJobSerializer)
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str | None = None) -> Response:
         """Run a failed or cancelled job again."""
-        return self._steered(retry)
+        return self._steered(asking.retry)
 
     def _steered(self, verb: Callable[[Job], Job]) -> Response:
         job = self.get_object()
@@ -153,5 +153,5 @@ class JobViewSet(
     def events(self, request: Request, pk: str | None = None) -> Response:
         """What has become of it, from the beginning or after a number."""
         after = _valid(EventsQuery, request.query_params)["after"]
-        past = Transition.objects.filter(subject="job", subject_id=self.get_object().pk, number__gt=after)
-        return Response(EventSerializer(past.order_by("number"), many=True).data)
+        later = past("job", self.get_object().pk).filter(number__gt=after)
+        return Response(EventSerializer(later, many=True).data)

@@ -3,51 +3,58 @@
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.drill.faults import CANCELS, FAULTS
+from tests.drill.faults import CANCELS, FAULTS, Fault
 from tests.drill.stage import Broken, Stage, staged
-from tests.server import drop_database, make_template
+from tests.server import Server
+
+_WHERE = """DATABASE_URL: PostgreSQL instead of SQLite; a cluster of our own where initdb can be found, or else
+a database of our own there. BROKER_URL: a Redis or RabbitMQ that nobody else uses: its queues are ours to lose."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make drill ARGS=…", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make drill ARGS=…", description=__doc__, epilog=_WHERE)
     parser.add_argument("--rounds", type=int, default=10, help="of every fault (%(default)s)")
     parser.add_argument("--only", default="", metavar="WORDS", help="faults whose name has these words")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="for the same moments again")
     chosen = parser.parse_args()
     faults = {name: fault for name, fault in (FAULTS | CANCELS).items() if chosen.only in name}
-    say(f"seed {chosen.seed}; {os.environ.get('DATABASE_URL') or 'SQLite'}")
-    chance = random.Random(chosen.seed)
-    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
-        template = make_template(Path(folder) / "template", os.environ.get("DATABASE_URL", ""))
-        try:
-            with staged(template, Path(folder)) as stage:
-                broken = sum(drill(stage, name, fault, chosen.rounds, chance) for name, fault in faults.items())
-                broken += check_bytes(stage)
-        finally:
-            drop_database(template.database_url)
+    if not faults:
+        parser.error(f"no fault is named so; there are: {'; '.join(FAULTS | CANCELS)}")
+    database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
+    say(
+        f"seed {chosen.seed}; {'PostgreSQL' if database else 'SQLite'}; broker: {broker.partition(':')[0] or 'files'}"
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Told to stop."))  # what was started ends with it
+    Server.by_hand = True  # as `serve` starts them
+    with (
+        tempfile.TemporaryDirectory(prefix="drill-") as folder,
+        staged(Path(folder), database, broker_url=broker) as stage,
+    ):
+        broken = sum(drill(stage, name, fault, chosen.rounds, chosen.seed) for name, fault in faults.items())
+        broken += check_bytes(stage)
     say(f"{broken} broken promises" if broken else "Nothing was lost, doubled or left over.")
     return min(broken, 1)
 
 
-def drill(
-    stage: Stage, name: str, fault: Callable[[Stage, random.Random], str], rounds: int, chance: random.Random
-) -> int:
+def drill(stage: Stage, name: str, fault: Fault, rounds: int, seed: int) -> int:
     say(f"\n{name}")
     broken = 0
     for number in range(1, rounds + 1):
-        began = time.monotonic()
+        began, stage.hit = time.monotonic(), ""
+        chance = random.Random(f"{seed} {name} {number}")  # of its own: one alone can be had again
         try:
             story = stage.check_ended(fault(stage, chance), "cancelled" if name in CANCELS else "succeeded")
         except Broken as error:
             broken += 1
             story = f"BROKEN: {error}"
-        say(f"  {number:2}  {time.monotonic() - began:5.1f} s  {story}")
+        say(f"  {number:2}  {time.monotonic() - began:5.1f} s  {stage.hit}")
+        say(f"               {story}")
     return broken
 
 

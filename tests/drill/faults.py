@@ -5,7 +5,6 @@ What a fault breaks it leaves broken: the stage starts processes again, and brok
 
 import contextlib
 import random
-import shutil
 import signal
 import sqlite3
 import time
@@ -14,7 +13,10 @@ from collections.abc import Callable
 
 import psycopg
 
-from tests.drill.stage import LEASE, Broken, Stage, kill, signalled
+from tests.brokers import lose_everything
+from tests.drill.cluster import MODES, Cluster
+from tests.drill.stage import LEASE, Broken, Stage
+from tests.processes import kill, signalled
 from tests.server import query
 from uploads.steps import Step
 
@@ -23,18 +25,19 @@ Fault = Callable[[Stage, random.Random], str]
 PHASES = ("fetching", "working", "verifying", "storing")
 AWAY = 30.0  # seconds that a database is away, or locked
 LONGEST = 5.0  # about as long as the job runs
-_TRIES = 10  # to meet a phase that is short
+AT_ONCE = 2.0  # seconds that a cancel may take
+_TRIES = 20  # to meet a phase that is short
 
 
 def kill_holder(stage: Stage, chance: random.Random) -> str:
-    job = _running(stage, chance)
-    kill(*filter(None, [stage.holder(job)]))
+    job, holder = _running(stage, chance, _holder)
+    kill(*holder)
     return job
 
 
 def kill_ffmpeg(stage: Stage, chance: random.Random) -> str:
-    job = _running(stage, chance)
-    kill(*stage.tools())
+    job, tools = _running(stage, chance, _tools)
+    kill(*tools)
     return job
 
 
@@ -42,6 +45,7 @@ def kill_web_before_message(stage: Stage, chance: random.Random) -> str:
     """The row of the job is committed, and web dies before it can tell anybody."""
     before = _jobs(stage)
     stage.server.die_at(Step.QUEUED)
+    stage.hit = "once its row was there, and nobody told of it"
     with contextlib.suppress(OSError, ValueError, KeyError):  # its answer is lost with it
         stage.upload(stage.film)
     stage.wait_for(lambda: not stage.server.is_alive_at(), "web to die", 20)
@@ -50,23 +54,27 @@ def kill_web_before_message(stage: Stage, chance: random.Random) -> str:
 
 
 def kill_housekeeping(stage: Stage, chance: random.Random) -> str:
-    job = _running(stage, chance)
-    assert stage.housekeeping is not None
-    kill(stage.housekeeping.pid)
+    job, housekeeping = _running(
+        stage, chance, lambda stage, _: [stage.housekeeping.pid] if stage.housekeeping else []
+    )
+    kill(*housekeeping)
     return job
 
 
 def kill_everything(stage: Stage, chance: random.Random) -> str:
-    job = _running(stage, chance)
-    kill(*stage.everything())
+    job, everything = _running(stage, chance, lambda stage, _: stage.everything())
+    kill(*everything)
     return job
 
 
 def lose_broker(stage: Stage, chance: random.Random) -> str:
-    """Its files go while messages are on their way."""
+    """Its files, keys or queues go while messages are on their way."""
     jobs = [stage.submit() for _ in range(3)]
-    time.sleep(chance.uniform(0, 0.5))
-    shutil.rmtree(stage.server.home / "broker", ignore_errors=True)
+    moment = chance.uniform(0, 0.5)
+    time.sleep(moment)
+    states = ", ".join(str(stage.job(job)["status"]) for job in jobs)
+    stage.hit = f"{moment:.2f} s after three were submitted: {states}"
+    lose_everything(stage.server)
     for other in jobs[1:]:
         stage.finished(other)
     return jobs[0]
@@ -74,36 +82,45 @@ def lose_broker(stage: Stage, chance: random.Random) -> str:
 
 def freeze_holder(stage: Stage, chance: random.Random) -> str:
     """SIGSTOP of the lease's holder until others have taken over, then SIGCONT."""
-    return _freeze(stage, chance, lambda job: [stage.holder(job)])
+    return _freeze(stage, chance, _holder)
 
 
 def freeze_holder_and_ffmpeg(stage: Stage, chance: random.Random) -> str:
-    return _freeze(stage, chance, lambda job: [stage.holder(job), *stage.tools()])
+    def both(stage: Stage, job: str) -> list[int]:
+        tools = _tools(stage, job)
+        return tools and [*_holder(stage, job), *tools]
+
+    return _freeze(stage, chance, both)
 
 
 def take_database_away(stage: Stage, chance: random.Random) -> str:
-    """Locked by somebody else (SQLite), or restarted: everybody cut off, and nobody let in for a while."""
-    job = _running(stage, chance)
-    if stage.server.database_url:
-        _shut_out(stage.server.database_url)
+    """Locked by somebody else (SQLite), or stopped and started again: at once, or after a while."""
+    job, _ = _running(stage, chance, _holder)
+    if stage.cluster is not None:
+        _restart(stage, stage.cluster, chance)
+    elif stage.server.database_url:
+        _shut_out(stage)
     else:
         _lock_up(stage)
     return job
 
 
 def cancel_in(phase: str) -> Fault:
-    """Cancel when the row says that it is in this phase: in two seconds it is cancelled, and nothing of it left."""
+    """Cancel when the row says that it is in this phase: at once it is cancelled, and nothing of it left."""
 
     def cancel(stage: Stage, chance: random.Random) -> str:
+        moment = chance.uniform(0, 0.1)
         for _ in range(_TRIES):
             job = stage.submit("audio", {"format": "wav"}, stage.recording)
-            if not stage.meets(job, phase):
-                continue
-            time.sleep(chance.uniform(0, 0.1))
-            attempt = stage.attempt(job)
-            if attempt and stage.cancel(job):
-                stage.check_gone(job, attempt, 2)
-                return job
+            if stage.meets(job, phase):
+                time.sleep(moment)
+                attempt, (now, holder) = stage.attempt(job), stage.where(job)
+                if now == phase and attempt and stage.cancel(job):
+                    stage.hit = f"{moment:.3f} s after it was seen {phase}, held by process {holder}"
+                    stage.check_gone(job, attempt, AT_ONCE)
+                    return job
+                moment /= 2
+            stage.finished(job)
         raise Broken(f"it was never seen {phase}")
 
     return cancel
@@ -115,30 +132,51 @@ FAULTS: dict[str, Fault] = {
     "kill -9 of web between commit and message": kill_web_before_message,
     "kill -9 of housekeeping": kill_housekeeping,
     "kill -9 of the whole tree": kill_everything,
-    "the broker's files removed": lose_broker,
+    "the broker's files, keys or queues removed": lose_broker,
     "SIGSTOP of the holder past expiry, then SIGCONT": freeze_holder,
     "SIGSTOP of the holder with its ffmpeg, then SIGCONT": freeze_holder_and_ffmpeg,
-    f"the database away for {AWAY:.0f} s": take_database_away,
+    f"the database locked for {AWAY:.0f} s, or restarted": take_database_away,
 }
 CANCELS: dict[str, Fault] = {f"cancelled while {phase}": cancel_in(phase) for phase in PHASES}
 
 
-def _running(stage: Stage, chance: random.Random) -> str:
-    """A job that has run for a while, and may have ended."""
-    job = stage.submit()
-    stage.wait_for(lambda: stage.job(job)["status"] != "queued", "the job to start")
-    time.sleep(chance.uniform(0, LONGEST))
-    return job
+def _running(stage: Stage, chance: random.Random, whom: Callable[[Stage, str], list[int]]) -> tuple[str, list[int]]:
+    """A job that has run for a while and goes on running, and the processes to hurt, which are alive."""
+    moment = chance.uniform(0, LONGEST)
+    for _ in range(_TRIES):
+        job = stage.submit()
+        stage.wait_for(lambda job=job: stage.job(job)["status"] != "queued", "the job to start")  # type: ignore[misc]
+        time.sleep(moment)
+        targets = whom(stage, job)
+        phase, holder = stage.where(job)
+        if targets and holder:
+            stage.hit = f"{moment:.2f} s after its start, {phase}, held by process {holder}: {_named(targets)}"
+            return job, targets
+        stage.finished(job)
+        moment *= 0.7  # it had ended, or its ffmpeg had: sooner, then
+    raise Broken("it was never caught running")
+
+
+def _named(targets: list[int]) -> str:
+    return f"{len(targets)} processes" if len(targets) > 3 else ", ".join(map(str, targets))
+
+
+def _holder(stage: Stage, job: str) -> list[int]:
+    return [holder for _, holder in [stage.where(job)] if holder]
+
+
+def _tools(stage: Stage, job: str) -> list[int]:
+    attempt = stage.attempt(job)
+    return stage.tools(attempt) if attempt else []
 
 
 def _jobs(stage: Stage) -> set[str]:
     return {str(uuid.UUID(str(row))) for (row,) in query(stage.server, "SELECT id FROM media_jobs_job")}
 
 
-def _freeze(stage: Stage, chance: random.Random, choose: Callable[[str], list[int]]) -> str:
-    job = _running(stage, chance)
-    frozen = [pid for pid in choose(job) if pid]
-    with signalled(frozen, signal.SIGSTOP, signal.SIGCONT):
+def _freeze(stage: Stage, chance: random.Random, whom: Callable[[Stage, str], list[int]]) -> str:
+    job, targets = _running(stage, chance, whom)
+    with signalled(targets, signal.SIGSTOP, signal.SIGCONT):
         # Past the expiry, the second look, and the beginning of the next attempt.
         time.sleep(LEASE + 4 + chance.uniform(0, 3))
     return job
@@ -152,8 +190,18 @@ def _lock_up(stage: Stage) -> None:
         database.execute("ROLLBACK")
 
 
-def _shut_out(database_url: str) -> None:
-    base, _, name = database_url.rpartition("/")
+def _restart(stage: Stage, cluster: Cluster, chance: random.Random) -> None:
+    mode, away = chance.choice(MODES), chance.choice((0.0, AWAY))
+    stage.hit += f"; PostgreSQL stopped ({mode}), and started after {away:.0f} s"
+    cluster.stop(mode)
+    time.sleep(away)
+    cluster.start()
+
+
+def _shut_out(stage: Stage) -> None:
+    """What we can do to a server that is not ours to stop: everybody is cut off, and nobody let in for a while."""
+    stage.hit += "; PostgreSQL is not ours: everybody was cut off instead, and kept out"
+    base, _, name = stage.server.database_url.rpartition("/")
     with psycopg.connect(f"{base}/postgres", autocommit=True) as admin:
         admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         try:

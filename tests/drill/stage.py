@@ -3,22 +3,23 @@
 import contextlib
 import hashlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import imageio_ffmpeg
 
+from tests.drill.cluster import Cluster, own_cluster
 from tests.fault.mortal import MortalServer
-from tests.server import Template, drop_database, query
+from tests.processes import children, environment_of, pids, working_in
+from tests.ready import AnyProcess
+from tests.server import drop_database, make_template, query
 
 LEASE = 3.0
 WORKERS = ("quick", "heavy", "heavy")
@@ -43,8 +44,10 @@ class Stage:
     server: MortalServer
     film: bytes
     recording: bytes  # small, and large as a WAV
-    workers: "list[tuple[str, subprocess.Popen[bytes]]]" = field(default_factory=list)
-    housekeeping: "subprocess.Popen[bytes] | None" = None
+    workers: list[tuple[str, AnyProcess]] = field(default_factory=list)
+    housekeeping: AnyProcess | None = None
+    cluster: Cluster | None = None  # that its database is in, if that may be stopped
+    hit: str = ""  # when and where the last fault was done
 
     def start(self) -> None:
         self.server.alone = True
@@ -62,11 +65,14 @@ class Stage:
         missing = list(WORKERS)
         for lane, _ in alive:
             missing.remove(lane)
-        self.workers = alive + [(lane, self.server.start_worker(lane)) for lane in missing]
+        # All at once, and nobody waits for them: whatever is asked next does.
+        self.workers = alive + [(lane, self.server.run_beside("worker", "--lane", lane, "--one")) for lane in missing]
 
     def submit(self, operation: str = "transcode", params: Any = None, source: bytes = b"") -> str:
         """A job of some seconds on a file that nobody has seen."""
-        file = self.upload(source or self.film)
+        return self.order(self.upload(source or self.film), operation, params)
+
+    def order(self, file: str, operation: str = "transcode", params: Any = None) -> str:
         order = {"operation": operation, "params": params or {"quality": "high"}, "file": file}
         headers = {"Content-Type": "application/json"}
         answer = self.server.request("POST", "/api/v1/jobs/", json.dumps(order).encode(), headers)
@@ -92,10 +98,12 @@ class Stage:
     def meets(self, job_id: str, phase: str) -> bool:
         """Whether it was seen in this phase. The database itself is asked, as often as can be: some are short."""
         statement = f"SELECT status, phase FROM media_jobs_job WHERE id = {self.quoted(job_id)}"  # noqa: S608  # our own
-        while True:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             status, now = query(self.server, statement)[0]
             if status not in {"queued", "running"} or now == phase:
                 return bool(now == phase)
+        raise Broken(f"waited {PATIENCE:.0f} s in vain for job {job_id} to come to {phase}, or to an end")
 
     def scratch(self, attempt: str = "") -> list[Path]:
         return [path for path in (self.server.home / "work").iterdir() if attempt in path.name]
@@ -106,23 +114,33 @@ class Stage:
         found = self.one(token)
         return str(uuid.UUID(str(found))) if found else ""
 
-    def holder(self, job_id: str) -> int:
-        """The process that has the job's lease."""
+    def where(self, job_id: str) -> tuple[str, int]:
+        """The phase in which it runs, and the process that has its lease; or nothing, if it does not run."""
         named = f"j.status = 'running' AND j.id = {self.quoted(job_id)}"
         workers = "media_jobs_job j JOIN media_jobs_worker w ON w.id = j.worker_id"
-        rows = query(self.server, f"SELECT w.pid FROM {workers} WHERE {named}")  # noqa: S608  # our own words
-        return int(rows[0][0]) if rows else 0
+        rows = query(self.server, f"SELECT j.phase, w.pid FROM {workers} WHERE {named}")  # noqa: S608  # our own words
+        return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
+
+    def holder(self, job_id: str) -> int:
+        return self.where(job_id)[1]
 
     def quoted(self, job_id: str) -> str:
         return f"'{job_id}'" if self.server.database_url else f"'{uuid.UUID(job_id).hex}'"
 
     def tools(self, attempt: str = "") -> list[int]:
         """Every process that works in our work folder, or in that of one attempt: ffmpeg, and what probes."""
-        return [pid for pid, command in commands() if str(self.server.home / "work" / attempt) in command]
+        return working_in(self.server.home / "work" / attempt)
 
     def everything(self) -> list[int]:
-        """Every process of ours."""
-        return [pid for pid in pids() if str(self.server.home) in environment_of(pid)] + self.tools()
+        """Every process of ours: those that we started, what they forked, and whatever has their environment."""
+        started = [self.server.process, self.housekeeping, *(process for _, process in self.workers)]
+        ours = [process.pid for process in started if process is not None and process.poll() is None]
+        forked: list[int] = []
+        for parent in ours:
+            with contextlib.suppress(OSError):  # it has ended since
+                forked += children(parent)
+        named = [pid for pid in pids() if str(self.server.home) in environment_of(pid)]
+        return list({*ours, *forked, *named, *self.tools()})
 
     def wait_for(self, happened: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
         deadline = time.monotonic() + patience
@@ -191,9 +209,9 @@ class Stage:
     def check_clean(self) -> None:
         """No process, no scratch and no byte that no row speaks of. Other jobs (inspect) may still have to end."""
         self.wait_for(self._all_ended, "other jobs to end")
-        self.wait_for(lambda: not self.tools(), "ffmpeg to be gone", 5)
+        self.wait_for(lambda: not self.tools(), "ffmpeg to be gone", 20)
         self.wait_for(lambda: not self.scratch(), "scratch to be gone", 20)
-        self.wait_for(self._bytes_match, "bytes and rows to match", 5)
+        self.wait_for(self._bytes_match, "bytes and rows to match", 20)
 
     def _all_ended(self) -> bool:
         self.revive()
@@ -205,41 +223,6 @@ class Stage:
     def _bytes_match(self) -> bool:
         keys = {key for (key,) in query(self.server, "SELECT key FROM uploads_blob")}
         return keys == {path.name for path in self.server.stored_bytes()}
-
-
-def pids() -> list[int]:
-    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
-
-
-def commands() -> Iterator[tuple[int, str]]:
-    for pid in pids():
-        with contextlib.suppress(OSError):
-            yield pid, Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
-
-
-def environment_of(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/environ").read_text(errors="replace")
-    return ""
-
-
-def kill(*targets: int) -> None:
-    _send(targets, signal.SIGKILL)
-
-
-@contextmanager
-def signalled(targets: Collection[int], first: signal.Signals, then: signal.Signals) -> Iterator[None]:
-    _send(targets, first)
-    try:
-        yield
-    finally:
-        _send(targets, then)
-
-
-def _send(targets: Iterable[int], what: signal.Signals) -> None:
-    for pid in targets:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, what)
 
 
 def make_film(folder: Path, seconds: int) -> bytes:
@@ -260,16 +243,28 @@ def make_recording(folder: Path, minutes: int) -> bytes:
 
 
 @contextmanager
-def staged(template: Template, folder: Path, *, seconds: int = 16, **settings: str) -> Iterator[Stage]:
-    """`seconds` is the length of the film that is worked on: its encoding takes about a quarter of that."""
-    home = folder / "home"
-    settings = {"LEASE": f"{LEASE}s", "ATTEMPTS": "9"} | settings
-    server = MortalServer(home, template.tokens, template.copy_to(home), settings, config="tests.fault.killing")
-    stage = Stage(server, make_film(folder, seconds), make_recording(folder, 2 * seconds))
-    try:
-        stage.start()
-        yield stage
-    finally:
-        server.kill()
-        drop_database(server.database_url)
-        shutil.rmtree(home, ignore_errors=True)
+def staged(
+    folder: Path, base_url: str, *, broker_url: str = "", seconds: int = 16, **settings: str
+) -> Iterator[Stage]:
+    """On PostgreSQL where `base_url` names one: on one of our own, if it can be had, else in a database there.
+
+    `seconds` is the length of the film that is worked on: its encoding takes about a quarter of that.
+    """
+    with own_cluster() if base_url else nullcontext() as cluster:
+        template = make_template(folder / "template", cluster.url if cluster else base_url)
+        home = folder / "home"
+        settings = {"LEASE": f"{LEASE}s", "ATTEMPTS": "9"} | settings
+        server = MortalServer(
+            home, template.tokens, template.copy_to(home), settings, broker_url, config="tests.fault.killing"
+        )
+        film, recording = make_film(folder, seconds), make_recording(folder, 2 * seconds)
+        try:
+            stage = Stage(server, film, recording, cluster=cluster)
+            stage.start()
+            yield stage
+        finally:
+            server.kill()
+            server.ready.end()
+            for url in (server.database_url, template.database_url) if cluster is None else ():
+                drop_database(url)
+            shutil.rmtree(home, ignore_errors=True)

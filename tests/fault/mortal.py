@@ -1,10 +1,7 @@
 """A server that dies when it is told to."""
 
-import subprocess
-import sys
-
 from tests.fault.killing import KILL_AT, STEPS_LOG
-from tests.server import ROOT, Server
+from tests.server import Server
 from uploads.steps import Step
 
 
@@ -12,7 +9,6 @@ class MortalServer(Server):
     """With its housekeeping beside it, unless it is told to be alone."""
 
     alone = False
-    housekeeping: "subprocess.Popen[bytes] | None" = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -37,19 +33,8 @@ class MortalServer(Server):
 
     def start(self) -> None:
         super().start()
-        if self.alone:
-            return
-        self.housekeeping = subprocess.Popen(
-            [sys.executable, "manage.py", "housekeeping"], cwd=ROOT, env=self.environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def kill(self) -> None:
-        if self.housekeeping is not None:
-            self.housekeeping.kill()
-            self.housekeeping.wait()
-            self.housekeeping = None
-        super().kill()
+        if not self.alone:
+            self.run_beside("housekeeping")
 
     def restart(self) -> None:
         self.kill()

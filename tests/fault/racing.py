@@ -4,23 +4,29 @@ import json
 import random
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models.functions import Now
 
-from media_jobs import leases
-from media_jobs.errors import AlreadyFinished, BadMedia, LeaseLost, NoRoom, NotFinished
+from media_jobs import asking, leases, results
+from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished, QuotaReached
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.leases import Lease
 from media_jobs.models import Job, Worker
 from media_jobs.submitting import Order, submit
 from tests.crew import alone, at_once
 from tests.heap import BUILD, a_file, a_worker, an_owner, pile
-from uploads.models import MediaFile, Transition
+from uploads.admitting import Announcement, admit
+from uploads.errors import QuotaExceeded
+from uploads.intake import Content
+from uploads.models import MediaFile, Transition, Upload
+from uploads.reserving import left_of_quota
 
 MEMBERS = 8
 LANE = "quick"
@@ -64,7 +70,44 @@ def _work(jobs: int) -> list[tuple[str, str | None]]:
 
 
 def _succeed(lease: Lease) -> None:
-    leases.succeed(lease, [], facts=None, message="", ran={"build": BUILD})
+    try:
+        leases.succeed(lease, [], facts=None, message="", ran={"build": BUILD})
+    except Cancelled:
+        leases.end_cancelled(lease)
+
+
+def pass_quota(size: int) -> dict[str, Any]:
+    """Half of them end a job each that made a file of `size`, the others begin to upload as much: of one owner."""
+    file = alone(lambda: a_file(an_owner()).pk)
+    alone(lambda: _submit_all(file, MEMBERS // 2))
+    outcomes = at_once(MEMBERS, lambda index: _end_with(size) if index % 2 else _begin_upload(file, size))
+    return {"outcomes": outcomes, "left": alone(lambda: left_of_quota(_owner_of(file).pk)), "stories": alone(stories)}
+
+
+def _end_with(size: int) -> str:
+    lease = next(_all_there_is(a_worker(LANE)))
+    kept = results.Kept("a.jpg", lease.key(0), Content(uuid.uuid4().hex * 2, size, "image", "image/jpeg"), {})
+    try:
+        leases.succeed(lease, [kept], facts=None, message="", ran={"build": BUILD})
+    except QuotaReached as failure:
+        leases.fail(lease, failure, {})
+        return "refused"
+    return "taken"
+
+
+def _begin_upload(file: Any, size: int) -> str:
+    announcement = Announcement(
+        owner=_owner_of(file), name="b.mp4", protocol=Upload.Protocol.PUT, size=size, length=size, route="race"
+    )
+    try:
+        admit(announcement)
+    except QuotaExceeded:
+        return "refused"
+    return "taken"
+
+
+def _owner_of(file: Any) -> User:
+    return MediaFile.objects.select_related("owner").get(pk=file).owner
 
 
 def meddle(seed: int, seconds: float) -> dict[str, Any]:
@@ -94,8 +137,8 @@ def _meddle(chance: random.Random, seconds: float) -> dict[str, int]:
 
     deeds: dict[str, Callable[[], object]] = {
         "claim": take,
-        "cancel": lambda: leases.cancel(chance.choice(jobs)),
-        "retry": lambda: leases.retry(chance.choice(jobs)),
+        "cancel": lambda: asking.cancel(chance.choice(jobs)),
+        "retry": lambda: asking.retry(chance.choice(jobs)),
         "reap": lambda: leases.reap(lambda: None),
         "lose": lose,
         "renew": lambda: held and leases.renew(held[-1], Job.Phase.WORKING, Report("Working", chance.random())),

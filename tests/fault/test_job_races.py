@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.fault.racing import MEMBERS
-from tests.server import Server, Template, drop_database
+from tests.server import Server, Template
 
 # What may come after what. A follower that is to run itself is told of as queued once more.
 NEXT = {
-    "": {"queued", "succeeded"},  # from the cache
+    "": {"queued"},
     "queued": {"running", "succeeded", "failed", "cancelled", "queued"},
     "running": {"queued", "succeeded", "failed", "cancelled"},
     "failed": {"queued"},
@@ -28,7 +28,7 @@ def home(template: Template, tmp_path: Path) -> Iterator[Server]:
     """A database, and no server: here the processes are our own."""
     made = Server(tmp_path / "home", template.tokens, template.copy_to(tmp_path / "home"))
     yield made
-    drop_database(made.database_url)
+    made.end()
 
 
 def race(home: Server, words: str) -> dict[str, Any]:
@@ -65,6 +65,13 @@ def test_of_the_same_job_submitted_at_once_one_is_run_though_it_ends_just_then(h
     for story in found["stories"].values():
         runs[story["key"]] += [state for _, state in story["past"]].count("running")
     assert set(runs.values()) == {1}
+
+
+def test_jobs_and_uploads_at_once_never_overrun_the_quota_together(home: Server) -> None:
+    home.settings["QUOTA"] = "1000B"
+    found = race(home, "pass_quota(size=300)")
+    assert Counter(found["outcomes"]) == {"taken": 3, "refused": MEMBERS - 3}
+    assert found["left"] == 1000 - 3 * 300 - 7  # and the file that all of it began with
 
 
 def test_whatever_is_done_to_jobs_at_once_their_past_stays_legal(home: Server) -> None:

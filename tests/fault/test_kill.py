@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import random
 import re
 import shutil
 import socket
@@ -16,7 +17,8 @@ import pytest
 
 from tests.conftest import StartServer, sha256
 from tests.fault.mortal import MortalServer
-from tests.server import ROOT, Answer, Server, Template, drop_database, form_end, form_part
+from tests.server import ROOT, Answer, Server, Template, form_end, form_part
+from tests.waiting import wait_until
 from uploads.steps import Step
 
 Film = Callable[..., bytes]
@@ -31,9 +33,7 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
     mortal = MortalServer(home, template.tokens, template.copy_to(home), config="tests.fault.killing")
     mortal.start()
     yield mortal
-    mortal.kill()
-    drop_database(mortal.database_url)
-    shutil.rmtree(home, ignore_errors=True)
+    mortal.end()
 
 
 # Hours later: whatever is being received has no holder any more, and all is old enough to be judged.
@@ -43,7 +43,7 @@ from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.housekeeping import sweep
 from uploads.models import Blob, Upload
-from uploads.receiving import fail_stalled
+from uploads.ending import fail_stalled
 Upload.objects.filter(state="receiving").update(heartbeat_at=Now() - timedelta(hours=2))
 fail_stalled()
 sweep(grace=timedelta(0))
@@ -60,7 +60,7 @@ import json
 from uploads.models import Blob, MediaFile
 print(json.dumps({
     "storing": list(Blob.objects.filter(state="storing").values_list("key", flat=True)),
-    "files": [[f.name, str(f.pk), f.blob.sha256] for f in MediaFile.objects.select_related("blob")],
+    "files": sorted([f.name, str(f.pk), f.blob.sha256] for f in MediaFile.objects.select_related("blob")),
 }))
 """
 
@@ -230,13 +230,6 @@ def receiving(server: Server) -> list[dict[str, object]]:
     return [upload for upload in found if upload["offset"] > 0]
 
 
-def wait_until(holds: Callable[[], bool], timeout: float = 10) -> None:
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("step", STORING[:4])
 def test_sweeping_right_after_a_kill_leaves_alone_what_is_young(server: MortalServer, film: Film, step: Step) -> None:
     server.die_at(step)
@@ -252,12 +245,17 @@ def test_sweeping_right_after_a_kill_leaves_alone_what_is_young(server: MortalSe
 
 def test_files_being_stored_survive_sweeping_that_never_stops(server: MortalServer, film: Film) -> None:
     """Also bytes that have their name and not yet their row flipped, which are what a sweeper might take."""
-    code = "import time; from uploads.housekeeping import sweep\nwhile True: sweep(); time.sleep(0.001)"
-    sweeper = subprocess.Popen(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", code], cwd=ROOT, env=server.environment
+    code = (
+        "import time; from uploads.housekeeping import sweep\nprint('sweeping', flush=True)\n"
+        "while True: sweep(); time.sleep(0.001)"
     )
+    sweeper = subprocess.Popen(
+        [sys.executable, "manage.py", "shell", "-v0", "-c", code],
+        cwd=ROOT, env=server.environment, stdout=subprocess.PIPE,
+    )  # fmt: skip
     try:
-        time.sleep(1.5)  # Django's start
+        assert sweeper.stdout is not None
+        assert sweeper.stdout.readline()
         for number in range(60):
             content = film(70_000)
             answer = server.put(f"{number}.mp4", content)
@@ -268,7 +266,7 @@ def test_files_being_stored_survive_sweeping_that_never_stops(server: MortalServ
         assert sweeper.poll() is None
     finally:
         sweeper.kill()
-        sweeper.wait()
+        sweeper.communicate()
     assert_nothing_is_left_over(server)
 
 
@@ -278,14 +276,15 @@ def test_a_file_whose_claim_was_swept_while_it_was_stored_is_refused_or_whole(
     """A sweep that judges too early (no grace at all) may cost an upload; never half a file."""
     code = (
         "import time; from datetime import timedelta; from uploads.housekeeping import sweep\n"
-        "while True: sweep(grace=timedelta(0))"
+        "print('sweeping', flush=True)\nwhile True: sweep(grace=timedelta(0))"
     )
     sweeper = subprocess.Popen(
         [sys.executable, "manage.py", "shell", "-v0", "-c", code],
-        cwd=ROOT, env=server.environment, stderr=subprocess.DEVNULL,
+        cwd=ROOT, env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        time.sleep(1.5)
+        assert sweeper.stdout is not None
+        assert sweeper.stdout.readline()
         for number in range(60):
             content = film(70_000)
             answer = server.put(f"hasty-{number}.mp4", content)
@@ -296,7 +295,7 @@ def test_a_file_whose_claim_was_swept_while_it_was_stored_is_refused_or_whole(
                 assert not names(server, f"hasty-{number}.")
     finally:
         sweeper.kill()
-        sweeper.wait()
+        sweeper.communicate()
     assert_nothing_is_left_over(server)
 
 
@@ -325,9 +324,10 @@ def test_the_system_is_asked_to_sync_before_people_see_the_file(
     calls = "fdatasync,fsync,linkat,renameat,rename,write,pwrite64,sendto"
     server = start_server(wrapper=["strace", "-f", "-y", "-s", "4096", "-e", f"trace={calls}", "-o", str(trace)])
     server.put("warm-up.mp4", film(70_000))
+    wait_until(lambda: b"HTTP/1.1 201" in trace.read_bytes())
     mark = len(trace.read_bytes())
     assert server.put("traced.mp4", film(70_000)).status == 201
-    time.sleep(0.5)
+    wait_until(lambda: b"HTTP/1.1 201" in trace.read_bytes()[mark:].rpartition(b"\n")[0])  # strace may lag behind
     lines = trace.read_bytes()[mark:].decode("latin-1").splitlines()
 
     media = re.escape(str(server.media))
@@ -372,13 +372,13 @@ def test_uploads_cut_off_at_random_moments_leave_nothing(server: MortalServer, f
     threads = [threading.Thread(target=send) for _ in range(8)]
     for thread in threads:
         thread.start()
-    time.sleep(1.2)
+    wait_until(lambda: kept, 60)
+    time.sleep(random.uniform(0, 1.2))
     server.kill()
     stop.set()
     for thread in threads:
         thread.join()
     server.start()
-    assert kept
     assert_nothing_is_left_over(server)
     for file, content in kept:
         assert_is_there(server, file, content)

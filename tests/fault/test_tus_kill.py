@@ -3,8 +3,6 @@
 import http.client
 import os
 import random
-import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +14,11 @@ import pytest
 
 from tests.conftest import running_pair
 from tests.fault.mortal import MortalServer
-from tests.server import Answer, Server, Template, drop_database, query
-from tests.tus import OCTETS, UPLOADS, Client, checksum, metadata, wait_until
+from tests.processes import children, kill
+from tests.server import Answer, Server, Template, query
+from tests.service.test_tus_holding import can_lock
+from tests.tus import OCTETS, UPLOADS, Client, checksum, metadata
+from tests.waiting import wait_until
 from uploads.steps import Step
 
 Film = Callable[..., bytes]
@@ -34,9 +35,7 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
     mortal.alone = True
     mortal.start()
     yield mortal
-    mortal.kill()
-    drop_database(mortal.database_url)
-    shutil.rmtree(home, ignore_errors=True)
+    mortal.end()
 
 
 @pytest.fixture
@@ -242,8 +241,8 @@ def test_uploads_of_every_kind_go_on_after_a_kill_at_a_random_moment(
 def kill_worker(server: Server) -> None:
     """Its parent starts another, on the same port: whoever comes meanwhile has to wait."""
     assert server.process is not None
-    [worker] = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    os.kill(int(worker), signal.SIGKILL)
+    [worker] = children(server.process.pid)
+    kill(worker)
     wait_until(lambda: answer_of(lambda: server.get("/healthz")) is not None)
 
 
@@ -350,7 +349,7 @@ MINUTES_LATER = """
 from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.models import Blob, Upload
-from uploads.resuming import settle_stalled
+from uploads.settling import settle_stalled
 Blob.objects.filter(state="storing").update(created_at=Now() - timedelta(minutes=5))
 Upload.objects.filter(heartbeat_at__isnull=False).update(heartbeat_at=Now() - timedelta(minutes=5))
 settle_stalled()
@@ -360,7 +359,7 @@ DAYS_LATER = """
 from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.models import Upload
-from uploads.resuming import expire
+from uploads.settling import expire
 Upload.objects.filter(expires_at__isnull=False).update(expires_at=Now() - timedelta(minutes=5))
 expire()
 """
@@ -371,6 +370,7 @@ def whole_and_not_stored(server: MortalServer, client: Client, content: bytes, n
     path = begun(client, content, name, len(content))
     with client.sending(path, content[100_000:150_000], offset=100_000):
         server.kill()
+    wait_until(lambda: can_lock(partial_of(server)))  # who was killed has still to die, on a busy machine
     with partial_of(server).open("ab") as partial:  # what it would have written in its last moment
         partial.write(content[partial.tell() :])
     return path

@@ -50,6 +50,10 @@ RECIPES = {
     "speech.flac": f"-f lavfi -i {SPEECH}",
     "no-length.mp3": "-f lavfi -i aevalsrc='(random(0)-0.5)*gt(t,1):s=48000:d=4' -q:a 0 -write_xing 0",
     "peaks.wav": "-f lavfi -i aevalsrc='0.9*sin(440*2*PI*t)*(0.02+gt(mod(t,0.7),0.65)):d=4'",
+    "pause.mka": "-f lavfi -i sine=440:d=4:sample_rate=48000 -af asetpts=if(gt(N\\,96000)\\,PTS+600/TB\\,PTS) "
+    "-c:a flac",
+    "stands-still.mkv": "-f lavfi -i testsrc2=s=320x180:r=30:d=2 -vf setpts=if(gt(N\\,30)\\,PTS+600/TB\\,PTS) "
+    f"-fps_mode passthrough {X264}",
     "silence.wav": "-f lavfi -i anullsrc=d=2",
     "click.wav": "-f lavfi -i sine=440:d=0.2",
     "still.png": "-f lavfi -i testsrc2=s=1280x720 -frames:v 1",

@@ -12,7 +12,7 @@ from media_jobs.ffmpeg.binary import find
 from media_jobs.ffmpeg.facts import Facts
 from media_jobs.ffmpeg.probing import probe
 from media_jobs.ffmpeg.progress import Report
-from media_jobs.ffmpeg.sandbox import Sandbox
+from media_jobs.ffmpeg.sandbox import Limits, Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Output, Work
@@ -44,7 +44,9 @@ class Done:
 
 
 class Operate(Protocol):
-    def __call__(self, operation: str, name: str, /, *, kind: str = "video", **params: Any) -> Done: ...
+    def __call__(
+        self, operation: str, name: str, /, *, kind: str = "video", resident: int | None = None, **params: Any
+    ) -> Done: ...
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +75,11 @@ def operate(
 ) -> Operate:
     folders = (tmp_path / f"work-{number}" for number in range(100))
 
-    def run(operation: str, name: str, /, *, kind: str = "video", **params: Any) -> Done:
+    def run(operation: str, name: str, /, *, kind: str = "video", resident: int | None = None, **params: Any) -> Done:
         folder, path, reports = next(folders), clips(name), list[Report]()
         folder.mkdir(mode=0o700)
         tools = Toolbox(find(), sandbox, folder, THREADS, lambda: None, reports.append)
+        tools.limits = Limits(resident=resident) if resident else None
         found = get(operation)
         facts = facts_of(name)
         work = Work(parse(found, params), Input(path, name, kind, facts), [], folder, tools, THREADS)

@@ -23,6 +23,16 @@ def colours(path: Path, width: int, height: int) -> list[tuple[int, int, int]]:
     return [(raw[at], raw[at + 1], raw[at + 2]) for at in range(0, len(raw), 3)]
 
 
+def black(path: Path) -> list[tuple[float, float]]:
+    """When its picture is black, from and to."""
+    return _spans("black", ffmpeg("-i", str(path), "-vf", "blackdetect=d=0.5", "-f", "null", "-", level="info"))
+
+
+def _spans(what: str, said: str) -> list[tuple[float, float]]:
+    begins, ends = (re.findall(rf"{what}_{word}: ?([\d.]+)", said) for word in ("start", "end"))
+    return [(float(begin), float(end)) for begin, end in zip(begins, ends, strict=True)]
+
+
 def is_near(one: tuple[int, int, int], other: tuple[int, int, int], distance: int = 40) -> bool:
     return all(abs(a - b) <= distance for a, b in zip(one, other, strict=True))
 
@@ -36,6 +46,12 @@ def loudness(path: Path) -> float:
     """In LUFS, by a meter that is not the one that set it."""
     said = ffmpeg("-i", str(path), "-af", "ebur128", "-f", "null", "-", level="info")
     return float(re.findall(r"I:\s+(-?[\d.]+|-inf) LUFS", said)[-1])
+
+
+def pauses(path: Path) -> list[tuple[float, float]]:
+    """When there is nothing to be heard for more than a second, from and to."""
+    said = ffmpeg("-i", str(path), "-af", "silencedetect=duration=1", "-f", "null", "-", level="info")
+    return _spans("silence", said)
 
 
 def boxes(path: Path) -> list[bytes]:

@@ -8,7 +8,7 @@ from media_jobs.errors import BadMedia, Failure, UnfitMedia
 from uploads.sniffing import HEAD_SIZE, sniff
 
 from .conftest import Operate
-from .looking import loudness
+from .looking import loudness, pauses
 
 FORMATS = {
     "mp3": ("audio.mp3", "mp3"),
@@ -66,7 +66,7 @@ def test_a_part_is_as_long_as_asked_for(operate: Operate, clip: str) -> None:
 @pytest.mark.parametrize("target", [None, -23, -16])
 @pytest.mark.parametrize("format", ["wav", "mp3", "opus"])
 def test_it_becomes_as_loud_as_asked_for(operate: Operate, format: str, target: float | None) -> None:
-    asked = {} if target is None else {"loudness": target}
+    asked: dict[str, Any] = {} if target is None else {"loudness": target}
     done = operate("audio", "speech.flac", kind="audio", format=format, normalize=True, **asked)
     assert loudness(done.output.path) == pytest.approx(-23 if target is None else target, abs=1)
 
@@ -110,13 +110,21 @@ def test_a_file_that_does_not_say_how_long_it_is_may_be_longer_than_it_seemed(op
     assert made.duration == pytest.approx(4.0, abs=0.1)
 
 
-def test_of_many_tracks_the_first_sound_is_taken(operate: Operate) -> None:
-    assert operate("audio", "many-tracks.mkv").made.duration == pytest.approx(2.0, abs=0.2)
+@pytest.mark.parametrize("clip", ["many-tracks.mkv", "rotated.mp4", "scratched.mp4"])
+def test_the_first_sound_is_taken_whatever_else_there_is(operate: Operate, clip: str) -> None:
+    assert operate("audio", clip).made.duration == pytest.approx(2.0, abs=0.2)
 
 
 def test_four_hours_of_sound_stay_four_hours(operate: Operate) -> None:
     whole = operate("audio", "four-hours.flac", kind="audio", format="wav")
     assert whole.made.duration == pytest.approx(14_400, abs=1)
+
+
+def test_a_long_pause_is_kept_and_needs_little_memory(operate: Operate) -> None:
+    done = operate("audio", "pause.mka", kind="audio", format="flac", resident=120 << 20)
+    [(begin, end)] = pauses(done.output.path)
+    assert begin == pytest.approx(2, abs=0.1)
+    assert end == pytest.approx(602, abs=0.1)
 
 
 def test_the_last_minute_of_four_hours_is_found_at_once(operate: Operate) -> None:

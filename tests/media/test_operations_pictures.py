@@ -59,6 +59,9 @@ def test_each_format_is_what_it_is_called(operate: Operate, format: str, media: 
     [
         ("film.mp4", 100, (100, 56)),
         ("film.mp4", 3840, (320, 180)),
+        ("ten-bits.mp4", 100, (100, 56)),
+        ("only-picture.mp4", 100, (100, 56)),
+        ("many-tracks.mkv", 100, (100, 56)),
         ("rotated.mp4", 90, (90, 160)),
         ("odd.mp4", 3840, (321, 181)),
         ("wide-pixels.mp4", 3840, (427, 180)),
@@ -100,7 +103,10 @@ def test_where_no_picture_can_be_had_the_reason_is_told(
     assert words in told.value.detail
 
 
-@pytest.mark.parametrize("clip", [*FILMS, "cut.mp4", "scratched.mp4", "many-tracks.mkv", "pq.mp4"])
+ODD = ["rotated.mp4", "odd.mp4", "ten-bits.mp4", "only-picture.mp4", "many-tracks.mkv", "pq.mp4"]
+
+
+@pytest.mark.parametrize("clip", [*FILMS, *ODD, "cut.mp4", "cut.mkv", "scratched.mp4"])
 def test_inspecting_a_film_tells_its_facts_and_makes_a_poster(operate: Operate, clip: str) -> None:
     done = operate("inspect", clip)
     assert done.facts is not None

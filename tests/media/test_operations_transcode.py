@@ -11,7 +11,7 @@ from media_jobs.errors import BadMedia, Failure, OutputInvalid, UnfitMedia
 from uploads.sniffing import HEAD_SIZE, sniff
 
 from .conftest import Operate
-from .looking import boxes, colours, is_near, pixel_format, times
+from .looking import black, boxes, colours, is_near, pixel_format, times
 
 Clips = Callable[[str], Path]
 
@@ -108,9 +108,26 @@ def test_frames_that_come_at_no_steady_rate_keep_their_times(operate: Operate, c
     assert len({round(b - a, 3) for a, b in pairwise(here)}) > 3
 
 
-def test_a_rate_that_is_asked_for_is_steady(operate: Operate) -> None:
-    made = times(operate("transcode", "uneven.mp4", fps=10).output.path)
-    assert {round(b - a, 3) for a, b in pairwise(made)} == {0.1}
+@pytest.mark.parametrize("fps", [10, 24, 50])
+@pytest.mark.parametrize("clip", ["uneven.mp4", "film.ts"])
+def test_a_rate_that_is_asked_for_is_steady(operate: Operate, clip: str, fps: int) -> None:
+    made = times(operate("transcode", clip, fps=fps).output.path)
+    assert [b - a for a, b in pairwise(made)] == pytest.approx([1 / fps] * (len(made) - 1), abs=0.001)
+    assert len(made) == pytest.approx(2 * fps, abs=2)
+
+
+@pytest.mark.parametrize("fps", [4, 9, 60])
+def test_a_steady_rate_moves_nothing_in_time(operate: Operate, clips: Clips, fps: int) -> None:
+    (_, begins), (ends, _) = black(clips("black-then-bars.mp4"))
+    before, after = black(operate("transcode", "black-then-bars.mp4", height=90, fps=fps).output.path)
+    assert (before[1], after[0]) == pytest.approx((begins, ends), abs=1 / fps + 0.02)
+
+
+def test_a_picture_that_stands_still_is_repeated_in_little_memory(operate: Operate) -> None:
+    # Of another size than it was: each copy would be a frame of its own.
+    done = operate("transcode", "stands-still.mkv", fps=8, height=178, resident=200 << 20)
+    assert done.made.duration == pytest.approx(602, abs=1)
+    assert done.made.video[0].frames == pytest.approx(4816, abs=8)
 
 
 @pytest.mark.parametrize("clip", ["camera.dv", "television.wtv"])

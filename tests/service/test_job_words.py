@@ -1,19 +1,30 @@
 """What is said of jobs that wait, and how much is asked of the database for a list of them."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db.models.functions import Now
 from rest_framework.test import APIClient
 
+from media_jobs import leases
+from media_jobs.admin import saying
+from media_jobs.errors import NoRoom
 from media_jobs.models import Job, Lane
 from media_jobs.wording import Lanes, message_of, waiting_for
-from tests.service.test_leases import a_file, a_job, a_user, a_worker, expire, now, started
+from tests.service.test_leases import a_file, a_job, a_user, a_worker, now, started
+from uploads.conf import sink
+from uploads.marking import mark_once
+from uploads.models import SinkMark
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def disk() -> None:
+    """It can be seen: without, no job is begun."""
+    mark_once(sink())
 
 
 def awaits(job: Job) -> str | None:
@@ -53,16 +64,21 @@ def test_a_better_priority_is_ahead_and_of_another_owner_one_for_each_of_ones_ow
 
 
 def test_a_job_that_failed_for_now_waits_for_its_next_attempt() -> None:
-    worker = a_worker()
     job = a_job()
-    started(worker, job)
-    expire(job)
-    Job.objects.filter(pk=job.pk).update(
-        status="queued", token=None, lease_until=None, not_before=Now() + timedelta(seconds=4)
-    )
+    leases.fail(started(a_worker(), job), NoRoom("The server's disk is full."), {})
     said = awaits(job)
     assert said is not None
     assert said.startswith("Another attempt, in ")
+    assert said.endswith(". The server's disk is full.")
+
+
+def test_where_the_disk_has_no_room_or_cannot_be_seen_jobs_wait_for_that(settings: Any) -> None:
+    a_worker()
+    job = a_job()
+    settings.UPLOADS = replace(settings.UPLOADS, min_free=10**18)
+    assert awaits(job) == "Room on the server's disk."
+    SinkMark.objects.all().delete()
+    assert awaits(job) == "The server's disk, which cannot be seen just now."
 
 
 def test_a_running_job_waits_for_nothing_and_one_to_be_cancelled_says_so() -> None:
@@ -83,3 +99,24 @@ def test_a_list_of_many_jobs_asks_no_more_than_one_of_few(django_assert_max_num_
     with django_assert_max_num_queries(8):
         answer = client.get("/api/v1/jobs/")
     assert len(answer.json()["results"]) == 40
+
+
+def test_all_who_watch_the_same_queue_share_one_look_at_it(
+    django_assert_num_queries: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saying, "_FRESH", 60.0)  # of a second, a busy machine may leave nothing
+    a_worker()
+    queue = [now(job) for job in several(a_user(), 3)]
+    said = saying.waits(queue)
+    with django_assert_num_queries(0):
+        assert saying.waits(queue) == said
+    assert saying.doing(queue[1], said[queue[1].pk]) == "Waits for its turn: 1 job is ahead of it."
+
+
+def test_who_comes_into_a_queue_that_others_watch_is_told_their_own_place() -> None:
+    a_worker()
+    owner = a_user()
+    first, second = several(owner, 2)
+    saying.waits([now(first), now(second)])
+    [third] = several(owner, 1, first=40)
+    assert saying.waits([now(third)]) == {third.pk: "Its turn: 2 jobs are ahead of it."}

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from tests.conftest import running, sha256
-from tests.server import Answer, Server, Template, form_end, form_part, query
+from tests.server import Answer, Server, Template, form_end, form_part
 
 Film = Callable[..., bytes]
 JOBS = "/api/v1/jobs/"
@@ -23,10 +23,6 @@ SUBTITLES = b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n\r\n"
 def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(template, tmp_path_factory) as made:
         made.start_worker("quick")
-        deadline = time.monotonic() + 30
-        while not query(made, "SELECT 1 FROM media_jobs_worker"):
-            assert time.monotonic() < deadline, made.log
-            time.sleep(0.1)
         yield made
 
 
@@ -181,11 +177,11 @@ def test_who_waits_for_a_job_is_answered_when_the_time_is_over_or_the_job_is(ser
     made = waiting(server, clip_id)
     began = time.monotonic()
     assert job(server, made["id"], wait=0.6)["status"] == "queued"
-    assert 0.5 < time.monotonic() - began < 3
+    assert 0.5 < time.monotonic() - began < 10
     post(server, f"{JOBS}{made['id']}/cancel/")
     began = time.monotonic()
-    assert job(server, made["id"], wait=60)["status"] == "cancelled"
-    assert time.monotonic() - began < 3
+    assert job(server, made["id"], wait=50)["status"] == "cancelled"
+    assert time.monotonic() - began < 10
 
 
 # Cancel, retry, delete
@@ -543,8 +539,8 @@ def test_what_is_wrong_with_a_form_is_said_before_its_file_is_read(server: Serve
 
 
 def test_nothing_is_kept_of_a_form_whose_job_is_refused(server: Server, clip: bytes) -> None:
-    def files() -> int:
-        return len(server.get("/api/v1/files/?page_size=500", user="alice").json()["results"])
+    def files() -> int:  # uploaded ones: jobs of the other tests may end meanwhile
+        return len(server.get("/api/v1/files/?origin=upload&page_size=500", user="alice").json()["results"])
 
     before = files()
     late = form_part("params", b'{"width": 7}')

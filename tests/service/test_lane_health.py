@@ -1,6 +1,8 @@
 """What is said of lanes to whoever watches the machine."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models.functions import Now
@@ -9,8 +11,16 @@ from django.test import Client
 from media_jobs import lanes
 from media_jobs.models import Job, Worker
 from tests.service.test_leases import a_job, a_worker, started
+from uploads.conf import sink
+from uploads.marking import mark_once
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def disk() -> None:
+    """It can be seen: without, no job is begun."""
+    mark_once(sink())
 
 
 def test_a_lane_without_a_live_worker_is_named_and_the_server_is_ready_all_the_same() -> None:
@@ -23,7 +33,7 @@ def test_a_lane_without_a_live_worker_is_named_and_the_server_is_ready_all_the_s
     assert ready["workers"] == "No worker of the lane heavy is running."
 
 
-def test_a_worker_that_does_not_take_what_waits_for_it_is_named() -> None:
+def test_a_worker_that_does_not_take_what_waits_for_it_is_named(settings: Any) -> None:
     a_worker(), a_worker("heavy")
     long_ago = Now() - timedelta(minutes=5)
     Worker.objects.update(heard_at=long_ago)
@@ -32,6 +42,10 @@ def test_a_worker_that_does_not_take_what_waits_for_it_is_named() -> None:
     assert lanes.troubles() == []
     Job.objects.filter(pk=job.pk).update(queued_at=long_ago)
     assert lanes.troubles() == ["Jobs wait in the lane quick, and of its idle workers, 1 do not take them."]
+    settings.UPLOADS = replace(settings.UPLOADS, min_free=10**18)
+    assert lanes.troubles() == []  # nobody is to take it while the disk is full
+    settings.UPLOADS = replace(settings.UPLOADS, min_free=0)
+    assert lanes.troubles()
     lanes.pause("quick")
     assert lanes.troubles() == []
 

@@ -1,27 +1,44 @@
 """Who runs which job, when, and what becomes of those who wait: on the real database, without any work."""
 
+import random
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from model_bakery import baker
 
-from media_jobs import leases, results
+from media_jobs import asking, leases, results
 from media_jobs.deleting import delete_job
-from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished
+from media_jobs.errors import (
+    AlreadyFinished,
+    BadMedia,
+    Cancelled,
+    ContentLost,
+    Failure,
+    Internal,
+    LeaseLost,
+    NoRoom,
+    NotFinished,
+    QuotaReached,
+)
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.leases import Lease
 from media_jobs.models import Artifact, Job, Lane, Worker
-from media_jobs.submitting import Order, submit
+from media_jobs.submitting import Order, begin_uploaded, submit
+from tests.heap import pile
 from uploads.errors import InvalidParams, KeyReused
 from uploads.intake import Content
-from uploads.models import Blob, MediaFile, Transition
+from uploads.models import Blob, MediaFile, Transition, Upload
 from uploads.storing import delete_file
 
 pytestmark = pytest.mark.django_db
@@ -56,21 +73,26 @@ def a_job(file: MediaFile | None = None, **more: Any) -> Job:
     return submit(Order(file.owner, more.pop("operation", "thumbnail"), more.pop("params", {}), file=file, **more))[0]
 
 
-def started(worker: Worker, job: Job) -> Lease:
+def claimed(worker: Worker) -> Lease:
     lease = leases.claim(worker)
     assert lease is not None
+    return lease
+
+
+def started(worker: Worker, job: Job) -> Lease:
+    lease = claimed(worker)
     assert lease.job == job
     return lease
 
 
-def end(lease: Lease, *names: str) -> None:
+def end(lease: Lease, *names: str, facts: dict[str, Any] | None = None) -> None:
     kept = [
         results.Kept(
             name, lease.key(number), Content(uuid.uuid4().hex * 2, 9, "image", "image/jpeg"), {"format": "x"}
         )
         for number, name in enumerate(names)
     ]
-    leases.succeed(lease, kept, facts=None, message="", ran={"build": BUILD})
+    leases.succeed(lease, kept, facts=facts, message="", ran={"build": BUILD})
 
 
 def now(job: Job) -> Job:
@@ -86,6 +108,22 @@ def expire(job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(lease_until=Now() - timedelta(seconds=1))
 
 
+@contextmanager
+def meanwhile(verb: str, deed: Callable[[], object]) -> Iterator[None]:
+    """Another process does this just before the first statement that begins so."""
+    is_done = False
+
+    def before(execute: Any, sql: str, *rest: Any) -> Any:
+        nonlocal is_done
+        if sql.startswith(verb) and not is_done:
+            is_done = True
+            deed()
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(before):
+        yield
+
+
 def reap() -> int:
     return leases.reap(lambda: None)
 
@@ -96,6 +134,14 @@ def test_a_job_is_claimed_once(worker: Worker) -> None:
     assert leases.claim(a_worker()) is None
     assert (now(job).status, now(job).token, now(job).worker) == ("running", lease.token, worker)
     assert past(job) == ["queued", "running"]
+
+
+def test_a_claim_asks_little_of_the_database(worker: Worker) -> None:
+    job = a_job()
+    with CaptureQueriesContext(connection) as asked:
+        started(worker, job)
+    statements = [query["sql"] for query in asked if "SAVEPOINT" not in query["sql"]]
+    assert len(statements) <= (1 if connection.vendor == "postgresql" else 4), statements
 
 
 def test_a_worker_claims_jobs_of_its_own_lane_only() -> None:
@@ -119,15 +165,26 @@ def test_an_owner_with_many_jobs_delays_the_first_of_another_by_one_at_most(work
     for width in range(20, 40):
         a_job(a_file(greedy), params={"width": width})
     for _ in range(3):
-        claimed = leases.claim(worker)
-        assert claimed is not None
-        assert claimed.job.owner == greedy
+        assert claimed(worker).job.owner == greedy
     first, second = (a_job(a_file(modest), params={"width": width}) for width in (20, 21))
     started(worker, first)
-    claimed = leases.claim(worker)
-    assert claimed is not None
-    assert claimed.job.owner == greedy  # and then they take turns
+    assert claimed(worker).job.owner == greedy  # and then they take turns
     started(worker, second)
+
+
+def test_a_thousand_jobs_of_one_delay_the_first_of_another_by_those_that_run_at_most() -> None:
+    """Each slot ends the one that it is at; whichever is free first takes the other owner's."""
+    slots, greedy, modest = [a_worker(), a_worker()], a_user(), a_user()
+    pile(1000, [a_file(greedy)], "thumbnail")
+    for turn in range(6):
+        running = [(slot, claimed(slot)) for slot in slots]
+        assert [lease.job.owner for _, lease in running] == [greedy] * 2
+        first = a_job(a_file(modest), params={"width": 20 + turn})
+        (free, ended), (_, other) = random.sample(running, 2)
+        end(ended)
+        end(started(free, first))
+        assert claimed(free).job.owner == greedy  # and then they go on
+        end(other)
 
 
 def test_a_paused_lane_starts_nothing(worker: Worker) -> None:
@@ -160,7 +217,7 @@ def test_renewing_carries_progress_and_brings_word_of_a_cancel(worker: Worker) -
         2,
         61,
     )
-    leases.cancel(job)
+    asking.cancel(job)
     assert now(job).status == "running"
     assert leases.renew(lease, Job.Phase.WORKING, Report("Half", 1.0)) is True
     assert now(job).progress < 1
@@ -171,11 +228,52 @@ def test_renewing_carries_progress_and_brings_word_of_a_cancel(worker: Worker) -
 def test_a_cancel_that_comes_at_the_last_moment_is_kept(worker: Worker) -> None:
     job = a_job()
     lease = started(worker, job)
-    leases.cancel(job)
+    asking.cancel(job)
     with pytest.raises(Cancelled):
         end(lease, "poster.jpg")
     leases.end_cancelled(lease)
     assert (now(job).status, Artifact.objects.count()) == ("cancelled", 0)
+
+
+@pytest.mark.parametrize("end", ["stopped", "failed for now", "failed for good", "lost", "lost for good"])
+def test_a_job_that_is_to_be_cancelled_is_whatever_ends_its_attempt(end: str, worker: Worker, settings: Any) -> None:
+    file = a_file()
+    job, follower = a_job(file), a_job(file)
+    if end == "lost for good":
+        Job.objects.filter(pk=job.pk).update(attempts=settings.JOBS.attempts - 1)
+    lease = started(worker, job)
+    asking.cancel(job)
+    expire(job)
+    if end == "stopped":
+        leases.give_back(lease)
+    elif end == "failed for now":
+        leases.fail(lease, NoRoom("The disk is full."), {})
+    elif end == "failed for good":
+        leases.fail(lease, BadMedia("It is cut off."), {})
+    else:
+        assert reap() == 1
+    assert (now(job).status, past(job)[-1]) == ("cancelled", "cancelled")
+    assert (now(follower).status, now(follower).leader) == ("queued", None)
+
+
+def test_of_a_job_that_was_not_taken_back_the_followers_stay(worker: Worker, settings: Any) -> None:
+    file = a_file()
+    job, follower = a_job(file), a_job(file)
+    Job.objects.filter(pk=job.pk).update(attempts=settings.JOBS.attempts - 1)
+    lease = started(worker, job)
+    expire(job)
+
+    with meanwhile("UPDATE", lambda: Job.objects.filter(pk=job.pk).update(lease_until=Now() + timedelta(seconds=9))):
+        assert reap() == 0
+    assert (now(job).status, now(follower).leader) == ("running", job)
+    end(lease)
+
+
+def test_a_job_that_goes_between_renewing_and_looking_is_lost(worker: Worker) -> None:
+    job = a_job()
+    lease = started(worker, job)
+    with meanwhile("SELECT", lambda: Job.objects.all().delete()), pytest.raises(LeaseLost):
+        leases.renew(lease, Job.Phase.WORKING, Report("Half"))
 
 
 def test_nobody_who_lost_the_lease_can_write_anything(worker: Worker) -> None:
@@ -254,6 +352,25 @@ def test_a_failure_that_may_pass_is_tried_again_and_a_permanent_one_is_not(worke
     assert found.log == "moov atom not found"
 
 
+@pytest.mark.parametrize(
+    ("failure", "soon"),
+    [(Internal("Our mistake."), 1), (ContentLost("It is away."), 15), (NoRoom("It is full."), 60)],
+)
+def test_the_next_attempt_waits_longer_each_time_and_for_a_disk_that_is_full_from_the_first(
+    failure: Failure, soon: int, worker: Worker, settings: Any
+) -> None:
+    settings.JOBS = replace(settings.JOBS, attempts=9)
+    job, waits = a_job(), []
+    for _ in range(8):
+        leases.fail(started(worker, job), failure, {})
+        found = now(job)
+        assert (found.status, found.message) == ("queued", failure.detail)
+        assert found.not_before is not None
+        waits.append((found.not_before - timezone.now()).total_seconds())
+        Job.objects.filter(pk=job.pk).update(not_before=None)
+    assert waits == pytest.approx([min(soon * 4**attempt, 600) for attempt in range(8)], abs=5)
+
+
 def test_what_a_job_made_is_there_with_its_success(worker: Worker) -> None:
     job = a_job()
     end(started(worker, job), "one.jpg", "two.jpg")
@@ -275,6 +392,17 @@ def test_the_same_again_is_answered_without_work(worker: Worker, monkeypatch: py
     assert again.artifacts.get().file != first.artifacts.get().file
     assert a_job(file, params={"width": 99}).status == "queued"
     assert a_job(a_copy_of(file)).status == "queued"  # somebody else's
+
+
+def test_what_is_answered_when_its_upload_completes_has_begun_and_ended(worker: Worker) -> None:
+    file = a_file()
+    first = a_job(file)
+    end(started(worker, first), "poster.jpg")
+    upload = baker.make(Upload, owner=file.owner, declared_size=9)
+    job, _ = submit(Order(file.owner, "thumbnail", upload=upload))
+    with transaction.atomic():
+        begin_uploaded(upload, file)
+    assert (now(job).status, now(job).cached, now(job).started_at) == ("succeeded", True, now(job).finished_at)
 
 
 def a_copy_of(file: MediaFile) -> MediaFile:
@@ -299,7 +427,7 @@ def test_a_result_that_is_gone_or_of_an_ffmpeg_that_is_gone_answers_nothing(work
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
     other = a_job(file)
     assert other.status == "queued"
-    leases.cancel(other)
+    asking.cancel(other)
     Worker.objects.update(seen_at=Now())
     delete_file(first.artifacts.get().file)
     assert a_job(file).status == "queued"
@@ -315,6 +443,7 @@ def test_of_ten_identical_jobs_one_is_run_and_all_have_its_results(worker: Worke
     assert {(now(job).status, now(job).cached, now(job).artifacts.count()) for job in followers} == {
         ("succeeded", True, 1)
     }
+    assert all(now(job).started_at for job in followers)
     assert {artifact.file.blob for artifact in Artifact.objects.all()} == {leader.artifacts.get().file.blob}
 
 
@@ -328,7 +457,7 @@ def test_the_oldest_follower_takes_over_from_a_leader_that_ends_without_result(
     Job.objects.filter(pk=leader.pk).update(attempts=settings.JOBS.attempts - 1)
     lease.job.refresh_from_db()
     if loss == "cancelled":
-        leases.cancel(leader)
+        asking.cancel(leader)
         leases.end_cancelled(lease)
     elif loss == "worker lost":
         expire(leader)
@@ -348,10 +477,82 @@ def test_a_permanent_failure_is_that_of_all_who_followed(worker: Worker) -> None
     assert (now(follower).status, now(follower).error_detail) == ("failed", "It is cut off.")
 
 
+QUOTA = 20  # bytes: a file has 7, and what is made of it 9
+
+
+def has_quota(settings: Any, **more: Any) -> None:
+    settings.UPLOADS = replace(settings.UPLOADS, quota=QUOTA)
+    settings.JOBS = replace(settings.JOBS, **more)
+
+
+def test_nobody_gets_results_beyond_their_quota_by_whatever_way(worker: Worker, settings: Any) -> None:
+    has_quota(settings)
+    file = a_file()
+    first, follower = a_job(file), a_job(file)
+    end(started(worker, first), "poster.jpg")
+    copy = a_job(file)
+    upload = baker.make(Upload, owner=file.owner, declared_size=9)
+    awaited, _ = submit(Order(file.owner, "thumbnail", upload=upload))
+    with transaction.atomic():
+        begin_uploaded(upload, file)
+    assert (now(first).status, first.artifacts.count()) == ("succeeded", 1)
+    for job in (follower, copy, awaited):
+        assert (now(job).status, now(job).error_code, job.artifacts.count()) == ("failed", "quota_exceeded", 0)
+        assert past(job) == ["uploading" if job == awaited else "queued", "failed"]
+
+    lease = started(worker, a_job(file, params={"width": 64}))
+    with pytest.raises(QuotaReached):
+        end(lease, "poster.jpg")
+    assert (now(lease.job).status, Blob.objects.count()) == ("running", 2)
+    delete_file(first.artifacts.get().file)
+    end(lease, "poster.jpg")
+    assert now(lease.job).status == "succeeded"
+
+
+def test_what_inspect_learnt_is_kept_where_the_quota_has_no_room_for_its_picture(
+    worker: Worker, settings: Any
+) -> None:
+    has_quota(settings)
+    file = a_file()
+    first, follower = a_job(file, operation="inspect"), a_job(file, operation="inspect")
+    filler = a_file(file.owner)
+    for job in (first, follower):  # it has a go itself: there might be room by now
+        lease = started(worker, job)
+        end(lease, "poster.jpg", facts={"format": "mov"})
+        found = now(job)
+        assert (found.status, found.outputs, found.artifacts.count()) == ("succeeded", 0, 0)
+        assert found.message.startswith("No picture of it could be kept. The result does not fit")
+    assert Blob.objects.get(pk=file.blob_id).facts == {"format": "mov"}
+
+    delete_file(filler)
+    again = a_job(file, operation="inspect")
+    assert again.status == "queued"  # what has no picture is no answer to it
+    end(started(worker, again), "poster.jpg")
+    assert (now(again).status, again.artifacts.count()) == ("succeeded", 1)
+    a_file(file.owner)
+    copy = a_job(file, operation="inspect")
+    assert (copy.status, copy.cached, copy.artifacts.count()) == ("succeeded", True, 0)
+
+
+def test_one_owners_quota_is_no_matter_of_others_who_want_the_same(worker: Worker, settings: Any) -> None:
+    has_quota(settings, share_results=True)
+    file = a_file()
+    twins = [a_copy_of(file) for _ in range(3)]
+    leader, poor, rich = map(a_job, twins)
+    assert {poor.leader, rich.leader} == {leader}
+    a_file(poor.owner)
+    leases.fail(started(worker, leader), QuotaReached("It does not fit."), {})
+    assert (now(leader).status, now(poor).leader, now(rich).leader) == ("failed", None, poor)
+    asking.cancel(poor)
+    again = a_job(twins[1])
+    end(started(worker, rich), "poster.jpg")
+    assert (now(rich).status, now(again).status, now(again).error_code) == ("succeeded", "failed", "quota_exceeded")
+
+
 def test_a_cancelled_follower_leaves_the_others_in_peace(worker: Worker) -> None:
     file = a_file()
     leader, follower, last = (a_job(file) for _ in range(3))
-    leases.cancel(follower)
+    asking.cancel(follower)
     assert (now(follower).status, now(last).leader) == ("cancelled", leader)
     end(started(worker, leader), "poster.jpg")
     assert (now(follower).status, now(last).status) == ("cancelled", "succeeded")
@@ -360,14 +561,14 @@ def test_a_cancelled_follower_leaves_the_others_in_peace(worker: Worker) -> None
 def test_a_failed_job_can_be_tried_again_and_a_succeeded_one_cannot(worker: Worker) -> None:
     job = a_job()
     leases.fail(started(worker, job), BadMedia("It is cut off."), {})
-    assert (leases.retry(job).status, now(job).error_code, now(job).finished_at) == ("queued", "", None)
+    assert (asking.retry(job).status, now(job).error_code, now(job).finished_at) == ("queued", "", None)
     with pytest.raises(NotFinished):
-        leases.retry(job)
+        asking.retry(job)
     end(started(worker, job))
     with pytest.raises(AlreadyFinished):
-        leases.retry(job)
+        asking.retry(job)
     with pytest.raises(AlreadyFinished):
-        leases.cancel(job)
+        asking.cancel(job)
 
 
 def test_a_file_that_somebody_works_on_cannot_be_deleted_and_the_job_neither(worker: Worker) -> None:

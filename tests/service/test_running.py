@@ -2,15 +2,19 @@
 
 import itertools
 import json
+import signal
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.conftest import running
+from tests.processes import signalled, working_in
 from tests.server import Server, Template, query
-from tests.service.test_brokers import unlike, wait_for
+from tests.service.test_brokers import unlike
+from tests.waiting import wait_until
 
 FINISHED = ("succeeded", "failed", "cancelled")
 
@@ -19,7 +23,6 @@ FINISHED = ("succeeded", "failed", "cancelled")
 def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(template, tmp_path_factory, ATTEMPTS="1", QUOTA="2MB", SLOTS_QUICK="1") as made:
         made.start_worker("heavy")
-        wait_for(lambda: query(made, "SELECT 1 FROM media_jobs_worker"))
         yield made
 
 
@@ -36,18 +39,23 @@ def submit(server: Server, file: str, operation: str = "transcode", user: str = 
 
 
 def ended(server: Server, job: str, user: str = "alice") -> dict[str, Any]:
-    found: dict[str, Any] = server.get(f"/api/v1/jobs/{job}/?wait=30", user=user).json()
-    assert found["status"] in FINISHED, (found, server.log[-3000:])
-    return found
+    def now() -> dict[str, Any]:
+        found: dict[str, Any] = server.get(f"/api/v1/jobs/{job}/?wait=30", user=user).json()
+        return found if found["status"] in FINISHED else {}
+
+    return wait_until(now, 150, lambda: server.log[-3000:])
 
 
 def test_progress_only_grows_and_is_whole_only_at_the_end(server: Server, upload: Callable[..., str]) -> None:
-    job = submit(server, upload(), codec="vp9", quality="high")
+    job = submit(server, upload(), codec="vp9", quality="high", fps=240)  # some seconds: it is told of once a second
     seen = [(0.0, "queued")]
-    while seen[-1][1] not in FINISHED:
+
+    def has_ended() -> bool:
         found = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
         seen.append((found["progress"], found["status"]))
-        time.sleep(0.05)
+        return found["status"] in FINISHED
+
+    wait_until(has_ended, 150)
     assert all(before[0] <= after[0] for before, after in itertools.pairwise(seen)), seen
     assert [progress == 1 for progress, _ in seen] == [status == "succeeded" for _, status in seen]
     assert seen[-1][1] == "succeeded"
@@ -62,6 +70,18 @@ def test_the_command_that_was_run_and_what_it_said_can_be_read(server: Server, u
     assert str(server.home) not in json.dumps(found)
 
 
+def test_the_command_and_the_log_are_told_while_it_runs(server: Server, upload: Callable[..., str]) -> None:
+    job = submit(server, upload(), codec="vp9", quality="high", fps=240)  # some seconds: it is told of once a second
+
+    def told() -> Any:
+        found = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
+        assert found["status"] not in FINISHED, found
+        return found["status"] == "running" and found["command"]
+
+    assert wait_until(told, 60).startswith("ffmpeg ")
+    assert ended(server, job)["status"] == "succeeded"
+
+
 def test_a_result_that_passes_the_quota_fails_and_leaves_nothing(server: Server, upload: Callable[..., str]) -> None:
     file = upload("bob")
     filler = 2_000_000 - server.get(f"/api/v1/files/{file}/", user="bob").json()["size"] - 1000
@@ -69,6 +89,104 @@ def test_a_result_that_passes_the_quota_fails_and_leaves_nothing(server: Server,
     before = {path.name for path in server.stored_bytes()}
     found = ended(server, submit(server, file, user="bob", quality="high"), "bob")
     assert (found["status"], found["error"]["code"]) == ("failed", "quota_exceeded")
+    assert {path.name for path in server.stored_bytes()} == before
+    assert list((server.home / "work").iterdir()) == []
+
+
+# An upload that was promised more than any disk has.
+PROMISE = """
+from datetime import timedelta; from django.utils import timezone; from django.contrib.auth.models import User
+from uploads.models import Upload
+Upload.objects.create(owner=User.objects.get(username="carol"), name="large.mp4", protocol="tus", sink="local",
+    declared_size=10**16, reserved=10**16, expires_at=timezone.now() + timedelta(hours=1))
+"""
+BREAK = "from uploads.models import Upload; Upload.objects.filter(name='large.mp4').delete()"
+
+
+@pytest.fixture
+def quick_worker(server: Server) -> Iterator[None]:
+    """It looks into what other tests uploaded, too, and is told when to go: killed, it would leave some of that."""
+    worker = server.start_worker("quick")
+    yield
+    worker.terminate()
+    worker.wait(30)
+
+
+def test_no_job_begins_while_the_disk_is_at_its_floor(
+    server: Server, upload: Callable[..., str], request: pytest.FixtureRequest
+) -> None:
+    job = submit(server, upload(), "thumbnail")
+    server.shell(PROMISE)
+    try:
+        before = len(server.log)
+        request.getfixturevalue("quick_worker")
+        wait_until(lambda: "no_job_begun" in server.log[before:], 60)
+        found = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
+    finally:
+        server.shell(BREAK)
+    assert (found["status"], found["waiting_for"]) == ("queued", "Room on the server's disk.")
+    assert ended(server, job)["status"] == "succeeded"
+    assert [state for state, *_ in past(server, job)] == ["queued", "running", "succeeded"]
+
+
+def past(server: Server, job: str) -> list[tuple[Any, ...]]:
+    named = job if server.database_url else uuid.UUID(job).hex
+    words = "SELECT state, detail, created_at FROM uploads_transition WHERE subject = 'job' AND subject_id"
+    return query(server, f"{words} = '{named}' ORDER BY number")
+
+
+# A worker had the one job, and was lost, while the lane of the other was paused.
+LOSE = """
+import uuid; from datetime import timedelta; from django.db.models.functions import Now
+from media_jobs import lanes; from media_jobs.models import Job
+Job.objects.filter(pk="{lost}").update(status="running", token=uuid.uuid4(), lease_until=Now() - timedelta(seconds=1))
+lanes.resume("heavy")
+"""
+
+
+def test_what_others_have_lost_is_taken_back_before_anything_is_begun(
+    server: Server, upload: Callable[..., str]
+) -> None:
+    server.shell("from media_jobs import lanes; lanes.pause('heavy')")
+    lost, other = submit(server, upload(), "thumbnail"), submit(server, upload(), height=90)
+    time.sleep(4)  # the worker heard of these, and looks for lost ones once a second
+    server.shell(LOSE.format(lost=lost))
+    assert ended(server, other)["status"] == "succeeded"
+    [(_, _, back)] = [change for change in past(server, lost) if change[1].startswith("worker_lost")]
+    [begun] = [moment for state, _, moment in past(server, other) if state == "running"]
+    assert back <= begun
+
+
+def test_of_a_file_whose_poster_passes_the_quota_the_facts_are_kept(
+    server: Server, clip: bytes, quick_worker: None
+) -> None:
+    mine = unlike(clip)
+    assert server.put("filler.mp4", film_of(server, 2_000_000 - len(mine) - 100), user="carol").status == 201
+    file = server.put("film.mp4", mine, user="carol").json()["id"]
+    [job] = server.get(f"/api/v1/jobs/?file={file}", user="carol").json()["results"]
+    found = ended(server, job["id"], "carol")
+    assert (found["status"], found["artifacts"]) == ("succeeded", [])
+    assert found["message"].startswith("No picture of it could be kept.")
+    assert server.get(f"/api/v1/files/{file}/", user="carol").json()["facts"]["video"]
+    of_rows = "SELECT key FROM uploads_blob"
+    wait_until(lambda: {path.name for path in server.stored_bytes()} == {key for (key,) in query(server, of_rows)})
+
+
+def test_what_was_made_is_not_stored_where_the_disk_has_come_to_its_floor_meanwhile(
+    server: Server, upload: Callable[..., str]
+) -> None:
+    job = submit(server, upload(), codec="vp9", quality="high", fps=240)  # some seconds
+    wait_until(lambda: server.get(f"/api/v1/jobs/{job}/", user="alice").json()["message"].startswith("Encoded"), 60)
+    before = {path.name for path in server.stored_bytes()}
+    tools = working_in(server.home / "work")
+    with signalled(tools, signal.SIGSTOP, signal.SIGCONT):  # or it is done before the disk is full
+        server.shell(PROMISE)
+    try:
+        found = ended(server, job)
+    finally:
+        server.shell(BREAK)
+    assert (found["status"], found["error"]["code"]) == ("failed", "insufficient_storage")
+    assert found["command"].startswith("ffmpeg ")
     assert {path.name for path in server.stored_bytes()} == before
     assert list((server.home / "work").iterdir()) == []
 

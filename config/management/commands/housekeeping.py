@@ -1,7 +1,9 @@
+import threading
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
 
@@ -11,6 +13,7 @@ from media_jobs import housekeeping as of_jobs
 from uploads import housekeeping as of_uploads
 from uploads.housekeeping import Chore, run
 
+_URGENT = timedelta(seconds=1)
 CHORES = [
     *of_uploads.CHORES,
     *of_jobs.CHORES,
@@ -30,10 +33,18 @@ class Command(BaseCommand):
                 run(chore)
             return
         lifeline.hold()
-        due = {chore.name: 0.0 for chore in CHORES}
-        while True:
-            for chore in CHORES:
-                if time.monotonic() >= due[chore.name]:
-                    run(chore)
-                    due[chore.name] = time.monotonic() + chore.every.total_seconds()
-            time.sleep(1)
+        # Those that people wait for do not wait for those that may take minutes: a sweep of a large disk.
+        urgent = [chore for chore in CHORES if chore.every <= _URGENT]
+        others = [chore for chore in CHORES if chore.every > _URGENT]
+        threading.Thread(target=_go_on_with, args=(others,), name="slow chores", daemon=True).start()
+        _go_on_with(urgent)
+
+
+def _go_on_with(chores: Sequence[Chore]) -> NoReturn:
+    due = {chore.name: 0.0 for chore in chores}
+    while True:
+        for chore in chores:
+            if time.monotonic() >= due[chore.name]:
+                run(chore)
+                due[chore.name] = time.monotonic() + chore.every.total_seconds()
+        time.sleep(1)

@@ -17,7 +17,7 @@ from uploads.ingesting import Mode, ingest
 from uploads.models import MediaFile
 from uploads.wording import human_size
 
-from ... import leases, operations
+from ... import asking, operations
 from ...errors import AlreadyFinished
 from ...models import Job
 from ...policy import HIGHEST, LOWEST
@@ -110,7 +110,7 @@ class Command(BaseCommand):
     def _cancel(self, job: Job) -> None:
         self.stderr.write("Cancelling …")
         with suppress(AlreadyFinished):
-            leases.cancel(job)
+            asking.cancel(job)
         until = time.monotonic() + _STOPS_WITHIN
         while not Job.objects.filter(pk=job.pk, finished_at__isnull=False).exists() and time.monotonic() < until:
             time.sleep(_LOOK_EVERY)

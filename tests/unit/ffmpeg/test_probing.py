@@ -1,9 +1,7 @@
 """What a file is: facts for people and for the next command, or a plain reason."""
 
-import contextlib
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +16,7 @@ from media_jobs.ffmpeg.facts import Facts
 from media_jobs.ffmpeg.probing import probe
 from media_jobs.ffmpeg.sandbox import Sandbox
 from tests.films import FILM, PICTURE, TONE, Make, cut
+from tests.processes import children, kill
 
 ONE = ("-frames:v", "1")
 Look = Callable[[Path], Facts]
@@ -176,7 +175,7 @@ def test_it_can_be_interrupted(sandbox: Sandbox, film: Path) -> None:
 def test_it_is_quick(look: Look, film: Path) -> None:
     started = time.monotonic()
     look(film)
-    assert time.monotonic() - started < 3  # 0.1 on an idle machine
+    assert time.monotonic() - started < 10  # 0.1 on an idle machine
 
 
 def test_whoever_only_asks_loads_none_of_ffmpegs_libraries() -> None:
@@ -187,12 +186,11 @@ def test_whoever_only_asks_loads_none_of_ffmpegs_libraries() -> None:
 def test_a_probe_that_is_killed_says_nothing_of_the_file(sandbox: Sandbox, film: Path) -> None:
     done = threading.Event()
 
+    others = set(children(os.getpid()))  # the servers and browsers of other tests
+
     def kill_whatever_we_start() -> None:
-        ours = Path(f"/proc/self/task/{os.getpid()}/children")
         while not done.wait(0.002):
-            for child in ours.read_text().split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(child), signal.SIGKILL)
+            kill(*set(children(os.getpid())) - others)
 
     killer = threading.Thread(target=kill_whatever_we_start)
     killer.start()

@@ -36,11 +36,11 @@ def shell(sandbox: Sandbox, tmp_path: Path) -> Shell:
     return Shell(sandbox, tmp_path)
 
 
-def stop_after(seconds: float) -> Watch:
-    started = time.monotonic()
+def stop_once(*files: Path) -> Watch:
+    """It stops when there are all of these, however long they take to come."""
 
     def check() -> None:
-        if time.monotonic() - started > seconds:
+        if all(file.exists() for file in files):
             raise Cancelled
 
     return Watch(check)
@@ -51,6 +51,14 @@ def group_of(folder: Path) -> list[int]:
     leader = int((folder / "pid").read_text())
     numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
     return [number for number in numbers if _belongs(number, leader)]
+
+
+def assert_all_gone(folder: Path) -> None:
+    """Nobody waits for the child of a child: the kernel takes its time."""
+    deadline = time.monotonic() + 5
+    while (left := group_of(folder)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
 
 
 def _belongs(number: int, leader: int) -> bool:
@@ -81,49 +89,50 @@ def test_it_reads_nothing_from_us_and_has_its_own_session(shell: Shell) -> None:
 def test_check_stops_it_at_once_with_all_its_children(shell: Shell) -> None:
     started = time.monotonic()
     with pytest.raises(Cancelled):
-        shell("echo $$ > pid; (trap '' TERM; sleep 60) & sleep 60", stop_after(0.5))
-    assert time.monotonic() - started < 1
-    time.sleep(0.1)  # nobody waits for the child of a child: the kernel takes its time
-    assert group_of(shell.folder) == []
+        shell(
+            "(trap '' TERM; echo > trapped; sleep 60) & echo $$ > part; mv part pid; sleep 60",
+            stop_once(shell.folder / "pid", shell.folder / "trapped"),
+        )
+    assert time.monotonic() - started < 30  # of a minute
+    assert_all_gone(shell.folder)
 
 
 def test_check_is_called_often_also_while_it_talks_without_pause(shell: Shell) -> None:
     calls: list[float] = []
-    shell("timeout 1 yes; timeout 1 yes >&2", Watch(check=lambda: calls.append(time.monotonic())))
+    shell("timeout 2 yes; timeout 2 yes >&2", Watch(check=lambda: calls.append(time.monotonic())))
     gaps = [later - earlier for earlier, later in pairwise(calls)]
-    assert len(calls) > 15
-    assert sorted(gaps)[int(len(gaps) * 0.9)] < 0.5  # 0.1 s, on a machine that is not busy
+    assert len(calls) > 8
+    assert sorted(gaps)[int(len(gaps) * 0.9)] < 1  # 0.1 s, on a machine that is not busy
 
 
 def test_a_child_that_keeps_the_pipes_open_is_not_waited_for(shell: Shell) -> None:
     started = time.monotonic()
     assert shell("echo $$ > pid; sleep 60 & exit 0").code == 0
-    assert time.monotonic() - started < 2
-    time.sleep(0.1)  # nobody waits for the child of a child: the kernel takes its time
-    assert group_of(shell.folder) == []
+    assert time.monotonic() - started < 30  # of a minute
+    assert_all_gone(shell.folder)
 
 
 def test_one_that_closes_its_pipes_is_watched_all_the_same(shell: Shell) -> None:
     with pytest.raises(Cancelled):
-        shell("exec >&- 2>&-; sleep 60", stop_after(0.4))
+        shell("exec >&- 2>&-; echo > closed; sleep 60", stop_once(shell.folder / "closed"))
 
 
 def test_without_growth_it_has_stalled(shell: Shell) -> None:
-    with pytest.raises(Stalled, match="no further for 1 seconds") as raised:
-        shell("while :; do echo still here >&2; sleep 0.05; done", Watch(stall=0.6))
+    with pytest.raises(Stalled, match="no further for 3 seconds") as raised:
+        shell("while :; do echo still here >&2; sleep 0.05; done", Watch(stall=3))
     assert "still here" in raised.value.log
 
 
 def test_a_pulse_keeps_it_going(shell: Shell) -> None:
     lines: list[str] = []
-    watch = Watch(heard=lines.append, pulse=lambda: len(lines), stall=0.5)
-    assert shell("for n in 1 2 3 4 5; do echo $n; sleep 0.2; done", watch).code == 0
+    watch = Watch(heard=lines.append, pulse=lambda: len(lines), stall=3)
+    assert shell("for n in 1 2 3 4 5; do echo $n; sleep 0.8; done", watch).code == 0
 
 
 def test_reading_and_writing_files_is_a_sign_of_life(shell: Shell) -> None:
     """ffmpeg says nothing new while it moves an index to the front of a large file."""
-    write = "import time\nf = open('out', 'wb')\nfor _ in range(6): f.write(bytes(3 << 20)); time.sleep(0.2)"
-    assert shell(f"exec {sys.executable} -c {shlex.quote(write)}", Watch(stall=0.7)).code == 0
+    write = "import time\nf = open('out', 'wb')\nfor _ in range(6): f.write(bytes(3 << 20)); time.sleep(0.7)"
+    assert shell(f"exec {sys.executable} -c {shlex.quote(write)}", Watch(stall=3)).code == 0
 
 
 def test_its_time_is_limited(shell: Shell) -> None:

@@ -71,6 +71,20 @@ def test_without_a_known_end_only_the_time_so_far_is_told() -> None:
     assert report == Report("Encoded 0:12 (1.0x)", None, 1.0, None)
 
 
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        (Block(seconds=18.0, frames=500), "Waiting for ffmpeg, nothing new for 4 s: Encoded 500 of 2000 frames"),
+        (Block(seconds=80.0, frames=1999), "Finishing, nothing new for 4 s: Encoded 1999 of 2000 frames"),
+    ],
+)
+def test_silence_is_told_with_what_it_means(block: Block, says: str) -> None:
+    clock = Clock()
+    meter = Meter(seconds=80, frames=2000, clock=clock)
+    [before] = reports(meter, clock, [block], every=10)
+    assert meter.silence(block, 4.7) == Report(says, before.progress)
+
+
 def test_progress_never_goes_back_and_stays_below_one() -> None:
     clock = Clock()
     far = [1.0, 5.0, 3.0, None, 9.99, 15.0]
@@ -87,6 +101,17 @@ def test_a_pass_is_a_share_of_the_whole() -> None:
     [only] = reports(Meter(seconds=10, share=(0.0, 0.5), clock=clock), clock, [Block(seconds=5.0)])
     assert only.progress == 0.25
     assert only.eta_seconds == pytest.approx(3)
+
+
+def test_what_the_start_takes_is_no_part_of_the_pace() -> None:
+    """As ffmpeg reports a steady encode of 8 s, which begins late: twice a second, frames that it has written."""
+    clock = Clock()
+    frames = [0, 9, *range(59, 600, 40)]
+    [*_, half] = reports(
+        Meter(seconds=20, frames=600, clock=clock), clock, [Block(n / 30, n) for n in frames[:9]], 0.5
+    )
+    assert half.progress == pytest.approx(0.5, abs=0.05)
+    assert half.eta_seconds == pytest.approx((600 - frames[8]) / 40 * 0.5, rel=0.1)
 
 
 def test_one_slow_moment_does_not_upset_the_remaining_time() -> None:

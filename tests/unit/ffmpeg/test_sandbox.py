@@ -15,6 +15,7 @@ import pytest
 from media_jobs.ffmpeg import sandbox as module
 from media_jobs.ffmpeg.process import Ended, run
 from media_jobs.ffmpeg.sandbox import Layer, Limits, NoIsolation, Sandbox
+from tests.waiting import wait_until
 
 MB = 1 << 20
 
@@ -81,12 +82,30 @@ def test_files_cannot_be_opened_without_end(sandbox: Sandbox, tmp_path: Path) ->
     assert "Too many open files" in ended.log.text
 
 
+@pytest.mark.parametrize(
+    ("threads", "width", "height", "needed"),  # MB, as measured with the codec that needs the most
+    [(2, 320, 180, 100), (8, 320, 180, 180), (2, 1920, 1080, 520), (8, 1920, 1080, 1080),
+     (2, 3840, 2160, 1910), (8, 3840, 2160, 3860)],
+)  # fmt: skip
+def test_memory_is_allowed_by_what_a_picture_needs_and_a_third_more(
+    threads: int, width: int, height: int, needed: int
+) -> None:
+    limits = Limits.of(threads, 60, width * height)
+    assert limits.address_space > limits.resident > needed * 1.3 * MB
+
+
+def test_small_pictures_and_sound_get_less_than_a_gigabyte_and_huge_ones_not_all_there_is() -> None:
+    assert Limits.of(8, 60, 320 * 180).resident < 850 * MB
+    assert Limits.of(2, 60).resident < 850 * MB
+    assert Limits.of(2, 60, 110_000_000).resident == 3072 * MB
+
+
 def test_it_yields_to_others_and_dumps_no_core(sandbox: Sandbox, tmp_path: Path) -> None:
     say = "import os, resource, sys; print(os.nice(0), resource.getrlimit(resource.RLIMIT_CORE), file=sys.stderr)"
-    assert python(say, sandbox, tmp_path).log.text == f"{os.nice(0) + 10} (0, 0)"
+    assert python(say, sandbox, tmp_path).log.text == f"{min(os.nice(0) + 10, 19)} (0, 0)"
 
 
-def test_kill_9_of_its_parent_ends_it_within_two_seconds(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_kill_9_of_its_parent_ends_it_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
     pid = _orphan(
         tmp_path,
         "subprocess.Popen(Sandbox.probe().wrap([sys.executable, '-c', 'import time; time.sleep(60)'], Limits()), "
@@ -126,10 +145,7 @@ time.sleep(60)
 
 
 def _is_gone_in_time(pid: int) -> None:
-    deadline = time.monotonic() + 2
-    while _runs(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not _runs(pid))  # it would run for a minute
 
 
 def _runs(pid: int) -> bool:

@@ -1,6 +1,7 @@
 """What an operation works with: real runs of ffmpeg, reported, limited, stopped, and explained when they fail."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.ffmpeg.verifying import Expected
 from media_jobs.operations.base import Tools
 from tests.films import FILM, Make, cut
+from tests.waiting import wait_until
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast")
 MakeBox = Callable[..., Toolbox]
@@ -83,6 +85,17 @@ def test_an_encode_is_run_reported_and_verified(box: Toolbox, film: Path, watche
     assert box.probe(out).format == "mov"
 
 
+def test_half_way_the_remaining_time_is_told_within_a_third(box: Toolbox, film: Path) -> None:
+    told = list[tuple[float, Report]]()
+    box.report = lambda report: told.append((time.monotonic(), report))
+    # Its pace is that of a clock, and the same on every machine: 2 s of film in 10 s.
+    steady = Target(box.folder / "out.mp4", ("-vf", "realtime=speed=0.2", *H264, "-an"))
+    box.ffmpeg(Command([Source(film, "mov")], [steady]), seconds=2.0, frames=50)
+    ended = time.monotonic()
+    then, half = next((at, report) for at, report in told if (report.progress or 0) >= 0.5)
+    assert half.eta_seconds == pytest.approx(ended - then, rel=0.3)
+
+
 def test_commands_are_kept_to_be_copied_without_our_paths(make_box: MakeBox, film: Path) -> None:
     box = make_box(names={film: "holiday.mp4"})
     box.ffmpeg(Command([Source(film, "mov")], [Target(box.folder / "out.mp4", ("-c", "copy"))], threads=64))
@@ -111,8 +124,8 @@ def test_an_interruption_ends_ffmpeg_at_once(box: Toolbox, film: Path, watcher: 
     watcher.stop_at = time.monotonic() + 1
     with pytest.raises(Cancelled):
         box.ffmpeg(endless(film, box))
-    assert time.monotonic() - watcher.stop_at < 1
-    assert not subprocess.run(["pgrep", "-f", str(box.folder)], capture_output=True).stdout
+    assert time.monotonic() - watcher.stop_at < 10  # of many minutes
+    wait_until(lambda: not subprocess.run(["pgrep", "-f", str(box.folder)], capture_output=True).stdout)
 
 
 def test_time_is_limited_for_all_runs_together(make_box: MakeBox, film: Path) -> None:
@@ -122,7 +135,7 @@ def test_time_is_limited_for_all_runs_together(make_box: MakeBox, film: Path) ->
 
 
 def test_a_stopped_ffmpeg_has_stalled(make_box: MakeBox, film: Path, watcher: Watcher) -> None:
-    box = make_box(stall_timeout=1.5)
+    box = make_box(stall_timeout=6.0)  # longer than its first frames take on a busy machine
     stopped: list[int] = []
 
     def stop_it() -> None:
@@ -132,9 +145,26 @@ def test_a_stopped_ffmpeg_has_stalled(make_box: MakeBox, film: Path, watcher: Wa
             os.kill(stopped[0], signal.SIGSTOP)
 
     box.check = stop_it
-    with pytest.raises(Stalled, match="no further for 2 seconds"):
+    with pytest.raises(Stalled, match="no further for 6 seconds"):
         box.ffmpeg(endless(film, box))
     assert stopped
+
+
+def test_an_ffmpeg_that_hangs_and_talks_on_says_so_and_has_stalled(
+    make_box: MakeBox, make: Make, watcher: Watcher
+) -> None:
+    box, pipe = make_box(stall_timeout=6.0, timeout=30.0), make("film.mkv", *FILM).with_name("pipe")
+    os.mkfifo(pipe)
+    # For reading, too: ffmpeg must find neither an end nor nobody at the other end, only no more bytes.
+    with pipe.open("r+b", buffering=0) as other_end:
+        other_end.write(cut(pipe.with_name("film.mkv"), 0.5).read_bytes()[:60_000])
+        with pytest.raises(Stalled, match="no further for 6 seconds"):
+            box.ffmpeg(Command([Source(pipe, "matroska")], [Target(box.folder / "out.mkv", H264)]), frames=50)
+    silent = [report.message for report in watcher.reports if "nothing new" in report.message]
+    told = [re.fullmatch(r"Waiting for ffmpeg, nothing new for (\d) s: .*", message) for message in silent[-2:]]
+    [before, after] = [int(found[1]) for found in told if found]
+    assert 2 <= before < after  # each second; a busy machine may miss one
+    assert watcher.reports[-1].message == silent[-1]  # its talking does not hide that nothing is new
 
 
 def test_the_limit_of_processor_time_is_told_though_ffmpeg_ends_by_itself(make_box: MakeBox, film: Path) -> None:
@@ -154,6 +184,16 @@ def test_the_limit_of_a_file_is_told(make_box: MakeBox, film: Path) -> None:
     box = make_box(limits=Limits(file_size=200_000))
     with pytest.raises(ResourceLimit, match="larger than a file may be"):
         box.ffmpeg(Command([Source(film, "mov")], [Target(box.folder / "out.mkv", ("-c:v", "rawvideo", "-an"))]))
+
+
+def test_what_would_take_the_last_room_of_the_disk_is_stopped_and_may_be_tried_again(
+    make_box: MakeBox, film: Path
+) -> None:
+    box = make_box(room=200_000)
+    with pytest.raises(NoRoom) as raised:
+        box.ffmpeg(Command([Source(film, "mov")], [Target(box.folder / "out.mkv", ("-c:v", "rawvideo", "-an"))]))
+    assert not raised.value.permanent
+    assert (box.folder / "out.mkv").stat().st_size <= 200_000
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
@@ -210,7 +250,7 @@ def test_another_demuxer_than_the_pinned_one_is_not_tried(box: Toolbox, make: Ma
         box.ffmpeg(Command([Source(make("film.mkv", *FILM), "mov")], [Target(None)]))
 
 
-def test_kill_9_of_the_worker_ends_ffmpeg_within_two_seconds(film: Path, tmp_path: Path) -> None:
+def test_kill_9_of_the_worker_ends_ffmpeg_at_once(film: Path, tmp_path: Path) -> None:
     work = f"""
 from pathlib import Path
 from media_jobs.ffmpeg import binary
@@ -227,7 +267,4 @@ box.ffmpeg(Command([Source(Path({str(film)!r}), "mov")], [Target(Path({str(tmp_p
     assert b"Encoded" in worker.stdout.readline()
     worker.kill()
     worker.wait()
-    deadline = time.monotonic() + 2
-    while subprocess.run(["pgrep", "-f", f"file:{tmp_path}"], capture_output=True).stdout:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not subprocess.run(["pgrep", "-f", f"file:{tmp_path}"], capture_output=True).stdout)

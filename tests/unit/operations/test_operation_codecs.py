@@ -59,7 +59,7 @@ def test_what_has_more_than_16_bits_keeps_them_where_nothing_is_to_be_lost(codec
 def test_speakers_are_as_asked_or_as_the_codec_can() -> None:
     assert heard("mono|stereo", 1)[-1] == "aformat=channel_layouts=mono"
     assert heard("mono|stereo")[-1] == "aformat=channel_layouts=mono|stereo"
-    assert len(heard("")) == 1
+    assert "aformat" not in ",".join(heard(""))
 
 
 @pytest.mark.parametrize("codec", VIDEO.values(), ids=VIDEO)

@@ -57,6 +57,14 @@ def test_a_part_past_the_end_is_refused_in_plain_words(start: float, end: float 
     assert told.value.detail == words
 
 
+@pytest.mark.parametrize(("start", "lasts"), [(0, "27:46:42"), (13_600, "24:00:02")])
+def test_what_would_last_longer_than_a_day_is_refused(start: float, lasts: str) -> None:
+    with pytest.raises(UnfitMedia, match=f"may last 24 hours, and this would last {lasts}: choose a part"):
+        Cut(start=start, end=None).fit(100_002)
+    Cut(start=20_000, end=None).fit(100_002)
+    Cut(start=start, end=20_000).fit(100_002)
+
+
 @pytest.mark.parametrize(
     ("format", "source", "target"),
     [

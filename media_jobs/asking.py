@@ -1,0 +1,61 @@
+"""What people ask of a job that is there: to stop, and to be run again."""
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from uploads.connections import write
+
+from .errors import AlreadyFinished, NotFinished
+from .following import leader_of
+from .leases import discard_attempt
+from .models import Job
+from .moving import cancel as end_cancelled
+from .moving import queue, settled, waiting
+from .waking import wake
+
+Status = Job.Status
+
+
+def cancel(job: Job) -> Job:
+    """Ask a running job to stop; end one that does not run. It is cancelled within two seconds, with all it made."""
+    with write():
+        job = Job.objects.select_for_update().get(pk=job.pk)
+        if job.is_finished:
+            raise AlreadyFinished(f"This job has {job.status} already.")
+        if job.status == Status.RUNNING:
+            Job.objects.filter(pk=job.pk, status=Status.RUNNING).update(cancel_asked=True)
+        else:
+            end_cancelled(waiting(job), job)
+        job.refresh_from_db()
+    return job
+
+
+def withdraw(job: Job) -> None:
+    """Cancel it at once, under the hands of whoever runs it: its file goes. In the caller's transaction."""
+    end_cancelled(Job.objects.filter(pk=job.pk, status__in=Job.UNFINISHED), job)
+    transaction.on_commit(lambda: discard_attempt(job))
+
+
+def retry(job: Job) -> Job:
+    """Run a failed or cancelled job again, from the beginning, and say so to its lane."""
+    return settled(lambda: _retry(job))
+
+
+def _retry(job: Job) -> Job:
+    # Before its own row is locked: whoever leads locks those who follow, and not the other way round.
+    leader = leader_of(job.cache_key)
+    job = Job.objects.select_for_update(of=["self"]).select_related("file").get(pk=job.pk)
+    if not job.is_finished:
+        raise NotFinished("This job is not finished. Cancel it first.")
+    if job.status == Status.SUCCEEDED:
+        raise AlreadyFinished("This job has succeeded: there is nothing to try again.")
+    if job.file is None:
+        raise AlreadyFinished("The file of this job is gone: there is nothing to run it on.")
+    queue(
+        Job.objects.filter(pk=job.pk, status=job.status), job, "asked to try again", message="Waits for another try",
+        leader=leader, queued_at=Now(), attempts=0, error_code="", error_detail="", finished_at=None, started_at=None,
+    )  # fmt: skip
+    if leader is None:
+        transaction.on_commit(lambda: wake(job.lane))
+    job.refresh_from_db()
+    return job

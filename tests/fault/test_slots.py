@@ -1,0 +1,42 @@
+"""A slot tells the truth of itself, and hears; and housekeeping does not lose itself in one chore."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server import Server, Template, query
+
+
+@pytest.fixture
+def home(template: Template, tmp_path: Path) -> Iterator[Server]:
+    """A database, and no server."""
+    made = Server(tmp_path / "home", template.tokens, template.copy_to(tmp_path / "home"))
+    yield made
+    made.end()
+
+
+def seen(home: Server, deed: str) -> str:
+    return home.shell(f"from tests.fault import idling; idling.{deed}()").splitlines()[-1]
+
+
+def test_who_becomes_idle_while_the_database_is_away_is_seen_to_be_idle_later(home: Server) -> None:
+    assert seen(home, "become_idle_without_database") == "well"
+
+
+def test_who_was_busy_for_long_is_not_deaf_and_who_hears_nothing_of_work_is(home: Server) -> None:
+    assert seen(home, "become_idle_after_long_work") == "well"
+
+
+def test_a_slow_chore_of_housekeeping_keeps_none_waiting_that_comes_each_second(home: Server) -> None:
+    assert seen(home, "keep_house_beside_a_slow_chore") == "well"
+
+
+def test_who_hangs_in_storing_ends_itself_so_that_another_may_try(home: Server) -> None:
+    ended = home.manage("shell", "-v0", "-c", "from tests.fault import idling; idling.hang_in_storing()", check=False)
+    assert ended.returncode == os.EX_SOFTWARE
+    assert "attempt_hangs" in ended.stdout + ended.stderr
+    assert re.match(r"Storing \(\d s so far\)", ended.stdout)
+    assert query(home, "SELECT status FROM media_jobs_job") == [("running",)]  # until its lease expires

@@ -1,0 +1,158 @@
+"""Every row of test_hostile.py by the whole way: uploaded to a real server, worked on by real workers with the limits
+that they have, each operation that could be asked for. It is refused, or contained within 15 seconds and 1 GB.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.conftest import running
+from tests.films import FILM, LEAP, PICTURE, TONE, make
+from tests.server import Answer, Server, Template, query
+from tests.service.test_brokers import unlike
+from tests.waiting import wait_until
+
+from .test_hostile import GB, LURES, ONE_GRAY, SECONDS
+
+OPERATIONS = ("inspect", "thumbnail", "transcode", "audio")
+FINISHED = {"succeeded", "failed", "cancelled"}
+LEAPING = ("-vf", LEAP, "-af", f"a{LEAP}", "-fps_mode", "passthrough", "-c:v", "libx264", "-preset", "ultrafast")
+STREAMS = ("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "0.5", "-map", "0", *["-map", "1"] * 899)
+
+FILES: dict[str, Callable[[Path], Path]] = {
+    "huge.png": lambda path: make(path, "-f", "lavfi", "-i", "color=size=16000x8000", *ONE_GRAY),
+    "huge.mov": lambda path: make(path, "-f", "lavfi", "-i", "color=size=16000x8000", *ONE_GRAY, "-c:v", "png"),
+    "many.mkv": lambda path: make(path, *PICTURE, *STREAMS, "-c:v", "mpeg4", "-c:a", "pcm_u8"),
+    "gap.mkv": lambda path: make(path, *PICTURE, *TONE, *LEAPING),
+    "gap-without-length.mkv": lambda path: make(path, *PICTURE, *TONE, *LEAPING, "-live", "1"),
+    "gap.mp4": lambda path: make(path, *PICTURE, *TONE, *LEAPING),
+    "gap.mka": lambda path: make(path, *TONE, "-af", f"a{LEAP}", "-c:a", "flac"),
+}  # fmt: skip
+
+Say = tuple[str, str]  # the stable code of what went wrong, and some of its words
+FINE = ("", "")
+TOO_LARGE, TOO_MANY = ("unfit_media", "larger than allowed"), ("bad_media", "more than 32 streams")
+TOO_LONG, LEAPS = ("invalid_params", "may last 24 hours"), ("bad_media", "timestamps leap")
+RATES: list[dict[str, Any]] = [{}, {"fps": 1}, {"fps": 240}]
+CASES: list[tuple[str, str, dict[str, Any], Say]] = [
+    *(("huge.png", operation, {}, TOO_LARGE) for operation in ("inspect", "thumbnail")),
+    *(("huge.mov", operation, {}, TOO_LARGE) for operation in ("inspect", "thumbnail", "transcode")),
+    *(("many.mkv", operation, {}, TOO_MANY) for operation in OPERATIONS),
+    *((name, "inspect", {}, FINE) for name in FILES if name.startswith("gap")),
+    *(("gap.mkv", "thumbnail", {"at": at}, FINE) for at in ("best", "50%", "100%")),
+    *((name, "transcode", rate, TOO_LONG) for name in ("gap.mkv", "gap.mp4") for rate in RATES),
+    *(("gap.mkv", "transcode", {"end": 80_000, **rate}, LEAPS) for rate in RATES),
+    *(("gap-without-length.mkv", "transcode", rate, LEAPS) for rate in RATES),
+    ("gap.mp4", "transcode", {"end": 80_000, "fps": 240}, ("unfit_media", "repeated more than 648,000 times")),
+    *((name, "audio", {"normalize": normal}, LEAPS) for name in ("gap.mkv", "gap.mka") for normal in (False, True)),
+]
+
+
+class Stage:
+    """A server and a worker of each lane; files come to it when they are needed."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self._server, self._folder, self._files = server, folder, dict[str, str]()
+        self._workers = [server.start_worker(lane).pid for lane in ("quick", "heavy")]
+        wait_until(lambda: len(query(server, "SELECT 1 FROM media_jobs_worker")) == 2, 60)
+        self._peak, self._over = 0, threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.02):
+            self._peak = max(self._peak, *map(_resident, self._workers))
+
+    def close(self) -> None:
+        self._over.set()
+
+    @contextmanager
+    def contained(self) -> Iterator[None]:
+        """Within the time, and each worker with all that it started within the memory."""
+        self._peak, started = 0, time.monotonic()
+        yield
+        assert time.monotonic() - started < SECONDS
+        assert self._peak < GB
+
+    def put(self, name: str, content: bytes) -> Answer:
+        return self._server.put(quote(name, safe=""), content)
+
+    def path(self, name: str) -> Path:
+        path = self._folder / name
+        return path if path.exists() else FILES[name](path)
+
+    def file(self, path: Path) -> str:
+        """Uploaded once: every operation is asked for the same file, and the first is asked for by itself.
+
+        By what that finds out, an order is refused at submit that fails at work before.
+        """
+        if path.name not in self._files:
+            answer = self.put(path.name, path.read_bytes())
+            assert answer.status == 201, answer
+            file = self._files[path.name] = answer.json()["id"]
+            [inspect] = self._server.get(f"/api/v1/jobs/?file={file}", user="alice").json()["results"]
+            self._server.get(f"/api/v1/jobs/{inspect['id']}/?wait=30", user="alice")
+        return self._files[path.name]
+
+    def outcome(self, file: str, operation: str, **params: Any) -> Say:
+        """What went wrong, at submit or afterwards, or nothing."""
+        order = json.dumps({"operation": operation, "file": file, "params": params}).encode()
+        answer = self._server.request("POST", "/api/v1/jobs/", order, {"Content-Type": "application/json"})
+        if answer.status != 202:
+            return answer.code, answer.json()["detail"]
+        found = self._server.get(f"/api/v1/jobs/{answer.json()['id']}/?wait=30", user="alice").json()
+        assert found["status"] in FINISHED, found
+        error = found["error"] or {"code": "", "detail": ""}
+        return error["code"], error["detail"]
+
+
+def _resident(pid: int) -> int:
+    """Of a process and everything below it."""
+    held = 0
+    with suppress(OSError):  # it is gone
+        held = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            held += sum(_resident(int(child)) for child in (task / "children").read_text().split())
+    return held
+
+
+@pytest.fixture(scope="module")
+def stage(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with running(template, tmp_path_factory) as server:
+        made = Stage(server, tmp_path_factory.mktemp("hostile"))
+        yield made
+        made.close()
+
+
+@pytest.mark.parametrize(("name", "operation", "params", "said"), CASES)
+def test_what_is_too_much_is_refused_or_contained_by_every_operation(
+    name: str, operation: str, params: dict[str, Any], said: Say, stage: Stage
+) -> None:
+    path = stage.path(name)
+    with stage.contained():
+        code, detail = stage.outcome(stage.file(path), operation, **params)
+    assert code == said[0], detail
+    assert said[1] in detail
+
+
+@pytest.mark.parametrize("lure", LURES)
+def test_a_file_that_names_another_is_not_let_in(lure: str, stage: Stage) -> None:
+    with stage.contained():
+        answer = stage.put("film.mp4", LURES[lure]("/etc/passwd").encode())
+    assert (answer.status, answer.code) == (415, "unsupported_media")
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [("concat:a|b", "inspect"), ("i%d.jpg", "thumbnail"), ("-x", "transcode"), ("':textfile=a.srt:x='", "audio")],
+)
+def test_a_name_is_only_a_name_to_every_operation(name: str, operation: str, stage: Stage, tmp_path: Path) -> None:
+    film = unlike(make(tmp_path / "film.mp4", *FILM).read_bytes())
+    with stage.contained():
+        assert stage.outcome(stage.put(name, film).json()["id"], operation) == FINE
