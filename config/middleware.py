@@ -28,8 +28,9 @@ _STRICT = (
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 # unfold's Alpine evaluates expressions, and writes style attributes. Nothing of a user's stands in an x-* attribute.
+# Files are played on their own pages.
 _ADMIN = _STRICT.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'").replace(
-    "style-src 'self'", "style-src 'self' 'unsafe-inline'"
+    "style-src 'self'", "style-src 'self' 'unsafe-inline'; media-src 'self'"
 )
 # Swagger UI writes style attributes.
 _DOCS = _STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")

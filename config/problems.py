@@ -1,6 +1,7 @@
 """The one place where a refusal becomes an HTTP answer: RFC 9457, with a stable `code`, never a trace or a path."""
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -150,11 +151,18 @@ def api_exception(error: Exception, context: dict[str, Any]) -> Response | None:
 def page(request: HttpRequest, problem: Problem) -> HttpResponse:
     """For what goes wrong outside the API: a page for a browser, the same document for everything else."""
     for_people = not request.path.startswith("/api/") and request.accepts("text/html")
-    body = render_to_string("problem.html", {"problem": problem.body}) if for_people else json.dumps(problem.body)
+    context = {"problem": problem.body, "back": _came_from(request)}
+    body = render_to_string("problem.html", context) if for_people else json.dumps(problem.body)
     media_type = "text/html" if for_people else MEDIA_TYPE
     response = HttpResponse(body, status=problem.status, headers=problem.headers, content_type=media_type)
     response.problem_code = problem.code  # type: ignore[attr-defined]  # for the request log
     return response
+
+
+def _came_from(request: HttpRequest) -> str:
+    """The page of the admin that a form was sent from, on this site whatever the header says."""
+    found = re.match(r"https?://[^/]+(/admin/[^?#]*)", request.headers.get("Referer", ""))
+    return found[1] if found and request.method == "POST" else ""
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -3,6 +3,7 @@
 One process is enough: hashing, reading and writing let go of the interpreter's lock.
 """
 
+import gc
 import os
 import resource
 from typing import Any
@@ -11,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 
-from config import lifeline
+from config import lifeline, loading
 
 
 def allow_open_files() -> int:
@@ -33,6 +34,10 @@ wsgi_app = "config.wsgi:application"
 worker_class = "config.worker.Worker"
 workers = 1
 threads = settings.THREADS
+# The worker's sign of life is a file that the thread for all connections touches. On a disk that is busy with uploads
+# it waited for that, and everybody with it, up to seven seconds.
+_MEMORY = "/dev/shm"  # noqa: S108  # gunicorn makes a file of its own there
+worker_tmp_dir = _MEMORY if os.access(_MEMORY, os.W_OK) else None
 worker_connections = places(settings.THREADS, allow_open_files())
 bind = f"{settings.HOST}:{settings.PORT}"
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1"
@@ -45,8 +50,16 @@ control_socket_disable = True
 
 
 def on_starting(server: object) -> None:
+    loading.end()  # of the settings; the apps are loaded by the worker
     lifeline.hold()
 
 
 def post_fork(server: object, worker: Any) -> None:
+    loading.begin()
     lifeline.hold(worker.ppid)
+
+
+def post_worker_init(worker: Any) -> None:
+    # To look through what was loaded for garbage, every so often, held all threads for a tenth of a second.
+    gc.collect()
+    loading.end()

@@ -6,24 +6,17 @@ import hashlib
 import http.client
 import select
 import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tests.server import Answer, Body, Server, query
+from tests.waiting import wait_until
 
 VERSION = "1.0.0"
 UPLOADS = "/api/v1/uploads/"
 OCTETS = "application/offset+octet-stream"
 Headers = Mapping[str, str | None]  # None: leave out what would be sent
-
-
-def wait_until(holds: Callable[[], Any], timeout: float = 10) -> None:
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def metadata(**values: str | bytes | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from .conf import sink
 from .hashing import Sha256
 from .intake import Content
+from .reserving import check_room
 from .sinks.base import Writer
 from .sinks.writeback import WriteBack
 
@@ -18,10 +19,15 @@ _PIECE = 1024**2
 
 
 def deposit(path: Path, key: str, kind: str, media_type: str, seen: Callable[[int], object]) -> Content:
-    """Hash a file and put its bytes under `key`. `seen` is told of every piece, and may raise to stop."""
+    """Hash a file and put its bytes under `key`. `seen` is told of every piece, and may raise to stop.
+
+    InsufficientStorage: the disk has come to its floor.
+    """
     with path.open("rb", buffering=0) as source:
+        check_room(sink(), 0)
         digest, size = _read(source, seen)
         if not sink().adopt(path, key):
+            check_room(sink(), size)
             source.seek(0)
             with sink().create(key, size=size) as writer:
                 _copy(source, writer, seen)

@@ -17,6 +17,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.datastructures import MultiValueDict
 from rest_framework.exceptions import APIException
 
+from .admitting import Announcement, Replay
 from .authentication import uploader
 from .body import Body
 from .conf import limits
@@ -24,7 +25,7 @@ from .errors import MissingFile, NotAnEntrance, Refusal
 from .forms import FormReader
 from .hashing import Claims, parse_claims
 from .models import Upload
-from .receiving import Announcement, Reception, Replay
+from .receiving import Reception
 
 FILE_FIELD = "file"
 _MARK, _FORM_MARK, _GATE = "millrace_entrance", "millrace_form_entrance", "millrace_gate"

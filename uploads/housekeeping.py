@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from .admitting import KEY_KEPT
 from .conf import sink
+from .ending import fail_stalled
 from .inspecting import GRACE, find_in_rows, find_in_sink, mend
 from .marking import is_ours
 from .models import Token, Transition, Upload
-from .receiving import KEY_KEPT, fail_stalled
-from .resuming import expire, settle_stalled
+from .settling import expire, settle_stalled
 
 log = structlog.get_logger(__name__)
 FAILURES_KEPT = timedelta(days=7)
@@ -66,6 +67,17 @@ def forget_tokens() -> int:
     return forgotten
 
 
+def tell_planner() -> int:
+    """What PostgreSQL sees to by itself: SQLite chooses well among indexes only once it knows what they hold."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "PRAGMA analysis_limit = 1000"
+            )  # rows of each index: milliseconds, however long a table is
+            cursor.execute("ANALYZE")
+    return 0
+
+
 CHORES = [
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
     Chore("settle resumable uploads", timedelta(seconds=10), settle_stalled),
@@ -74,13 +86,14 @@ CHORES = [
     Chore("free idempotency keys", timedelta(minutes=10), free_keys),
     Chore("forget failed uploads", timedelta(hours=1), forget_failures),
     Chore("forget expired tokens", timedelta(hours=1), forget_tokens),
+    Chore("tell the planner", timedelta(hours=1), tell_planner),
 ]
 
 
 def run(chore: Chore) -> int:
     """Do one chore. One that fails is reported and tried again at its next turn; the others go on."""
-    close_old_connections()
     try:
+        close_old_connections()
         done = chore.do()
     except Exception:
         log.exception("chore_failed", chore=chore.name)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from django.contrib.auth.models import User
 
+from .admitting import Announcement, Replay
 from .conf import sink
 from .errors import InvalidParams
 from .models import MediaFile, Upload
-from .receiving import Announcement, Reception, Replay
+from .receiving import Reception
 from .sinks.base import Writer
 from .sinks.local import LocalSink
 from .storing import new_key

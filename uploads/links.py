@@ -2,15 +2,33 @@
 
 import time
 import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from django.core import signing
 from django.db.models import F
+from django.http import HttpRequest
+from django.urls import reverse
 
 from .errors import InvalidLink
 from .models import MediaFile
 
 _SALT = "millrace.link"
-LONGEST = 30 * 24 * 3600
+USUAL = 24 * 3600
+LONGEST = 30 * USUAL
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    url: str
+    expires_at: datetime
+
+
+def make(file: MediaFile, seconds: int, request: HttpRequest) -> Link:
+    """A link that works for so long, at the address by which this request came."""
+    expires_at = int(time.time()) + seconds
+    path = reverse("link-content", args=[sign(file, expires_at), file.name])
+    return Link(request.build_absolute_uri(path), datetime.fromtimestamp(expires_at, UTC))
 
 
 def sign(file: MediaFile, expires_at: int) -> str:

@@ -1,13 +1,28 @@
 """Rows. They hold what is so, and the database holds them to it; what happens to them is in storing and receiving."""
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from knox.models import AbstractAuthToken
 
+from .sniffing import Kind
+
 SHA256_HEX = 64
+
+
+class NameKey(models.Func):
+    """A name as it is sorted and found: in lower case, in an order in which those that begin alike are a range."""
+
+    function = "LOWER"
+    arity = 1
+    output_field = models.CharField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        # The database's own order may be a language's, where a beginning is no range.
+        return self.as_sql(compiler, connection, template='%(function)s(%(expressions)s) COLLATE "C"', **more)
 
 
 class Blob(models.Model):
@@ -57,9 +72,16 @@ class MediaFile(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # PROTECT: removing an account must not strand the bytes of its files. Files go first, by the delete verb.
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="media_files")
-    name = models.CharField(max_length=255, db_index=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="media_files", db_index=False
+    )
+    name = models.CharField(max_length=255)
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="files")
+    # Its Blob's, which never change: here, too, as an index cannot reach into another table. `save` copies them.
+    kind = models.CharField(
+        max_length=16, blank=True, editable=False, choices=[(kind.value, kind.value) for kind in Kind]
+    )
+    size = models.BigIntegerField(editable=False)
     origin = models.CharField(max_length=16, choices=Origin.choices, default=Origin.UPLOAD)
     # Part of every signed link to this file: counting up revokes them all.
     link_epoch = models.PositiveIntegerField(default=0)
@@ -67,17 +89,36 @@ class MediaFile(models.Model):
 
     class Meta:
         verbose_name = "file"
+        # Each begins as a list is narrowed and sorted, and ends with all else that it may be narrowed by: whatever is
+        # asked for together, the database reads on in an index, and no row that it does not show. The owner's is also
+        # that of its foreign key, which would get another.
         indexes = [
-            models.Index(fields=["-created_at", "-id"], name="file_newest"),
-            models.Index(fields=["owner", "-created_at", "-id"], name="file_newest_of_owner"),
+            models.Index(fields=["-created_at", "-id", "kind", "origin", "owner", "size"], name="file_newest"),
+            models.Index(
+                fields=["owner", "-created_at", "-id", "kind", "origin", "size"], name="file_newest_of_owner"
+            ),
+            models.Index(
+                fields=["kind", "-created_at", "-id", "origin", "owner", "size"], name="file_newest_of_kind"
+            ),
+            models.Index(
+                fields=["origin", "-created_at", "-id", "kind", "owner", "size"], name="file_newest_of_origin"
+            ),
+            models.Index(fields=["size", "id", "kind", "origin", "owner", "created_at"], name="file_by_size"),
+            models.Index(NameKey("name"), "id", "kind", "origin", "owner", "created_at", "size", name="file_by_name"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(origin__in=["upload", "ingest", "job"]), name="file_origin_known"),
             models.CheckConstraint(condition=~Q(name=""), name="file_has_name"),
+            models.CheckConstraint(condition=Q(size__gt=0), name="file_not_empty"),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding:
+            self.kind, self.size = self.blob.kind, self.blob.size
+        super().save(*args, **kwargs)
 
 
 class Upload(models.Model):
@@ -95,7 +136,9 @@ class Upload(models.Model):
         INGEST = "ingest", "ingest"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads", db_index=False
+    )
     name = models.CharField(max_length=255)
     protocol = models.CharField(max_length=16, choices=Protocol.choices)
     state = models.CharField(max_length=16, choices=State.choices, default=State.RECEIVING)
@@ -126,8 +169,10 @@ class Upload(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["-created_at", "-id"], name="upload_newest"),
-            models.Index(fields=["owner", "-created_at", "-id"], name="upload_newest_of_owner"),
+            models.Index(fields=["-created_at", "-id", "state", "protocol", "owner"], name="upload_newest"),
+            models.Index(fields=["owner", "-created_at", "-id", "state", "protocol"], name="upload_newest_of_owner"),
+            models.Index(fields=["state", "-created_at", "-id", "protocol", "owner"], name="upload_newest_of_state"),
+            models.Index(NameKey("name"), "id", "state", "protocol", "owner", "created_at", name="upload_by_name"),
             models.Index(fields=["owner"], condition=Q(state="receiving"), name="upload_live"),
             models.Index(fields=["expires_at"], condition=Q(state="receiving"), name="upload_expiring"),
         ]

@@ -32,11 +32,15 @@ def _is_permitted(user: Principal, codename: str) -> bool:
     return user.is_staff and user.has_perm(f"uploads.{codename}")
 
 
+def may_upload(user: Principal) -> bool:
+    return user.is_active and (not user.is_staff or _is_permitted(user, "add_mediafile"))
+
+
 def require_upload(user: Principal) -> User:
     """The account that may send a file, or a Refusal."""
     if not isinstance(user, User) or not user.is_active:
         raise Unauthenticated("Send a token (Authorization: Bearer …) or sign in.")
-    if user.is_staff and not user.has_perm("uploads.add_mediafile"):
+    if not may_upload(user):
         raise Forbidden("Your account may look, but not send files.")
     return user
 
@@ -47,8 +51,12 @@ def require_sender(user: Principal, upload: Upload) -> None:
         raise Forbidden("Only its owner may go on with this upload.")
 
 
+def may_end(user: Principal, upload: Upload) -> bool:
+    return _is_permitted(user, "delete_upload") or upload.owner_id == user.pk
+
+
 def require_end(user: Principal, upload: Upload) -> None:
-    if not _is_permitted(user, "delete_upload") and upload.owner_id != user.pk:
+    if not may_end(user, upload):
         raise Forbidden("Your account may not end this upload.")
 
 
@@ -69,7 +77,7 @@ def make_groups(**_: object) -> None:
     for name, codenames in GROUPS.items():
         group, _created = Group.objects.get_or_create(name=name)
         if codenames is None:
-            permissions = Permission.objects.filter(content_type__app_label__in=["uploads", "auth"])
+            permissions = Permission.objects.filter(content_type__app_label__in=["uploads", "auth", "admin"])
         else:
             permissions = Permission.objects.filter(content_type__app_label="uploads", codename__in=codenames)
         group.permissions.add(*permissions)

@@ -1,6 +1,13 @@
 """What the rest of the house wants to happen to files. uploads calls these and does not know who fills them in."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 
 from .models import MediaFile, Upload
 
@@ -15,3 +22,53 @@ upload_ended: list[Callable[[Upload, MediaFile | None], None]] = []
 
 # Asked which of these keys of a sink are somebody's bytes that have no Blob yet: nobody sweeps those.
 keys_in_use: list[Callable[[Collection[str]], Collection[str]]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What a file's admin page shows besides the file: a template, and what it is rendered with.
+
+    `player` is within the player, below what plays: a waveform, tracks, pictures of the scrubber. A script that works
+    on what plays finds it as `[data-plays]`, whose value is the file's kind.
+    """
+
+    template: str
+    context: Mapping[str, object] = field(default_factory=dict)
+    place: Literal["player", "main", "side"] = "main"
+
+
+file_panels: list[Callable[[HttpRequest, MediaFile], Sequence[Panel]]] = []
+
+# Asked, once for all files of a page, which file is a small picture of each; of those that have one.
+file_pictures: list[Callable[[Collection[UUID]], Mapping[UUID, UUID]]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """A page of its own about one file, at `mediafile/ID/name/`; and, given `act`, an action on a selection of files.
+
+    `act` is an admin action: it is called for the list's POST, and for those of the page that it answered with.
+    Both ask for themselves what their user may do; `offered` says whether it is worth a button.
+    """
+
+    name: str
+    label: str
+    icon: str
+    view: Callable[[HttpRequest, MediaFile], HttpResponse]
+    offered: Callable[[User | AnonymousUser], bool]
+    act: Callable[[HttpRequest, QuerySet[MediaFile]], HttpResponse | None] | None = None
+
+
+file_pages: list[FilePage] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """What would go with a file that is deleted, in words; or why it stays."""
+
+    also: Sequence[str] = ()
+    kept: str = ""
+
+
+# Asked what `file_deleting` would do, before anybody decides.
+file_going: list[Callable[[MediaFile], Going]] = []

@@ -4,6 +4,7 @@ Both are ledgers. What live uploads were promised and have not yet written count
 made under a lock, so that two uploads never get the same last gigabyte.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.contrib.auth import get_user_model
@@ -13,6 +14,7 @@ from django.db.models.functions import Greatest, Now
 
 from .conf import limits
 from .errors import InsufficientStorage, QuotaExceeded, StorageUnavailable, TooLarge, TooManyUploads
+from .marking import is_ours
 from .models import MediaFile, SinkMark, Upload
 from .sinks.base import Sink, SinkError
 
@@ -61,14 +63,23 @@ def lock_owner(owner_id: int) -> None:
     get_user_model().objects.select_for_update(no_key=True).get(pk=owner_id)
 
 
+def lock_quotas(owners: Collection[int], *, wait: bool = True) -> None:
+    """Let nobody else decide what is left of them until this transaction ends. Nothing to lock, without a quota.
+
+    Not to `wait` is for those who hold what others under these locks may wait for: an OperationalError, then.
+    """
+    if limits().quota is not None:
+        rows = get_user_model().objects.select_for_update(no_key=True, nowait=not wait)
+        list(rows.filter(pk__in=owners).order_by("pk").values_list("pk"))
+
+
 def grant(owner: User, sink: Sink, *, needed: int, wanted: int) -> int:
     """How many more bytes, from `needed` to `wanted`, may come. In a transaction that holds the owner's lock."""
-    quota = left_of_quota(owner)
+    quota = left_of_quota(owner.pk)
     if quota is not None and quota < needed:
         raise QuotaExceeded(f"Your quota has {quota} bytes left. Delete files you no longer need.")
-    room = _room(sink)
-    if room is not None and room < needed:
-        raise InsufficientStorage("The server's disk has no room for this. Try again later.", retry_after=60)
+    SinkMark.objects.select_for_update().filter(sink=sink.name).first()  # promises of one disk are made one by one
+    room = check_room(sink, needed)
     return min(value for value in (wanted, quota, room) if value is not None)
 
 
@@ -78,33 +89,43 @@ def check_size(size: int) -> None:
         raise TooLarge(f"A file may have {largest} bytes; this has more.")
 
 
-def left_of_quota(owner: User) -> int | None:
+def left_of_quota(owner_id: int) -> int | None:
     quota = limits().quota
     if quota is None:
         return None
     files = MediaFile.objects.filter(owner=OuterRef("pk")).values("owner")
     uploads = live_uploads().filter(owner=OuterRef("pk")).values("owner")
-    stored = files.annotate(total=Sum("blob__size")).values("total")
+    stored = files.annotate(total=Sum("size")).values("total")
     promised = uploads.annotate(total=Sum("reserved")).values("total")
     # In one statement, so of one moment: an upload that completed between two of them would count in neither.
-    sums = User.objects.values_list(Subquery(stored), Subquery(promised)).get(pk=owner.pk)
+    sums = User.objects.values_list(Subquery(stored), Subquery(promised)).get(pk=owner_id)
     return max(0, quota - sum(total or 0 for total in sums))
 
 
+def promised(sink: Sink) -> int:
+    """How many bytes are still to come of uploads that were told there is room for them."""
+    left = live_uploads().filter(sink=sink.name).aggregate(total=Sum(Greatest(F("reserved") - F("offset"), 0)))
+    return left["total"] or 0
+
+
+def check_room(sink: Sink, needed: int) -> int | None:
+    """How many bytes more the disk may take; it must be `needed` at least. Nobody is promised anything by this."""
+    room = _room(sink)
+    if room is not None and room < needed:
+        raise InsufficientStorage("The server's disk has no room for this. Try again later.", retry_after=60)
+    return room
+
+
 def _room(sink: Sink) -> int | None:
-    mark = SinkMark.objects.select_for_update().filter(sink=sink.name).first()
-    if mark is None or sink.identity() != str(mark.identity):
+    """What is free, and neither promised nor below the floor. Less than nothing, where the floor is reached."""
+    if not is_ours(sink):
         raise StorageUnavailable(
             "The server cannot see its disk: no file can be taken just now. Try again later.", retry_after=60
         )
     # Before we look at the disk: what an upload writes in between then counts twice, not never.
-    outstanding = live_uploads().filter(sink=sink.name).aggregate(
-        total=Sum(Greatest(F("reserved") - F("offset"), 0))
-    )["total"]  # fmt: skip
+    outstanding = promised(sink)
     try:
         free = sink.free()
     except SinkError as error:
         raise StorageUnavailable("The server's disk does not answer. Try again later.") from error
-    if free is None:
-        return None
-    return max(0, free - (outstanding or 0) - limits().min_free)
+    return None if free is None else free - outstanding - limits().min_free

@@ -50,7 +50,7 @@ class FileSerializer(serializers.ModelSerializer[MediaFile]):
 
 class LinkRequest(serializers.Serializer[None]):
     expires_in = serializers.IntegerField(
-        min_value=1, max_value=links.LONGEST, default=24 * 3600, help_text="Seconds until the link ends."
+        min_value=1, max_value=links.LONGEST, default=links.USUAL, help_text="Seconds until the link ends."
     )
 
 

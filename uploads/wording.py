@@ -11,6 +11,10 @@ def human_size(size: float) -> str:
     return f"{size:.1f} TB"
 
 
+def exact_size(size: int) -> str:
+    return f"{size} bytes" if size < 1000 else f"{human_size(size)} ({size:,} bytes)"
+
+
 def human_time(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

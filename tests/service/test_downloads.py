@@ -17,7 +17,9 @@ import pytest
 
 from config.sqlite3.base import KEPT
 from tests.conftest import StartServer, sha256
+from tests.processes import children
 from tests.server import Answer, Server, form_end, form_part
+from tests.waiting import wait_until
 
 SUBTITLES = b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n\r\n"
 Film = Callable[..., bytes]
@@ -278,10 +280,7 @@ def test_a_link_lasts_a_day_unless_it_is_said(kept: Kept) -> None:
 
 def test_a_link_expires(kept: Kept) -> None:
     path = path_of(link_to(kept, 1))
-    deadline = time.monotonic() + 5
-    while kept.server.get(path).status == 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: kept.server.get(path).status != 200)
     answer = kept.server.get(path)
     assert (answer.status, answer.code) == (403, "invalid_link")
 
@@ -426,18 +425,55 @@ def test_downloads_on_their_way_hold_no_database_connections(start_server: Start
         assert mine.server.get("/api/v1/files/", user="alice").status == 200
         if not mine.server.database_url:
             # The request just answered may be about to close its own.
-            deadline = time.monotonic() + 10
-            while (left := sqlite_connections(mine.server)) > KEPT and time.monotonic() < deadline:
-                time.sleep(0.1)
-            assert left <= KEPT
+            wait_until(lambda: sqlite_connections(mine.server) <= KEPT)
 
 
 def sqlite_connections(server: Server) -> int:
     """By their write-ahead logs: SQLite keeps a database's own descriptor for the next to connect."""
     assert server.process is not None
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
     found = 0
-    for link in [link for pid in children for link in Path(f"/proc/{pid}/fd").iterdir()]:
+    for link in [link for pid in children(server.process.pid) for link in Path(f"/proc/{pid}/fd").iterdir()]:
         with suppress(FileNotFoundError):  # closed since it was listed
             found += str(link.readlink()).endswith("millrace.sqlite3-wal")
     return found
+
+
+MANY = """
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from uploads.models import Blob, MediaFile
+root = User.objects.create_superuser("root")
+blob = Blob.objects.create(sink="local", key="0" * 36, sha256="0" * 64, size=7, state="stored", kind="video")
+MediaFile.objects.bulk_create(
+    MediaFile(owner=root, blob=blob, name="n" * 200, kind="video", size=7, origin="upload") for _ in range(40_000)
+)
+session = SessionStore()
+session[SESSION_KEY], session[HASH_SESSION_KEY] = root.pk, root.get_session_auth_hash()
+session[BACKEND_SESSION_KEY] = "config.login.ThrottledBackend"
+session.save()
+print(session.session_key)
+"""
+
+
+def test_an_answer_without_a_length_waits_for_its_reader_behind_one_that_had_one(start_server: StartServer) -> None:
+    server = start_server()
+    session = server.shell(MANY).split()[-1]
+    with socket.socket() as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        wire.settimeout(20)
+        wire.connect(("127.0.0.1", server.port))
+        wire.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b'{"status": "ok"}'):
+            answer += wire.recv(4096)
+        path = "/admin/uploads/mediafile/export/"
+        wire.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid={session}\r\n\r\n".encode())
+        received = bytearray(wire.recv(4096))
+        assert received.startswith(b"HTTP/1.1 200")
+        time.sleep(2)  # until there is no room for more
+        while not received.endswith(b"\r\n0\r\n\r\n"):
+            data = wire.recv(1_000_000)
+            assert data, "the server hung up"
+            received += data
+    assert received.count(b"n" * 200) == 40_000

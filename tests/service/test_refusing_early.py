@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import select
 import selectors
 import signal
 import socket
@@ -18,6 +19,7 @@ from gunicorn.glogging import Logger
 from config.worker import LINGER_SECONDS, MAX_LINGERING, Worker
 from tests.conftest import StartServer, running, sha256
 from tests.server import Answer, Server, Template, form_end, form_part
+from tests.waiting import wait_until
 
 MIB = 1024**2
 LIMIT = MIB  # MAX_FILE_SIZE of the server below
@@ -280,7 +282,7 @@ def test_who_is_not_known_is_cut_off_at_once(server: Server, what: str, who: str
         client.ask(*REFUSED_LARGE[what], STRANGERS[who], length(10_000 * MIB))
         with pytest.raises(ConnectionError):
             client.wire.sendall(bytes(256 * MIB))
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 8  # nobody is lingered for
 
 
 def test_what_comes_behind_an_early_answer_is_not_carried_out(server: Server, film: Film) -> None:
@@ -433,13 +435,6 @@ def has_ended(server: Server, within: float) -> bool:
     return True
 
 
-def wait_until(so: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def refuses(server: Server) -> bool:
     try:
         socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
@@ -466,7 +461,7 @@ def test_a_stop_lets_an_upload_come_to_its_end(start_server: StartServer, film: 
         client.wire.sendall(body[100_000:])
         answer = client.answer()
         assert (answer.status, answer.json()["sha256"]) == (201, sha256(content))
-    assert has_ended(server, 10)
+    assert has_ended(server, 20)
     assert [path.read_bytes() for path in server.stored_bytes()] == [content]
 
 
@@ -476,11 +471,11 @@ def test_a_stop_lets_a_download_come_to_its_end(start_server: StartServer, film:
     file = server.put("film.mp4", content).json()
     with Client(server, buffer=16 * 1024) as client:
         client.ask(f"GET /api/v1/files/{file['id']}/content")
-        time.sleep(0.5)
+        wait_until(lambda: select.select([client.wire], [], [], 0)[0])
         stop(server)
         wait_until(lambda: refuses(server))
         assert client.answer().body == content
-    assert has_ended(server, 10)
+    assert has_ended(server, 20)
 
 
 def test_a_stop_waits_no_longer_than_it_may(start_server: StartServer, film: Film) -> None:
@@ -490,8 +485,8 @@ def test_a_stop_waits_no_longer_than_it_may(start_server: StartServer, film: Fil
         wait_until(lambda: receiving(server) == 1)
         began = time.monotonic()
         stop(server)
-        assert has_ended(server, 10)
-        assert 1.5 <= time.monotonic() - began < 6
+        assert has_ended(server, 20)
+        assert 1.5 <= time.monotonic() - began < 20  # 2 s, and not the 30 that others have
         assert client.is_hung_up_on()
         assert silent.is_hung_up_on()
     assert not server.stored_bytes()
@@ -502,4 +497,4 @@ def test_a_stop_waits_for_nobody_who_is_not_heard(start_server: StartServer) -> 
     with Client(server), Client(server) as kept:
         assert kept.ask("GET /healthz").answer().status == 200
         stop(server)
-        assert has_ended(server, 10)
+        assert has_ended(server, 20)

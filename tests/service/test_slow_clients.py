@@ -5,19 +5,21 @@ spent it by then. No other silence costs a thread at all.
 """
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.server import Server, Template, drop_database
+from tests.server import Server, Template
 
 THREADS = 8
 CLIENTS = 4 * THREADS
-IDLE_TIMEOUT = 3.0
-MARGIN = 2.5  # on a noisy machine; a client in the way costs a whole idle timeout
-PATIENCE = 1.0  # for one ping
+IDLE_TIMEOUT = 4.0
+MARGIN = 3.5  # on a noisy machine; a client in the way costs a whole idle timeout
+PATIENCE = 3.0  # for one ping, likewise
 
 Film = Callable[..., bytes]
 
@@ -36,11 +38,10 @@ def _start(template: Template, tmp_path_factory: pytest.TempPathFactory, **setti
 
 @pytest.fixture(scope="module")
 def impatient(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that gives up on silent clients after a second."""
+    """A server that gives up on silent clients after some seconds."""
     made = _start(template, tmp_path_factory, UPLOAD_IDLE_TIMEOUT=f"{IDLE_TIMEOUT}s")
     yield made
-    made.kill()
-    drop_database(made.database_url)
+    made.end()
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,7 @@ def patient(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A server that waits for silent clients for longer than any test here lasts."""
     made = _start(template, tmp_path_factory, UPLOAD_IDLE_TIMEOUT="60s", MAX_FILE_SIZE="32MiB")
     yield made
-    made.kill()
-    drop_database(made.database_url)
+    made.end()
 
 
 @contextlib.contextmanager
@@ -224,7 +224,7 @@ def test_a_client_who_stopped_is_hung_up_on_after_the_idle_timeout(impatient: Se
         began = time.monotonic()
         with contextlib.suppress(ConnectionError):
             assert wire.recv(100) == b""
-        assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < IDLE_TIMEOUT + 3
+        assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < 2 * IDLE_TIMEOUT
 
 
 def test_clients_who_stop_or_leave_are_no_errors_in_the_log(impatient: Server, clip: bytes) -> None:
@@ -287,4 +287,16 @@ def test_clients_who_were_refused_hold_no_thread(patient: Server) -> None:
     with crowd(patient, uploading, clients=THREADS - 1):
         for why in ("too large", "unknown"):
             with crowd(patient, REFUSED[why](patient)):
+                ping(patient, 10)  # behind those who are being answered
                 assert_pings_are_quick(patient)
+
+
+# The server's own part
+
+
+def test_a_busy_disk_keeps_the_servers_thread_for_connections_from_nothing(patient: Server) -> None:
+    """It shows that it lives by touching a file, before each look at its connections."""
+    assert patient.process is not None
+    files = Path(f"/proc/{patient.process.pid}/fd").iterdir()
+    [sign] = [target for link in files if "wgunicorn" in (target := str(link.readlink()))]
+    assert sign.startswith("/dev/shm/") or not os.access("/dev/shm", os.W_OK)  # noqa: S108

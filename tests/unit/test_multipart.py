@@ -27,6 +27,7 @@ from config.firststart import prepare
 from tests.thorough import MORE
 from tests.unit.test_body import cut
 from tests.unit.test_reading import MIB, NotWired, Wire
+from tests.waiting import wait_until
 from uploads import hashing, intake
 from uploads.body import Body
 from uploads.errors import MalformedForm, Refusal, TooLarge, TooManyFiles, UnsupportedCoding
@@ -496,8 +497,7 @@ def prepared(django_db_setup: None, django_db_blocker: Any) -> None:
 @pytest.fixture
 def ready(prepared: None, db: None) -> Iterator[None]:
     yield
-    while (thread := flusher._thread) is not None:  # it may use the database no longer than this test
-        thread.join(5)
+    wait_until(lambda: flusher._thread is None)  # it may use the database no longer than this test
 
 
 def request_with(boundary: bytes, body: bytes, user: User) -> HttpRequest:

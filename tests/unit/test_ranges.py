@@ -85,9 +85,9 @@ def test_anything_else_is_answered_with_the_whole(header: str) -> None:
 
 @pytest.mark.parametrize("header", [f"bytes={'9' * 10_000}-", f"bytes=-{'9' * 10_000}", f"bytes=0-{'9' * 10_000}"])
 def test_ten_thousand_digits_cost_nothing(header: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert parse_range(header, SIZE) is None
-    assert time.perf_counter() - began < 0.05
+    assert time.process_time() - began < 0.05
 
 
 def test_a_range_says_what_it_is() -> None:

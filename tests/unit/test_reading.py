@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -402,6 +403,47 @@ def test_a_body_that_stops_after_it_has_come_for_a_while_is_too_slow() -> None:
         assert len(next(pieces)) == 300
         with pytest.raises(TooSlow):
             next(pieces)
+
+
+@contextmanager
+def under_way(left: int, idle_timeout: float = 5) -> Iterator[tuple[Wire, memoryview]]:
+    """A body whose beginning was read: so many bytes of it are to come."""
+    begun = 2 * SMALL
+    with Wire(begun + left, idle_timeout=idle_timeout) as wire:
+        buffer = memoryview(bytearray(SMALL))
+        for part in (begun - 1, 1):  # what is there before anybody reads is no sign of life
+            wire.client.sendall(bytes(part))
+            while part:
+                part -= wire.input.readinto(buffer[:part])
+        yield wire, buffer
+
+
+def test_what_trickles_is_taken_together() -> None:
+    with under_way(left=200) as (wire, buffer):
+        wire.client.sendall(b"a" * 100)
+        later = threading.Timer(0.1, lambda: wire.client.sendall(b"b" * 100))
+        later.start()
+        assert wire.input.readinto(buffer) == 200
+        assert bytes(buffer[:200]) == b"a" * 100 + b"b" * 100
+        later.join()
+
+
+def test_what_trickles_is_not_waited_for_until_it_is_much() -> None:
+    with under_way(left=1000, idle_timeout=0.4) as (wire, buffer):
+        wire.client.sendall(b"a" * 100)
+        assert wire.input.readinto(buffer) == 100
+
+
+def test_a_client_that_stops_under_way_is_waited_for_as_long_as_any() -> None:
+    with under_way(left=1000, idle_timeout=2) as (wire, buffer):
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            wire.input.readinto(buffer)
+        assert time.monotonic() - began >= 1.95
+        later = threading.Timer(1.3, lambda: wire.client.sendall(b"a" * 100))  # more than a moment, less than all
+        later.start()
+        assert wire.input.readinto(buffer) == 100
+        later.join()
 
 
 def test_a_connection_that_breaks_is_incomplete() -> None:

@@ -273,7 +273,7 @@ def test_a_note_goes_with_its_write(sink: Sink, way: str) -> None:
 def test_a_note_whose_write_was_lost_is_met_when_walking(disk: LocalSink) -> None:
     with write(disk.create(KEY, resumable=True), b"one") as writer:
         writer.note("noted")
-    disk.partial_path(KEY).unlink()
+    disk.layout.partial(KEY).unlink()
     [found] = disk.walk()
     assert (found.key, found.partial) == (KEY, True)
     disk.delete(KEY)

@@ -8,9 +8,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from ..admitting import Replay
 from ..body import is_chunked
 from ..models import MediaFile
-from ..receiving import Replay
 from ..serializers import FileSerializer
 
 

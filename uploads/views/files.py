@@ -1,7 +1,5 @@
 """files/ and uploads/: what is here, and what is on its way."""
 
-import time
-from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpResponseRedirect
@@ -15,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from .. import links, policy, resuming
+from .. import links, policy, settling
 from ..errors import MalformedForm, MissingFile
 from ..filters import FileFilter, UploadFilter
 from ..handlers import FILE_FIELD, ReceivedFile, form_entrance
@@ -90,10 +88,8 @@ class FileViewSet(
             return Response(status=status.HTTP_204_NO_CONTENT)
         asked = LinkRequest(data=request.data)
         asked.is_valid(raise_exception=True)
-        expires_at = int(time.time()) + asked.validated_data["expires_in"]
-        url = reverse("link-content", [links.sign(file, expires_at), file.name], request=request)
-        link = LinkSerializer({"url": url, "expires_at": datetime.fromtimestamp(expires_at, UTC)})
-        return Response(link.data, status=status.HTTP_201_CREATED)
+        link = links.make(file, asked.validated_data["expires_in"], request)
+        return Response(LinkSerializer(link).data, status=status.HTTP_201_CREATED)
 
 
 class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Upload]):
@@ -114,5 +110,5 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
             content = reverse("file-content", [upload.file_id], request=request)
             return HttpResponseRedirect(content, status=status.HTTP_303_SEE_OTHER)
         # The row may lag behind the bytes, and the bytes behind what has come and is still being judged.
-        upload.offset = max(upload.offset, resuming.offset_now(upload))
+        upload.offset = max(upload.offset, settling.offset_now(upload))
         return Response(self.get_serializer(upload).data)

@@ -7,13 +7,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from .. import policy
+from ..admitting import Announcement
 from ..body import Body
 from ..conf import limits
 from ..errors import InvalidParams
 from ..handlers import entrance
 from ..hashing import parse_claims
 from ..models import Upload
-from ..receiving import Announcement, Reception
+from ..receiving import Reception
 from ..serializers import FileSerializer
 from .entrances import EntranceMixin, created
 

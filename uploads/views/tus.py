@@ -1,4 +1,4 @@
-"""uploads/ in the words of tus 1.0. What is kept, and where, is resuming's business."""
+"""uploads/ in the words of tus 1.0. What is kept, and where, is the business of resuming and settling."""
 
 from http import HTTPStatus
 from typing import Any
@@ -13,14 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from .. import policy, resuming, tus
+from .. import policy, resuming, settling, tus
+from ..admitting import Announcement, Replay
 from ..body import Body
 from ..conf import limits
 from ..errors import AlreadyComplete, IncompleteBody, Locked, UnsupportedCoding, UnsupportedVersion
 from ..handlers import entrance
 from ..hashing import parse_claims
 from ..models import Upload
-from ..receiving import Announcement, Replay
 from ..serializers import FileSerializer
 from .entrances import created
 from .files import UploadViewSet
@@ -65,7 +65,7 @@ class TusViewSet(UploadViewSet):
             upload = resuming.begin(announcement)
         except Replay as replay:
             upload, headers = replay.upload, {"Idempotency-Replayed": "true"}
-            upload.offset = resuming.offset_now(upload)
+            upload.offset = settling.offset_now(upload)
         headers |= tus.progress(upload.offset, upload.expires_at)
         if said.has_body and "Idempotency-Replayed" not in headers:
             headers |= self._receive(request, upload.pk, tus.Patch(0, None, tus.parse_checksum(request.headers)))
@@ -75,7 +75,7 @@ class TusViewSet(UploadViewSet):
     def offset(self, request: Request, pk: UUID) -> Response:
         """HEAD: how far the upload has come. Whoever sends just now is asked to stop, and its bytes count."""
         upload = self._get_own(pk)
-        offset = resuming.take_look(upload)
+        offset = settling.take_look(upload)
         said = tus.progress(offset, upload.expires_at) | tus.description(upload.declared_size, upload.metadata)
         return Response(headers=said | {"Cache-Control": "no-store"})
 
@@ -109,7 +109,7 @@ class TusViewSet(UploadViewSet):
         """Give an unfinished upload up. Its bytes are deleted."""
         upload = self.get_object()
         policy.require_end(request.user, upload)
-        resuming.terminate(upload)
+        settling.terminate(upload)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _get_own(self, pk: UUID) -> Upload:

@@ -1,0 +1,65 @@
+"""The end of an upload, whatever becomes of it: the row says so, and everybody is told in the same transaction."""
+
+import time
+
+from django.db.models.functions import Now
+
+from . import metrics, reserving
+from .connections import write
+from .errors import Abandoned, Refusal, StorageUnavailable
+from .models import Blob, MediaFile, Upload
+from .progress import INTERVAL
+from .registry import upload_ended
+from .transitions import record
+
+_SECOND_LOOK = 4 * INTERVAL
+
+
+def complete(upload: Upload, blob: Blob) -> MediaFile:
+    """The MediaFile of an upload's bytes; in the same transaction the Upload ends."""
+    file = MediaFile.objects.create(owner=upload.owner, name=upload.name, blob=blob, origin=_origin(upload))
+    ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
+        state=Upload.State.COMPLETE, offset=blob.size, declared_size=blob.size, reserved=0, file=file,
+        heartbeat_at=Now(), finished_at=Now(), expires_at=None,
+    )  # fmt: skip
+    if ended != 1:
+        raise StorageUnavailable("The server lost sight of this upload and ended it. Send it again.")
+    record("upload", upload.pk, Upload.State.COMPLETE)
+    for act in upload_ended:
+        act(upload, file)
+    return file
+
+
+def fail(upload: Upload, refusal: Refusal) -> bool:
+    """End an upload that is on its way. False if it had ended already, and however it did stays."""
+    with write():
+        ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
+            state=Upload.State.FAILED, reserved=0, offset=upload.offset, error_code=refusal.code,
+            error_detail=refusal.detail[:500], finished_at=Now(),
+        )  # fmt: skip
+        if ended:
+            record("upload", upload.pk, Upload.State.FAILED, refusal.code)
+            for act in upload_ended:
+                act(upload, None)
+    if ended:
+        metrics.UPLOADS.labels(upload.protocol, "failed", refusal.code).inc()
+    return bool(ended)
+
+
+def fail_stalled() -> int:
+    """End the one-shot uploads that nobody holds any more: their server died, or was cut off from the database."""
+    one_shot = reserving.stalled_uploads().filter(key="")
+    looked = dict(one_shot.values_list("pk", "heartbeat_at"))
+    if not looked:
+        return 0
+    # A clock that jumped makes every upload look stalled, until its holder writes the next time.
+    time.sleep(_SECOND_LOOK)
+    stalled = [upload for upload in one_shot.all() if looked.get(upload.pk) == upload.heartbeat_at]
+    for upload in stalled:
+        fail(upload, Abandoned("The server that received it stopped before it was complete."))
+    return len(stalled)
+
+
+def _origin(upload: Upload) -> MediaFile.Origin:
+    ingested = upload.protocol == Upload.Protocol.INGEST
+    return MediaFile.Origin.INGEST if ingested else MediaFile.Origin.UPLOAD

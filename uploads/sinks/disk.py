@@ -1,0 +1,130 @@
+"""What a local disk is asked for: where bytes lie, whose they are just now, and names that outlast a crash.
+
+`ROOT/ab/KEY` once committed, `ROOT/partial/KEY` while a resumable write is open, and `ROOT/partial/KEY.note` what is
+noted beside it.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .base import Held, SinkError, SinkFull, Stored
+
+_PARTIAL = "partial"
+_NOTE = ".note"
+_MARKER = ".millrace-sink"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_ANONYMOUS_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
+
+
+@contextlib.contextmanager
+def sink_errors() -> Iterator[None]:
+    """What the system says of the disk, in the words of the contract."""
+    try:
+        yield
+    except OSError as error:
+        kind = SinkFull if error.errno in _FULL else SinkError
+        raise kind(error.strerror or "the disk failed") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    root: Path
+
+    @property
+    def marker(self) -> Path:
+        return self.root / _MARKER
+
+    @property
+    def partials(self) -> Path:
+        return self.root / _PARTIAL
+
+    def path(self, key: str) -> Path:
+        return self.root / key[:2] / key
+
+    def partial(self, key: str) -> Path:
+        return self.partials / key
+
+    def note(self, key: str) -> Path:
+        return self.partials / (key + _NOTE)
+
+    def unlink_partial(self, key: str) -> None:
+        self.partial(key).unlink(missing_ok=True)
+        self.note(key).unlink(missing_ok=True)
+
+    def walk(self) -> Iterator[Stored]:
+        # Only what we put there: a disk of its own has a lost+found, which we may not even look into.
+        ours = [entry for entry in os.scandir(self.root) if entry.name == _PARTIAL or len(entry.name) == 2]
+        for folder in (entry for entry in ours if entry.is_dir(follow_symlinks=False)):
+            for entry in os.scandir(folder):
+                if folder.name not in {_PARTIAL, entry.name[:2]}:
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # removed while we walk
+                    found = entry.stat(follow_symlinks=False)
+                    modified = datetime.fromtimestamp(found.st_ctime, UTC)
+                    key = entry.name.removesuffix(_NOTE)
+                    if key != entry.name and self.partial(key).exists():
+                        continue
+                    yield Stored(key, found.st_size, modified, partial=folder.name == _PARTIAL)
+
+
+def open_anonymous(folder: Path) -> int | None:
+    """A file without a name, or None where the filesystem has none."""
+    flag = getattr(os, "O_TMPFILE", None)  # Linux alone has it
+    if flag is None:
+        return None
+    try:
+        return os.open(folder, flag | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in _NO_ANONYMOUS_FILES:
+            return None
+        raise
+
+
+def link_anonymous(fd: int, target: Path) -> None:
+    # linkat() follows the link in /proc only with AT_SYMLINK_FOLLOW, which Python passes only when a
+    # src_dir_fd is given; without it: EXDEV. The path is absolute, so any folder will do.
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def lock(fd: int, key: str) -> None:
+    """The kernel lets go of it with the descriptor, whatever ends the process."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        if isinstance(error, BlockingIOError):
+            raise Held(key) from None
+        raise
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
