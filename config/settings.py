@@ -9,16 +9,19 @@ from typing import Any, get_args
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
-from config import env
+from config import env, loading
 from config.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
 from config.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
 from config.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
 from config.logs import LOGGING as LOGGING
+from config.room import UNFOLD as UNFOLD
 from media_jobs.conf import JobSettings
 from media_jobs.ffmpeg.sandbox import Level
 from uploads.conf import EVERY_KIND, Limits
 from uploads.intake import Pace
 from uploads.sniffing import Kind
+
+loading.begin()
 
 BASE_DIR = env.ROOT
 HOME = env.read("HOME", BASE_DIR / "var", lambda raw: Path(raw).expanduser().resolve())
@@ -110,7 +113,10 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     # A server has a hundred connections, and Millrace more threads than that. They wait for one of these.
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 40, "timeout": 30}
+    # An attempt to connect doubles its pauses, and others are made only when it has been given up: were that later,
+    # we would stay away for as long again as the database was.
+    pool = {"min_size": 1, "max_size": 40, "timeout": 30, "reconnect_timeout": 10}
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = pool
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have been restarted
 CACHES = {"default": env.cache("locmemcache://")}
 BROKER_URL = env.text("BROKER_URL", "filesystem://localhost")
@@ -118,6 +124,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -180,6 +187,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 CSRF_FAILURE_VIEW = "config.problems.csrf_failure"
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 KNOX_TOKEN_MODEL = "uploads.Token"  # noqa: S105  # a model, not a secret
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": None}
 REST_FRAMEWORK: dict[str, Any] = {
@@ -218,6 +226,9 @@ SPECTACULAR_SETTINGS = {
 
 STATIC_URL = "static/"
 STATIC_ROOT = HOME / "static"
+# What npm brought, where there is npm: files as they are published, without a build.
+_UPPY = BASE_DIR / "node_modules/uppy/dist"
+STATICFILES_DIRS = [("uppy", _UPPY)] if _UPPY.is_dir() else []
 WHITENOISE_USE_FINDERS = True  # no collectstatic step before the first start
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # other sites have business below /api/ alone
 USE_TZ = True
@@ -237,9 +248,3 @@ SECURE_HSTS_SECONDS = 31536000 if _HTTPS else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 if not _HTTPS:
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]
-
-UNFOLD = {
-    "SITE_TITLE": "Millrace",
-    "SITE_HEADER": "Millrace",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
-}

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config import health
+from media_jobs.admin import frontpage
 
 api: list[Any] = [
     path("", include("uploads.urls")),
@@ -20,6 +21,7 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", health.metrics),
     path("api/v1/", include(api)),
+    path("admin/now/", admin.site.admin_view(frontpage.now), name="now"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "config.problems.bad_request"

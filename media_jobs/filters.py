@@ -2,6 +2,8 @@
 
 import django_filters
 
+from uploads.filters import OwnerFilter
+
 from .models import Job
 
 
@@ -9,7 +11,7 @@ class JobFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
     status = django_filters.MultipleChoiceFilter(choices=Job.Status.choices)
     operation = django_filters.CharFilter()
     file = django_filters.UUIDFilter(field_name="file_id", label="Jobs whose main file has this id")
-    owner = django_filters.CharFilter(field_name="owner__username")
+    owner = OwnerFilter()
     key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of its request")
     created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")

@@ -21,6 +21,9 @@ MAX_SILENCE = 64 * 1024
 # One line of a part's header: so long that a file name which is too long is told so, and not "malformed".
 MAX_HEADER = 32 * 1024
 
+# Of a file, at a time, what the parser has to see: it copies all that it is given, more than once.
+_STEP = 4 * 1024
+
 _NO_BOUNDARY = "The form's boundary does not appear in its body."
 _BROKEN = "The form cannot be read: its parts or their headers are broken."
 
@@ -60,7 +63,7 @@ class FormReader:
     def _read_all(self, pieces: Iterator[bytes | memoryview]) -> None:
         parser = PushMultipartParser(self.boundary, max_header_size=MAX_HEADER, max_segment_count=self.max_fields)
         silence = 0
-        for piece in pieces:
+        for piece in self._portions(pieces):
             if self._skimming and not (piece := self._skim(piece)):
                 continue
             silence += len(piece)
@@ -76,6 +79,18 @@ class FormReader:
         if self.reception is not None:
             self.reception.seal()
 
+    def _portions(self, pieces: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+        """As they come; where the parser must look into the file, only as far as it must."""
+        for piece in pieces:
+            if self.reception is not None and not self._skimming:
+                # The view before this one may still be hashed, and nobody may feed another before its memory is
+                # used again: so wait for it now.
+                self.reception.feed(b"")
+            while self._is_file() and not self._skimming and len(piece) > _STEP:
+                yield piece[:_STEP]
+                piece = piece[_STEP:]
+            yield piece
+
     def _skim(self, piece: bytes | memoryview) -> bytes | memoryview:
         """Feed what is certainly the file's. What is left is for the parser."""
         assert self._segment is not None
@@ -85,9 +100,7 @@ class FormReader:
         self._segment.bytes_received += size
         if self._segment.bytes_received > int(self._segment.header("Content-Length", sys.maxsize)):
             raise MalformedForm(_BROKEN)
-        # A view may still be hashed until the next call of feed(). When the parser has its say, that may come too
-        # late: feed it a copy. And do it even if it is empty, for the sake of the view before it.
-        self.reception.feed(piece if size == len(piece) else bytes(piece[:size]))
+        self.reception.feed(piece[:size])
         return piece[size:]
 
     def _take(self, event: MultipartSegment | bytes | None) -> None:

@@ -8,7 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import running
 from tests.relay import Relay
@@ -28,6 +28,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("there is no Chromium here")
     # Playwright leaves an event loop behind its back. Django takes every test on this worker for asynchronous.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    expect.set_options(timeout=20_000)  # five seconds are few on a machine that is busy with tests
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
         yield browser
@@ -59,7 +60,6 @@ def site() -> Iterator[str]:
 def _server(template: Template, tmp_path_factory: pytest.TempPathFactory, site: str) -> Iterator[Server]:
     with running(template, tmp_path_factory, CORS_ORIGINS=site) as server:
         yield server
-    shutil.rmtree(server.home)
 
 
 @pytest.fixture

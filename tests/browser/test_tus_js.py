@@ -33,7 +33,7 @@ class Uploading:
         self._page.evaluate("order => upload(order)", order)
 
     def end(self) -> Said:
-        outcome = self._page.wait_for_function("window.outcome", timeout=60_000).json_value()
+        outcome = self._page.wait_for_function("window.outcome", timeout=180_000).json_value()
         said = self._page.evaluate("said")
         assert outcome == "over", said
         return Said(said)

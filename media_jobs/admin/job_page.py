@@ -1,0 +1,139 @@
+"""What a job's page shows: its past, what it does, what it was asked, what it made, and what can be done about it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+from django.urls import reverse
+
+from uploads import wording as of_uploads
+from uploads.models import Blob, MediaFile
+from uploads.transitions import past
+
+from .. import operations, policy
+from ..models import Artifact, Job
+from . import saying
+from .advice import advice
+from .steering import account
+
+_RETRIABLE = {Job.Status.FAILED, Job.Status.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the timeline."""
+
+    state: str
+    label: str
+    detail: str
+    at: datetime
+    after: str  # since the step before
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    title: str
+    description: str
+    value: str
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An artifact, as it is looked at and taken away."""
+
+    name: str
+    file: MediaFile
+    size: str
+    url: str
+    is_here: bool
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "Made":
+        file = artifact.file
+        url = reverse("job-artifact", args=[artifact.job_id, artifact.name])
+        is_here = file.blob.state == Blob.State.STORED
+        return cls(artifact.name, file, of_uploads.human_size(file.blob.size), url, is_here)
+
+
+def context(request: HttpRequest, job: Job) -> dict[str, Any]:
+    user = account(request)
+    waits_for = saying.waits([job]).get(job.pk)
+    return {
+        "job": job, "title": f"{saying.title(job)}: {saying.subject(job)}", "operation": saying.title(job),
+        "subject": saying.subject(job), "moving": not job.is_finished, "progress": saying.progress(job),
+        "message": saying.doing(job, waits_for), "speed": saying.speed(job), "left": saying.left(job),
+        "took": saying.took(job), "advice": advice(job), "steps": steps(job), "parameters": parameters(job),
+        "made": [Made.of(artifact) for artifact in job.artifacts.select_related("file__blob").order_by("name")],
+        "inputs": [item.file for item in job.inputs.select_related("file").order_by("number")],
+        "allowed": allowed(user, job),
+    }  # fmt: skip
+
+
+def live(job: Job) -> dict[str, Any]:
+    """Of the page, what changes while the job runs. `past` tells of a new step: job.js asks for the page then."""
+    return {"command": job.command, "log": job.log, "past": str(past("job", job.pk).count())}
+
+
+def steps(job: Job) -> list[Step]:
+    labels = dict(Job.Status.choices)
+    told, before = [], None
+    for change in past("job", job.pk):
+        after = saying.between(before, change.created_at) if before else ""
+        told.append(
+            Step(change.state, labels.get(change.state, change.state), change.detail, change.created_at, after)
+        )
+        before = change.created_at
+    return told
+
+
+def parameters(job: Job) -> list[Parameter]:
+    """With the titles that forms show; of an operation that is not offered any more, the bare names."""
+    known = operations.registry.get(job.operation)
+    described = operations.schema(known)["properties"] if known else {}
+    return [_parameter(described.get(name, {}), name, value) for name, value in job.params.items()]
+
+
+def _parameter(described: dict[str, Any], name: str, value: Any) -> Parameter:
+    return Parameter(
+        title=described.get("title", name),
+        description=described.get("description", ""),
+        value=_in_words(value),
+        is_default=value == described.get("default"),
+    )
+
+
+def _in_words(value: Any) -> str:
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def allowed(user: User, job: Job) -> dict[str, str]:
+    """Where each verb is asked for, if this account may and the job is in a state for it."""
+    page = ("admin:media_jobs_job_cancel", "admin:media_jobs_job_retry", "admin:media_jobs_job_delete")
+    cancel, retry, delete = (reverse(name, args=[job.pk]) for name in page)
+    found = {}
+    if policy.may(user, "change", job):
+        if not job.is_finished and not job.cancel_asked:
+            found["cancel"] = cancel
+        if job.status in _RETRIABLE and job.file is not None:
+            found["retry"] = retry
+    if job.is_finished and policy.may(user, "delete", job):
+        found["delete"] = delete
+    if job.file is not None and policy.may_submit(user) and policy.usable_files(user).contains(job.file):
+        found["rerun"] = f"{_files()}{job.file.pk}/run/?{urlencode({'operation': job.operation, 'job': job.pk})}"
+    return found
+
+
+def _files() -> str:
+    return reverse("admin:uploads_mediafile_changelist")

@@ -1,0 +1,212 @@
+"""Jobs as staff see them: what runs and how far it is, what waits and for what, what failed and why."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet, prefetch_related_objects
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from uploads.admin import cells
+from uploads.admin.base import LiveAdmin
+from uploads.admin.exporting import ExportsCsv
+from uploads.admin.filters import ChoiceFilter, CreatedFilter, OwnerFilter
+from uploads.admin.selection import at_most
+from uploads.errors import Refusal
+from uploads.finding import Found
+
+from .. import asking, finding, policy
+from ..deleting import delete_job
+from ..models import Job
+from . import job_page, saying, steering
+from .filters import LaneFilter, OperationFilter
+from .removal import Removal
+
+
+@admin.register(Job)
+class JobAdmin(ExportsCsv, LiveAdmin):
+    list_display = [
+        "job", "status_now", "progress_now", "speed_now", "left_now", "owner", "created_at", "duration",
+    ]  # fmt: skip
+    list_filter = [("status", ChoiceFilter), OperationFilter, LaneFilter, OwnerFilter, CreatedFilter]
+    search_fields = ["operation"]
+    search_help_text = "The beginning of the file's name, an operation, or the whole id."
+    sortable_by = ["created_at"]
+    list_select_related = ["owner", "file", "upload"]
+    ordering = ["-created_at", "-id"]
+    actions = ["cancel_selected", "retry_selected", "delete_selected"]
+    export_values = {
+        "job": saying.title, "status_now": lambda job: job.status, "progress_now": saying.progress,
+        "speed_now": lambda job: job.speed, "left_now": None, "duration": saying.seconds, "file": saying.subject,
+        "message": lambda job: saying.doing(job, None), "error": lambda job: job.error_code, "id": lambda job: job.pk,
+    }  # fmt: skip
+
+    live_only = (
+        "status", "progress", "message", "speed", "eta_seconds", "started_at", "finished_at", "cancel_asked", "lane",
+        "leader", "not_before", "upload",
+    )  # fmt: skip
+
+    def find(self, among: QuerySet[Job], text: str) -> Found:
+        return finding.jobs(among, text)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
+        # Of a hundred jobs, commands and logs would be megabytes.
+        return policy.visible_jobs(request.user).select_related("file").defer("command", "log")
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        page = super().get_changelist_instance(request)
+        page.result_list = list(page.result_list)
+        waits = saying.waits(page.result_list)
+        for job in page.result_list:
+            job.waits_for = waits.get(job.pk)
+        return page
+
+    def live_row(self, row: Any) -> dict[str, Any]:
+        return {
+            "state": row.status, "label": row.get_status_display(), "moving": not row.is_finished,
+            "progress": saying.progress(row), "message": saying.doing(row, row.waits_for),
+            "speed": saying.speed(row), "left": saying.left(row), "took": saying.took(row),
+        }  # fmt: skip
+
+    def live_rows(self, rows: list[Any]) -> dict[str, dict[str, Any]]:
+        prefetch_related_objects([job for job in rows if job.status == Job.Status.UPLOADING], "upload")
+        waits = saying.waits(rows)
+        for job in rows:
+            job.waits_for = waits.get(job.pk)
+        return super().live_rows(rows)
+
+    # Columns
+
+    @admin.display(description="job")
+    def job(self, job: Job) -> SafeString:
+        return format_html(
+            '<span class="mr-job">{}</span><span class="mr-subject">{}</span>', saying.title(job), saying.subject(job)
+        )
+
+    @admin.display(description="status", ordering="status")
+    def status_now(self, job: Job) -> SafeString:
+        return cells.state(job, job.status, job.get_status_display(), is_moving=not job.is_finished)
+
+    @admin.display(description="progress")
+    def progress_now(self, job: Any) -> SafeString:
+        return cells.bar(job, saying.progress(job), saying.doing(job, getattr(job, "waits_for", None)))
+
+    @admin.display(description="speed")
+    def speed_now(self, job: Job) -> SafeString:
+        return cells.moving(job, "speed", saying.speed(job))
+
+    @admin.display(description="left")
+    def left_now(self, job: Job) -> SafeString:
+        return cells.moving(job, "left", saying.left(job))
+
+    @admin.display(description="took")
+    def duration(self, job: Job) -> SafeString:
+        return cells.moving(job, "took", saying.took(job))
+
+    # One job's page
+
+    def get_urls(self) -> list[Any]:
+        site = self.admin_site.admin_view
+        return [
+            path("<uuid:pk>/live/", site(self.live_page), name="media_jobs_job_page_live"),
+            path("<uuid:pk>/cancel/", site(self.cancel_one), name="media_jobs_job_cancel"),
+            path("<uuid:pk>/retry/", site(self.retry_one), name="media_jobs_job_retry"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Nothing of a job is edited: its page shows it, and offers the verbs."""
+        if request.method == "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        job = self.get_object(request, unquote(object_id))
+        if job is None:
+            gone: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return gone
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
+        return TemplateResponse(
+            request, "admin/media_jobs/job.html", context | job_page.context(request, job) | (extra_context or {})
+        )
+
+    def live_page(self, request: HttpRequest, pk: Any) -> JsonResponse:
+        """The same as of a list, of one job, with all that its page shows of it while it runs."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
+        rows = self.live_rows([job])
+        rows[str(pk)] |= job_page.live(job)
+        return JsonResponse({"rows": rows, "new": 0}, headers={"Cache-Control": "no-store"})
+
+    @method_decorator(require_POST)
+    def cancel_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
+        return self._steer(request, pk, asking.cancel, "Cancelled", "It stops within two seconds.")
+
+    @method_decorator(require_POST)
+    def retry_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
+        return self._steer(request, pk, asking.retry, "Queued again", "It is queued again.")
+
+    def _steer(self, request: HttpRequest, pk: Any, verb: Any, deed: str, said: str) -> HttpResponseBase:
+        job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
+        policy.require(steering.account(request), "change", job)
+        with self.acting(request, job, f"{deed}."):
+            verb(job)
+            messages.success(request, said)
+        return redirect("admin:media_jobs_job_change", pk)
+
+    # Many at once, and deleting
+
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        return policy.may(steering.account(request), "change", Job())
+
+    def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
+        return policy.may(steering.account(request), "delete", obj or Job())
+
+    @admin.action(description="Cancel", permissions=["steer"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        steering.cancel(request, queryset)
+
+    @admin.action(description="Retry", permissions=["steer"])
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
+        steering.run_again(request, queryset)
+
+    @admin.action(description="Delete, with what they made", permissions=["delete"])
+    def delete_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
+        if request.POST.get("post"):
+            steering.remove(request, queryset)
+            return None
+        jobs = at_most(request, queryset)
+        if jobs is None:
+            return None
+        removal = Removal.of(jobs)
+        context = {
+            **self.admin_site.each_context(request), "opts": self.opts, "media": self.media, "title": "Delete jobs?",
+            "removal": removal, "chosen": jobs, "unfinished": len(jobs) - len(removal.jobs),
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/media_jobs/delete_jobs.html", context)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Not what the database would delete, but what the verb does: the files that it made go, too."""
+        removal = Removal.of(objs)
+        return removal.names, removal.counts, set(), []
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        try:
+            answer: HttpResponseBase = super().delete_view(request, object_id, extra_context)
+        except Refusal as refusal:
+            messages.error(request, refusal.detail)
+            return redirect("admin:media_jobs_job_change", object_id)
+        return answer
+
+    def delete_model(self, request: HttpRequest, obj: Job) -> None:
+        delete_job(obj)

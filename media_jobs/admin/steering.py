@@ -1,0 +1,54 @@
+"""The verbs of jobs, for many at once."""
+
+from collections.abc import Callable
+
+from django.contrib.admin.models import CHANGE, DELETION
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from uploads.admin import selection
+from uploads.errors import Forbidden
+
+from .. import asking, policy
+from ..deleting import delete_job
+from ..errors import AlreadyFinished, NotFinished
+from ..models import Job
+
+_WHY = {
+    Forbidden.code: "may not be touched by your account",
+    NotFinished.code: "must end first",
+    AlreadyFinished.code: "had ended already",
+}
+
+
+def cancel(request: HttpRequest, chosen: QuerySet[Job]) -> None:
+    _each(request, chosen, "change", asking.cancel, "cancelled")
+
+
+def run_again(request: HttpRequest, chosen: QuerySet[Job]) -> None:
+    _each(request, chosen, "change", asking.retry, "queued again")
+
+
+def remove(request: HttpRequest, chosen: QuerySet[Job]) -> None:
+    _each(request, chosen, "delete", delete_job, "deleted", flag=DELETION)
+
+
+def account(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # the admin lets nobody else in
+    return request.user
+
+
+def _each(
+    request: HttpRequest,
+    chosen: QuerySet[Job],
+    right: str,
+    verb: Callable[[Job], object],
+    done: str,
+    flag: int = CHANGE,
+) -> None:
+    def act(job: Job) -> None:
+        policy.require(account(request), right, job)
+        verb(job)
+
+    selection.each(request, chosen, act, done, why=_WHY, flag=flag)

@@ -1,0 +1,85 @@
+"""Workers as staff see them: which live, what each does now, and how well it is walled in."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Case, Prefetch, QuerySet, Value, When
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from uploads import wording as of_uploads
+from uploads.admin import cells
+from uploads.admin.base import LiveAdmin
+
+from ..models import Job, Worker
+from ..results import live_workers
+
+
+@admin.register(Worker)
+class WorkerAdmin(LiveAdmin):
+    list_display = ["lane", "state_now", "doing", "host", "pid", "build", "sandbox", "seen"]
+    fields = ["lane", "host", "pid", "state_now", "doing", "build", "sandbox", "started_at", "seen"]
+    readonly_fields = ["state_now", "doing", "sandbox", "started_at", "seen"]
+    ordering = ["-seen_at"]
+    live_since = "started_at"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        """Whether each lives is said by the database's clock, which is the one that wrote when it was seen."""
+        running = Job.objects.filter(status=Job.Status.RUNNING).select_related("file").defer("log", "command")
+        alive = Case(When(pk__in=live_workers().values("pk"), then=Value(True)), default=Value(False))
+        workers: QuerySet[Worker] = super().get_queryset(request)
+        return workers.annotate(alive=alive).prefetch_related(Prefetch("jobs", running, to_attr="running"))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def live_row(self, row: Any) -> dict[str, Any]:
+        """One that is gone moves no more."""
+        state, label = _state(row)
+        doing, url = _doing(row)
+        return {
+            "state": state, "label": label, "moving": row.alive, "doing": doing, "doing_url": url, "seen": _seen(row),
+        }  # fmt: skip
+
+    @admin.display(description="state")
+    def state_now(self, worker: Any) -> SafeString:
+        return cells.state(worker, *_state(worker), is_moving=worker.alive)
+
+    @admin.display(description="does now")
+    def doing(self, worker: Any) -> SafeString:
+        return cells.moving_link(worker, "doing", *_doing(worker))
+
+    @admin.display(description="sandbox")
+    def sandbox(self, worker: Worker) -> SafeString:
+        """Layer by layer: a wall that is not there must be seen as well as one that is."""
+        layers = worker.layers.get("layers", [])
+        said = [
+            ("yes" if layer["holds"] else "no", layer["why"], "✓" if layer["holds"] else "✗", layer["name"])
+            for layer in layers
+        ]
+        listed = format_html_join("", '<li data-holds="{}" title="{}">{} {}</li>', said)
+        return format_html('<ul class="mr-layers">{}</ul>', listed)
+
+    @admin.display(description="seen")
+    def seen(self, worker: Worker) -> SafeString:
+        return cells.moving(worker, "seen", _seen(worker))
+
+
+def _state(worker: Any) -> tuple[str, str]:
+    return (worker.state, worker.get_state_display()) if worker.alive else ("missing", "gone")
+
+
+def _doing(worker: Any) -> tuple[str, str]:
+    """In words, and where there is more about it."""
+    if not worker.running:
+        return "–", ""
+    job = worker.running[0]
+    words = f"{job.operation}: {job.file.name if job.file else 'a file that is gone'}"
+    return words, reverse("admin:media_jobs_job_change", args=[job.pk])
+
+
+def _seen(worker: Worker) -> str:
+    return f"{of_uploads.human_time(max(0.0, (timezone.now() - worker.seen_at).total_seconds()))} ago"

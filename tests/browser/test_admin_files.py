@@ -1,0 +1,124 @@
+"""Files in the control room, as people see them: a real Chromium, a real worker, and nobody reloads a page."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.staff import signed_in
+from tests.conftest import running
+from tests.server import Server, Template
+
+FILES = "/admin/uploads/mediafile/"
+HOSTILE = "<img src=x onerror=alert(1)>{{7*7}}\"'.mp4"
+SOON = 120_000
+HAS_METADATA = "() => document.querySelector('#mr-player video').readyState >= 1"
+
+
+@pytest.fixture(scope="module")
+def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(template, tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    with signed_in(browser, server) as page:
+        yield page
+
+
+def send(server: Server, name: str, content: bytes) -> str:
+    answer = server.put(quote(name, safe=""), content, user="operator")
+    assert answer.status == 201, answer.body
+    return str(answer.json()["id"])
+
+
+def test_a_films_page_plays_it_tells_its_facts_when_they_are_known_and_makes_a_picture_of_it(
+    page: Page, server: Server, clip: bytes
+) -> None:
+    pk = send(server, HOSTILE, clip)
+    page.goto(f"{server.url}{FILES}{pk}/change/")
+    page.wait_for_function(HAS_METADATA)
+    facts = page.locator("[data-panel=facts]")
+    expect(facts).to_contain_text("It is being inspected.")
+    expect(page.get_by_text(HOSTILE).first).to_be_visible()
+
+    page.evaluate("window.unloaded = false")
+    server.start_worker()
+    expect(facts).to_contain_text("320×180, 25 fps, H.264", timeout=SOON)
+    expect(facts).to_contain_text("3.0 s")
+    expect(page.locator("[data-panel=artifacts]")).to_contain_text("poster.jpg")
+    expect(page.locator("#mr-player video")).to_have_attribute("poster", re.compile("/api/v1/files/.*/content"))
+    assert page.evaluate("window.unloaded") is False
+
+    page.get_by_role("link", name="Run an operation").click()
+    page.get_by_role("button", name="Thumbnail").click()
+    page.get_by_label("Width").fill("5")
+    page.get_by_role("button", name="Run it").click()
+    expect(page.get_by_text("width must be between 16 and 3840.")).to_be_visible()
+    page.get_by_label("Width").fill("160")
+    page.get_by_role("button", name="Run it").click()
+    page.wait_for_url(re.compile("/admin/media_jobs/job/.*/change/"))
+
+    page.goto(f"{server.url}{FILES}{pk}/change/")
+    picture = page.locator("[data-panel=artifacts] li", has_text="thumbnail.jpg").locator("img")
+    expect(picture).to_be_visible(timeout=SOON)
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.mr-made img')].every((each) => each.naturalWidth > 0)"
+    )
+
+
+def test_the_list_shows_files_runs_on_a_selection_and_deletes_after_a_preview(
+    page: Page, server: Server, clip: bytes
+) -> None:
+    names = ["one.mp4", "two.mp4"]
+    for number, name in enumerate(names):
+        send(server, name, clip + bytes([number]))
+    send(server, "words.srt", b"1\n00:00:01,000 --> 00:00:02,000\nHello\n")
+    page.goto(f"{server.url}{FILES}")
+    choose(page, *names, "words.srt", action="Run an operation")
+    page.get_by_role("button", name="Thumbnail").click()
+    expect(page.get_by_text("so these are left out: words.srt (subtitle).")).to_be_visible()
+    page.get_by_role("button", name="Run it on 2 files").click()
+    expect(page.get_by_text("Thumbnail: 2 jobs submitted.")).to_be_visible()
+
+    page.goto(f"{server.url}{FILES}")
+    choose(page, "words.srt", action="Delete")
+    expect(page.get_by_text("This goes, and cannot be brought back")).to_be_visible()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_text("Deleted 1 file.")).to_be_visible()
+    expect(page.get_by_role("link", name="words.srt")).to_have_count(0)
+
+
+def choose(page: Page, *names: str, action: str) -> None:
+    for name in names:
+        page.locator("tr", has=page.get_by_role("link", name=name, exact=True)).locator("input.action-select").check()
+    page.locator("select[name=action]").select_option(label=action)
+    page.get_by_role("button", name="Run", exact=True).click()
+
+
+def test_a_link_is_copied_and_works_for_somebody_without_an_account(page: Page, server: Server, clip: bytes) -> None:
+    pk = send(server, HOSTILE, clip + b"linked")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{server.url}{FILES}{pk}/change/")
+    page.get_by_role("link", name="Make a link").click()
+    expect(page.get_by_label("It works for")).to_have_value("86400")
+    page.get_by_role("button", name="Make it").click()
+    page.get_by_role("button", name="Copy it").click()
+    link = page.locator("#mr-link").inner_text()
+    assert page.evaluate("navigator.clipboard.readText()") == link
+    assert server.get(link.removeprefix(server.url)).body == clip + b"linked"
+    page.get_by_role("button", name="Revoke all its links").click()
+    expect(page.get_by_text("No link that was made so far works any more.")).to_be_visible()
+    assert server.get(link.removeprefix(server.url)).code == "invalid_link"
+
+
+def test_the_list_is_exported_by_its_link(page: Page, server: Server, clip: bytes) -> None:
+    send(server, "=1+1.mp4", clip + b"export")
+    page.goto(f"{server.url}{FILES}?q==1")
+    with page.expect_download() as download:
+        page.get_by_title("Export all of this list to CSV").click()
+    assert "'=1+1.mp4,video," in download.value.path().read_text()

@@ -1,0 +1,126 @@
+"""Every page of the control room in a real browser, in the light, in the dark and on a telephone.
+
+They are photographed into var/screenshots: look at them after a change. README shows three.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.staff import signed_in
+from tests.conftest import running
+from tests.server import ROOT, Server, Template
+from tests.tus import Client, metadata
+
+PHOTOS = ROOT / "var/screenshots"
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1400, "height": 900}},
+    "dark": {"viewport": {"width": 1400, "height": 900}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 400, "height": 850}},
+}
+HOSTILE = """<script>alert(1)<script>{{7*7}}"x-data='1'.mp4"""
+SOON = 60_000
+
+
+@pytest.fixture(scope="module")
+def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(template, tmp_path_factory) as made:
+        made.start_worker("quick")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pages(server: Server, clip: bytes) -> dict[str, str]:
+    """A house with something in it: what is here, on its way, waiting, done and failed; and where each is shown."""
+    film = server.request("PUT", "/api/v1/upload/holiday.mp4", clip, user="operator").json()["id"]
+    client = Client(server, "operator")
+    upload = client.new(len(clip), metadata(filename=HOSTILE))
+    client.patch(upload, 0, clip[: len(clip) // 2])
+    server.request("PUT", "/api/v1/upload/notes.txt", b"no media at all", user="operator")
+    queued = _job(server, film, "transcode")
+    done = _job(server, film, "thumbnail")
+    failed = _job(server, film, "thumbnail", at=3)
+    for job in (done, failed):
+        server.get(f"/api/v1/jobs/{job}/?wait=30", user="operator")
+    below = {"file": ("uploads/mediafile", film), "upload": ("uploads/upload", upload.rpartition("/")[2])}
+    below |= {"job": ("media_jobs/job", done), "waiting-job": ("media_jobs/job", queued)}
+    lists = ["uploads/mediafile", "uploads/upload", "media_jobs/job", "media_jobs/worker", "media_jobs/lane"]
+    people = ["auth/user", "auth/group", "uploads/token", "admin/logentry"]
+    return (
+        {"now": "/admin/"}
+        | {f"list-{of.rpartition('/')[2]}": f"/admin/{of}/" for of in [*lists, *people]}
+        | {name: f"/admin/{of}/{pk}/change/" for name, (of, pk) in below.items()}
+        | {"run": f"/admin/uploads/mediafile/{film}/run/?operation=transcode", "add": "/admin/uploads/mediafile/add/"}
+        | {"link": f"/admin/uploads/mediafile/{film}/link/"}
+    )
+
+
+def _job(server: Server, film: str, operation: str, **params: Any) -> str:
+    order = json.dumps({"operation": operation, "file": film, "params": params}).encode()
+    sent = server.request("POST", "/api/v1/jobs/", order, {"Content-Type": "application/json"}, user="operator")
+    return str(sent.json()["id"])
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_is_whole_and_quiet(browser: Browser, server: Server, pages: dict[str, str], look: str) -> None:
+    PHOTOS.mkdir(parents=True, exist_ok=True)
+    with signed_in(browser, server, "admin", **LOOKS[look]) as page:
+        for name, address in pages.items():
+            answer = page.goto(server.url + address)
+            assert answer is not None, name
+            assert answer.status == 200, name
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=PHOTOS / f"{name}-{look}.png", full_page=True)
+            assert not _is_wider_than_its_window(page), f"{name} scrolls sideways"
+
+
+def _is_wider_than_its_window(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def test_the_front_page_tells_what_is_so_and_goes_on_telling(browser: Browser, server: Server, pages: Any) -> None:
+    with signed_in(browser, server, "operator") as page:
+        now = page.locator("#mr-now")
+        expect(now).to_contain_text(HOSTILE)
+        expect(now).to_contain_text("No worker of the lane heavy is running.")
+        expect(now).to_contain_text("A worker: none of the lane heavy is running.")
+        expect(now).to_contain_text("notes.txt")
+        expect(now).to_contain_text(re.compile(r"\d+\.\d GB left"))
+        sent = server.request("PUT", "/api/v1/upload/second.txt", b"no media either", user="operator")
+        assert sent.status == 415
+        expect(now).to_contain_text("second.txt", timeout=SOON)
+
+
+def test_an_upload_s_row_moves_and_new_ones_are_announced(browser: Browser, server: Server, clip: bytes) -> None:
+    client = Client(server, "operator")
+    path = client.new(len(clip))
+    with signed_in(browser, server, "operator") as page:
+        page.goto(f"{server.url}/admin/uploads/upload/")
+        row = page.locator(f'progress[data-live-id="{path.rpartition("/")[2]}"]')
+        expect(row).to_be_visible()
+        assert row.evaluate("bar => bar.value") == 0
+        client.patch(path, 0, clip[: len(clip) // 2])
+        page.wait_for_function("bar => bar.value > 0.4 && bar.value < 0.6", arg=row.element_handle(), timeout=SOON)
+        client.finish(path, clip)
+        expect(page.locator(f'.mr-state[data-live-id="{path.rpartition("/")[2]}"]')).to_have_text("complete")
+        server.request("PUT", "/api/v1/upload/third.txt", b"nor this", user="operator")
+        expect(page.locator("#mr-new")).to_have_text("1 new. Show it", timeout=SOON)
+
+
+def test_a_hidden_page_asks_seldom(browser: Browser, server: Server, pages: Any) -> None:
+    """Nothing is asked for while nobody looks, whatever moves."""
+    asked: list[float] = []
+    with signed_in(browser, server, "operator") as page:
+        page.goto(f"{server.url}/admin/uploads/upload/")
+        page.on("request", lambda request: asked.append(time.monotonic()) if "/live/" in request.url else None)
+        page.evaluate(
+            "Object.defineProperty(document, 'hidden', {get: () => true});"
+            "document.dispatchEvent(new Event('visibilitychange'))"
+        )
+        page.wait_for_timeout(5000)
+    assert len(asked) <= 1

@@ -1,0 +1,16 @@
+"""gunicorn's configuration as in config.server, which says whether garbage is collected by those that stay."""
+
+import gc
+from typing import Any
+
+from config import server as production
+from config.server import *  # noqa: F403
+
+
+def when_ready(server: Any) -> None:
+    server.log.warning("the arbiter collects: %s", gc.isenabled())
+
+
+def post_worker_init(worker: Any) -> None:  # type: ignore[no-redef]
+    production.post_worker_init(worker)
+    worker.log.warning("the worker collects: %s, without %s", gc.isenabled(), gc.get_freeze_count())

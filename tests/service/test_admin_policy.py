@@ -1,0 +1,121 @@
+"""Who may do what in the control room. Every address below /admin/ is tried, also those that come later."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.urls import get_resolver
+
+from tests.conftest import running
+from tests.people import Browser
+from tests.server import Server, Template
+from tests.service.test_anonymous import addresses
+
+# One row of everything that has a page, as its maker would have left it.
+_ROWS = """
+import json
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+from media_jobs.models import Job, Lane, Worker
+from uploads.models import Blob, MediaFile, Token, Upload
+alice, now = User.objects.get(username="alice"), timezone.now()
+name = \'<script>alert(1)</script>{{7*7}}"x-data=1\'
+blob = Blob.objects.create(
+    sink="local", key="k", sha256="a" * 64, size=9, state="missing", kind="video", media_type="video/mp4"
+)
+file = MediaFile.objects.create(owner=alice, name=name, blob=blob)
+upload = Upload.objects.create(owner=alice, name=name, protocol="tus", sink="local", declared_size=9, expires_at=now)
+said = dict.fromkeys(["error_detail", "message", "log", "command"], name)
+states = [{"status": "queued", "queued_at": now}, {"status": "failed", "error_code": "x", "finished_at": now, **said}]
+common = {"owner": alice, "operation": "transcode", "version": 1, "file": file, "lane": "heavy"}
+jobs = [Job.objects.create(**common, **more) for more in states]
+worker = Worker.objects.create(lane="heavy", host=name, pid=1, seen_at=now, heard_at=now)
+print(json.dumps({
+    "uploads/mediafile": str(file.pk), "uploads/upload": str(upload.pk), "media_jobs/job": str(jobs[1].pk),
+    "media_jobs/worker": str(worker.pk), "media_jobs/lane": "heavy", "uploads/token": Token.objects.first().pk,
+    "auth/user": str(alice.pk), "auth/group": str(Group.objects.first().pk),
+}))
+"""
+# What a POST could change.
+_STATE = """
+from django.apps import apps
+import hashlib
+for model in sorted(apps.get_models(), key=lambda model: model._meta.label):
+    if model._meta.label not in {"sessions.Session", "auth.User", "media_jobs.Worker"}:
+        print(model._meta.label, sorted(map(str, model.objects.values_list())))
+"""
+# They change nothing but who is signed in, or only look.
+_HARMLESS = {"/admin/login/", "/admin/logout/", "/admin/jsi18n/", "/admin/password_change/", "/admin/"}
+
+
+@pytest.fixture(scope="module")
+def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(template, tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pages(server: Server) -> list[str]:
+    """Every address below /admin/, about rows that exist."""
+    rows = json.loads(server.shell(_ROWS))
+    found = []
+    for address in addresses(get_resolver("config.urls")):
+        if address.startswith("/admin/"):
+            of = "/".join(address.split("/")[2:4])
+            found.append(
+                re.sub(r"(?<=/)(made-up|00000000-[-0-9]+|7|a{64})(?=/)", str(rows.get(of, "made-up")), address)
+            )
+    return sorted({*found} - _HARMLESS)
+
+
+@pytest.fixture
+def viewer(server: Server) -> Browser:
+    browser = Browser(server)
+    browser.sign_in("viewer")
+    return browser
+
+
+def test_every_page_of_every_kind_of_row_is_tried(pages: list[str]) -> None:
+    for kind in ("uploads/mediafile", "uploads/upload", "media_jobs/job"):
+        assert f"/admin/{kind}/add/" in pages
+        assert any(re.fullmatch(rf"/admin/{kind}/[-0-9a-f]+/change/", page) for page in pages), kind
+
+
+def test_a_viewer_changes_nothing_by_any_address(server: Server, viewer: Browser, pages: list[str]) -> None:
+    before = server.shell(_STATE)
+    said = {page: viewer.post(page, {"post": "yes", "confirm": "yes", "paused": "on"}).status for page in pages}
+    assert server.shell(_STATE) == before
+    acting = {page: status for page, status in said.items() if re.search(r"/(add|change|delete)/$", page)}
+    assert acting
+    assert set(acting.values()) <= {403}, acting
+    assert not [page for page, status in said.items() if status >= 500], said
+
+
+def test_a_viewer_sees_no_accounts_and_no_tokens(viewer: Browser) -> None:
+    for page in ("/admin/auth/user/", "/admin/auth/group/", "/admin/uploads/token/", "/admin/admin/logentry/"):
+        assert viewer.request("GET", page).status == 403
+
+
+def test_whoever_is_no_staff_is_shown_the_door(server: Server, pages: list[str]) -> None:
+    browser = Browser(server)
+    for page in pages:
+        answer = browser.request("GET", page)
+        assert answer.status in {302, 404}, page
+        assert answer.status == 404 or answer.headers["Location"].startswith("/admin/login/"), page
+
+
+def test_no_page_fails_and_what_people_wrote_is_text_on_each(server: Server, pages: list[str]) -> None:
+    browser = Browser(server)
+    browser.sign_in("admin")
+    shown = 0
+    for page in pages:
+        answer = browser.request("GET", page)
+        assert answer.status < 500, page
+        if not answer.headers["Content-Type"].startswith("text/html"):
+            continue
+        text = answer.body.decode()
+        assert "<script>alert(1)" not in text, page
+        assert not re.search(r'\sx-[\w:.-]+="[^"]*7\*7', text), page
+        shown += "&lt;script&gt;alert(1)" in text
+    assert shown >= 5

@@ -1,0 +1,70 @@
+"""Who may come in, with what rights, and what they did: accounts, groups, tokens of programs, the history."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from ..models import Token
+from . import cells
+from .base import RoomAdmin
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+    """Viewer, Operator and Administrator are made after migrate; what is added to them stays."""
+
+
+@admin.register(Token)
+class TokenAdmin(RoomAdmin):
+    """Made by `manage.py token USER`, as the token itself is shown once only; revoked here, by deleting."""
+
+    list_display = ["name", "user", "created", "expires"]
+    list_select_related = ["user"]
+    fields = ["name", "user", "created", "expires"]
+    readonly_fields = ["expires"]
+    ordering = ["-created"]
+
+    @admin.display(description="expires", ordering="expiry")
+    def expires(self, token: Token) -> Any:
+        return token.expiry or "never"
+
+
+@admin.register(LogEntry)
+class HistoryAdmin(RoomAdmin):
+    """The audit trail: every deed done here. What programs do is in the server's log, and in each job's timeline."""
+
+    list_display = ["deed", "subject", "user", "action_time"]
+    list_display_links = None
+    list_select_related = ["user", "content_type"]
+    ordering = ["-action_time", "-id"]
+
+    @admin.display(description="what was done")
+    def deed(self, entry: LogEntry) -> str:
+        return entry.get_change_message() or entry.get_action_flag_display()
+
+    @admin.display(description="to what")
+    def subject(self, entry: LogEntry) -> SafeString | str:
+        url = None if entry.is_deletion() else entry.get_admin_url()
+        name = f"{entry.content_type}: {entry.object_repr}"
+        return cells.link(url, name) if url else name
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

@@ -1,0 +1,169 @@
+"""Files as staff see them: who has what, how large, with which hash; and, on a page of each, what it shows."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from .. import finding, policy, registry, wording
+from ..finding import Found
+from ..models import Blob, MediaFile, NameKey
+from ..registry import FilePage
+from . import cells
+from .deleting import DeletesFiles
+from .exporting import ExportsCsv
+from .filters import ChoiceFilter, CreatedFilter, OwnerFilter, SizeFilter
+from .linking import LinksFiles
+from .sending import SendingMixin
+
+PLAYED = ("video", "audio", "image")
+# Larger ones are too long on their way to be a small picture of themselves.
+_SMALL = 1_000_000
+
+
+@admin.register(MediaFile)
+class MediaFileAdmin(SendingMixin, ExportsCsv, LinksFiles, DeletesFiles):
+    list_display = ["picture", "name", "kind", "size_words", "sha256", "owner", "created_at"]
+    list_display_links = ["name"]
+    list_filter = [("kind", ChoiceFilter), ("origin", ChoiceFilter), OwnerFilter, CreatedFilter, SizeFilter]
+    search_fields = ["name"]
+    search_help_text = "The beginning of the name or of the SHA-256, or the whole id."
+    sortable_by = ["name", "size_words", "created_at"]
+    sort_keys: ClassVar[dict[str, Any]] = {"name": NameKey("name")}
+    list_select_related = ["blob", "owner"]
+    ordering = ["-created_at", "-id"]
+    change_form_template = "admin/uploads/mediafile/change_form.html"
+    export_values = {
+        "picture": None,
+        "size_words": lambda file: file.size,
+        "sha256": lambda file: file.blob.sha256,
+        "ID": lambda file: file.pk,
+    }
+
+    @admin.display(description="")
+    def picture(self, file: MediaFile) -> SafeString:
+        return format_html('<span class="mr-picture">{}</span>', _small(getattr(file, "small_picture", None), file))
+
+    @admin.display(description="size", ordering="size")
+    def size_words(self, file: MediaFile) -> str:
+        return wording.human_size(file.size)
+
+    @admin.display(description="SHA-256")
+    def sha256(self, file: MediaFile) -> str:
+        return cells.copyable(file.blob.sha256, f"{file.blob.sha256[:8]}…")
+
+    def find(self, among: QuerySet[MediaFile], text: str) -> Found:
+        return finding.files(among, text)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[MediaFile]:
+        return policy.visible_files(request.user)
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        shown = super().get_changelist_instance(request)
+        files = list(shown.result_list)  # which keeps them: the template sees these very rows
+        pictures = pictures_of(files)
+        for file in files:
+            file.small_picture = pictures.get(file.pk)
+        return shown
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        offered = {
+            page.name: _action(page) for page in registry.file_pages if page.act and page.offered(request.user)
+        }
+        return offered | super().get_actions(request)
+
+    def get_urls(self) -> list[Any]:
+        named = [
+            path(
+                f"<uuid:pk>/{page.name}/",
+                self.admin_site.admin_view(partial(self._page, page)),
+                name=f"uploads_mediafile_{page.name}",
+            )
+            for page in registry.file_pages
+        ]
+        return [*named, *super().get_urls()]
+
+    def _page(self, page: FilePage, request: HttpRequest, pk: UUID) -> HttpResponse:
+        file = self.get_object(request, str(pk))
+        if file is None:
+            raise Http404("There is no such file, or none that you may see.")
+        return page.view(request, file)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: MediaFile | None = None, **kwargs: Any
+    ) -> HttpResponse:
+        if obj is not None:
+            context |= self._page_of(request, obj)
+        answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return answer
+
+    def _page_of(self, request: HttpRequest, file: MediaFile) -> dict[str, Any]:
+        panels = [panel for ask in registry.file_panels for panel in ask(request, file)]
+        is_here = file.blob.state == Blob.State.STORED
+        return {
+            "title": file.name,
+            "file": file,
+            "facts": facts_of(file),
+            "is_here": is_here,
+            "plays": file.blob.kind if is_here and file.blob.kind in PLAYED else "",
+            "content_url": reverse("file-content", args=[file.pk]),
+            "picture_url": _content(pictures_of([file]).get(file.pk)),
+            "panels": {
+                place: [each for each in panels if each.place == place] for place in ("player", "main", "side")
+            },
+            "pages": [page for page in registry.file_pages if page.offered(request.user)],
+            "may_link": policy.may(request.user, "change", file),
+            "may_delete": self.has_delete_permission(request, file),
+        }
+
+
+def _action(page: FilePage) -> tuple[Any, str, str]:
+    def act(modeladmin: Any, request: HttpRequest, queryset: QuerySet[MediaFile]) -> HttpResponse | None:
+        assert page.act is not None
+        return page.act(request, queryset)
+
+    return act, page.name, page.label
+
+
+def facts_of(file: MediaFile) -> list[tuple[str, object]]:
+    blob = file.blob
+    return [
+        ("Kind", blob.kind or "unknown"),
+        ("Media type", blob.media_type),
+        ("Size", wording.exact_size(blob.size)),
+        ("SHA-256", cells.copyable(blob.sha256)),
+        ("ID", cells.copyable(str(file.pk))),
+        ("Origin", file.get_origin_display()),
+        ("Owner", file.owner),
+        ("Created", file.created_at),
+        ("Content", cells.state(file, blob.state, blob.get_state_display(), is_moving=False)),
+    ]
+
+
+def pictures_of(files: Sequence[MediaFile]) -> dict[UUID, UUID]:
+    """Which file is a small picture of each: of those that have one, a small image itself among them."""
+    found = {file.pk: file.pk for file in files if file.blob.kind == "image" and file.blob.size <= _SMALL}
+    for ask in registry.file_pictures:
+        found |= ask([file.pk for file in files])
+    return found
+
+
+def _content(pk: UUID | None) -> str:
+    return reverse("file-content", args=[pk]) if pk else ""
+
+
+_ICONS = {"video": "movie", "audio": "graphic_eq", "image": "image", "subtitle": "subtitles"}
+
+
+def _small(picture: UUID | None, file: MediaFile) -> SafeString:
+    if picture is not None:
+        return format_html('<img src="{}" alt="" loading="lazy" decoding="async">', _content(picture))
+    icon = _ICONS.get(file.blob.kind, "draft")
+    return format_html('<span class="material-symbols-outlined" aria-hidden="true">{}</span>', icon)

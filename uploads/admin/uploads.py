@@ -1,0 +1,125 @@
+"""Uploads as staff see them: what is on its way and how fast, what failed and why."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from .. import finding, policy, settling, wording
+from ..errors import Forbidden, Gone
+from ..finding import Found
+from ..models import Upload
+from ..transitions import past
+from . import cells, selection
+from .base import LiveAdmin
+from .exporting import ExportsCsv
+from .filters import ChoiceFilter, CreatedFilter, OwnerFilter
+
+_WHY = {Forbidden.code: "are complete, or end with their request", Gone.code: "had ended already"}
+
+
+@admin.register(Upload)
+class UploadAdmin(ExportsCsv, LiveAdmin):
+    list_display = ["name", "state_now", "progress_now", "protocol", "owner", "created_at"]
+    list_filter = [("state", ChoiceFilter), ("protocol", ChoiceFilter), OwnerFilter, CreatedFilter]
+    search_fields = ["name"]
+    search_help_text = "The beginning of the name, or the whole id."
+    sortable_by = ["created_at"]
+    list_select_related = ["owner"]
+    ordering = ["-created_at", "-id"]
+    actions = ["end_selected"]
+    fields = [
+        "state_now", "progress_now", "became", "error_code", "size", "protocol", "owner", "created_at", "finished_at",
+        "expires_at", "idempotency_key", "id_to_copy",
+    ]  # fmt: skip
+    live_only = ("state", "offset", "declared_size", "speed", "key", "error_detail")
+    change_form_template = "admin/uploads/upload.html"
+    export_values = {
+        "state_now": lambda upload: upload.state, "progress_now": wording.message_of,
+        "error": lambda upload: upload.error_code, "bytes": lambda upload: upload.offset,
+        "id": lambda upload: upload.pk,
+    }  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Upload]:
+        return policy.visible_uploads(request.user)
+
+    def find(self, among: QuerySet[Upload], text: str) -> Found:
+        return finding.uploads(among, text)
+
+    def live_row(self, row: Upload) -> dict[str, Any]:
+        return {
+            "state": row.state, "label": row.get_state_display(), "moving": row.state == Upload.State.RECEIVING,
+            "progress": wording.progress_of(row), "message": wording.message_of(row),
+        }  # fmt: skip
+
+    # Columns and fields
+
+    @admin.display(description="state")
+    def state_now(self, upload: Upload) -> SafeString:
+        moving = upload.state == Upload.State.RECEIVING
+        return cells.state(upload, upload.state, upload.get_state_display(), is_moving=moving)
+
+    @admin.display(description="progress")
+    def progress_now(self, upload: Upload) -> SafeString:
+        return cells.bar(upload, wording.progress_of(upload), wording.message_of(upload))
+
+    @admin.display(description="announced size")
+    def size(self, upload: Upload) -> str:
+        return "not said" if upload.declared_size is None else wording.human_size(upload.declared_size)
+
+    @admin.display(description="became")
+    def became(self, upload: Upload) -> SafeString | str:
+        if upload.file is None:
+            return "no file" if upload.finished_at else "no file yet"
+        return cells.link(reverse("admin:uploads_mediafile_change", args=[upload.file.pk]), upload.file.name)
+
+    @admin.display(description="id")
+    def id_to_copy(self, upload: Upload) -> SafeString:
+        return cells.copyable(str(upload.pk))
+
+    # Ending
+
+    def get_urls(self) -> list[Any]:
+        end = path("<uuid:pk>/end/", self.admin_site.admin_view(self.end_one), name="uploads_upload_end")
+        return [end, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        upload = self.get_object(request, unquote(object_id))
+        more = {} if upload is None else {
+            "timeline": past("upload", upload.pk),
+            "may_end": _is_open(upload) and policy.may_end(request.user, upload),
+        }  # fmt: skip
+        return super().change_view(request, object_id, form_url, more | (extra_context or {}))
+
+    @method_decorator(require_POST)
+    def end_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
+        upload = get_object_or_404(policy.visible_uploads(request.user), pk=pk)
+        policy.require_end(request.user, upload)
+        with self.acting(request, upload, "Ended."):
+            settling.terminate(upload)
+            messages.success(request, "It is ended, and its bytes are deleted.")
+        return redirect("admin:uploads_upload_change", pk)
+
+    @admin.action(description="End and delete what has come", permissions=["end"])
+    def end_selected(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
+        selection.each(request, queryset, settling.terminate, "ended", why=_WHY)
+
+    def has_end_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("uploads.delete_upload")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Upload | None = None) -> bool:
+        return False
+
+
+def _is_open(upload: Upload) -> bool:
+    """Whether it is still on its way, and of a kind that can be ended from outside its request."""
+    return upload.state == Upload.State.RECEIVING and upload.is_resumable

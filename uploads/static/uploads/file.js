@@ -1,0 +1,29 @@
+"use strict";
+// A file's page shows anew what work has brought, without a reload that would stop what plays.
+
+async function renew() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const panel of document.querySelectorAll("[data-panel]")) {
+    const next = page.querySelector(`[data-panel="${panel.dataset.panel}"]`);
+    if (next) panel.replaceWith(document.adoptNode(next));
+  }
+  const shown = document.querySelector("#mr-player [data-plays]");
+  const player = page.querySelector("#mr-player");
+  if (!shown || !player) return;
+  const { poster } = player.querySelector("[data-plays]");
+  if (poster && !shown.poster && shown.paused) shown.poster = poster;
+  const picture = player.querySelector("[data-poster]");
+  if (picture && !document.querySelector("#mr-player [data-poster]")) shown.before(document.adoptNode(picture));
+}
+
+document.addEventListener("mr-finished", () => renew().catch((error) => console.info("Not renewed.", error.message)));
+
+const cannot = document.querySelector("#mr-player .mr-cannot");
+const plays = document.querySelector("#mr-player [data-plays]");
+if (plays) {
+  const say = () => (cannot.hidden = false);
+  plays.addEventListener("error", say);
+  if (plays.error) say();
+}

@@ -1,0 +1,135 @@
+"use strict";
+// Keeps what moves on a page as it is: rows marked data-moving are asked for every two seconds, a hidden page asks
+// seldom, and one where nothing moves looks only for new rows. What people wrote is set as text, never as HTML.
+
+const MOVING = 2000;
+const RESTING = 10000;
+const HIDDEN = 30000;
+
+class Live {
+  constructor(place) {
+    this.url = place.dataset.url;
+    this.since = place.dataset.since;
+    this.news = document.getElementById("mr-new");
+    this.timer = 0;
+    document.addEventListener("visibilitychange", () => this.wait(document.hidden ? HIDDEN : 0));
+    this.wait(this.pause());
+  }
+
+  moving() {
+    return [...new Set([...document.querySelectorAll("[data-moving]")].map((found) => found.dataset.liveId))];
+  }
+
+  pause() {
+    if (document.hidden) return HIDDEN;
+    return this.moving().length ? MOVING : RESTING;
+  }
+
+  wait(milliseconds) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.ask(), milliseconds);
+  }
+
+  async ask() {
+    const ids = this.moving();
+    if (ids.length || this.since) {
+      const query = new URLSearchParams(ids.map((id) => ["id", id]));
+      if (this.since) query.set("since", this.since);
+      try {
+        const answer = await fetch(`${this.url}?${query}`, { headers: { Accept: "application/json" } });
+        if (answer.redirected || answer.status === 403) return; // signed out: the next click says so
+        if (answer.ok) this.show(await answer.json(), ids);
+      } catch (error) {
+        console.info("Millrace does not answer; asking again.", error.message);
+      }
+    } else if (!this.news) return;
+    this.wait(this.pause());
+  }
+
+  show({ rows, new: count }, asked) {
+    for (const id of asked) {
+      const row = rows[id] || { state: "gone", label: "gone", moving: false, message: "" };
+      for (const place of document.querySelectorAll(`[data-live-id="${id}"]`)) show(place, row);
+      if (!row.moving) document.dispatchEvent(new CustomEvent("mr-finished", { detail: { id, row } }));
+    }
+    if (this.news && count) {
+      this.news.hidden = false;
+      this.news.firstElementChild.textContent = count === 1 ? "1 new. Show it" : `${count} new. Show them`;
+    }
+  }
+}
+
+function show(place, row) {
+  const name = place.dataset.live;
+  if (name === "state") {
+    place.dataset.state = row.state;
+    place.textContent = row.label;
+    place.toggleAttribute("data-moving", row.moving);
+  } else if (name === "progress") {
+    if (row.progress === null || row.progress === undefined) place.removeAttribute("value");
+    else place.value = row.progress;
+  } else if (name in row) place.textContent = row[name] ?? "";
+  if (`${name}_url` in row) {
+    if (row[`${name}_url`]) place.href = row[`${name}_url`];
+    else place.removeAttribute("href");
+  }
+}
+
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  // Browsers have a clipboard for HTTPS and for this machine alone; a local network has neither.
+  const place = document.body.appendChild(document.createElement("textarea"));
+  place.value = text;
+  place.select();
+  document.execCommand("copy");
+  place.remove();
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy], [data-copy-from]");
+  if (!button) return;
+  await copy(button.dataset.copy ?? document.getElementById(button.dataset.copyFrom).textContent);
+  button.classList.add("mr-copied");
+  setTimeout(() => button.classList.remove("mr-copied"), 1200);
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  const place = document.getElementById("mr-live");
+  if (place) new Live(place);
+});
+
+// The front page is drawn by the server, which escapes what people wrote, and put in its place while somebody looks.
+const FRONT = 4000;
+
+class Front {
+  constructor(place) {
+    this.place = place;
+    this.timer = 0;
+    document.addEventListener("visibilitychange", () => document.hidden || this.wait(0));
+    this.wait(FRONT);
+  }
+
+  wait(milliseconds) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.draw(), milliseconds);
+  }
+
+  async draw() {
+    try {
+      const answer = document.hidden ? null : await fetch(this.place.dataset.url);
+      if (answer && (answer.redirected || answer.status === 403)) return; // signed out: the next click says so
+      // Whoever goes through it by keyboard would lose their place.
+      if (answer && answer.ok && !this.place.contains(document.activeElement)) {
+        this.place.innerHTML = await answer.text();
+      }
+    } catch (error) {
+      console.info("Millrace does not answer; asking again.", error.message);
+    }
+    this.wait(FRONT);
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  const place = document.getElementById("mr-now");
+  if (place) new Front(place);
+});

@@ -1,0 +1,201 @@
+// Lays Uppy over the plain form: for each file a bar, its speed and the time left, pause and resume. A file that is
+// picked again goes on where it stopped: Uppy's tus keeps its address. Names and refusals are set as text, never as HTML.
+
+const ASK_AGAIN = [0, 1000, 3000, 5000, 10000, 20000];
+const TICK = 500;
+const SPEED_OVER = 5000;
+
+const form = document.getElementById("mr-send");
+const input = form.querySelector("input[type=file]");
+const section = document.getElementById("mr-sending");
+const rows = new Map();
+
+function size(bytes) {
+  if (bytes < 1000) return `${Math.round(bytes)} bytes`;
+  for (const unit of ["KB", "MB", "GB"]) {
+    bytes /= 1000;
+    if (bytes < 1000) return `${bytes.toFixed(1)} ${unit}`;
+  }
+  return `${(bytes / 1000).toFixed(1)} TB`;
+}
+
+function time(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.ceil(seconds)} s`;
+}
+
+class Row {
+  constructor(file, act) {
+    this.total = file.size;
+    this.sent = 0;
+    this.from = 0;
+    this.place = section.querySelector("template").content.firstElementChild.cloneNode(true);
+    this.place.querySelector("strong").textContent = file.name;
+    this.place.addEventListener("click", (event) => event.target.dataset.do && act(event.target.dataset.do));
+    section.querySelector("ul").append(this.place);
+    section.hidden = false;
+    this.go();
+  }
+
+  part(selector) {
+    return this.place.querySelector(selector);
+  }
+
+  become(state, label, message, buttons) {
+    this.state = state;
+    const badge = this.part(".mr-state");
+    badge.dataset.state = state;
+    badge.textContent = label;
+    this.say(message);
+    for (const button of this.place.querySelectorAll("[data-do]")) button.hidden = !buttons.includes(button.dataset.do);
+    this.part("[data-do=remove]").textContent = state === "failed" ? "Remove" : "Cancel";
+    this.part("progress").hidden = state === "failed";
+  }
+
+  say(message) {
+    const place = this.part(".mr-message");
+    if (place.textContent !== message) place.textContent = message;
+  }
+
+  go() {
+    this.samples = [];
+    this.become("receiving", "Uploading", "Waiting for the server", ["pause", "remove"]);
+    this.part("[data-do=pause]").textContent = "Pause";
+  }
+
+  pause() {
+    this.become("paused", "Paused", `Paused at ${this.come()}`, ["pause", "remove"]);
+    this.part("[data-do=pause]").textContent = "Resume";
+  }
+
+  fail(words) {
+    this.become("failed", "Failed", words, ["retry", "remove"]);
+  }
+
+  finish(url) {
+    this.part("progress").value = 1;
+    this.become("complete", "Complete", `Complete: ${size(this.total)}`, []);
+    this.part("a").href = url;
+    this.part("a").hidden = false;
+  }
+
+  come() {
+    return `${size(this.sent)} (${Math.floor((100 * this.sent) / this.total)} %)`;
+  }
+
+  tick() {
+    if (this.state !== "receiving" || !this.sent) return;
+    this.part("progress").value = this.sent / this.total;
+    const now = performance.now();
+    this.samples.push([now, this.sent]);
+    while (now - this.samples[0][0] > SPEED_OVER) this.samples.shift();
+    const [since, before] = this.samples[0];
+    if (since === now) return;
+    if (this.sent === this.total) return this.say("All is sent. The server stores it");
+    const speed = Math.max(0, (1000 * (this.sent - before)) / (now - since));
+    const from = this.from ? `. Went on from ${size(this.from)}` : "";
+    if (!speed) return this.say(`Waiting to go on: ${this.come()}${from}`);
+    const left = time((this.total - this.sent) / speed);
+    this.say(`Uploading: ${this.come()} at ${size(speed)}/s, ${left} left${from}`);
+  }
+}
+
+function refusal(response) {
+  const answer = response?.body?.xhr;
+  try {
+    return JSON.parse(answer.responseText).detail;
+  } catch {
+    return "The server did not answer as it should. Try again: what has come is kept.";
+  }
+}
+
+async function pageOf(upload) {
+  const list = form.dataset.files;
+  try {
+    const answer = await fetch(upload, { headers: { Accept: "application/json" } });
+    return `${list}${(await answer.json()).file}/change/`;
+  } catch {
+    return list; // the file is there: it is only that nobody says which it became
+  }
+}
+
+async function begin({ Uppy, Tus }) {
+  // What fails stands in its row; the console is for what nobody foresaw.
+  const quiet = { debug() {}, warn() {}, error() {} };
+  const uppy = new Uppy({ id: "millrace", autoProceed: true, logger: quiet });
+  const asked = new WeakMap();
+  uppy.use(Tus, {
+    endpoint: form.dataset.endpoint,
+    headers: { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value },
+    limit: 3,
+    allowedMetaFields: ["name", "type"],
+    retryDelays: ASK_AGAIN,
+    removeFingerprintOnSuccess: true,
+    onBeforeRequest: (request, file) => void asked.set(request, file.id),
+    onAfterResponse: (request, response) => {
+      const row = rows.get(asked.get(request));
+      if (row && request.getMethod() === "HEAD") row.from = Number(response.getHeader("Upload-Offset")) || 0;
+    },
+  });
+
+  const deeds = {
+    pause: (id) => (uppy.pauseResume(id) ? rows.get(id).pause() : rows.get(id).go()),
+    retry: (id) => {
+      rows.get(id).go();
+      uppy.retryUpload(id);
+    },
+    remove: (id) => uppy.removeFile(id),
+  };
+  uppy.on("file-added", (file) => rows.set(file.id, new Row(file, (deed) => deeds[deed](file.id))));
+  uppy.on("file-removed", ({ id }) => {
+    rows.get(id).place.remove();
+    rows.delete(id);
+    section.hidden = !rows.size;
+  });
+  uppy.on("upload-progress", (file, { bytesUploaded }) => {
+    const row = rows.get(file?.id);
+    if (row) row.sent = bytesUploaded;
+  });
+  uppy.on("upload-error", (file, error, response) => rows.get(file.id)?.fail(refusal(response)));
+  uppy.on("upload-success", async (file, { uploadURL }) => {
+    const url = await pageOf(uploadURL);
+    rows.get(file.id)?.finish(url);
+    if (rows.size === 1) location.assign(url);
+  });
+  setInterval(() => rows.forEach((row) => row.tick()), TICK);
+  return uppy;
+}
+
+function take(uppy, files) {
+  for (const file of files) {
+    try {
+      uppy.addFile({ name: file.name, type: file.type, data: file });
+    } catch (error) {
+      if (!error.isRestriction) throw error; // it stands in the list already
+    }
+  }
+  input.value = "";
+}
+
+function cover(uppy) {
+  const zone = form.querySelector(".mr-drop");
+  const drag = (over) => (event) => {
+    event.preventDefault();
+    zone.classList.toggle("mr-over", over);
+  };
+  zone.addEventListener("dragover", drag(true));
+  zone.addEventListener("dragleave", drag(false));
+  zone.addEventListener("drop", drag(false));
+  zone.addEventListener("drop", (event) => take(uppy, [...event.dataTransfer.files]));
+  zone.querySelector(".mr-drop-words").textContent = "Drop files here, or choose some";
+  form.classList.add("mr-enhanced");
+  form.addEventListener("submit", (event) => event.preventDefault());
+  input.multiple = true;
+  input.addEventListener("change", () => take(uppy, [...input.files]));
+  take(uppy, [...input.files]); // picked while this was loading
+}
+
+// unfold would look for a widget of its own around this field, and fail.
+input.hasChangeListener = true;
+if (form.dataset.uppy) cover(await begin(await import(form.dataset.uppy)));
