@@ -1,4 +1,7 @@
-"""`python -m tests.bench`: measure, say how far we are, and end with a table. Exit code 1 if anything was wrong."""
+"""`python -m tests.bench`: measure, say how far we are, and end with a table.
+
+Exit code 1 if anything was wrong, or a promise was missed; the last lines name it.
+"""
 
 import argparse
 import contextlib
@@ -12,18 +15,19 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.server import ROOT, Template, drop_database, make_template
+from tests.server import ROOT, Server, Template, drop_database, make_template
 
-from . import download, jobs, memory, speed
+from . import download, jobs, lists, memory, speed
 from .client import BenchError
 from .contenders import CONTENDERS
+from .lists_rows import ROWS
 from .machine import business
 from .memory import UPLOAD_SIZE
 from .payload import Source, make_source
 from .plot import draw
 from .report import Results, write_json
 
-SECTIONS = ("speed", "memory", "crowd", "download", "jobs")
+SECTIONS = ("speed", "memory", "crowd", "download", "jobs", "lists")
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -58,7 +62,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Measures Millrace against its peers on this machine. All servers listen on 127.0.0.1 only.",
-        epilog="DATABASE_URL=postgres://… has the crowds measured on PostgreSQL, too, and the claims of jobs there.",
+        epilog="DATABASE_URL=postgres://… has crowds and lists measured on PostgreSQL, too, and claims of jobs.",
     )
     parser.add_argument("--rounds", type=int, default=5, help="of every upload and download (%(default)s)")
     parser.add_argument("--size", type=size, default=size("1GiB"), help="of every upload and download (1GiB)")
@@ -126,6 +130,12 @@ def measure(chosen: argparse.Namespace, results: Results, scratch: Path, kept: P
                 for figure in part(setting):
                     results.jobs.append(figure)
                     say(f"{figure.title}: {figure.found}; {figure.beside}")
+        if "lists" in only:
+            with attempt("lists", results):
+                long_lists(chosen, results, template, scratch / "lists")
+    if "lists" in only and database_url.startswith("postgres"):
+        with attempt("lists on PostgreSQL", results), prepared(database_url, scratch) as template:
+            long_lists(chosen, results, template, scratch / "lists-pg")
     if "crowd" in only and database_url.startswith("postgres"):
         with attempt("crowd on PostgreSQL", results), prepared(database_url, scratch) as template:
             crowds(chosen, results, source, template, scratch)
@@ -148,9 +158,17 @@ def crowds(chosen: argparse.Namespace, results: Results, source: Source, templat
         say(f"crowd of {clients}, {results.crowds[-1].database}: {memory.describe(results.crowds[-1])}")
 
 
+def long_lists(chosen: argparse.Namespace, results: Results, template: Template, home: Path) -> None:
+    rows = ROWS // 100 if chosen.quick else ROWS
+    for figure in lists.measure(template, home, 4 * chosen.rounds, say, rows):
+        results.lists.append(figure)
+        say(f"{figure.title}: {figure.found}; {figure.beside}")
+
+
 def main() -> int:
     chosen = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    Server.by_hand = True  # nothing that is measured may lean on the tests' short cuts
     chosen.scratch.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=chosen.scratch))
     results = Results(size=chosen.size, rounds=chosen.rounds, before=idleness())
@@ -166,10 +184,11 @@ def main() -> int:
     if chosen.markdown:
         say(f"{results.markdown()}\n")
     say(f"{chosen.out}, {f'no plot: {no_picture}' if no_picture else picture}")
-    failures = results.every_failure()
-    for failure in failures:
-        say(f"FAILED: {failure}")
-    return 1 if failures else 0
+    wrong = [f"FAILED: {failure}" for failure in results.every_failure()]
+    wrong += [f"MISSED: {miss}" for miss in results.every_miss()]
+    for line in wrong:
+        say(line)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

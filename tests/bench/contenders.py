@@ -62,6 +62,7 @@ CONTENDERS = [
     Contender("flask", "Flask, save() and re-read", "flask", form("/form")),
     Contender("django", "Django's stock handler and re-read", "django", form("/form")),
     Contender("tus", "@tus/server, file store (does not hash)", "tus", Request("POST", "/files"), False, 0),
+    Contender("tus-5m", "@tus/server, PATCHes of 5 MB (no hash)", "tus", Request("POST", "/files"), False, 5_000_000),
 ]
 
 _NEEDS = {

@@ -133,13 +133,29 @@ def overhead(setting: Setting) -> Iterator[Figure]:
     )  # fmt: skip
 
 
+def remaining(setting: Setting) -> Iterator[Figure]:
+    """What people are told at half-way of how long it still takes, on a source that is the same all along."""
+    source = ("-f", "lavfi", "-i", "testsrc2=size=854x480:rate=30:duration=40")
+    film = make(setting.scratch / "steady.mp4", *source, "-pix_fmt", "yuv420p", "-preset", "ultrafast")
+    with staged(setting.template, setting.scratch / "remaining", "heavy") as stage:
+        job = stage.submit(stage.upload(film.read_bytes(), "film.mp4"), "transcode", codec="h264", quality="high")
+        half = stage.reached(job, "progress >= 0.5")
+        told = float(stage.column(job, "eta_seconds"))
+        took = stage.reached(job, "phase <> 'working'") - half
+    off = abs(told - took) / took
+    yield Figure(
+        "the remaining time told at half-way is wrong by", f"{off:.0%}", "30 %", off <= 0.3,
+        f"told {told:.0f} s, took {took:.1f} s", {"told": told, "took": took},
+    )  # fmt: skip
+
+
 def trivial_and_cached(setting: Setting) -> Iterator[Figure]:
     picture = setting.scratch / "picture.png"
     picture.write_bytes(_picture(setting.scratch))
     with staged(setting.template, setting.scratch / "trivial") as stage:
         file = stage.upload(picture.read_bytes(), "picture.png")
         jobs = [stage.submit(file, "thumbnail", width=16 + number) for number in range(TRIVIAL)]
-        slot = stage.worker("quick")
+        slot = stage.server.start_worker("quick")
         stage.started(jobs[0])
         own, below = cpu_of([slot.pid]).total, cpu_of_ended(slot.pid)
         began = time.monotonic()
@@ -230,4 +246,11 @@ def _picture(folder: Path) -> bytes:
     return path.read_bytes()
 
 
-PARTS: list[Callable[[Setting], Iterator[Figure]]] = [starting, overhead, trivial_and_cached, renewing, claiming]
+PARTS: list[Callable[[Setting], Iterator[Figure]]] = [
+    starting,
+    overhead,
+    remaining,
+    trivial_and_cached,
+    renewing,
+    claiming,
+]

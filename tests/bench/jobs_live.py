@@ -110,6 +110,11 @@ class Stage:
             raise BenchError(f"a job {status}: {self.column(job, 'error_detail')}; {self.column(job, 'log')}")
         return seen - job.began
 
+    def reached(self, job: Submitted, when: str) -> float:
+        """The moment in which that is so of it, as a client sees it."""
+        named = f"id = '{uuid.UUID(job.id).hex}'"
+        return self.wait_until(f"SELECT {when} FROM media_jobs_job WHERE {named}", f"a job to have {when}")  # noqa: S608
+
     def idle(self) -> None:
         """Until the worker of the quick lane is seen to have nothing to do."""
         busy = "SELECT count(*) = 0 FROM media_jobs_worker WHERE lane = 'quick' AND state <> 'idle'"
@@ -120,14 +125,6 @@ class Stage:
         left = "SELECT count(*) = 0 FROM media_jobs_job WHERE lane = 'quick' AND finished_at IS NULL"
         self.wait_until(left, "the quick lane to be empty")
         self.idle()
-
-    def worker(self, lane: str) -> "subprocess.Popen[bytes]":
-        """A slot, once it is there."""
-        there = f"SELECT count(*) FROM media_jobs_worker WHERE lane = '{lane}'"  # noqa: S608
-        before = self.ask(there)[0][0]
-        process = self.server.start_worker(lane)
-        self.wait_until(f"SELECT ({there}) > {before}", "a worker to start")
-        return process
 
     def rows(self, words: str) -> dict[str, Any]:
         return rows(self.server, words)
@@ -163,7 +160,7 @@ def staged(template: Template, home: Path, *lanes: str) -> Iterator[Stage]:
         try:
             host.server.run_beside("housekeeping")
             for lane in lanes:
-                stage.worker(lane)
+                stage.server.start_worker(lane)
             yield stage
         finally:
             stage.close()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from . import promises
 from .download import Download
 from .jobs import Figure
 from .machine import CLIENT_CORE, CORES, describe
@@ -47,6 +48,7 @@ class Results:
     crowds: list[CrowdReport] = field(default_factory=list)
     downloads: list[Download] = field(default_factory=list)
     jobs: list[Figure] = field(default_factory=list)
+    lists: list[Figure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -61,6 +63,14 @@ class Results:
         ]
         return [*self.failures, *speed, *crowds]
 
+    def every_miss(self) -> list[str]:
+        """What was promised by name and does not hold."""
+        missed = [figure for figure in (*self._promises(), *self.jobs, *self.lists) if figure.kept is False]
+        return [f"{figure.title}: {figure.found}, and {figure.promised} is promised" for figure in missed]
+
+    def _promises(self) -> list[Figure]:
+        return promises.every(self.speed, self.memory, self.crowds, self.downloads)
+
     def about(self) -> list[str]:
         machine = describe()
         free = ", ".join(str(core) for core in CORES)
@@ -70,7 +80,8 @@ class Results:
         ]
 
     def tables(self) -> list[Table]:
-        found = [self._speed(), self._memory(), self._crowds(), self._downloads(), self._jobs()]
+        found = [self._speed(), self._memory(), self._crowds(), self._downloads(), self._promised()]
+        found += [self._jobs(), self._lists()]
         return [table for table in found if table.rows]
 
     def _speed(self) -> Table:
@@ -127,9 +138,17 @@ class Results:
             rows.append([one.title, f"{one.rate / 1e9:.2f}" if one.rates else f"left out: {one.left_out}", ratio])
         return Table(f"One download of {self.size / 1024**2:.0f} MiB", ["", "GB/s", "× nginx"], rows)
 
+    def _promised(self) -> Table:
+        columns = ["", "found", "promised", ""]
+        return Table("What is promised of these", columns, [one.row()[:-1] for one in self._promises()])
+
     def _jobs(self) -> Table:
         columns = ["", "found", "promised", "", "beside it"]
         return Table("Jobs, embedded unless said otherwise", columns, [one.row() for one in self.jobs])
+
+    def _lists(self) -> Table:
+        columns = ["", "p50 / p95", "promised", "", "beside it"]
+        return Table("The admin's lists of a million rows, over HTTP", columns, [one.row() for one in self.lists])
 
     def text(self) -> str:
         return "\n\n".join(["\n".join(self.about()), *(table.text() for table in self.tables())])
@@ -141,7 +160,7 @@ class Results:
         plain: dict[str, Any] = asdict(self) | {"about": self.about(), "machine": describe()}
         for series in plain["speed"]:
             series["contender"] = series["contender"]["key"]
-        plain["failures"] = self.every_failure()
+        plain["failures"], plain["missed"] = self.every_failure(), self.every_miss()
         return json.dumps(plain, indent=1, default=str)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.server import ROOT, Server, Template, drop_database, free_port
+from tests.ready import AnyProcess, plain_environment
+from tests.server import ROOT, Server, Template, free_port
 
 from .client import BenchError
 from .machine import family
@@ -23,7 +24,7 @@ TUS = Path(__file__).parent / "peers" / "tus"
 
 @dataclass
 class Running:
-    process: "subprocess.Popen[bytes]"
+    process: AnyProcess
     port: int
     log: Path
     folder: Path  # where its files are
@@ -52,8 +53,7 @@ def running(command: Callable[[int, Path], list[str]], folder: Path) -> Iterator
     """A peer: told its port and its folder, ready once somebody listens there."""
     folder.mkdir(parents=True)
     port, log = free_port(), folder.with_suffix(".log")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MILLRACE_", "DJANGO_"))}
-    environment = {**kept, "BENCH_FOLDER": str(folder), "TMPDIR": str(folder)}
+    environment = {**plain_environment(), "BENCH_FOLDER": str(folder), "TMPDIR": str(folder)}
     with log.open("wb") as out:
         process = subprocess.Popen(
             command(port, folder), cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
@@ -93,9 +93,7 @@ def millrace(template: Template, home: Path, **settings: str) -> Iterator[Runnin
         found.pids = family(server.process.pid)
         yield found
     finally:
-        server.kill()
-        drop_database(database_url)
-        shutil.rmtree(home, ignore_errors=True)
+        server.end()
 
 
 def module(name: str) -> Callable[[int, Path], list[str]]:
