@@ -10,13 +10,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 
 .PHONY: run test check demo lock bench drill
 
-run: .venv/.runtime
+run: .venv/.runtime node_modules/.runtime
 	@$(BIN)/python manage.py serve --with-parent
 
 demo: .venv/.runtime
 	@$(BIN)/python manage.py demo
 
-test: .venv/.development node_modules/.package-lock.json
+test: .venv/.development node_modules/.development
 	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.development
@@ -58,11 +58,19 @@ lock: .venv/.development
 	@$(PIP) -r tests/requirements.lock
 	@touch $@ .venv/.runtime
 
-# Clients that the tests upload with. Without npm those tests are skipped, and say so.
-node_modules/.package-lock.json: package-lock.json package.json .npmrc
+# The uploader of the admin. Without npm, or without its registry, a plain form does the job: nobody waits long for it.
+IMPATIENTLY := --fetch-retries=1 --fetch-retry-mintimeout=500 --fetch-timeout=20000
+node_modules/.runtime: package-lock.json package.json .npmrc
+	@if command -v npm >/dev/null; then \
+	  echo "Installing the uploader of the admin into node_modules, once."; \
+	  npm ci --omit=dev --silent --ignore-scripts $(IMPATIENTLY) && touch $@ || echo "npm could not. Files are uploaded by a plain form."; \
+	fi
+
+# That, and clients that the tests upload with. Without npm those tests are skipped, and say so.
+node_modules/.development: package-lock.json package.json .npmrc
 	@if command -v npm >/dev/null; then \
 	  echo "Installing the JavaScript that the tests need into node_modules, once."; \
-	  npm ci --silent --ignore-scripts && touch $@; \
+	  npm ci --silent --ignore-scripts && touch $@ node_modules/.runtime; \
 	fi
 
 .venv/.bench: tests/bench/requirements.lock .venv/.development

@@ -14,10 +14,14 @@ from typing import Any
 
 import imageio_ffmpeg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.server import Server, Template, drop_database, make_template
 from tests.tus import Client
 
+# How long a busy machine takes to think of an example, or to try it, is nobody's fault.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 NO_SKIP = "TESTS_NO_SKIP"  # set by .ci/run: there everything a test needs is installed
 
 
@@ -27,6 +31,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") 
     if os.environ.get(NO_SKIP) and report.skipped:  # type: ignore[attr-defined]
         report.outcome = "failed"  # type: ignore[attr-defined]
     return report
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _uses_database(item):
+            item.add_marker("database")
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    """Those of units and media do where they ask for one, or for a server; pytest-django forbids it to the others."""
+    if not item.nodeid.startswith(("tests/unit/", "tests/media/")):
+        return True
+    asked = {"template", "db", "transactional_db"}.intersection(getattr(item, "fixturenames", ()))
+    return bool(asked) or item.get_closest_marker("django_db") is not None
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +74,7 @@ def running(template: Template, tmp_path_factory: pytest.TempPathFactory, **sett
         server.start()
         yield server
     finally:
-        server.kill()
-        drop_database(server.database_url)
+        server.end()
 
 
 @contextmanager
@@ -72,8 +90,8 @@ def running_pair(template: Template, folder: Path) -> Iterator[list[Server]]:
     finally:
         for server in both:
             server.kill()
-        drop_database(database_url)
-        shutil.rmtree(home, ignore_errors=True)
+        for server in both:
+            server.end()
 
 
 @pytest.fixture
@@ -92,9 +110,7 @@ def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
 
     yield start
     for server in started:
-        server.kill()
-        drop_database(server.database_url)
-        shutil.rmtree(server.home, ignore_errors=True)
+        server.end()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 
 from config import firststart
@@ -27,13 +28,13 @@ ACCOUNTS: dict[str, tuple[bool, str]] = {
 
 def main() -> None:
     firststart.prepare()
-    tokens = {}
+    tokens, password = {}, make_password(PASSWORD)  # one for all: it takes a quarter of a second
     for name, (is_staff, group) in ACCOUNTS.items():
-        user = User.objects.create_user(name, password=PASSWORD, is_staff=is_staff)
+        user = User.objects.create(username=name, password=password, is_staff=is_staff)
         if group:
             user.groups.add(Group.objects.get(name=group))
         tokens[name] = make_token(user, "test", None)
-    admin = User.objects.create_superuser("admin", password=PASSWORD)
+    admin = User.objects.create(username="admin", password=password, is_staff=True, is_superuser=True)
     tokens["admin"] = make_token(admin, "test", None)
     json.dump(tokens, sys.stdout)
 

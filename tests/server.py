@@ -4,23 +4,26 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.ready import IMPORTED, AnyProcess, ReadyDjango, plain_environment
+from tests.ready import ROOT as ROOT
+from tests.waiting import wait_until
+
 Body = bytes | Iterable[bytes] | None
 _LASTING = ThreadPoolExecutor(1)
 
@@ -95,19 +98,26 @@ def drop_database(database_url: str) -> None:
 
 def environment(home: Path, database_url: str, **settings: str) -> dict[str, str]:
     """The environment of a Millrace process: ours, without what the test run itself set."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MILLRACE_", "DJANGO_"))}
-    kept.pop("DATABASE_URL", None)
-    found = {**kept, "MILLRACE_HOME": str(home), "MILLRACE_MIN_FREE": "0", "MILLRACE_THREADS": "32"}
+    found = {**plain_environment(), "MILLRACE_HOME": str(home), "MILLRACE_MIN_FREE": "0", "MILLRACE_THREADS": "32"}
     if database_url:
         found["DATABASE_URL"] = database_url
     return found | {f"MILLRACE_{name}": value for name, value in settings.items()}
 
 
+# Each test process has ports of its own, and gives none twice: that of a server which is just started again is left
+# alone. They lie below those that the system gives to whoever asks for any.
+_OURS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_ALL = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_PORTS = list(range(11_000 + _OURS, 32_000, _ALL))
+random.shuffle(_PORTS)
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    while True:
+        port = _PORTS.pop()
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -120,8 +130,11 @@ class Server:
     config: str = "config.server"  # the module of gunicorn's configuration
     wrapper: list[str] = field(default_factory=list)  # e.g. strace and its options
     port: int = field(default_factory=free_port)
-    process: "subprocess.Popen[bytes] | None" = None
-    helpers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)  # workers and housekeeping
+    process: AnyProcess | None = None
+    helpers: list[AnyProcess] = field(default_factory=list)  # workers and housekeeping
+    ready: ReadyDjango = field(default_factory=ReadyDjango)
+
+    by_hand: ClassVar[bool] = False  # whether processes are started as users start them, all imports included
 
     @property
     def url(self) -> str:
@@ -141,31 +154,41 @@ class Server:
         return found | {"BROKER_URL": self.broker_url}
 
     def start(self) -> None:
-        command = [*self.wrapper, sys.executable, "-m", "gunicorn", "--config", f"python:{self.config}"]
-        with (self.home / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
-            )
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log
-            with contextlib.suppress(OSError):
-                if self.get("/healthz").status == 200:
-                    return
-            time.sleep(0.05)
-        raise AssertionError(f"the server does not answer: {self.log}")
+        self.process = self._launch(["-m", "gunicorn", "--config", f"python:{self.config}"], self.wrapper)
+        self._wait_for(self.process, self._answers)
 
-    def start_worker(self, lane: str = "quick") -> "subprocess.Popen[bytes]":
-        """One slot, as `serve` starts it."""
-        return self.run_beside("worker", "--lane", lane, "--one")
+    def _launch(self, words: list[str], wrapper: Iterable[str] = ()) -> AnyProcess:
+        """`python WORDS`, in a session of its own, writing to our log."""
+        with (self.home / "server.log").open("ab") as log, Path(os.devnull).open() as nothing:
+            if self.by_hand or wrapper:
+                return subprocess.Popen(
+                    [*wrapper, sys.executable, *words], cwd=ROOT, env=self.environment, stdin=nothing, stdout=log,
+                    stderr=log, start_new_session=True,
+                )  # fmt: skip
+            return IMPORTED.start(words, (nothing.fileno(), log.fileno(), log.fileno()), self.environment)
 
-    def run_beside(self, *words: str) -> "subprocess.Popen[bytes]":
+    def start_worker(self, lane: str = "quick") -> AnyProcess:
+        """One slot, as `serve` starts it, once it can be given work."""
+        process = self.run_beside("worker", "--lane", lane, "--one")
+        itself = f"SELECT 1 FROM media_jobs_worker WHERE pid = {process.pid}"  # noqa: S608  # a number
+        self._wait_for(process, lambda: query(self, itself))
+        return process
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.get("/healthz").status == 200
+        return False
+
+    def _wait_for(self, process: AnyProcess, is_there: Callable[[], object]) -> None:
+        def is_there_or_gone() -> object:
+            assert process.poll() is None, self.log
+            return is_there()
+
+        wait_until(is_there_or_gone, 90, lambda: self.log)
+
+    def run_beside(self, *words: str) -> AnyProcess:
         """A management command that goes on until this server is killed."""
-        with (self.home / "server.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
+        process = self._launch(["manage.py", *words])
         self.helpers.append(process)
         return process
 
@@ -182,6 +205,13 @@ class Server:
             self.process.wait()
             self.process = None
 
+    def end(self) -> None:
+        """No process, no database and no byte is left."""
+        self.kill()
+        self.ready.end()
+        drop_database(self.database_url)
+        shutil.rmtree(self.home, ignore_errors=True)
+
     @property
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -193,9 +223,7 @@ class Server:
 
     def manage(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a management command on this server's home."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, text=True, capture_output=True
-        )
+        done = self.ready.run(self.environment, *words)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -241,7 +269,7 @@ class Server:
 
     def stored_bytes(self) -> list[Path]:
         """Every file of content on this server's disk, whole or partial."""
-        return [path for path in self.media.rglob("*") if path.is_file() and not path.name.startswith(".")]
+        return sorted(path for path in self.media.rglob("*") if path.is_file() and not path.name.startswith("."))
 
 
 def _until_closed(wire: socket.socket) -> Iterator[bytes]:

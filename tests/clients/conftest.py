@@ -1,6 +1,5 @@
 """What uploads with real clients need: a server of their own, and a wire to it that can be cut."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +13,6 @@ from tests.server import Server, Template
 def _server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(template, tmp_path_factory) as server:
         yield server
-    shutil.rmtree(server.home)
 
 
 @pytest.fixture

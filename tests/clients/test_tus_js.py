@@ -33,7 +33,7 @@ def send(server: Server, url: str, *films: LongFilm, **order: Any) -> Said:
         "paths": [str(film.path) for film in films],
     }
     command = ["node", str(Path(__file__).with_name("upload.mjs")), json.dumps(order)]
-    done = subprocess.run(command, text=True, capture_output=True, timeout=60)
+    done = subprocess.run(command, text=True, capture_output=True, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     return Said(json.loads(line) for line in done.stdout.splitlines())
 

@@ -25,7 +25,7 @@ def uploader(server: Server, url: str, film: LongFilm, **options: Any) -> Upload
 
 
 def patient(server: Server, url: str, film: LongFilm) -> Uploader:
-    return uploader(server, url, film, retries=60, retry_delay=0.5)
+    return uploader(server, url, film, retries=240, retry_delay=0.5)
 
 
 def remembering(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from django.urls import Resolver404, URLResolver, get_resolver, resolve
 
-from tests.server import Answer, Server, Template, drop_database, form_part
+from tests.server import Answer, Server, Template, form_part
 
 OFFERED = 300 * 1000**2
 READ_AT_MOST = 256 * 1024
@@ -115,8 +115,7 @@ def watched(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Ite
     watched = Watched(server, trace)
     list(watched.calls())
     yield watched
-    server.kill()
-    drop_database(server.database_url)
+    server.end()
 
 
 @dataclass
@@ -142,7 +141,7 @@ def offer(watched: Watched, head: bytes, body: Iterator[bytes]) -> Seen:
         response.begin()
         answer = Answer(response.status, response.msg, response.read())
     received, written, answered = 0, [], False
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not answered:
         assert time.monotonic() < deadline, "strace shows no answer"
         for call, target, size in watched.calls():

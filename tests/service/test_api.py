@@ -3,7 +3,6 @@
 import http.client
 import json
 import re
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from tests.conftest import StartServer, sha256
 from tests.prepare import PASSWORD
 from tests.server import Answer, Server, form_end, form_part
+from tests.waiting import wait_until
 
 Film = Callable[..., bytes]
 JSON = {"Content-Type": "application/json"}
@@ -558,13 +558,6 @@ def test_uploads_on_their_way_are_counted(start_server: StartServer, film: Film)
     wait_until(lambda: metrics(server)["millrace_active_uploads"] == 0)
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 # What browsers are told
 
 
@@ -578,10 +571,11 @@ def test_everywhere_the_policy_is_strict(path: str, shared_server: Server) -> No
     assert "unsafe" not in policy
 
 
-def test_below_admin_alpine_may_evaluate_and_nothing_else_is_looser(shared_server: Server) -> None:
+def test_below_admin_alpine_may_evaluate_and_our_media_play_and_nothing_else_is_looser(shared_server: Server) -> None:
     policy = shared_server.get("/admin/login/").headers["Content-Security-Policy"]
     assert "script-src 'self' 'unsafe-eval'" in policy
     assert "style-src 'self' 'unsafe-inline'" in policy
+    assert "; media-src 'self';" in policy
     assert "script-src 'self' 'unsafe-inline'" not in policy
     assert "default-src 'none'" in policy
 

@@ -22,7 +22,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartServer, running
+from tests.processes import children
 from tests.server import Answer, Body, Server, Template, form_end, form_part
+from tests.waiting import wait_until
 
 MIB = 1024**2
 LIMIT = MIB  # MAX_FILE_SIZE of the server below
@@ -167,7 +169,7 @@ def nameless_bytes(server: Server) -> list[str]:
     """Content without a name that the server holds open: an upload on its way, or one it forgot to let go."""
     assert server.process is not None
     found = []
-    for process in [server.process.pid, *_children(server.process.pid)]:
+    for process in [server.process.pid, *children(server.process.pid)]:
         for descriptor in Path(f"/proc/{process}/fd").iterdir():
             with contextlib.suppress(OSError):
                 target = str(descriptor.readlink())
@@ -176,29 +178,17 @@ def nameless_bytes(server: Server) -> list[str]:
     return found
 
 
-def _children(process: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-
-
 @contextlib.contextmanager
 def nothing_kept(server: Server, user: str = "alice") -> Iterator[None]:
     """Whatever happens inside leaves no file, no bytes, and no upload that would hold a reservation."""
     before: tuple[list[Any], ...] = (files(server, user), sorted(server.stored_bytes()), [], [])
     yield
-    eventually(
+    wait_until(
         lambda: before == (
             files(server, user), sorted(server.stored_bytes()), uploads(server, "receiving", user),
             nameless_bytes(server),
-        ),
-        "something was kept",
+        )
     )  # fmt: skip
-
-
-def eventually(holds: Callable[[], bool], otherwise: str, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)
 
 
 def assert_refused(server: Server, request: Request, status: int, code: str) -> Answer:
@@ -430,7 +420,7 @@ def test_a_client_that_hangs_up_leaves_nothing(server: Server, film: Film, entra
     with nothing_kept(server), line(server, requests[entrance], key=key) as client:
         for piece in requests[entrance].pieces():
             client.send(piece)
-        eventually(lambda: bool(nameless_bytes(server)), "the upload never began")
+        wait_until(lambda: bool(nameless_bytes(server)))
     ended = [upload for upload in uploads(server, "failed") if upload["key"] == key]
     assert [upload["error"]["code"] for upload in ended] == ["incomplete_body"]
 
@@ -585,7 +575,7 @@ def test_more_uploads_at_once_than_allowed_are_refused(start_server: StartServer
     content = film()
     with line(server, put("slow.mp4", Content_Length="300000")) as slow:
         slow.send(content[:100_000])
-        eventually(lambda: len(uploads(server, "receiving")) == 1, "the slow upload never began")
+        wait_until(lambda: len(uploads(server, "receiving")) == 1)
         for request in (put("second.mp4", film()), form(form_of(film()))):
             answer = send(server, request)
             assert (answer.status, answer.code) == (429, "too_many_uploads")
@@ -611,7 +601,7 @@ def test_a_client_that_stops_sending_is_refused(start_server: StartServer, film:
     server = start_server(UPLOAD_IDLE_TIMEOUT="1s")
     started = time.monotonic()
     assert_refused(server, SLOW[way](film()[:100_000]), 408, "too_slow")
-    assert 1 <= time.monotonic() - started < 5
+    assert 1 <= time.monotonic() - started < 20  # of a minute, unless it is told otherwise
     assert [upload["error"]["code"] for upload in uploads(server, "failed")] == ["too_slow"]
 
 
@@ -626,7 +616,7 @@ def test_an_upload_that_takes_too_long_is_refused(start_server: StartServer, fil
 
     started = time.monotonic()
     assert_refused(server, put("film.mp4", trickle(), Content_Length="300000"), 408, "too_slow")
-    assert 2 <= time.monotonic() - started < 5
+    assert 2 <= time.monotonic() - started < 20
     assert [upload["error"]["code"] for upload in uploads(server, "failed")] == ["too_slow"]
 
 
@@ -687,7 +677,7 @@ def test_two_uploads_do_not_get_the_same_room(on_small_disk: SmallDisk, film: Fi
     content = film(3 * MIB)
     with line(server, put("first.mp4", Content_Length=str(len(content)))) as first:
         first.send(content[:100_000])
-        eventually(lambda: len(uploads(server, "receiving")) == 1, "the first upload never began")
+        wait_until(lambda: len(uploads(server, "receiving")) == 1)
         second = send(server, put("second.mp4", film(2 * MIB)))
         assert (second.status, second.code) == (507, "insufficient_storage")
         first.send(content[100_000:])
@@ -703,7 +693,7 @@ def test_a_disk_that_somebody_else_fills_is_told_as_full(on_small_disk: SmallDis
     with nothing_kept(server):
         with line(server, whole, key=key) as client:
             client.send(whole.body[:200_000])
-            eventually(lambda: bool(nameless_bytes(server)), "the upload never began")
+            wait_until(lambda: bool(nameless_bytes(server)))
             filler = server.media / ".filler"
             with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
                 while True:

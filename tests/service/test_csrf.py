@@ -2,55 +2,19 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from http.cookies import SimpleCookie
+from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
 from tests.conftest import sha256
-from tests.prepare import PASSWORD
+from tests.people import Browser
 from tests.server import Answer, Server, form_end, form_part
 
 FILES = "/api/v1/files/"
 UPLOAD = "/api/v1/upload/"
 
 Film = Callable[..., bytes]
-
-
-@dataclass
-class Browser:
-    """Somebody signed in through the admin's login page, with cookies as a browser keeps and sends them."""
-
-    server: Server
-    cookies: dict[str, str] = field(default_factory=dict)
-
-    def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
-        sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()), **(headers or {})}
-        answer = self.server.request(method, path, body, sent, user=None)
-        for header in answer.headers.get_all("Set-Cookie") or []:
-            self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-        return answer
-
-    def sign_in(self, user: str) -> None:
-        page = self.request("GET", "/admin/login/").body.decode()
-        found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
-        assert found is not None
-        form = urlencode({"username": user, "password": PASSWORD, "csrfmiddlewaretoken": found[1], "next": "/admin/"})
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.server.url}
-        answer = self.request("POST", "/admin/login/", form.encode(), headers)
-        assert answer.status == 302, answer
-        assert "sessionid" in self.cookies
-
-    @property
-    def token(self) -> str:
-        return self.cookies["csrftoken"]
-
-    def post_form(self, form: bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        content_type = {"Content-Type": "multipart/form-data; boundary=b0undary"}
-        return self.request("POST", FILES, form, {**content_type, **(headers or {})})
 
 
 @pytest.fixture
@@ -71,7 +35,8 @@ def nothing_new(shared_server: Server) -> Iterator[None]:
     """The test leaves no bytes, no file and not even the record of an upload."""
 
     def kept() -> list[Any]:
-        lists = [shared_server.get(f"/api/v1/{which}/?page_size=500", user="admin").json() for which in _LISTS]
+        # Which, not what is said of them: one of another test may still be ending.
+        lists = [[found["id"] for found in listed(shared_server, which, "admin")] for which in _LISTS]
         return [sorted(shared_server.stored_bytes()), *lists]
 
     before = kept()

@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ import pytest
 
 from tests.conftest import StartServer, sha256
 from tests.server import Answer, Server, form_end, form_part
+from tests.waiting import wait_until
 
 Film = Callable[..., bytes]
 
@@ -41,13 +41,6 @@ def fsck(server: Server, *options: str) -> tuple[int, str]:
 
 def content(server: Server, file: dict[str, Any]) -> Answer:
     return server.get(f"/api/v1/files/{file['id']}/content", user="alice")
-
-
-def wait_until(holds: Callable[[], Any], timeout: float = 10) -> None:
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 # fsck
@@ -602,7 +595,7 @@ def test_a_holder_that_was_given_up_and_yet_comes_to_its_end_makes_no_second_fil
     with slow_put(server, data, 100_000, Idempotency_Key="late") as wire:
         wait_until(lambda: uploads(server, "late"))
         server.shell(
-            "from uploads.models import Upload; from uploads.receiving import fail; "
+            "from uploads.models import Upload; from uploads.ending import fail; "
             "from uploads.errors import Abandoned; "
             "fail(Upload.objects.get(state='receiving'), Abandoned('Given up.'))"
         )
@@ -622,7 +615,7 @@ def test_a_clock_that_jumps_ends_no_upload_that_goes_on(server: Server, film: Fi
         wait_until(lambda: uploads(server, "jump"))
         ended_by_chore = server.shell(
             "from datetime import timedelta; from django.db.models import F; from uploads.models import Upload; "
-            "from uploads.receiving import fail_stalled; "
+            "from uploads.ending import fail_stalled; "
             "Upload.objects.update(heartbeat_at=F('heartbeat_at') - timedelta(hours=1)); print(fail_stalled())"
         )
         assert ended_by_chore == "0"

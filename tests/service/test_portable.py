@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.server import Server, Template, drop_database, form_end, form_part
+from tests.server import Server, Template, form_end, form_part
 
 Film = Callable[..., bytes]
 
@@ -35,8 +35,7 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
     made.wrapper = [sys.executable, "-c", WSGIREF]
     made.start()
     yield made
-    made.kill()
-    drop_database(made.database_url)
+    made.end()
 
 
 def sha256_of(server: Server, identity: str) -> str:

@@ -19,17 +19,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer, sha256
-from tests.server import ROOT, Server, drop_database, environment, free_port, sql
+from tests.server import ROOT, Server, Template, drop_database, environment, free_port, sql
+from tests.waiting import wait_until
 
 Film = Callable[..., bytes]
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
-
-
-def wait_until(holds: Callable[[], object], timeout: float, what: str = "") -> None:
-    deadline = time.monotonic() + timeout
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def processes() -> dict[int, tuple[int, str]]:
@@ -80,8 +74,8 @@ class Serve:
                 start_new_session=True,
             )  # fmt: skip
         if ready:
-            wait_until(self.is_ready, 30, self.output)
-            wait_until(lambda: {"web", "worker", "housekeeping"} == set(self.tree()), 10)
+            wait_until(self.is_ready, 90, lambda: self.output)
+            wait_until(lambda: {"web", "worker", "housekeeping"} == set(self.tree()), 30)
 
     def is_ready(self) -> bool:
         assert self.process is not None
@@ -128,7 +122,16 @@ class Serve:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def serve(template: Template, tmp_path: Path) -> Iterator[Serve]:
+    """A home as earlier starts left it: to make the tables takes longer than everything else."""
+    made = Serve(tmp_path / "home", template.copy_to(tmp_path / "home"))
+    yield made
+    made.end()
+    drop_database(made.database_url)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Serve]:
     """A fresh home: no folder, no tables, no account."""
     base, database_url = os.environ.get("DATABASE_URL", ""), ""
     if base.startswith("postgres"):
@@ -145,46 +148,46 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 PASSWORD = re.compile(r"Sign in as admin with (\S+)")
 
 
-def test_the_first_start_makes_everything_and_only_it_shows_the_password(serve: Serve) -> None:
-    serve.start()
-    shown = PASSWORD.search(serve.output)
-    assert shown is not None, serve.output
-    assert f"http://127.0.0.1:{serve.port}/" in serve.output
+def test_the_first_start_makes_everything_and_only_it_shows_the_password(fresh: Serve) -> None:
+    fresh.start()
+    shown = PASSWORD.search(fresh.output)
+    assert shown is not None, fresh.output
+    assert f"http://127.0.0.1:{fresh.port}/" in fresh.output
     code = (
         f"from django.contrib.auth import authenticate; print(authenticate(username='admin', password='{shown[1]}'))"
     )
-    said = subprocess.run([*MANAGE, "shell", "-v0", "-c", code], cwd=ROOT, env=serve.environment, capture_output=True)
+    said = subprocess.run([*MANAGE, "shell", "-v0", "-c", code], cwd=ROOT, env=fresh.environment, capture_output=True)
     assert said.stdout.strip() == b"admin"
-    serve.end()
+    fresh.end()
 
     began = time.monotonic()
-    serve.start()
-    assert time.monotonic() - began < 10
-    assert PASSWORD.search(serve.output) is None
-    assert shown[1] not in serve.output
+    fresh.start()
+    assert time.monotonic() - began < 40  # some seconds, on a machine that is not busy with tests
+    assert PASSWORD.search(fresh.output) is None
+    assert shown[1] not in fresh.output
 
 
-def test_a_password_that_was_given_is_not_shown(serve: Serve) -> None:
-    with serve.home.with_suffix(".log").open("wb") as log:
-        environ = serve.environment | {"MILLRACE_ADMIN_PASSWORD": "given and secret"}
-        serve.process = subprocess.Popen(
+def test_a_password_that_was_given_is_not_shown(fresh: Serve) -> None:
+    with fresh.home.with_suffix(".log").open("wb") as log:
+        environ = fresh.environment | {"MILLRACE_ADMIN_PASSWORD": "given and secret"}
+        fresh.process = subprocess.Popen(
             [*MANAGE, "serve"], cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True
         )
-    wait_until(serve.is_ready, 30)
-    serve.tree()
-    assert "Millrace on" in serve.output
-    assert "given and secret" not in serve.output
-    assert PASSWORD.search(serve.output) is None
+    wait_until(fresh.is_ready, 90)
+    fresh.tree()
+    assert "Millrace on" in fresh.output
+    assert "given and secret" not in fresh.output
+    assert PASSWORD.search(fresh.output) is None
 
 
-def test_what_the_first_start_says_to_type_works(serve: Serve, clip: bytes, tmp_path: Path) -> None:
-    serve.start()
+def test_what_the_first_start_says_to_type_works(fresh: Serve, clip: bytes, tmp_path: Path) -> None:
+    fresh.start()
     said = subprocess.run(
-        [*MANAGE, "token", "admin"], cwd=ROOT, env=serve.environment, capture_output=True, text=True
+        [*MANAGE, "token", "admin"], cwd=ROOT, env=fresh.environment, capture_output=True, text=True
     )
     token = said.stdout.split()[-1]
-    assert "/api/v1/upload/\n" in serve.output
-    server = Server(serve.home, {"admin": token}, port=serve.port)
+    assert "/api/v1/upload/\n" in fresh.output
+    server = Server(fresh.home, {"admin": token}, port=fresh.port)
     answer = server.put("movie.mp4", clip, user="admin")
     assert (answer.status, answer.json()["sha256"]) == (201, sha256(clip))
 
@@ -194,7 +197,7 @@ def test_kill_9_of_serve_takes_the_whole_tree_with_it(serve: Serve) -> None:
     tree = descendants(serve.process.pid)  # type: ignore[union-attr]
     assert len(tree) >= 3, tree
     serve.process.kill()  # type: ignore[union-attr]
-    wait_until(lambda: not any_of(tree), 3, str(tree))
+    wait_until(lambda: not any_of(tree), 20, lambda: tree)
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.15, 0.3, 0.6, 1.0])
@@ -202,14 +205,14 @@ def test_kill_9_of_serve_while_its_children_are_starting_leaves_none_of_them(ser
     serve.start(ready=False)
     assert serve.process is not None
     pid = serve.process.pid
-    wait_until(lambda: len(descendants(pid)) >= 2, 30)
+    wait_until(lambda: len(descendants(pid)) >= 2, 90)
     time.sleep(moment)
     serve.known = descendants(pid)
     serve.process.kill()
     time.sleep(0.2)
-    # Whoever had not come so far as to hold on to its parent finds it gone, and goes too.
+    # Whoever had not come so far as to hold on to its parent finds it gone when it does, and goes too.
     group = serve.known
-    wait_until(lambda: not any_of(group), 5, str({pid: group[pid] for pid in any_of(group)}))
+    wait_until(lambda: not any_of(group), 30, lambda: {pid: group[pid] for pid in any_of(group)})
 
 
 PARENT = "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); print('started', flush=True); time.sleep(600)"
@@ -219,21 +222,22 @@ def test_with_parent_the_death_of_the_parent_takes_everything(serve: Serve) -> N
     serve.start(sys.executable, "-c", PARENT, *MANAGE, "serve", "--with-parent", ready=False)
     assert serve.process is not None
     pid = serve.process.pid
-    wait_until(serve.is_ready, 30)
-    wait_until(lambda: len(descendants(pid)) >= 4, 10)
+    wait_until(serve.is_ready, 90)
+    wait_until(lambda: len(descendants(pid)) >= 4, 30)
     serve.known = tree = descendants(pid)
     serve.process.kill()
-    wait_until(lambda: not any_of(tree), 3, str(tree))
+    wait_until(lambda: not any_of(tree), 20, lambda: tree)
 
 
 def test_without_it_serve_outlives_who_started_it(serve: Serve) -> None:
     serve.start(sys.executable, "-c", PARENT, *MANAGE, "serve", ready=False)
     assert serve.process is not None
-    wait_until(serve.is_ready, 30)
-    serve.known = tree = descendants(serve.process.pid)
+    wait_until(serve.is_ready, 90)
+    wait_until(lambda: len(serve.tree()) == 3, 30)
+    lasting = set(serve.tree().values())  # and not what workers run for a moment while they start
     serve.process.kill()
     time.sleep(1)
-    assert any_of(tree) == set(tree)
+    assert any_of(serve.known) >= lasting
 
 
 def test_an_asked_for_end_waits_for_the_upload_on_its_way(serve: Serve, film: Film) -> None:
@@ -257,13 +261,13 @@ def test_an_asked_for_end_waits_for_the_upload_on_its_way(serve: Serve, film: Fi
     length = {"Content-Length": str(len(content))}
     client = threading.Thread(target=lambda: answers.append(server.put("slow.mp4", slowly(), length, user="admin")))
     client.start()
-    assert halfway.wait(10)
+    assert halfway.wait(30)
     tree = descendants(serve.process.pid)
     serve.process.terminate()
-    client.join(30)
+    client.join(60)
     assert [answer.status for answer in answers] == [201], serve.output
     assert answers[0].json()["sha256"] == sha256(content)
-    assert serve.process.wait(15) == 0, serve.output
+    assert serve.process.wait(40) == 0, serve.output
     assert not any_of(tree)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", serve.port), timeout=2)
@@ -275,7 +279,7 @@ def test_an_asked_for_end_without_uploads_is_quick_and_clean(serve: Serve, numbe
     assert serve.process is not None
     tree = descendants(serve.process.pid)
     serve.process.send_signal(number)
-    assert serve.process.wait(10) == 0, serve.output
+    assert serve.process.wait(40) == 0, serve.output
     assert "Traceback" not in serve.output
     assert not any_of(tree)
 
@@ -285,9 +289,9 @@ def test_whatever_falls_is_started_again(serve: Serve, victim: str) -> None:
     serve.start()
     before = serve.tree()
     os.kill(before[victim], signal.SIGKILL)
-    wait_until(lambda: serve.tree().get(victim, before[victim]) != before[victim], 10, serve.output)
-    wait_until(serve.is_ready, 10, serve.output)
-    wait_until(lambda: set(serve.tree()) == set(before), 5)
+    wait_until(lambda: serve.tree().get(victim, before[victim]) != before[victim], 30, lambda: serve.output)
+    wait_until(serve.is_ready, 60, lambda: serve.output)
+    wait_until(lambda: set(serve.tree()) == set(before), 30)
     after = serve.tree()
     assert before[victim] not in processes()
     if victim == "housekeeping":

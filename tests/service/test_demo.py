@@ -1,0 +1,38 @@
+"""`manage.py demo`, as somebody runs it who has just heard of Millrace."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.server import ROOT, environment
+
+SHOWN = [
+    "Making a clip of 1 s",
+    "Uploading: 100%",
+    "media_type  video/mp4",
+    "Downloading: 100%",
+    "What came back is what went in, bit for bit.",
+    "100%.*inspect: Done",
+    "poster.jpg +[0-9]+ bytes",
+    "video       codec h264, width 1280, height 720, fps 25.0",
+    "audio       codec aac",
+    "duration    1.0 s",
+    "100%.*thumbnail: Done",
+    "thumbnail.jpg +[0-9]+ bytes",
+    "100%.*transcode: Done",
+    "video.mp4 +[0-9]+ bytes",
+    "Made, verified, and downloaded with its SHA-256.",
+]
+
+
+def test_the_demo_shows_an_upload_and_two_operations_and_leaves_nothing(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = subprocess.run(
+        [sys.executable, "manage.py", "demo", "--seconds", "1"], cwd=ROOT, text=True, capture_output=True,
+        timeout=300, env=environment(tmp_path / "home", "") | {"TMPDIR": str(scratch)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(".*".join(SHOWN), done.stdout, flags=re.DOTALL), done.stdout
+    assert list(scratch.iterdir()) == []
