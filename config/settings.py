@@ -88,6 +88,7 @@ JOBS = JobSettings(
     stall_timeout=env.read("STALL_TIMEOUT", 120.0, env.wait),
     ffmpeg=env.read("FFMPEG", "wheel", str),
     sandbox=env.read("SANDBOX", "on", env.one_of(*get_args(Level))),
+    threads=env.read("JOB_THREADS", min(os.cpu_count() or 1, 8), env.number(1)),
     kept=env.read("JOBS_KEPT", _NINETY_DAYS, env.optional(env.wait)),
     share_results=env.read("SHARE_RESULTS", False, env.switch),
 )

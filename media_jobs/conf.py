@@ -1,6 +1,5 @@
 """What media_jobs must be told. config/ reads the environment and sets a JobSettings as `settings.JOBS`."""
 
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ class JobSettings:
     stall_timeout: float = 120.0
     ffmpeg: str = "wheel"  # or a path
     sandbox: Level = "on"
-    threads: int = min(os.cpu_count() or 1, 8)  # that one run of ffmpeg may use
+    threads: int = 1  # that one run of ffmpeg may use
     kept: float | None = 90 * 86400.0  # seconds after its end that a job is forgotten; its files stay
     share_results: bool = False  # one owner's finished result answers another's same request, too
 

@@ -133,6 +133,7 @@ class Server:
     process: AnyProcess | None = None
     helpers: list[AnyProcess] = field(default_factory=list)  # workers and housekeeping
     ready: ReadyDjango = field(default_factory=ReadyDjango)
+    cookies: dict[str, dict[str, str]] = field(default_factory=dict)  # of those who have signed in
 
     by_hand: ClassVar[bool] = False  # whether processes are started as users start them, all imports included
 

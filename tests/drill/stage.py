@@ -248,7 +248,7 @@ def staged(
 ) -> Iterator[Stage]:
     """On PostgreSQL where `base_url` names one: on one of our own, if it can be had, else in a database there.
 
-    `seconds` is the length of the film that is worked on: its encoding takes about a quarter of that.
+    `seconds` is the length of the film that is worked on: on two cores its encoding takes about a quarter of that.
     """
     with own_cluster() if base_url else nullcontext() as cluster:
         template = make_template(folder / "template", cluster.url if cluster else base_url)

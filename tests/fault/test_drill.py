@@ -17,7 +17,9 @@ SEED = random.randrange(10**6)
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("stage"), os.environ.get("DATABASE_URL", ""), seconds=8) as made:
+    folder, database = tmp_path_factory.mktemp("stage"), os.environ.get("DATABASE_URL", "")
+    # One thread works on half a film for as long as two do on a whole one, and leaves a core to other tests.
+    with staged(folder, database, seconds=4, JOB_THREADS="1") as made:
         yield made
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import signal
 import time
 import uuid
@@ -21,7 +22,7 @@ FINISHED = ("succeeded", "failed", "cancelled")
 
 @pytest.fixture(scope="module")
 def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory, ATTEMPTS="1", QUOTA="2MB", SLOTS_QUICK="1") as made:
+    with running(template, tmp_path_factory, ATTEMPTS="1", QUOTA="2MB", JOB_THREADS="1") as made:
         made.start_worker("heavy")
         yield made
 
@@ -67,6 +68,7 @@ def test_the_command_that_was_run_and_what_it_said_can_be_read(server: Server, u
     assert (found["status"], found["error"]["code"]) == ("failed", "unfit_media")  # the film has no sound
     found = ended(server, submit(server, upload(), height=90))
     assert found["command"].startswith("ffmpeg ")
+    assert set(re.findall(r"threads (\d+)", found["command"])) == {"1"}  # JOB_THREADS
     assert str(server.home) not in json.dumps(found)
 
 

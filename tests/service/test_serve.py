@@ -54,13 +54,14 @@ class Serve:
 
     home: Path
     database_url: str
+    settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
     known: dict[int, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment(self.home, self.database_url, PORT=str(self.port))
+        return environment(self.home, self.database_url, PORT=str(self.port), **self.settings)
 
     @property
     def output(self) -> str:
@@ -123,8 +124,8 @@ class Serve:
 
 @pytest.fixture
 def serve(template: Template, tmp_path: Path) -> Iterator[Serve]:
-    """A home as earlier starts left it: to make the tables takes longer than everything else."""
-    made = Serve(tmp_path / "home", template.copy_to(tmp_path / "home"))
+    """A home as earlier starts left it: to make the tables takes longer than everything else. One worker will do."""
+    made = Serve(tmp_path / "home", template.copy_to(tmp_path / "home"), {"SLOTS_HEAVY": "0"})
     yield made
     made.end()
     drop_database(made.database_url)
@@ -333,7 +334,7 @@ def test_serve_refuses_a_media_folder_that_is_not_the_one_it_knows(start_server:
     server.kill()
     server.media.rename(server.home / "unmounted")
     server.media.mkdir()  # as an empty mount point looks
-    again = Serve(server.home, server.database_url, server.port)
+    again = Serve(server.home, server.database_url, port=server.port)
     assert again.refusal().strip().splitlines()[-1].endswith("Is its disk mounted?")
     assert list(server.media.iterdir()) == []
 

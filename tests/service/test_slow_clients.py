@@ -17,7 +17,7 @@ from tests.server import Server, Template
 
 THREADS = 8
 CLIENTS = 4 * THREADS
-IDLE_TIMEOUT = 4.0
+IDLE_TIMEOUT = 3.0
 MARGIN = 3.5  # on a noisy machine; a client in the way costs a whole idle timeout
 PATIENCE = 3.0  # for one ping, likewise
 
@@ -94,7 +94,6 @@ def assert_pings_are_quick_after_the_idle_timeout(server: Server, since: float) 
     waited = time.monotonic() - since
     print(f"first answer after {waited:.2f} s")  # noqa: T201
     assert waited <= IDLE_TIMEOUT + MARGIN
-    time.sleep(max(0, IDLE_TIMEOUT + MARGIN - waited))
     assert_pings_are_quick(server)
 
 
@@ -177,10 +176,10 @@ def test_a_head_has_the_idle_timeout_in_all(impatient: Server) -> None:
         crowd(impatient, b"GET /healthz HTTP/1.1\r\nHost: ", clients=1) as [wire],
         contextlib.suppress(ConnectionError),
     ):
-        while time.monotonic() - began < 2 * IDLE_TIMEOUT:
+        while time.monotonic() - began < IDLE_TIMEOUT + MARGIN:
             wire.sendall(b"a")
             time.sleep(IDLE_TIMEOUT / 8)
-    assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < 2 * IDLE_TIMEOUT
+    assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < IDLE_TIMEOUT + MARGIN
 
 
 def keep_large(server: Server, clip: bytes) -> str:
@@ -224,16 +223,17 @@ def test_a_client_who_stopped_is_hung_up_on_after_the_idle_timeout(impatient: Se
         began = time.monotonic()
         with contextlib.suppress(ConnectionError):
             assert wire.recv(100) == b""
-        assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < 2 * IDLE_TIMEOUT
+        assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < IDLE_TIMEOUT + MARGIN
 
 
 def test_clients_who_stop_or_leave_are_no_errors_in_the_log(impatient: Server, clip: bytes) -> None:
     reading = head(impatient, f"GET {keep_large(impatient, clip)}") + b"\r\n"
-    for words in (reading, b"GET", stalled_body(impatient), stalled_chunk(impatient)):
-        with crowd(impatient, words, clients=2) as [leaves, _]:
+    with contextlib.ExitStack() as stack:
+        for words in (reading, b"GET", stalled_body(impatient), stalled_chunk(impatient)):
+            leaves, _ = stack.enter_context(crowd(impatient, words, clients=2))
             time.sleep(0.3)
             leaves.close()
-            time.sleep(IDLE_TIMEOUT + 0.5)
+        time.sleep(IDLE_TIMEOUT + 0.5)
     assert "Traceback" not in impatient.log
     assert "ERROR" not in impatient.log
 
