@@ -25,6 +25,11 @@ settings.load_profile("patient")
 NO_SKIP = "TESTS_NO_SKIP"  # set by .ci/run: there everything a test needs is installed
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """At any moment one in three tests waits."""
+    return max(1, (os.cpu_count() or 1) * 3 // 2)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") -> Iterator[None]:
     report = yield
