@@ -285,18 +285,23 @@ def test_an_asked_for_end_without_uploads_is_quick_and_clean(serve: Serve, numbe
     assert not any_of(tree)
 
 
-@pytest.mark.parametrize("victim", ["web", "worker", "housekeeping"])
-def test_whatever_falls_is_started_again(serve: Serve, victim: str) -> None:
-    serve.start()
+def kill_and_wait(serve: Serve, victim: str) -> tuple[dict[str, int], dict[str, int]]:
+    """What ran before, and what runs when all are there again."""
     before = serve.tree()
     os.kill(before[victim], signal.SIGKILL)
     wait_until(lambda: serve.tree().get(victim, before[victim]) != before[victim], 30, lambda: serve.output)
     wait_until(serve.is_ready, 60, lambda: serve.output)
     wait_until(lambda: set(serve.tree()) == set(before), 30)
-    after = serve.tree()
     assert before[victim] not in processes()
-    if victim == "housekeeping":
-        assert (after["web"], after["worker"]) == (before["web"], before["worker"])
+    return before, serve.tree()
+
+
+def test_whatever_falls_is_started_again(serve: Serve) -> None:
+    serve.start()
+    kill_and_wait(serve, "worker")
+    kill_and_wait(serve, "web")
+    before, after = kill_and_wait(serve, "housekeeping")
+    assert (after["web"], after["worker"]) == (before["web"], before["worker"])
 
 
 def test_a_port_that_is_taken_ends_serve_with_words(serve: Serve) -> None:
