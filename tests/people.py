@@ -58,3 +58,9 @@ class Browser:
         """A multipart form, as it is."""
         content_type = {"Content-Type": "multipart/form-data; boundary=b0undary"}
         return self.request("POST", path, form, {**content_type, **(headers or {})})
+
+
+def signed_in(server: Server, user: str) -> Browser:
+    browser = Browser(server)
+    browser.sign_in(user)
+    return browser

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from tests.conftest import running
-from tests.people import Browser
+from tests.people import Browser, signed_in
 from tests.server import Answer, Server, Template
 from tests.waiting import wait_until
 
@@ -38,12 +38,6 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def file(server: Server, clip: bytes) -> str:
     return str(server.put("film.mp4", clip).json()["id"])
-
-
-def signed_in(server: Server, user: str) -> Browser:
-    browser = Browser(server)
-    browser.sign_in(user)
-    return browser
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from django.urls import get_resolver
 
 from tests.conftest import running
-from tests.people import Browser
+from tests.people import Browser, signed_in
 from tests.server import Server, Template
 from tests.service.test_anonymous import addresses
 
@@ -71,9 +71,7 @@ def pages(server: Server) -> list[str]:
 
 @pytest.fixture
 def viewer(server: Server) -> Browser:
-    browser = Browser(server)
-    browser.sign_in("viewer")
-    return browser
+    return signed_in(server, "viewer")
 
 
 def test_every_page_of_every_kind_of_row_is_tried(pages: list[str]) -> None:
@@ -106,8 +104,7 @@ def test_whoever_is_no_staff_is_shown_the_door(server: Server, pages: list[str])
 
 
 def test_no_page_fails_and_what_people_wrote_is_text_on_each(server: Server, pages: list[str]) -> None:
-    browser = Browser(server)
-    browser.sign_in("admin")
+    browser = signed_in(server, "admin")
     shown = 0
     for page in pages:
         answer = browser.request("GET", page)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.conftest import StartServer, sha256
-from tests.people import Browser
+from tests.people import Browser, signed_in
 from tests.server import Answer, Server, form_end, form_part, query
 
 ADD = "/admin/uploads/mediafile/add/"
@@ -17,12 +17,6 @@ ROWS = "SELECT (SELECT count(*) FROM uploads_mediafile), (SELECT count(*) FROM u
 
 def token_field(token: str) -> bytes:
     return form_part("csrfmiddlewaretoken", token.encode())
-
-
-def signed_in(server: Server, user: str) -> Browser:
-    browser = Browser(server)
-    browser.sign_in(user)
-    return browser
 
 
 def send(browser: Browser, content: bytes, *, before: bytes = b"", after: bytes = b"", **headers: str) -> Answer:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from tests.conftest import running
-from tests.people import Browser
+from tests.people import Browser, signed_in
 from tests.server import Server, Template, query
 from tests.tus import Client
 from tests.waiting import wait_until
@@ -23,9 +23,7 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def operator(server: Server) -> Browser:
-    browser = Browser(server)
-    browser.sign_in("operator")
-    return browser
+    return signed_in(server, "operator")
 
 
 def begun(server: Server, clip: bytes) -> str:
@@ -69,8 +67,7 @@ def test_ending_it_twice_is_refused_in_words(server: Server, operator: Browser, 
 
 def test_a_viewer_may_look_and_not_end(server: Server, clip: bytes) -> None:
     pk = begun(server, clip)
-    browser = Browser(server)
-    browser.sign_in("viewer")
+    browser = signed_in(server, "viewer")
     page = f"/admin/uploads/upload/{pk}/"
     assert "End it" not in browser.request("GET", f"{page}change/").body.decode()
     assert browser.post(f"{page}end/").status == 403

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import sha256
-from tests.people import Browser
+from tests.people import Browser, signed_in
 from tests.server import Answer, Server, form_end, form_part
 
 FILES = "/api/v1/files/"
@@ -19,12 +19,7 @@ Film = Callable[..., bytes]
 
 @pytest.fixture
 def sign_in(shared_server: Server) -> Callable[[str], Browser]:
-    def browser_of(user: str) -> Browser:
-        browser = Browser(shared_server)
-        browser.sign_in(user)
-        return browser
-
-    return browser_of
+    return lambda user: signed_in(shared_server, user)
 
 
 SignIn = Callable[[str], Browser]
