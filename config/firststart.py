@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from config.celery import make_folders
 from uploads.conf import sink
-from uploads.marking import mark_once
+from uploads.storage.marker import mark_once
 
 ADMIN = "admin"
 

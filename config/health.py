@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 
 from media_jobs.lanes import lengths, troubles
 from uploads.conf import limits, sink
-from uploads.marking import is_ours
 from uploads.sinks.base import SinkError
+from uploads.storage.marker import is_ours
 
 
 def _database() -> bool:

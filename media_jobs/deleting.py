@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from uploads.connections import write
 from uploads.models import MediaFile
-from uploads.storing import delete_file
+from uploads.storage.blobs import delete_file
 from uploads.transitions import past
 
 from .asking import withdraw

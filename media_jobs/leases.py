@@ -19,7 +19,7 @@ from uploads.conf import sink
 from uploads.connections import write
 from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.reserving import check_room, lock_quotas
-from uploads.storing import discard
+from uploads.storage.blobs import discard
 
 from . import moving, results
 from .claiming import take

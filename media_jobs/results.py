@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from uploads.intake import Content
 from uploads.models import Blob, MediaFile
 from uploads.reserving import left_of_quota
-from uploads.storing import register
+from uploads.storage.blobs import register
 
 from . import operations
 from .conf import jobs

@@ -21,7 +21,7 @@ from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.models import Blob, MediaFile
 from uploads.reserving import check_room
 from uploads.sinks.base import SinkError, SinkFull
-from uploads.storing import discard
+from uploads.storage.blobs import discard
 
 from . import leases, operations, results
 from .conf import jobs

@@ -18,7 +18,7 @@ from uploads.errors import InvalidParams, KeyReused, Refusal
 from uploads.models import MediaFile, Upload
 from uploads.receiving import Reception
 from uploads.reserving import lock_owner, lock_quotas
-from uploads.storing import delete_file
+from uploads.storage.blobs import delete_file
 from uploads.transitions import record
 
 from . import moving, operations, results

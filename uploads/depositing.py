@@ -1,7 +1,7 @@
 """Files made here become content: their bytes under a key, durable, before any row speaks of them.
 
-Whoever makes the rows does so in a transaction of its own (`storing.register`), or takes the bytes back
-(`storing.discard`). Until then `registry.keys_in_use` keeps the sweeper away from them.
+Whoever makes the rows does so in a transaction of its own (`storage.blobs.register`), or takes the bytes back
+(`storage.blobs.discard`). Until then `registry.keys_in_use` keeps the sweeper away from them.
 """
 
 from collections.abc import Callable

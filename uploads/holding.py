@@ -10,11 +10,11 @@ from .connections import let_go
 from .ending import complete
 from .errors import AlreadyComplete, Gone, Locked, StorageUnavailable
 from .intake import Content
-from .marking import is_ours
 from .models import Upload
 from .progress import INTERVAL, flusher
 from .sinks.base import Held, NoSuchKey, Writer
-from .storing import find_claim, store
+from .storage.blobs import find_claim, store
+from .storage.marker import is_ours
 
 # So long a newcomer waits for the request that holds an upload to let go.
 PATIENCE = 5.0

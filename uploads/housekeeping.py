@@ -12,10 +12,10 @@ from django.utils import timezone
 from .admitting import KEY_KEPT
 from .conf import sink
 from .ending import fail_stalled
-from .inspecting import GRACE, find_in_rows, find_in_sink, mend
-from .marking import is_ours
 from .models import Token, Transition, Upload
 from .settling import expire, settle_stalled
+from .storage.fsck import GRACE, find_in_rows, find_in_sink, mend
+from .storage.marker import is_ours
 
 log = structlog.get_logger(__name__)
 FAILURES_KEPT = timedelta(days=7)

@@ -15,7 +15,7 @@ from .models import MediaFile, Upload
 from .receiving import Reception
 from .sinks.base import Writer
 from .sinks.local import LocalSink
-from .storing import new_key
+from .storage.blobs import new_key
 
 _PIECE = 1024**2
 

@@ -1,4 +1,4 @@
-"""Rows. They hold what is so, and the database holds them to it; what happens to them is in storing and receiving."""
+"""Rows, and what the database holds them to. What happens to them is in storage.blobs and receiving."""
 
 import uuid
 from typing import Any

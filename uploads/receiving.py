@@ -20,7 +20,7 @@ from .intake import Content, Intake
 from .models import MediaFile, Upload
 from .progress import flusher
 from .sinks.base import SinkError, SinkFull, Writer
-from .storing import new_key, store
+from .storage.blobs import new_key, store
 
 log = structlog.get_logger(__name__)
 

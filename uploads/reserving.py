@@ -14,9 +14,9 @@ from django.db.models.functions import Greatest, Now
 
 from .conf import limits
 from .errors import InsufficientStorage, QuotaExceeded, StorageUnavailable, TooLarge, TooManyUploads
-from .marking import is_ours
 from .models import MediaFile, SinkMark, Upload
 from .sinks.base import Sink, SinkError
+from .storage.marker import is_ours
 
 # An upload whose holder has not been heard of for this long has none: flushing tries every half second.
 HOLDER_TIMEOUT = timedelta(seconds=30)

@@ -15,8 +15,8 @@ from media_jobs.models import Job, Lane
 from media_jobs.wording import Lanes, message_of, waiting_for
 from tests.service.test_leases import a_file, a_job, a_user, a_worker, now, started
 from uploads.conf import sink
-from uploads.marking import mark_once
 from uploads.models import SinkMark
+from uploads.storage.marker import mark_once
 
 pytestmark = pytest.mark.django_db
 

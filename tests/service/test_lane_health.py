@@ -12,7 +12,7 @@ from media_jobs import lanes
 from media_jobs.models import Job, Worker
 from tests.service.test_leases import a_job, a_worker, started
 from uploads.conf import sink
-from uploads.marking import mark_once
+from uploads.storage.marker import mark_once
 
 pytestmark = pytest.mark.django_db
 

@@ -39,7 +39,7 @@ from tests.heap import pile
 from uploads.errors import InvalidParams, KeyReused
 from uploads.intake import Content
 from uploads.models import Blob, MediaFile, Transition, Upload
-from uploads.storing import delete_file
+from uploads.storage.blobs import delete_file
 
 pytestmark = pytest.mark.django_db
 BUILD = "ffmpeg 9.0.2 of the tests"

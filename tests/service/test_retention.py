@@ -22,8 +22,8 @@ from tests.service.test_leases import a_job, a_user, a_worker, end, now, past, s
 from uploads import resuming, settling
 from uploads.admitting import Announcement
 from uploads.conf import sink
-from uploads.marking import mark_once
 from uploads.models import MediaFile, SinkMark, Upload
+from uploads.storage.marker import mark_once
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from .. import policy, registry
 from ..models import MediaFile
-from ..storing import delete_file
+from ..storage.blobs import delete_file
 from .base import RoomAdmin
 from .selection import at_most
 

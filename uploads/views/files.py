@@ -19,7 +19,7 @@ from ..filters import FileFilter, UploadFilter
 from ..handlers import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
 from ..serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
-from ..storing import delete_file
+from ..storage.blobs import delete_file
 from .entrances import EntranceMixin, created
 
 

@@ -8,9 +8,9 @@ from django.db.models import Sum
 from tqdm import tqdm
 
 from uploads.conf import sink
-from uploads.inspecting import Finding, find_in_rows, find_in_sink, mend
-from uploads.marking import is_ours
 from uploads.models import Blob
+from uploads.storage.fsck import Finding, find_in_rows, find_in_sink, mend
+from uploads.storage.marker import is_ours
 
 HINT = "--repair mends all but lost bytes: those come back with their disk, or when the file is sent again."
 

@@ -13,14 +13,14 @@ from typing import Protocol
 import structlog
 from django.db import IntegrityError, transaction
 
-from .conf import sink
-from .connections import write
-from .errors import StorageUnavailable
-from .intake import Content
-from .models import Blob, MediaFile, Upload
-from .registry import file_deleting, file_stored
-from .sinks.base import Sink, SinkError
-from .steps import Step, reached
+from ..conf import sink
+from ..connections import write
+from ..errors import StorageUnavailable
+from ..intake import Content
+from ..models import Blob, MediaFile, Upload
+from ..registry import file_deleting, file_stored
+from ..sinks.base import Sink, SinkError
+from ..steps import Step, reached
 
 log = structlog.get_logger(__name__)
 

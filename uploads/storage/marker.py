@@ -2,9 +2,9 @@
 
 from django.db import transaction
 
-from .errors import StorageUnavailable
-from .models import Blob, SinkMark
-from .sinks.base import Sink
+from ..errors import StorageUnavailable
+from ..models import Blob, SinkMark
+from ..sinks.base import Sink
 
 
 def is_ours(sink: Sink) -> bool:

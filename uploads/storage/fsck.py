@@ -12,9 +12,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from .models import Blob, MediaFile, Upload
-from .registry import keys_in_use
-from .sinks.base import Sink, SinkError
+from ..models import Blob, MediaFile, Upload
+from ..registry import keys_in_use
+from ..sinks.base import Sink, SinkError
 
 # Nothing younger is judged: what is being stored just now is bytes without a row, or a row without bytes.
 GRACE = timedelta(hours=1)
