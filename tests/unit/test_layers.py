@@ -42,6 +42,8 @@ UPLOADS_LOWEST = [
     "sinks.memory",
     "sinks.writeback",
     "sinks.disk",
+    "sinks.local_sidecars",
+    "sinks.local_quarantine",
     "sinks.local",
     "intake",
     "buffers",

@@ -12,32 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.sinks import ANOTHER, KEY, KINDS, NOWHERE, keep, listed, make_sink, read, write
 from uploads import steps
-from uploads.sinks.base import Held, NoSuchKey, Sink, SinkError, SinkFull, Writer
+from uploads.sinks.base import Held, NoSuchKey, Sink, SinkError, SinkFull
 from uploads.sinks.local import LocalSink
 from uploads.sinks.memory import MemorySink
 from uploads.steps import Step
-
-KEY = "0b5c6c1e-0000-4000-8000-000000000001"
-ANOTHER = "0b5c6c1e-0000-4000-8000-000000000002"  # in the same folder of a local disk
-NOWHERE = "ffffffff-0000-4000-8000-000000000003"
-
-
-class PlainLocalSink(LocalSink):
-    """As on a filesystem that has no O_TMPFILE."""
-
-    def _open_anonymous(self) -> int | None:
-        return None
-
-
-KINDS = ["memory", "local", "local without anonymous files"]
-
-
-def make_sink(kind: str, root: Path) -> Sink:
-    if kind == "memory":
-        return MemorySink()
-    root.mkdir(exist_ok=True)
-    return LocalSink(root) if kind == "local" else PlainLocalSink(root)
 
 
 @pytest.fixture(params=KINDS)
@@ -59,25 +39,6 @@ def passed() -> Iterator[list[Step]]:
     steps.listeners.append(found.append)
     yield found
     steps.listeners.remove(found.append)
-
-
-def write(writer: Writer, *pieces: bytes) -> Writer:
-    for piece in pieces:
-        writer.write(piece)
-    return writer
-
-
-def keep(sink: Sink, key: str, content: bytes) -> None:
-    write(sink.create(key), content).commit()
-
-
-def read(sink: Sink, key: str, start: int = 0) -> bytes:
-    with sink.open(key, start) as reader:
-        return reader.read()
-
-
-def listed(sink: Sink) -> set[tuple[str, int, bool]]:
-    return {(stored.key, stored.size, stored.partial) for stored in sink.walk()}
 
 
 def test_a_local_sink_uses_anonymous_files_where_it_can(tmp_path: Path) -> None:

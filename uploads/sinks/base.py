@@ -6,9 +6,9 @@ alone: nothing about it is kept in this process.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -29,6 +29,10 @@ class Held(SinkError):
     """Another Writer is open on this key."""
 
 
+_STAMP = "%Y%m%dT%H%M%SZ"
+_PARTIAL = ".partial"
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What a Sink has under a key."""
@@ -37,6 +41,31 @@ class Stored:
     size: int
     modified: datetime
     partial: bool = False  # an open write, not committed
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    key: str
+    size: int
+    reason: str  # one word of a-z and -
+    since: datetime
+    partial: bool = False  # an open write, not committed
+
+    @property
+    def name(self) -> str:
+        """Everything but the size, so that one rename says it all."""
+        return f"{self.since.strftime(_STAMP)}.{self.reason}.{self.key}{_PARTIAL if self.partial else ''}"
+
+    @classmethod
+    def named(cls, name: str, size: int) -> "Quarantined | None":
+        """None for a name that is not one of ours."""
+        stamp, _, rest = name.partition(".")
+        reason, _, key = rest.partition(".")
+        try:
+            since = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+        except ValueError:
+            return None
+        return cls(key.removesuffix(_PARTIAL), size, reason, since, key.endswith(_PARTIAL)) if key else None
 
 
 class Writer(ABC):
@@ -80,8 +109,62 @@ class Writer(ABC):
         self.close()
 
 
+class Sidecars(ABC):
+    """Small objects beside the content, one per file: what lets a store explain itself without a database.
+
+    A sidecar's name is the key of the bytes that it describes, a dot, and more. Here they are only named bytes; what
+    they say is written in storage/sidecars.py.
+    """
+
+    @abstractmethod
+    def write(self, name: str, content: bytes) -> None:
+        """Store it durably, whole or not at all, in the place of an earlier one."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """NoSuchKey, where there is none."""
+
+    @abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove it durably. Nothing there is no error."""
+
+    @abstractmethod
+    def of(self, keys: Collection[str]) -> set[str]:
+        """The names of the sidecars of these keys."""
+
+    @abstractmethod
+    def names(self) -> Iterator[str]:
+        """All of them, in no order."""
+
+
+class Quarantine(ABC):
+    """Where bytes wait that nothing names: out of the way, with date and reason, until somebody decides.
+
+    Bytes that somebody sent are never deleted by a guess. What the sweep does not understand is moved into here. It
+    can be taken back, and is purged after a time or on request.
+    """
+
+    @abstractmethod
+    def put(self, key: str, reason: str) -> None:
+        """Move what is stored under the key, committed or open, out of the way. Nothing there is no error."""
+
+    @abstractmethod
+    def content(self) -> Iterator[Quarantined]:
+        """Everything in it, in no order."""
+
+    @abstractmethod
+    def take_back(self, found: Quarantined) -> None:
+        """Put it back under its key. SinkError where that is taken, NoSuchKey where it is not here."""
+
+    @abstractmethod
+    def purge(self, found: Quarantined) -> None:
+        """Delete it for good. Nothing there is no error."""
+
+
 class Sink(ABC):
     name: str
+    sidecars: Sidecars
+    quarantine: Quarantine
 
     @abstractmethod
     def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
@@ -125,7 +208,7 @@ class Sink(ABC):
 
     @abstractmethod
     def walk(self) -> Iterator[Stored]:
-        """Everything here, committed and open, in no order."""
+        """Everything here, committed and open, in no order. Not sidecars, nor what is in quarantine."""
 
     @abstractmethod
     def free(self) -> int | None:
@@ -137,4 +220,14 @@ class Sink(ABC):
 
     @abstractmethod
     def mark(self, identity: str) -> None:
-        """Give this place its mark."""
+        """Give this place its mark, instead of one that it had."""
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing here that anybody could lose."""
+        return not any(
+            any(True for _ in found) for found in (self.walk(), self.sidecars.names(), self.quarantine.content())
+        )
+
+
+def sidecar_is_of(name: str, keys: Collection[str]) -> bool:
+    return name.rpartition(".")[0] in keys

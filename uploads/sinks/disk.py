@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,6 +102,27 @@ def size_of(path: Path) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """A new file with this content, on the medium. Its name is not there yet: that takes a sync of its folder."""
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def copy_synced(source: Path, target: Path) -> None:
+    """A copy of a file on the medium. Its name is not there yet, as above."""
+    fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with source.open("rb") as reader, os.fdopen(fd, "wb") as writer:
+        shutil.copyfileobj(reader, writer, 1024**2)
+        writer.flush()
+        os.fsync(writer.fileno())
 
 
 def lock(fd: int, key: str) -> None:

@@ -13,6 +13,8 @@ from ..steps import Step, reached
 from . import disk
 from .base import Held, NoSuchKey, Sink, SinkError, Stored, Writer
 from .disk import Layout, sink_errors
+from .local_quarantine import LocalQuarantine
+from .local_sidecars import LocalSidecars
 from .writeback import WriteBack
 
 # A note is as long as the longest, always: it is replaced by one write, which no kill can cut in two.
@@ -108,6 +110,7 @@ class LocalSink(Sink):
 
     def __init__(self, root: Path) -> None:
         self.root, self.layout = root, Layout(root)
+        self.sidecars, self.quarantine = LocalSidecars(root), LocalQuarantine(root)
 
     def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
         with sink_errors():
@@ -224,8 +227,11 @@ class LocalSink(Sink):
     def mark(self, identity: str) -> None:
         with sink_errors():
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self.layout.marker.open("w") as marker:
-                marker.write(identity + "\n")
-                marker.flush()
-                os.fsync(marker.fileno())
+            half = self.layout.marker.with_suffix(".half")
+            half.unlink(missing_ok=True)
+            disk.write_synced(half, f"{identity}\n".encode())
+            half.rename(self.layout.marker)
             disk.sync_folder(self.root)
+
+    def is_empty(self) -> bool:
+        return not self.root.is_dir() or super().is_empty()

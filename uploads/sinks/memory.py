@@ -2,12 +2,24 @@
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO
 
 from ..steps import Step, reached
-from .base import Held, NoSuchKey, Sink, SinkFull, Stored, Writer
+from .base import (
+    Held,
+    NoSuchKey,
+    Quarantine,
+    Quarantined,
+    Sidecars,
+    Sink,
+    SinkError,
+    SinkFull,
+    Stored,
+    Writer,
+    sidecar_is_of,
+)
 
 
 class MemoryWriter(Writer):
@@ -55,6 +67,62 @@ class MemoryWriter(Writer):
         self._sink.held.pop(self.key, None)
 
 
+class MemorySidecars(Sidecars):
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def write(self, name: str, content: bytes) -> None:
+        self._kept[name] = content
+
+    def read(self, name: str) -> bytes:
+        try:
+            return self._kept[name]
+        except KeyError:
+            raise NoSuchKey(name) from None
+
+    def delete(self, name: str) -> None:
+        self._kept.pop(name, None)
+
+    def of(self, keys: Collection[str]) -> set[str]:
+        return {name for name in self._kept if sidecar_is_of(name, keys)}
+
+    def names(self) -> Iterator[str]:
+        yield from list(self._kept)
+
+
+class MemoryQuarantine(Quarantine):
+    def __init__(self, sink: "MemorySink") -> None:
+        self._sink = sink
+        self._kept: dict[Quarantined, bytes] = {}
+
+    def put(self, key: str, reason: str) -> None:
+        with self._sink.lock:
+            places = (self._sink.committed.pop(key, None), self._sink.partial.pop(key, None))
+            self._sink.notes.pop(key, None)
+        for partial, found in zip((False, True), places, strict=True):
+            if found is not None:
+                since = datetime.now(UTC).replace(microsecond=0)
+                self._kept[Quarantined(key, len(found[0]), reason, since, partial)] = bytes(found[0])
+
+    def content(self) -> Iterator[Quarantined]:
+        yield from list(self._kept)
+
+    def take_back(self, found: Quarantined) -> None:
+        if found not in self._kept:
+            raise NoSuchKey(found.key)
+        with self._sink.lock:
+            if found.key in (self._sink.partial if found.partial else self._sink.committed):
+                raise SinkError(f"There is content under the key {found.key} already.")
+            data = self._kept.pop(found)
+            if found.partial:
+                self._sink.partial[found.key] = (bytearray(data), datetime.now(UTC))
+            else:
+                self._sink.committed[found.key] = (data, datetime.now(UTC))
+
+    def purge(self, found: Quarantined) -> None:
+        self._kept.pop(found, None)
+
+
 class MemorySink(Sink):
     name = "memory"
 
@@ -66,6 +134,7 @@ class MemorySink(Sink):
         self.held: dict[str, bytearray] = {}
         self.notes: dict[str, str] = {}
         self._identity: str | None = None
+        self.sidecars, self.quarantine = MemorySidecars(), MemoryQuarantine(self)
 
     def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
         with self.lock:

@@ -1,0 +1,47 @@
+"""Sinks of every kind for tests, and short words for what is done with them."""
+
+from pathlib import Path
+
+from uploads.sinks.base import Sink, Writer
+from uploads.sinks.local import LocalSink
+from uploads.sinks.memory import MemorySink
+
+KEY = "0b5c6c1e-0000-4000-8000-000000000001"
+ANOTHER = "0b5c6c1e-0000-4000-8000-000000000002"  # in the same folder of a local disk
+NOWHERE = "ffffffff-0000-4000-8000-000000000003"
+
+
+class PlainLocalSink(LocalSink):
+    """As on a filesystem that has no O_TMPFILE."""
+
+    def _open_anonymous(self) -> int | None:
+        return None
+
+
+KINDS = ["memory", "local", "local without anonymous files"]
+
+
+def make_sink(kind: str, root: Path) -> Sink:
+    if kind == "memory":
+        return MemorySink()
+    root.mkdir(exist_ok=True)
+    return LocalSink(root) if kind == "local" else PlainLocalSink(root)
+
+
+def write(writer: Writer, *pieces: bytes) -> Writer:
+    for piece in pieces:
+        writer.write(piece)
+    return writer
+
+
+def keep(sink: Sink, key: str, content: bytes) -> None:
+    write(sink.create(key), content).commit()
+
+
+def read(sink: Sink, key: str, start: int = 0) -> bytes:
+    with sink.open(key, start) as reader:
+        return reader.read()
+
+
+def listed(sink: Sink) -> set[tuple[str, int, bool]]:
+    return {(stored.key, stored.size, stored.partial) for stored in sink.walk()}
