@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from media_jobs.lanes import lengths, troubles
+from uploads import registry
 from uploads.conf import limits, sink
 from uploads.sinks.base import SinkError
 from uploads.storage.marker import is_ours
@@ -33,7 +34,7 @@ def _room() -> bool:
 
 CHECKS: dict[str, tuple[Callable[[], bool], str]] = {
     "database": (_database, "The database does not answer, or lacks migrations: manage.py migrate"),
-    "storage": (_storage, "The storage has not our mark: is its disk mounted?"),
+    "storage": (_storage, "The storage marker is missing or belongs to another installation. Is the disk mounted?"),
     "room": (_room, "The disk has less room left than MILLRACE_MIN_FREE: no upload and no job is begun."),
 }
 
@@ -47,8 +48,21 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     failed = {name: words for name, (check, words) in CHECKS.items() if not _passes(check)}
     checks = {name: failed.get(name, "ok") for name in CHECKS}
-    said = {"status": "not ready" if failed else "ok", "checks": checks, "workers": _workers()}
+    said = {
+        "status": "not ready" if failed else "ok",
+        "checks": checks,
+        "workers": _workers(),
+        "warnings": _warnings(),
+    }
     return JsonResponse(said, status=503 if failed else 200)
+
+
+def _warnings() -> list[str]:
+    """No reason to turn people away either."""
+    try:
+        return [words for ask in registry.warnings for words in ask()]
+    except DatabaseFailure:
+        return []  # the check of the database says so
 
 
 def _workers() -> str:

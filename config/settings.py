@@ -77,6 +77,7 @@ UPLOADS = Limits(
         timeout=env.read("UPLOAD_TIMEOUT", None, env.optional(env.seconds)),
         min_rate=env.read("MIN_RATE", None, env.optional(env.size)),
     ),
+    quarantine_kept=env.read("QUARANTINE_KEPT", 30 * 86400.0, env.wait),
     accel_prefix=env.read("ACCEL_PREFIX", "", str),
 )
 _NINETY_DAYS: float | None = 90 * 86400.0
@@ -92,6 +93,8 @@ JOBS = JobSettings(
     kept=env.read("JOBS_KEPT", _NINETY_DAYS, env.optional(env.wait)),
     share_results=env.read("SHARE_RESULTS", False, env.switch),
 )
+SNAPSHOTS = HOME / "snapshots"
+SNAPSHOTS_KEPT = env.read("SNAPSHOTS_KEPT", 7, env.number(0))
 SLOTS = {
     "quick": env.read("SLOTS_QUICK", 1, env.number(0)),
     "heavy": env.read("SLOTS_HEAVY", 1, env.number(0)),

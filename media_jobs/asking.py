@@ -7,7 +7,7 @@ from uploads.connections import write
 
 from .errors import AlreadyFinished, NotFinished
 from .following import leader_of
-from .leases import discard_attempt
+from .leases import bury_outputs, discard_attempt
 from .models import Job
 from .moving import cancel as end_cancelled
 from .moving import queue, settled, waiting
@@ -32,7 +32,9 @@ def cancel(job: Job) -> Job:
 
 def withdraw(job: Job) -> None:
     """Cancel it at once, under the hands of whoever runs it: its file goes. In the caller's transaction."""
-    end_cancelled(Job.objects.filter(pk=job.pk, status__in=Job.UNFINISHED), job)
+    unfinished = Job.objects.filter(pk=job.pk, status__in=Job.UNFINISHED)
+    bury_outputs(unfinished)
+    end_cancelled(unfinished, job)
     transaction.on_commit(lambda: discard_attempt(job))
 
 

@@ -20,6 +20,7 @@ from uploads.connections import write
 from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.reserving import check_room, lock_quotas
 from uploads.storage.blobs import discard
+from uploads.storage.tombstones import bury
 
 from . import moving, results
 from .claiming import take
@@ -147,7 +148,9 @@ def _succeed(
         raise Cancelled  # whoever asked was told that it will be
     if without:
         promote(lease.job)  # they may have room for it
-        return [item.key for item in kept]
+        unused = [item.key for item in kept]
+        bury(sink().name, *unused)
+        return unused
     if refused:
         raise refused
     result, superfluous = results.publish(lease.job, kept)
@@ -164,12 +167,14 @@ def fail(lease: Lease, failure: Failure, ran: dict[str, str]) -> None:
 def give_back(lease: Lease) -> None:
     """Let another worker run it, at once and without counting an attempt: this one is to stop."""
     with write():
+        bury_outputs(_held(lease))
         _must(moving.queue_again(_held(lease), lease.job, "its worker stopped"))
 
 
 def end_cancelled(lease: Lease) -> None:
     """The holder has stopped, and removed whatever there was of it."""
     with write():
+        bury_outputs(_held(lease))
         _must(moving.cancel(_held(lease), lease.job))
 
 
@@ -207,6 +212,13 @@ def _reap(job: Job) -> int:
     return int(done)
 
 
+def bury_outputs(found: QuerySet[Job]) -> None:
+    """What this attempt may have stored is nobody's, as it ends here. In the transaction that ends it."""
+    for token, outputs in found.values_list("token", "outputs"):
+        if token is not None:
+            bury(sink().name, *(key_of(token, number) for number in range(outputs)))
+
+
 def discard_attempt(job: Job) -> None:
     """The bytes that a lost attempt may have stored."""
     if job.token is not None:
@@ -214,6 +226,7 @@ def discard_attempt(job: Job) -> None:
 
 
 def _attempt_failed(found: QuerySet[Job], job: Job, failure: Failure, why: str, **ran: Any) -> bool:
+    bury_outputs(found)
     spent = job.attempts + 1
     if not failure.permanent and spent < jobs().attempts:
         return moving.queue_again(found, job, why, failure, **ran)

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from uploads.intake import Content
 from uploads.models import Blob, MediaFile
 from uploads.reserving import left_of_quota
-from uploads.storage.blobs import register
+from uploads.storage.blobs import create_file, register
 
 from . import operations
 from .conf import jobs
@@ -124,9 +124,7 @@ def copy(result: Result, job: Job) -> None:
 
 
 def attach(job: Job, name: str, blob: Blob) -> None:
-    file = MediaFile.objects.create(
-        owner_id=job.owner_id, name=_file_name(job, name), blob=blob, origin=MediaFile.Origin.JOB
-    )
+    file = create_file(job.owner_id, _file_name(job, name), blob, MediaFile.Origin.JOB)
     Artifact.objects.create(job=job, name=name, file=file)
 
 

@@ -269,8 +269,12 @@ class Server:
             return b"".join(_until_closed(wire))
 
     def stored_bytes(self) -> list[Path]:
-        """Every file of content on this server's disk, whole or partial."""
-        return sorted(path for path in self.media.rglob("*") if path.is_file() and not path.name.startswith("."))
+        """Every file of content on this server's disk, whole or partial; not sidecars, nor what is in quarantine."""
+        folders = [folder for folder in self.media.iterdir() if folder.name == "partial" or len(folder.name) == 2]
+        return sorted(path for folder in folders for path in folder.iterdir())
+
+    def quarantined(self) -> list[Path]:
+        return sorted((self.media / "quarantine").glob("*"))
 
 
 def _until_closed(wire: socket.socket) -> Iterator[bytes]:

@@ -7,6 +7,10 @@ class UploadsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, policy, schema  # noqa: F401  # checks and schema register themselves
+        from . import checks, policy, registry, schema  # noqa: F401  # checks and schema register themselves
+        from .conf import sink
+        from .storage import condition
+
+        registry.warnings.append(lambda: condition.warnings(sink()))
 
         post_migrate.connect(policy.make_groups, sender=self)

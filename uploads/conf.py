@@ -26,6 +26,7 @@ class Limits:
     idle_timeout: float = 60.0
     upload_expiry: float = 7 * 86400.0  # of a resumable upload that nobody goes on with
     pace: Pace = field(default_factory=Pace)
+    quarantine_kept: float = 30 * 86400.0  # seconds until what nothing names is deleted for good
     accel_prefix: str = ""
 
 

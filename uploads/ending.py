@@ -10,6 +10,8 @@ from .errors import Abandoned, Refusal, StorageUnavailable
 from .models import Blob, MediaFile, Upload
 from .progress import INTERVAL
 from .registry import upload_ended
+from .storage.blobs import create_file
+from .storage.tombstones import bury
 from .transitions import record
 
 _SECOND_LOOK = 4 * INTERVAL
@@ -17,7 +19,8 @@ _SECOND_LOOK = 4 * INTERVAL
 
 def complete(upload: Upload, blob: Blob) -> MediaFile:
     """The MediaFile of an upload's bytes; in the same transaction the Upload ends."""
-    file = MediaFile.objects.create(owner=upload.owner, name=upload.name, blob=blob, origin=_origin(upload))
+    file = create_file(upload.owner_id, upload.name, blob, _origin(upload))
+    file.owner = upload.owner  # nobody has to ask for it again
     ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
         state=Upload.State.COMPLETE, offset=blob.size, declared_size=blob.size, reserved=0, file=file,
         heartbeat_at=Now(), finished_at=Now(), expires_at=None,
@@ -38,6 +41,7 @@ def fail(upload: Upload, refusal: Refusal) -> bool:
             error_detail=refusal.detail[:500], finished_at=Now(),
         )  # fmt: skip
         if ended:
+            bury(upload.sink, upload.key)
             record("upload", upload.pk, Upload.State.FAILED, refusal.code)
             for act in upload_ended:
                 act(upload, None)

@@ -79,6 +79,9 @@ def _begin(upload: Upload) -> Writer | None:
             with suppress(StorageUnavailable):  # whoever committed them is alive, and was first
                 store(_Committed(upload.key), content, lambda blob: complete(upload, blob))
         return None
+    if claim is None and sink().size(upload.key) is not None:
+        # The database is older than the store: it was restored from a snapshot.
+        raise Gone("This upload was complete before the database was restored. Its file can be rebuilt.")
     with suppress(Held):
         return sink().create(upload.key, size=upload.declared_size, resumable=True)
     return None

@@ -10,12 +10,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from .admitting import KEY_KEPT
-from .conf import sink
+from .conf import limits, sink
 from .ending import fail_stalled
 from .models import Token, Transition, Upload
 from .settling import expire, settle_stalled
-from .storage.fsck import GRACE, find_in_rows, find_in_sink, mend
 from .storage.marker import is_ours
+from .storage.sidecars import write_changed
+from .storage.sweep import sweep
+from .storage.tombstones import remove_buried
 
 log = structlog.get_logger(__name__)
 FAILURES_KEPT = timedelta(days=7)
@@ -28,19 +30,29 @@ class Chore:
     do: Callable[[], int]  # answers how much there was to do
 
 
-def sweep(grace: timedelta = GRACE) -> int:
-    """Remove what a crash left behind, and mark what the disk lost. Only where the disk is surely ours."""
-    place = sink()
+def sweep_store() -> int:
+    return sweep(sink())
+
+
+def remove_bytes() -> int:
+    """Finish deletions whose process ended before the bytes were gone."""
+    return remove_buried(sink()) if is_ours(sink()) else 0
+
+
+def write_sidecars() -> int:
+    return write_changed(sink()) if is_ours(sink()) else 0
+
+
+def purge_quarantine() -> int:
+    """Delete what has been in quarantine for as long as the setting says."""
+    place, until = sink(), timezone.now() - timedelta(seconds=limits().quarantine_kept)
     if not is_ours(place):
-        log.error("sweep_refused", reason="the sink's mark cannot be read: is its disk mounted?")
         return 0
-    mended = 0
-    for find in (find_in_rows, find_in_sink):
-        for finding in list(find(place, grace=grace)):
-            if mend(place, finding):
-                mended += 1
-                log.warning("swept", defect=finding.defect, key=finding.key, size=finding.size)
-    return mended
+    old = [found for found in place.quarantine.content() if found.since < until]
+    for found in old:
+        place.quarantine.purge(found)
+        log.warning("quarantine_purged", key=found.key, size=found.size, since=found.since.isoformat())
+    return len(old)
 
 
 def free_keys() -> int:
@@ -82,7 +94,10 @@ CHORES = [
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
     Chore("settle resumable uploads", timedelta(seconds=10), settle_stalled),
     Chore("end expired uploads", timedelta(minutes=1), expire),
-    Chore("sweep", timedelta(hours=1), sweep),
+    Chore("write sidecars", timedelta(seconds=1), write_sidecars),
+    Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes),
+    Chore("sweep", timedelta(hours=1), sweep_store),
+    Chore("purge the quarantine", timedelta(hours=1), purge_quarantine),
     Chore("free idempotency keys", timedelta(minutes=10), free_keys),
     Chore("forget failed uploads", timedelta(hours=1), forget_failures),
     Chore("forget expired tokens", timedelta(hours=1), forget_tokens),

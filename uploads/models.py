@@ -225,9 +225,39 @@ class SinkMark(models.Model):
 
     sink = models.CharField(max_length=32, primary_key=True)
     identity = models.UUIDField(default=uuid.uuid4)
+    # Why the last sweep touched nothing, in words for an administrator. Empty when it did its work.
+    warning = models.TextField(blank=True)
 
     def __str__(self) -> str:
         return f"{self.sink}: {self.identity}"
+
+
+class Tombstone(models.Model):
+    """A key whose bytes may be removed: written in the transaction that took away the last reason to keep them."""
+
+    sink = models.CharField(max_length=32)
+    key = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sink", "key"], name="tombstone_once")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class SidecarChange(models.Model):
+    """An outbox: the sidecar of this file at this key is to be written anew, or removed if there is no such file.
+
+    Inserted in the transaction that changes the file; the store follows within seconds.
+    """
+
+    sink = models.CharField(max_length=32)
+    key = models.CharField(max_length=64)
+    file_id = models.UUIDField()
+
+    def __str__(self) -> str:
+        return f"{self.key} of file {self.file_id}"
 
 
 class Token(AbstractAuthToken):  # type: ignore[misc]  # knox has no types

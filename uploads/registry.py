@@ -24,6 +24,10 @@ upload_ended: list[Callable[[Upload, MediaFile | None], None]] = []
 keys_in_use: list[Callable[[Collection[str]], Collection[str]]] = []
 
 
+# What an administrator must be told, in sentences, though the service goes on: /readyz and the dashboard show it.
+warnings: list[Callable[[], Sequence[str]]] = []
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """What a file's admin page shows besides the file: a template, and what it is rendered with.

@@ -16,6 +16,7 @@ class Step(StrEnum):
     STORED = "stored"  # the row is flipped: people see the file
     ANSWERED = "answered"  # nothing of the upload is left to do
     ROW_DELETED = "row_deleted"  # the deletion is committed
+    SIDECAR_DELETED = "sidecar_deleted"  # the store does not speak of the file any more
     BYTES_DELETED = "bytes_deleted"  # the bytes have gone
     QUEUED = "queued"  # work that waits is committed, and no message speaks of it yet
 

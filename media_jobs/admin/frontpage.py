@@ -14,6 +14,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from uploads import policy as of_files
+from uploads import registry
 from uploads import wording as of_uploads
 from uploads.admin import cells
 from uploads.conf import limits, sink
@@ -67,7 +68,7 @@ def _now(request: HttpRequest) -> dict[str, Any]:
         "failed_jobs": _failed(jobs, since),
         "failed_uploads": _part(_of_today(uploads, since).filter(state=Upload.State.FAILED)),
         "lanes": [(lane, overview(lane)) for lane in LANES],
-        "troubles": troubles(),
+        "troubles": [*troubles(), *(words for ask in registry.warnings for words in ask())],
         "space": _space(),
         "at": timezone.now(),
     }

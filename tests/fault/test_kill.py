@@ -24,7 +24,7 @@ from uploads.steps import Step
 Film = Callable[..., bytes]
 STORING = [Step.CLAIMED, Step.SYNCED, Step.LINKED, Step.DIRECTORY_SYNCED, Step.STORED, Step.ANSWERED]
 SEEN = {Step.STORED, Step.ANSWERED}  # from here on people see the file
-DELETING = [Step.ROW_DELETED, Step.BYTES_DELETED]
+DELETING = [Step.ROW_DELETED, Step.SIDECAR_DELETED, Step.BYTES_DELETED]
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,15 @@ HOURS_LATER = """
 import json
 from datetime import timedelta
 from django.db.models.functions import Now
-from uploads.housekeeping import sweep
+from uploads.conf import sink
 from uploads.models import Blob, Upload
 from uploads.ending import fail_stalled
+from uploads.storage.sweep import sweep
+from uploads.storage.tombstones import remove_buried
 Upload.objects.filter(state="receiving").update(heartbeat_at=Now() - timedelta(hours=2))
 fail_stalled()
-sweep(grace=timedelta(0))
+sweep(sink(), grace=timedelta(0))
+remove_buried(sink())
 print(json.dumps({
     "keys": sorted(Blob.objects.values_list("key", flat=True)),
     "not stored": Blob.objects.exclude(state="stored").count(),
@@ -246,8 +249,8 @@ def test_sweeping_right_after_a_kill_leaves_alone_what_is_young(server: MortalSe
 def test_files_being_stored_survive_sweeping_that_never_stops(server: MortalServer, film: Film) -> None:
     """Also bytes that have their name and not yet their row flipped, which are what a sweeper might take."""
     code = (
-        "import time; from uploads.housekeeping import sweep\nprint('sweeping', flush=True)\n"
-        "while True: sweep(); time.sleep(0.001)"
+        "import time; from uploads.conf import sink; from uploads.storage.sweep import sweep\n"
+        "print('sweeping', flush=True)\nwhile True: sweep(sink()); time.sleep(0.001)"
     )
     sweeper = subprocess.Popen(
         [sys.executable, "manage.py", "shell", "-v0", "-c", code],
@@ -275,8 +278,8 @@ def test_a_file_whose_claim_was_swept_while_it_was_stored_is_refused_or_whole(
 ) -> None:
     """A sweep that judges too early (no grace at all) may cost an upload; never half a file."""
     code = (
-        "import time; from datetime import timedelta; from uploads.housekeeping import sweep\n"
-        "print('sweeping', flush=True)\nwhile True: sweep(grace=timedelta(0))"
+        "from datetime import timedelta; from uploads.conf import sink; from uploads.storage.sweep import sweep\n"
+        "print('sweeping', flush=True)\nwhile True: sweep(sink(), grace=timedelta(0))"
     )
     sweeper = subprocess.Popen(
         [sys.executable, "manage.py", "shell", "-v0", "-c", code],

@@ -16,7 +16,7 @@ from media_jobs.wording import Lanes, message_of, waiting_for
 from tests.service.test_leases import a_file, a_job, a_user, a_worker, now, started
 from uploads.conf import sink
 from uploads.models import SinkMark
-from uploads.storage.marker import mark_once
+from uploads.storage.marker import adopt
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def disk() -> None:
     """It can be seen: without, no job is begun."""
-    mark_once(sink())
+    adopt(sink())
 
 
 def awaits(job: Job) -> str | None:

@@ -12,7 +12,7 @@ from media_jobs import lanes
 from media_jobs.models import Job, Worker
 from tests.service.test_leases import a_job, a_worker, started
 from uploads.conf import sink
-from uploads.storage.marker import mark_once
+from uploads.storage.marker import adopt
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def disk() -> None:
     """It can be seen: without, no job is begun."""
-    mark_once(sink())
+    adopt(sink())
 
 
 def test_a_lane_without_a_live_worker_is_named_and_the_server_is_ready_all_the_same() -> None:

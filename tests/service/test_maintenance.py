@@ -63,7 +63,7 @@ def test_fsck_reports_missing_bytes_and_repair_marks_them_without_losing_the_fil
     assert (code, said.count("bytes are missing")) == (1, 1)
     assert path.name in said
     code, said = fsck(server, "--repair")
-    assert (code, "mended" in said) == (0, True)
+    assert (code, "marked as lost" in said, "all is well" in said) == (1, True, False)
     assert server.get(f"/api/v1/files/{file['id']}/", user="alice").json()["name"] == "clip.mp4"
     assert content(server, file).code == "content_unavailable"
     assert fsck(server)[0] == 1  # it is known now, and still not well
@@ -77,7 +77,7 @@ def test_fsck_believes_bytes_that_came_back_only_once_it_has_read_them(server: S
     file = server.put("clip.mp4", clip).json()
     path = stored(server, file)
     path.rename(server.home / "away")
-    assert fsck(server, "--repair")[0] == 0
+    assert fsck(server, "--repair")[0] == 1
     (server.home / "away").rename(path)
 
     assert fsck(server, "--repair")[0] == 1
@@ -95,7 +95,7 @@ def test_fsck_deep_finds_damaged_bytes_which_a_look_at_sizes_does_not(server: Se
     assert fsck(server)[0] == 0
     code, said = fsck(server, "--deep")
     assert (code, said.count("bytes are not the ones received")) == (1, 1)
-    assert fsck(server, "--deep", "--repair")[0] == 0
+    assert fsck(server, "--deep", "--repair")[0] == 1
     assert content(server, file).code == "content_unavailable"  # rather nothing than something else
     assert path.exists()  # perhaps somebody can still read something from it
     server.put("again.mp4", clip)
@@ -109,7 +109,7 @@ def test_fsck_finds_bytes_that_were_cut_short(server: Server, clip: bytes) -> No
     assert (code, "bytes are not the ones received" in said) == (1, True)
 
 
-def test_fsck_removes_orphaned_bytes_only_when_asked_and_only_old_ones(server: Server, clip: bytes) -> None:
+def test_fsck_quarantines_bytes_that_nothing_names_when_asked_and_only_old_ones(server: Server, clip: bytes) -> None:
     file = server.put("clip.mp4", clip).json()
     orphans = [
         (path := stored(server, file)).with_name(f"{path.parent.name}-orphan"),
@@ -125,6 +125,7 @@ def test_fsck_removes_orphaned_bytes_only_when_asked_and_only_old_ones(server: S
     assert all(path.exists() for path in orphans)
     assert fsck(server, "--repair")[0] == 0
     assert not any(path.exists() for path in orphans)
+    assert [path.read_bytes() for path in server.quarantined()] == [b"nobody's"] * 2
     assert content(server, file).body == clip
 
 
@@ -145,7 +146,7 @@ def test_fsck_removes_a_claim_nobody_finished_with_its_bytes(server: Server) -> 
     assert fsck(server) == (0, "0 contents looked at; all is well.\n")
 
 
-def test_fsck_removes_content_that_no_file_uses(server: Server, clip: bytes, film: Film) -> None:
+def test_fsck_quarantines_content_that_no_file_uses(server: Server, clip: bytes, film: Film) -> None:
     used, unused = server.put("used.mp4", film()).json(), server.put("unused.mp4", clip).json()
     path = stored(server, unused)
     server.shell(
@@ -156,6 +157,7 @@ def test_fsck_removes_content_that_no_file_uses(server: Server, clip: bytes, fil
     assert (code, "content no file uses" in said) == (1, True)
     assert fsck(server, "--repair")[0] == 0
     assert not path.exists()
+    assert [found.read_bytes() for found in server.quarantined()] == [clip]
     assert content(server, used).status == 200
 
 
@@ -166,7 +168,7 @@ def test_fsck_looks_at_nothing_on_a_disk_that_is_not_ours(server: Server, clip: 
     for other in ("", "an other disk\n"):
         mark.write_text(other)
         code, said = fsck(server, "--repair", "--deep")
-        assert (code, "Is its disk mounted?" in said) == (1, True)
+        assert (code, "Is the disk mounted?" in said) == (1, True)
     mark.unlink()
     assert fsck(server, "--repair")[0] == 1
     mark.write_text(ours)

@@ -23,7 +23,7 @@ from uploads import resuming, settling
 from uploads.admitting import Announcement
 from uploads.conf import sink
 from uploads.models import MediaFile, SinkMark, Upload
-from uploads.storage.marker import mark_once
+from uploads.storage.marker import adopt
 
 pytestmark = pytest.mark.django_db
 
@@ -125,7 +125,7 @@ def test_folders_of_lost_attempts_are_swept_and_those_in_use_are_not(settings: A
 def test_an_upload_that_nobody_goes_on_with_fails_its_job(settings: Any, tmp_path: Path) -> None:
     settings.UPLOADS = replace(settings.UPLOADS, media_root=tmp_path / "media")
     SinkMark.objects.all().delete()  # of another place: tests that ran before may have left one
-    mark_once(sink())
+    adopt(sink())
     owner = a_user()
     announced = Announcement(
         owner=owner, name="a.mp4", protocol=Upload.Protocol.TUS, size=9, length=9, route="jobs",

@@ -12,7 +12,9 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from ..connections import write
 from ..models import Token
+from ..storage.sidecars import all_changed
 from . import cells
 from .base import RoomAdmin
 
@@ -25,6 +27,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        with write():
+            super().save_model(request, obj, form, change)
+            if change and "username" in form.changed_data:  # which the sidecars of their files say
+                all_changed(obj.media_files.all())
 
 
 @admin.register(Group)

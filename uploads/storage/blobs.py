@@ -3,11 +3,13 @@
 Order of keeping: a row that claims the key is committed, the bytes are synced, linked and their folder synced,
 and one transaction flips the row and makes the file. Whatever dies in between leaves either nothing or a claim
 that housekeeping can see. A file that anybody can see is whole.
+
+Order of deleting: one transaction takes the rows away and leaves a tombstone of the key and a change of the sidecar;
+then the sidecar goes, and then the bytes.
 """
 
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -21,6 +23,8 @@ from ..models import Blob, MediaFile, Upload
 from ..registry import file_deleting, file_stored
 from ..sinks.base import Sink, SinkError
 from ..steps import Step, reached
+from . import sidecars
+from .tombstones import bury, remove
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +56,7 @@ def store(writer: Publishable, content: Content, attach: Attach, into: Sink | No
         # A power cut took the end of the bytes that it speaks of, and others came in their place.
         _delete_claim(claim)
         claim = None
-    file = None if claim else _share(into, content, attach)
+    file = None if claim else _share(into, content, attach, writer)
     if file is None:
         claim = claim or _claim(into, writer.key, content)
         reached(Step.CLAIMED)
@@ -64,8 +68,10 @@ def store(writer: Publishable, content: Content, attach: Attach, into: Sink | No
                 _withdraw(into, claim)
             raise
     # Only now: until the transaction is through, the twin's bytes might still have gone.
-    with _or_housekeeping_will(writer.key):
+    try:
         writer.abort()
+    except SinkError:  # it is no reason to fail what has succeeded, and is removed later
+        log.warning("bytes_not_removed_yet", key=writer.key, exc_info=True)
     reached(Step.ANSWERED)
     return file
 
@@ -83,11 +89,13 @@ def _claim(into: Sink, key: str, content: Content) -> Blob:
         )  # fmt: skip
 
 
-def _share(into: Sink, content: Content, attach: Attach) -> MediaFile | None:
+def _share(into: Sink, content: Content, attach: Attach, writer: Publishable) -> MediaFile | None:
     with write():
         twin = _lock_twin(into, content.sha256, content.size)
         if twin is None or not _is_whole(into, twin):
             return None
+        if writer.resumable:  # its bytes have a name, and would outlive a crash
+            bury(into.name, writer.key)
         return _attach(twin, attach)
 
 
@@ -100,8 +108,7 @@ def _flip(into: Sink, claim: Blob, attach: Attach) -> MediaFile:
             # Between our look and our UPDATE another upload of the same bytes was flipped: it is our twin now.
             continue
         reached(Step.STORED)
-        if superfluous:
-            _discard(into, superfluous)
+        remove(into, superfluous)
         return file
     raise StorageUnavailable("The file could not be stored just now. Send it again.")
 
@@ -116,16 +123,21 @@ def _settle(into: Sink, claim: Blob, attach: Attach) -> tuple[MediaFile, str]:
         claim.state = Blob.State.STORED
         return _attach(claim, attach), ""
     _delete_claim(claim)
-    if _is_whole(into, twin):
-        return _attach(twin, attach), claim.key
-    lost = _heal(twin, claim.key)
-    return _attach(twin, attach), lost
+    superfluous = _choose(into, twin, claim.key)
+    return _attach(twin, attach), superfluous
+
+
+def _choose(into: Sink, twin: Blob, key: str) -> str:
+    """Of a twin's bytes and ours under `key` the twin keeps one. The other key is buried, and returned."""
+    superfluous = key if _is_whole(into, twin) else _heal(twin, key)
+    bury(into.name, superfluous)
+    return superfluous
 
 
 def register(key: str, content: Content, facts: dict[str, object] | None) -> tuple[Blob, str]:
     """A Blob of bytes that are durable under `key` already. In the caller's transaction, which settles everything.
 
-    Answers also with the key of bytes that nobody needs, to be discarded when the transaction is through: a twin
+    Answers also with the key of bytes that nobody needs, to be removed when the transaction is through: a twin
     was here. An IntegrityError says that one came just now: the caller begins its transaction again.
     """
     into = sink()
@@ -136,22 +148,30 @@ def register(key: str, content: Content, facts: dict[str, object] | None) -> tup
             kind=content.kind, media_type=content.media_type, facts=facts,
         )  # fmt: skip
         return blob, ""
-    if _is_whole(into, twin):
-        return twin, key
-    return twin, _heal(twin, key)
+    return twin, _choose(into, twin, key)
 
 
 def _heal(twin: Blob, key: str) -> str:
     """The twin has lost its bytes and we have just brought them: its files are whole again."""
     lost, twin.key, twin.state = twin.key, key, Blob.State.STORED
     twin.save(update_fields=["key", "state"])
+    sidecars.moved(twin.files.values_list("pk", flat=True), twin.sink, lost, key)
     return lost
 
 
 def _withdraw(into: Sink, claim: Blob) -> None:
     """After a failure: take the claim and its bytes back, unless the flip did go through after all."""
-    if Blob.objects.filter(pk=claim.pk, state=Blob.State.STORING).delete()[0]:
-        _discard(into, claim.key)
+    if withdraw(claim):
+        remove(into, claim.key)
+
+
+def withdraw(claim: Blob) -> bool:
+    """Delete a claim that will not be finished, and bury its key. False if it was finished or deleted meanwhile."""
+    with write():
+        withdrawn = Blob.objects.filter(pk=claim.pk, state=Blob.State.STORING).delete()[0]
+        if withdrawn:
+            bury(claim.sink, claim.key)
+    return bool(withdrawn)
 
 
 def _delete_claim(claim: Blob) -> None:
@@ -175,6 +195,15 @@ def _attach(blob: Blob, attach: Attach) -> MediaFile:
     return file
 
 
+def create_file(owner_id: int, name: str, blob: Blob, origin: str, file_id: uuid.UUID | None = None) -> MediaFile:
+    """The only INSERT of a file: its sidecar follows. It has an id already when it is made anew from a sidecar."""
+    file = MediaFile.objects.create(
+        pk=file_id or uuid.uuid4(), owner_id=owner_id, name=name, blob=blob, origin=origin
+    )
+    sidecars.changed(file)
+    return file
+
+
 def delete_file(file: MediaFile) -> bool:
     """Delete a file, and its Blob and bytes if it was the last to share them. False if it was gone already."""
     with write():
@@ -186,34 +215,29 @@ def delete_file(file: MediaFile) -> bool:
             act(file)
         Upload.objects.filter(file=file).update(idempotency_key="")  # the key may make a new file now
         deleted = MediaFile.objects.filter(pk=file.pk).delete()[1].get("uploads.MediaFile", 0)
-        if not blob.files.exists():
+        sidecars.moved([file.pk], blob.sink, blob.key)
+        is_last = not blob.files.exists()
+        if is_last:
             blob.delete()
-            transaction.on_commit(lambda: _delete_bytes(blob))
+            bury(blob.sink, blob.key)
+        transaction.on_commit(lambda: _finish_deletion(blob.key, file.pk, is_last=is_last))
     return bool(deleted)
 
 
-def _delete_bytes(blob: Blob) -> None:
-    reached(Step.ROW_DELETED)
-    _discard(sink(), blob.key)
-    reached(Step.BYTES_DELETED)
+def _finish_deletion(key: str, file_id: uuid.UUID, *, is_last: bool) -> None:
+    if is_last:
+        reached(Step.ROW_DELETED)
+    try:
+        sidecars.update(sink(), key, file_id)
+    except SinkError:
+        log.warning("sidecar_not_removed_yet", key=key, exc_info=True)
+        return
+    if is_last:
+        reached(Step.SIDECAR_DELETED)
+        remove(sink(), key)
+        reached(Step.BYTES_DELETED)
 
 
 def discard(*keys: str) -> None:
-    """Remove what was stored under keys that no row names, if anything was."""
-    for key in filter(None, keys):
-        _discard(sink(), key)
-
-
-def _discard(place: Sink, key: str) -> None:
-    """Remove bytes that no row names any more."""
-    with _or_housekeeping_will(key):
-        place.delete(key)
-
-
-@contextmanager
-def _or_housekeeping_will(key: str) -> Iterator[None]:
-    """What cannot be removed now is swept later, and is no reason to fail what has succeeded."""
-    try:
-        yield
-    except SinkError:
-        log.warning("bytes_left_behind", key=key, exc_info=True)
+    """Remove what was stored under keys that were buried, if anything was."""
+    remove(sink(), *keys)

@@ -1,4 +1,7 @@
-"""Rows against bytes: what should be here and is not, what is here and should not be; and how to mend each."""
+"""Compare rows, bytes and sidecars: what is missing, what is unknown, and how to repair each.
+
+Nothing here deletes bytes by a guess. What no row and no sidecar names is put into quarantine.
+"""
 
 import hashlib
 import uuid
@@ -6,15 +9,19 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from itertools import islice
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from ..models import Blob, MediaFile, Upload
-from ..registry import keys_in_use
-from ..sinks.base import Sink, SinkError
+from ..connections import write
+from ..models import Blob, MediaFile, SidecarChange, Tombstone
+from ..sinks.base import Sink, SinkError, Stored
+from .blobs import withdraw
+from .keys import arriving, in_use
+from .sidecars import changed, key_and_file, name_of
+from .tombstones import remove
 
 # Nothing younger is judged: what is being stored just now is bytes without a row, or a row without bytes.
 GRACE = timedelta(hours=1)
@@ -29,6 +36,13 @@ class Defect(StrEnum):
     STALE_CLAIM = "a claim nobody finished"
     UNUSED = "content no file uses"
     ORPHAN = "bytes without a row"
+    UNKNOWN_FILE = "a file that the database does not know"
+    NO_SIDECAR = "a file without a sidecar"
+
+
+# No repair brings these bytes back: they come with their disk, or when somebody sends the file again.
+LOST = {Defect.MISSING, Defect.DAMAGED}
+NO_ROW = uuid.UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,8 @@ class Finding:
     defect: Defect
     key: str
     size: int
-    blob_id: uuid.UUID | None = None
+    row: uuid.UUID = NO_ROW  # of the Blob; of the file, where its sidecar is missing or its row is
+    is_noted: bool = False  # the row says so already: there is nothing to repair
 
     def __str__(self) -> str:
         return f"{self.defect}: {self.key} ({self.size} bytes)"
@@ -48,13 +63,14 @@ def find_in_rows(
     """Look at every Blob. `seen` is told of each, for a progress bar."""
     before = timezone.now() - grace
     blobs = Blob.objects.filter(sink=sink.name).annotate(
-        used=Exists(MediaFile.objects.filter(blob=OuterRef("pk"))), arriving=Exists(_arriving(key=OuterRef("key")))
+        used=Exists(MediaFile.objects.filter(blob=OuterRef("pk"))), arriving=Exists(arriving(key=OuterRef("key")))
     )
     for blob in blobs.order_by("pk").iterator(_BATCH):
         # A claim whose upload can still be gone on with is taken up again by whoever completes that.
         defect = None if blob.arriving else _defect_of(sink, blob, blob.used, before, deep)
         if defect is not None:
-            yield Finding(defect, blob.key, blob.size, blob.pk)
+            is_noted = defect in LOST and blob.state == Blob.State.MISSING
+            yield Finding(defect, blob.key, blob.size, blob.pk, is_noted)
         seen(blob)
 
 
@@ -84,11 +100,14 @@ def _hash_of(sink: Sink, key: str) -> str | None:
     return digest.hexdigest()
 
 
-def find_in_sink(sink: Sink, *, grace: timedelta = GRACE) -> Iterator[Finding]:
-    """Look at everything the sink has, in batches, for what no row names."""
+def find_in_sink(
+    sink: Sink, *, grace: timedelta = GRACE, seen: Callable[[Stored], object] = lambda _: None
+) -> Iterator[Finding]:
+    """Look at everything the sink has, in batches, for what nothing names. `seen` is told of each."""
     before = timezone.now() - grace
     batch: dict[str, int] = {}
     for stored in sink.walk():
+        seen(stored)
         if stored.modified < before:
             batch[stored.key] = stored.size
         if len(batch) >= _BATCH:
@@ -98,35 +117,75 @@ def find_in_sink(sink: Sink, *, grace: timedelta = GRACE) -> Iterator[Finding]:
 
 
 def _orphans(sink: Sink, batch: dict[str, int]) -> Iterator[Finding]:
-    known = set(Blob.objects.filter(sink=sink.name, key__in=batch).values_list("key", flat=True))
-    for key in batch.keys() - known - _in_use(batch):
+    for key in batch.keys() - _named(sink, batch):
         yield Finding(Defect.ORPHAN, key, batch[key])
 
 
+def _named(sink: Sink, keys: Collection[str]) -> set[str]:
+    """Those that a row, an upload, a job, a tombstone or a sidecar names."""
+    named = in_use(sink, keys)
+    named |= set(Tombstone.objects.filter(sink=sink.name, key__in=keys).values_list("key", flat=True))
+    rest = set(keys) - named
+    return named | {name.rpartition(".")[0] for name in sink.sidecars.of(rest)} if rest else named
+
+
+def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
+    """Sidecars whose file has no row: the database is older than the store, or another one."""
+    names = filter(None, map(key_and_file, sink.sidecars.names()))
+    while batch := {file_id: key for key, file_id in islice(names, _BATCH)}:
+        known = MediaFile.objects.filter(pk__in=batch).values_list("pk", flat=True)
+        changing = SidecarChange.objects.filter(file_id__in=batch).values_list("file_id", flat=True)
+        for file_id in batch.keys() - set(known) - set(changing):
+            yield Finding(Defect.UNKNOWN_FILE, batch[file_id], sink.size(batch[file_id]) or 0, file_id)
+
+
+def find_without_sidecar(sink: Sink) -> Iterator[Finding]:
+    """Files whose sidecar is missing, and that none is about to be written for."""
+    changing = SidecarChange.objects.filter(file_id=OuterRef("pk"))
+    files = MediaFile.objects.filter(~Exists(changing), blob__sink=sink.name).order_by("blob__key")
+    rows = files.values_list("pk", "blob__key", "size").iterator(_BATCH)
+    while batch := list(islice(rows, _BATCH)):
+        there = sink.sidecars.of({key for _, key, _ in batch})
+        for file_id, key, size in batch:
+            if name_of(key, file_id) not in there:
+                yield Finding(Defect.NO_SIDECAR, key, size, file_id)
+
+
 def mend(sink: Sink, finding: Finding) -> bool:
-    """Put one finding right, if it still holds. Never removes a row that says what was lost."""
-    if finding.defect is Defect.ORPHAN:
-        return _remove_orphan(sink, finding.key)
-    assert finding.blob_id is not None
-    with transaction.atomic():
-        blob = Blob.objects.select_for_update().filter(pk=finding.blob_id, key=finding.key).first()
+    """Repair one finding, if it still holds. Never removes a row that says what was lost."""
+    match finding.defect:
+        case Defect.ORPHAN:
+            return _quarantine_orphan(sink, finding.key)
+        case Defect.NO_SIDECAR:
+            return _write_sidecar(finding)
+        case Defect.UNKNOWN_FILE:
+            return False
+        case Defect.STALE_CLAIM:
+            return _withdraw_claim(sink, finding)
+    with write():
+        blob = Blob.objects.select_for_update().filter(pk=finding.row, key=finding.key).first()
         return blob is not None and _mend_row(sink, blob, finding.defect)
 
 
-def _arriving(**of: Any) -> QuerySet[Upload]:
-    """Resumable uploads that are not complete: their bytes have no Blob yet."""
-    return Upload.objects.filter(state=Upload.State.RECEIVING, **of)
-
-
-def _in_use(keys: Collection[str]) -> set[str]:
-    arriving = set(_arriving(key__in=keys).values_list("key", flat=True))
-    return arriving.union(*(ask(keys) for ask in keys_in_use))
-
-
-def _remove_orphan(sink: Sink, key: str) -> bool:
-    if Blob.objects.filter(sink=sink.name, key=key).exists() or _in_use([key]):  # the second look
+def _quarantine_orphan(sink: Sink, key: str) -> bool:
+    if _named(sink, [key]):  # the second look
         return False
-    sink.delete(key)
+    sink.quarantine.put(key, "unknown")
+    return True
+
+
+def _write_sidecar(finding: Finding) -> bool:
+    file = MediaFile.objects.select_related("blob").filter(pk=finding.row).first()
+    if file is not None:
+        changed(file)
+    return file is not None
+
+
+def _withdraw_claim(sink: Sink, finding: Finding) -> bool:
+    claim = Blob.objects.filter(pk=finding.row, key=finding.key, state=Blob.State.STORING).first()
+    if claim is None or arriving(key=claim.key).exists() or not withdraw(claim):
+        return False
+    remove(sink, claim.key)
     return True
 
 
@@ -136,18 +195,12 @@ def _mend_row(sink: Sink, blob: Blob, defect: Defect) -> bool:
             blob.state = Blob.State.MISSING
         case Defect.RECOVERED if blob.state == Blob.State.MISSING:
             blob.state = Blob.State.STORED
-        case Defect.STALE_CLAIM if blob.state == Blob.State.STORING and not _arriving(key=blob.key).exists():
-            return _remove_blob(sink, blob)
         case Defect.UNUSED if not blob.files.exists():
-            return _remove_blob(sink, blob)
+            key = blob.key
+            blob.delete()
+            transaction.on_commit(lambda: sink.quarantine.put(key, "unused"))
+            return True
         case _:
             return False
     blob.save(update_fields=["state"])
-    return True
-
-
-def _remove_blob(sink: Sink, blob: Blob) -> bool:
-    key = blob.key
-    blob.delete()
-    transaction.on_commit(lambda: sink.delete(key))
     return True

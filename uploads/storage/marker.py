@@ -1,10 +1,26 @@
-"""Which place is ours: an unmounted disk looks like an empty one, and must never be taken for it."""
+"""The marker says which installation a store belongs to. Its twin is a row in the database.
+
+A new database beside an old store, another installation's store, or an empty mount point must never be taken for
+ours: whatever the rows do not name would look like rubbish.
+"""
+
+import uuid
 
 from django.db import transaction
 
 from ..errors import StorageUnavailable
-from ..models import Blob, SinkMark
+from ..models import Blob, MediaFile, SinkMark
 from ..sinks.base import Sink
+
+_WAYS_OUT = """
+  - Is the right disk mounted, and is this the right DATABASE_URL and MILLRACE_HOME? Correct that and start again.
+  - Was the database lost? Restore a snapshot: manage.py restore (snapshots are in HOME/snapshots).
+  - Is there no snapshot, or is this store to be taken over? manage.py adopt-storage, then manage.py rebuild.
+README, “Backup and upgrade”, tells more. Nothing was changed."""
+
+
+class WrongStore(StorageUnavailable):
+    """The store and the database do not belong together. The words say what to do."""
 
 
 def is_ours(sink: Sink) -> bool:
@@ -12,14 +28,38 @@ def is_ours(sink: Sink) -> bool:
     return mark is not None and sink.identity() == str(mark.identity)
 
 
-def mark_once(sink: Sink) -> None:
-    """On the first start, mark the place. Later, refuse one that is not the place our rows speak of."""
+def claim_store(sink: Sink) -> None:
+    """At every start: mark a new, empty store as ours; accept ours; refuse any other."""
+    if is_ours(sink):
+        return
+    identity, mark = sink.identity(), SinkMark.objects.filter(sink=sink.name).first()
+    if identity is not None:
+        whose = "another database" if mark is None else "another installation"
+        raise WrongStore(f"The storage marker belongs to {whose} (it says {identity}).{_WAYS_OUT}")
+    if not sink.is_empty():
+        raise WrongStore(f"The store holds files, and its marker is missing.{_WAYS_OUT}")
+    if Blob.objects.filter(sink=sink.name).exists():
+        raise WrongStore(f"The database knows files, but the store is empty and has no marker.{_WAYS_OUT}")
+    # The row first: a crash in between leaves an empty store without a marker, which is marked at the next start.
+    mark, _ = SinkMark.objects.get_or_create(sink=sink.name)
+    sink.mark(str(mark.identity))
+
+
+def adopt(sink: Sink) -> None:
+    """Make this store and this database belong together, whatever they said before.
+
+    The identity is a new one: another installation that used this store stops writing to it.
+    """
     with transaction.atomic():
-        mark = SinkMark.objects.select_for_update().filter(sink=sink.name).first()
-        if mark is None:
-            if Blob.objects.filter(sink=sink.name).exists():
-                raise StorageUnavailable("There are files in the database, and no mark of where they are kept.")
-            mark = SinkMark.objects.create(sink=sink.name)
-            sink.mark(str(mark.identity))
-    if not is_ours(sink):
-        raise StorageUnavailable(f"The {sink.name} sink is not the one this database speaks of. Is its disk mounted?")
+        mark, _ = SinkMark.objects.select_for_update().get_or_create(sink=sink.name)
+        mark.identity = uuid.uuid4()
+        mark.save(update_fields=["identity"])
+        sink.mark(str(mark.identity))
+
+
+def describe(sink: Sink) -> str:
+    """What stands on both sides, for whoever decides about them."""
+    keys = sum(1 for stored in sink.walk() if not stored.partial)
+    sidecars = sum(1 for _ in sink.sidecars.names())
+    files = MediaFile.objects.filter(blob__sink=sink.name).count()
+    return f"The store holds {keys} contents and {sidecars} sidecars; the database knows {files} files."

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand
 
 from config import lifeline
+from config.backup import snapshot_nightly
 from config.celery import make_folders
 from media_jobs import housekeeping as of_jobs
 from uploads import housekeeping as of_uploads
@@ -18,6 +19,7 @@ CHORES = [
     *of_uploads.CHORES,
     *of_jobs.CHORES,
     Chore("make the folders of messages", timedelta(seconds=1), make_folders),
+    Chore("snapshot the database", timedelta(hours=1), snapshot_nightly),
 ]
 
 

@@ -9,54 +9,85 @@ from tqdm import tqdm
 
 from uploads.conf import sink
 from uploads.models import Blob
-from uploads.storage.fsck import Finding, find_in_rows, find_in_sink, mend
+from uploads.storage.fsck import (
+    LOST,
+    Defect,
+    Finding,
+    find_in_rows,
+    find_in_sidecars,
+    find_in_sink,
+    find_without_sidecar,
+    mend,
+)
 from uploads.storage.marker import is_ours
+from uploads.storage.sidecars import write_changed
+from uploads.storage.sweep import too_many
+from uploads.storage.tombstones import remove_buried
+from uploads.wording import human_size
 
-HINT = "--repair mends all but lost bytes: those come back with their disk, or when the file is sent again."
+_DONE = {Defect.ORPHAN: "moved into quarantine", Defect.UNUSED: "moved into quarantine"}
+_HINTS = {
+    "--repair repairs what can be repaired.": set(Defect) - LOST - {Defect.UNKNOWN_FILE},
+    "Lost bytes come back with their disk, or when the same file is sent again.": LOST,
+    "manage.py rebuild makes rows of the files that the database does not know.": {Defect.UNKNOWN_FILE},
+}
 
 
 class Command(BaseCommand):
-    help = "Compare rows with bytes. Ends with 1 when something is wrong and was not mended."
+    help = "Compare rows, bytes and sidecars. Ends with 1 when something is wrong and was not repaired."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--deep", action="store_true", help="read everything and hash it again")
         parser.add_argument(
-            "--repair", action="store_true", help="mend what is found; nothing a file needs is removed"
+            "--repair", action="store_true", help="repair what is found; bytes that nothing names go into quarantine"
         )
+        parser.add_argument("--yes", action="store_true", help="with --repair: also where very much does not match")
         parser.add_argument(
             "--grace", type=float, default=3600, metavar="SECONDS",
             help="leave alone what is younger: it may just be arriving (%(default)s)",
         )  # fmt: skip
 
-    def handle(self, *args: Any, deep: bool, repair: bool, grace: float, **options: Any) -> None:
-        place = sink()
-        if not is_ours(place):
-            raise CommandError("The sink's mark cannot be read. Is its disk mounted? Nothing was looked at.")
-        left = 0
-        for finding in self._find(deep, timedelta(seconds=grace)):
-            mended = repair and mend(place, finding)
-            left += not mended
-            self.stdout.write(f"{finding}{' — mended' if mended else ''}")
+    def handle(self, *args: Any, deep: bool, repair: bool, yes: bool, grace: float, **options: Any) -> None:
+        if not is_ours(sink()):
+            raise CommandError(
+                "The storage marker is missing or belongs to another installation. Is the disk mounted? Nothing was "
+                "looked at."
+            )
+        if repair:
+            write_changed(sink())
+            remove_buried(sink())
+        found = self._find(deep, timedelta(seconds=grace))
         count = Blob.objects.count()
+        if repair and not yes and (warning := too_many(found, count)):
+            raise CommandError(warning)
+        left = [finding for finding in found if not self._repair(finding, repair)]
+        self._tell_of_quarantine()
         if left:
-            raise CommandError(f"{count} contents looked at; {left} things are wrong. {HINT}")
+            hints = " ".join(hint for hint, defects in _HINTS.items() if defects & {one.defect for one in left})
+            raise CommandError(f"{count} contents looked at; {len(left)} things are wrong. {hints}")
         self.stdout.write(self.style.SUCCESS(f"{count} contents looked at; all is well."))
 
+    def _repair(self, finding: Finding, repair: bool) -> bool:
+        """Whether it is well now. Lost bytes are not, though their row says from now on that they are lost."""
+        mended = repair and mend(sink(), finding)
+        is_lost = finding.defect in LOST
+        done = "marked as lost" if is_lost else _DONE.get(finding.defect, "repaired")
+        self.stdout.write(f"{finding}{f' — {done}' if mended else ''}")
+        return mended and not is_lost
+
+    def _tell_of_quarantine(self) -> None:
+        if found := list(sink().quarantine.content()):
+            size = human_size(sum(one.size for one in found))
+            self.stdout.write(f"{len(found)} in quarantine ({size}): manage.py quarantine lists them.")
+
     def _find(self, deep: bool, grace: timedelta) -> list[Finding]:
+        place = sink()
         total = Blob.objects.aggregate(total=Sum("size"))["total"] or 0
         unit = {"unit": "B", "unit_scale": True} if deep else {"unit": " contents"}
         with tqdm(
-            total=total if deep else Blob.objects.count(),
-            desc="fsck",
-            disable=not sys.stderr.isatty(),
-            **unit,
+            total=total if deep else Blob.objects.count(), desc="fsck", disable=not sys.stderr.isatty(), **unit
         ) as bar:
             found = list(
-                find_in_rows(
-                    sink(),
-                    deep=deep,
-                    grace=grace,
-                    seen=lambda blob: bar.update(blob.size if deep else 1),
-                )
+                find_in_rows(place, deep=deep, grace=grace, seen=lambda blob: bar.update(blob.size if deep else 1))
             )
-        return found + list(find_in_sink(sink(), grace=grace))
+        return [*found, *find_in_sink(place, grace=grace), *find_in_sidecars(place), *find_without_sidecar(place)]

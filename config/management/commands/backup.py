@@ -1,0 +1,28 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from config.backup import secrets
+from uploads.conf import limits
+from uploads.storage.backup import BackupFailed, take
+from uploads.wording import human_size
+
+
+class Command(BaseCommand):
+    help = "Write a snapshot of the database into a folder, while Millrace runs. Copy the store with it, by rsync."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path, help="where the snapshot's own folder is made")
+
+    def handle(self, *args: Any, folder: Path, **options: Any) -> None:
+        try:
+            snapshot = take(folder.absolute(), secrets())
+        except BackupFailed as error:
+            raise CommandError(str(error)) from error
+        size = human_size(snapshot.database.stat().st_size)
+        self.stdout.write(self.style.SUCCESS(f"{snapshot.folder}: the database ({size}) and the secret key."))
+        self.stdout.write(
+            f"The files themselves are in {limits().media_root}: copy that folder after this, not before."
+        )

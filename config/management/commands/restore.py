@@ -1,0 +1,63 @@
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from uploads.conf import sink
+from uploads.storage.backup import BackupFailed, Snapshot, snapshots
+from uploads.storage.fsck import Finding
+from uploads.storage.marker import is_ours
+from uploads.storage.restore import compare, load
+
+_SHOWN = 20
+
+
+class Command(BaseCommand):
+    help = "Put a snapshot in the place of the database, and list what differs from the store. Stop Millrace first."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "snapshot", type=Path, nargs="?", help="its folder; without it, those that there are are listed"
+        )
+
+    def handle(self, *args: Any, snapshot: Path | None, **options: Any) -> None:
+        if snapshot is None:
+            self._list()
+            return
+        try:
+            before = load(Snapshot.at(snapshot.absolute()), settings.SNAPSHOTS)
+        except BackupFailed as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"The database is the one of {snapshot.name} now. What was there before: {before}.")
+        call_command("migrate", verbosity=0, interactive=False)
+        self._compare()
+
+    def _list(self) -> None:
+        found = snapshots(settings.SNAPSHOTS)
+        if not found:
+            raise CommandError(f"There is no snapshot in {settings.SNAPSHOTS}. Name the folder of one.")
+        for each in found:
+            self.stdout.write(
+                f"{each.folder}  taken {each.taken_at:%Y-%m-%d %H:%M} UTC, {each.manifest['files']} files"
+            )
+
+    def _compare(self) -> None:
+        if not is_ours(sink()):
+            self.stdout.write(
+                "The store carries another marker than this database. Is it the right disk? manage.py adopt-storage."
+            )
+        found = compare(sink())
+        self.stdout.write(f"The database knows {found.files} files.")
+        self._show("are in the store and not in the database. `manage.py rebuild` brings them back", found.newer)
+        self._show("are in the database, and their bytes are not in the store", found.missing)
+
+    def _show(self, what: str, findings: list[Finding]) -> None:
+        if findings:
+            self.stdout.write(self.style.WARNING(f"{len(findings)} {what}:"))
+        for finding in findings[:_SHOWN]:
+            self.stdout.write(f"  {finding.key} ({finding.size} bytes)")
+        if len(findings) > _SHOWN:
+            self.stdout.write(f"  … and {len(findings) - _SHOWN} more: manage.py fsck lists all")

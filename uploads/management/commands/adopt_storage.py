@@ -1,0 +1,30 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from uploads.conf import sink
+from uploads.storage.marker import adopt, describe, is_ours
+
+
+class Command(BaseCommand):
+    help = "Make this store and this database belong together, after one of them was lost or exchanged."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def handle(self, *args: Any, yes: bool, **options: Any) -> None:
+        call_command("migrate", verbosity=0, interactive=False)  # a new database has no tables yet
+        place = sink()
+        if is_ours(place):
+            self.stdout.write("This store belongs to this database already.")
+            return
+        self.stdout.write(describe(place))
+        self.stdout.write("Another installation that uses this store will stop writing to it.")
+        if not yes and input("Adopt it? Type yes: ").strip() != "yes":
+            raise CommandError("Nothing was changed.")
+        adopt(place)
+        self.stdout.write(
+            self.style.SUCCESS("Adopted. `manage.py rebuild` makes rows of what the database does not know.")
+        )

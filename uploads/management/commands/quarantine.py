@@ -1,0 +1,52 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from uploads.conf import sink
+from uploads.sinks.base import Quarantined, SinkError
+from uploads.wording import human_size
+
+_REASONS = {"unknown": "no row and no sidecar names it", "unused": "no file used it"}
+
+
+class Command(BaseCommand):
+    help = (
+        "List what the sweep has moved out of the way because nothing names it; take it back, or delete it for good."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--take-back", nargs="+", metavar="KEY", default=[], help="put these back where they were")
+        what.add_argument("--purge", nargs="+", metavar="KEY", default=[], help="delete these for good")
+        what.add_argument("--purge-all", action="store_true", help="delete everything in quarantine for good")
+
+    def handle(self, *args: Any, take_back: list[str], purge: list[str], purge_all: bool, **options: Any) -> None:
+        found = sorted(sink().quarantine.content(), key=lambda one: one.since)
+        chosen = found if purge_all else [one for one in found if one.key in {*take_back, *purge}]
+        if unknown := {*take_back, *purge} - {one.key for one in chosen}:
+            raise CommandError(f"Not in quarantine: {', '.join(sorted(unknown))}.")
+        try:
+            for one in chosen:
+                self._do(one, take_back=bool(take_back))
+        except SinkError as error:
+            raise CommandError(str(error)) from error
+        if not (take_back or purge or purge_all):
+            self._list(found)
+
+    def _do(self, one: Quarantined, *, take_back: bool) -> None:
+        if take_back:
+            sink().quarantine.take_back(one)
+            self.stdout.write(
+                f"{one.key} is back. Unless a row or a sidecar names it, `manage.py rebuild` gives it a name."
+            )
+        else:
+            sink().quarantine.purge(one)
+            self.stdout.write(f"{one.key} is deleted for good.")
+
+    def _list(self, found: list[Quarantined]) -> None:
+        for one in found:
+            why = _REASONS.get(one.reason, one.reason)
+            self.stdout.write(f"{one.key}  {human_size(one.size)}, since {one.since:%Y-%m-%d %H:%M} UTC: {why}")
+        total = human_size(sum(one.size for one in found))
+        self.stdout.write(f"{len(found)} in quarantine, {total}." if found else "Nothing is in quarantine.")

@@ -1,0 +1,46 @@
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from uploads.conf import sink
+from uploads.storage.fsck import find_in_sidecars
+from uploads.storage.marker import is_ours
+from uploads.storage.rebuild import rebuild
+
+
+class Command(BaseCommand):
+    help = "Make rows of the files that are in the store and not in the database, from their sidecars."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="list them, and change nothing")
+
+    def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
+        place = sink()
+        if not is_ours(place):
+            raise CommandError("This store belongs to another database. First: manage.py adopt-storage.")
+        if dry_run:
+            for finding in find_in_sidecars(place):
+                self.stdout.write(str(finding))
+            return
+        with tqdm(desc="rebuild", unit=" files", disable=not sys.stderr.isatty()) as bar:
+            report = rebuild(place, lambda _: bar.update())
+        for key in report.by_key:
+            self.stdout.write(
+                f"{key}: no sidecar says what this is. It is named by its key, and owned by “recovered”."
+            )
+        for sidecar in report.lost:
+            self.stdout.write(f"{sidecar.name} of {sidecar.owner}: its bytes ({sidecar.key}) are not in the store.")
+        for name in report.unreadable:
+            self.stdout.write(f"{name}: this sidecar cannot be read.")
+        if report.accounts:
+            self.stdout.write(
+                f"Accounts made, inactive and without a password: {', '.join(report.accounts)}. Activate them in the "
+                "admin, and set passwords there or with manage.py changepassword."
+            )
+        made = f"{report.files} files rebuilt, {len(report.by_key)} named by their key"
+        if report.lost or report.unreadable:
+            raise CommandError(f"{made}, {len(report.lost)} lost, {len(report.unreadable)} sidecars unreadable.")
+        self.stdout.write(self.style.SUCCESS(f"{made}."))

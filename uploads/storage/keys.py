@@ -1,0 +1,21 @@
+"""Which keys of a sink are somebody's: named by a row, or by an upload or a job that is still on its way."""
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db.models import QuerySet
+
+from ..models import Blob, Upload
+from ..registry import keys_in_use
+from ..sinks.base import Sink
+
+
+def arriving(**of: Any) -> QuerySet[Upload]:
+    """Resumable uploads that are not complete: their bytes have no Blob yet."""
+    return Upload.objects.filter(state=Upload.State.RECEIVING, **of)
+
+
+def in_use(sink: Sink, keys: Collection[str]) -> set[str]:
+    blobs = set(Blob.objects.filter(sink=sink.name, key__in=keys).values_list("key", flat=True))
+    uploads = set(arriving(key__in=keys).values_list("key", flat=True))
+    return blobs.union(uploads, *(ask(keys) for ask in keys_in_use))

@@ -1,0 +1,133 @@
+"""Make rows anew from a store alone: its sidecars say what each content is, under what name, and whose.
+
+An account is recognised by its name and the moment it was made. One that merely has the same name is another
+account, and gets nothing: the files then belong to a new, inactive account.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from django.contrib.auth.models import User
+
+from ..connections import write
+from ..hashing import Sha256
+from ..intake import UNKNOWN, Content
+from ..models import Blob, MediaFile, Tombstone
+from ..registry import file_stored
+from ..sinks.base import NoSuchKey, Sink
+from ..sniffing import HEAD_SIZE, sniff
+from . import sidecars
+from .blobs import create_file, register
+from .keys import in_use
+from .sidecars import Sidecar, UnreadableSidecar, key_and_file
+from .tombstones import remove
+
+# The owner of content whose sidecar is missing.
+NOBODY = ("recovered", datetime(1970, 1, 1, tzinfo=UTC))
+_PIECE = 1024**2
+_LONGEST_NAME = 150  # of an account
+
+
+@dataclass(slots=True)
+class Report:
+    files: int = 0
+    by_key: list[str] = field(default_factory=list)  # content without a sidecar: named by its key
+    lost: list[Sidecar] = field(default_factory=list)  # there is a sidecar, and the bytes are gone
+    unreadable: list[str] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=list)  # made, and inactive
+
+
+def rebuild(place: Sink, seen: Callable[[str], object] = lambda _: None) -> Report:
+    """Make the rows of everything that the store has and the database does not know. May be run again at any time."""
+    report = Report()
+    _take_back_from_quarantine(place)
+    for sidecar in _unknown(place, report):
+        if place.size(sidecar.key) == sidecar.size:
+            _make_file(place, sidecar, _account(sidecar.owner, sidecar.owner_joined, report))
+            report.files += 1
+            seen(sidecar.name)
+        else:
+            report.lost.append(sidecar)
+    for key in list(_unnamed(place)):
+        _make_file(place, _describe(place, key), _account(*NOBODY, report))
+        report.by_key.append(key)
+        seen(key)
+    return report
+
+
+def _take_back_from_quarantine(place: Sink) -> None:
+    """A sweep may have moved content here whose sidecar was not written yet."""
+    waiting = {found.key: found for found in place.quarantine.content() if not found.partial}
+    for name in place.sidecars.of(waiting):
+        if (found := waiting.pop(name.rpartition(".")[0], None)) and place.size(found.key) is None:
+            place.quarantine.take_back(found)
+
+
+def _unknown(place: Sink, report: Report) -> Iterator[Sidecar]:
+    """The sidecars whose file has no row."""
+    for name in place.sidecars.names():
+        said = key_and_file(name)
+        if said is None or MediaFile.objects.filter(pk=said[1]).exists():
+            continue
+        try:
+            sidecar = Sidecar.parse(place.sidecars.read(name))
+        except UnreadableSidecar:
+            report.unreadable.append(name)
+        except NoSuchKey:
+            continue  # its file was deleted just now
+        else:
+            yield sidecar
+
+
+def _unnamed(place: Sink) -> Iterator[str]:
+    for stored in place.walk():
+        named = in_use(place, [stored.key]) or place.sidecars.of([stored.key])
+        if not stored.partial and not named and not Tombstone.objects.filter(key=stored.key).exists():
+            yield stored.key
+
+
+def _describe(place: Sink, key: str) -> Sidecar:
+    """What can be said of content without a sidecar: read it all."""
+    digest, size, head = Sha256(), 0, b""
+    with place.open(key) as reader:
+        while piece := reader.read(_PIECE):
+            head = head or piece[:HEAD_SIZE]
+            digest.update(piece)
+            size += len(piece)
+    media, now = sniff(head), datetime.now(UTC)
+    kind, media_type = (media.kind.value, media.name) if media else ("", UNKNOWN)
+    return Sidecar(
+        uuid.uuid4(), key, *NOBODY, MediaFile.Origin.UPLOAD, now, key, digest.hexdigest(), size, kind, media_type, now
+    )
+
+
+def _make_file(place: Sink, said: Sidecar, owner: User) -> None:
+    content = Content(said.sha256, said.size, said.kind, said.media_type)
+    with write():
+        # A claim of this key is older than the sidecar, which was written when the claim had become a file.
+        Blob.objects.filter(sink=place.name, key=said.key, state=Blob.State.STORING).delete()
+        blob, superfluous = register(said.key, content, None)
+        if blob.key == said.key:
+            Blob.objects.filter(pk=blob.pk).update(created_at=said.stored_at)
+        file = create_file(owner.pk, said.name, blob, said.origin, said.file)
+        MediaFile.objects.filter(pk=file.pk).update(created_at=said.created_at)
+        sidecars.moved([file.pk], place.name, said.key)
+        for act in file_stored:
+            act(file)
+    remove(place, superfluous)
+
+
+def _account(name: str, joined: datetime, report: Report) -> User:
+    alike = [name, *(f"{name[: _LONGEST_NAME - 20]}-recovered{number or ''}" for number in range(100))]
+    taken = {user.username: user for user in User.objects.filter(username__in=alike)}
+    for user in taken.values():
+        if user.date_joined == joined:
+            return user
+    free = next(other for other in alike if other not in taken)
+    user = User(username=free, is_active=False, date_joined=joined)
+    user.set_unusable_password()
+    user.save(force_insert=True)
+    report.accounts.append(free)
+    return user
