@@ -1,0 +1,236 @@
+"""Bytes that somebody sent are never deleted by a guess: tombstones, sidecars, quarantine and the sweep."""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db.models import F
+from django.utils import timezone
+
+from media_jobs import leases
+from media_jobs.errors import BadMedia
+from tests.service.test_leases import a_job, a_worker, started
+from tests.stores import Film, an_owner, lose_file, own_store, quarantined_keys, stored_keys, upload
+from uploads import registry, settling
+from uploads.housekeeping import purge_quarantine
+from uploads.models import Blob, MediaFile, SinkMark, Tombstone, Upload
+from uploads.sinks.local import LocalSink
+from uploads.storage.blobs import delete_file
+from uploads.storage.fsck import Defect, find_in_sidecars, find_in_sink
+from uploads.storage.sidecars import Sidecar, write_changed
+from uploads.storage.sweep import sweep
+from uploads.storage.tombstones import bury, remove_buried
+
+pytestmark = pytest.mark.django_db
+AT_ONCE = timedelta(0)
+Committed = Callable[..., Any]  # pytest-django's django_capture_on_commit_callbacks
+
+
+@pytest.fixture
+def place(settings: Any, tmp_path: Path) -> LocalSink:
+    return own_store(settings, tmp_path / "media")
+
+
+def keep(place: LocalSink, content: bytes = b"bytes", key: str = "") -> str:
+    """Content that no row names."""
+    key = key or str(uuid.uuid4())
+    with place.create(key) as writer:
+        writer.write(content)
+        writer.commit()
+    return key
+
+
+def warnings() -> str:
+    return " ".join(words for ask in registry.warnings for words in ask())
+
+
+# Tombstones
+
+
+def test_a_deleted_file_leaves_a_tombstone_and_then_nothing(
+    place: LocalSink, film: Film, django_capture_on_commit_callbacks: Committed
+) -> None:
+    file = upload(an_owner(), film())
+    write_changed(place)
+    delete_file(file)  # and the process dies before its transaction's callbacks
+    assert stored_keys(place) == {file.blob.key}
+    assert list(Tombstone.objects.values_list("key", flat=True)) == [file.blob.key]
+    assert remove_buried(place) == 0
+    assert stored_keys(place) == {file.blob.key}  # its sidecar still names it
+    write_changed(place)
+    remove_buried(place)
+    assert (stored_keys(place), list(place.sidecars.names())) == (set(), [])
+    Tombstone.objects.update(created_at=timezone.now() - timedelta(hours=2))
+    assert (remove_buried(place), Tombstone.objects.count()) == (1, 0)
+
+    file = upload(an_owner(), film())
+    with django_capture_on_commit_callbacks(execute=True):
+        delete_file(file)
+    assert stored_keys(place) == set()
+
+
+def test_a_tombstone_never_removes_what_a_row_names(place: LocalSink, film: Film) -> None:
+    file = upload(an_owner(), film())
+    bury(place.name, file.blob.key)
+    remove_buried(place)
+    assert stored_keys(place) == {file.blob.key}
+
+
+def test_content_that_a_file_unknown_to_the_database_shares_stays_when_its_last_known_file_goes(
+    place: LocalSink, film: Film, django_capture_on_commit_callbacks: Committed
+) -> None:
+    """As after an older database was restored: the second file came after the snapshot."""
+    content = film()
+    first, second = upload(an_owner(), content), upload(an_owner(), content, "second.mp4")
+    write_changed(place)
+    lose_file(second)
+    with django_capture_on_commit_callbacks(execute=True):
+        delete_file(first)
+    remove_buried(place)
+    assert stored_keys(place) == {first.blob.key}
+    assert [(found.defect, found.row) for found in find_in_sidecars(place)] == [(Defect.UNKNOWN_FILE, second.pk)]
+    assert sweep(place, grace=AT_ONCE) == 0
+    assert (stored_keys(place), quarantined_keys(place)) == ({first.blob.key}, set())
+
+
+def test_what_an_attempt_stored_is_removed_when_the_attempt_ends(place: LocalSink) -> None:
+    lease = started(a_worker(), a_job())
+    leases.claim_keys(lease, 2)
+    keys = {keep(place, key=lease.key(number)) for number in range(2)}
+    remove_buried(place)
+    assert stored_keys(place) == keys  # it may yet succeed
+    assert sweep(place, grace=AT_ONCE) == 1  # the job's own file, whose bytes nobody has, is marked as lost
+    assert stored_keys(place) == keys
+    leases.fail(lease, BadMedia("It is cut off."), {})
+    remove_buried(place)
+    assert (stored_keys(place), quarantined_keys(place)) == (set(), set())
+
+
+def test_an_upload_that_is_given_up_leaves_a_tombstone(place: LocalSink) -> None:
+    key = str(uuid.uuid4())
+    place.create(key, resumable=True).close()
+    arriving = Upload.objects.create(
+        pk=key, key=key, owner=an_owner(), name="a.mp4", protocol="tus", sink="local",
+        expires_at=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
+    assert list(find_in_sink(place, grace=AT_ONCE)) == []
+    settling.terminate(arriving)
+    assert list(Tombstone.objects.values_list("key", flat=True)) == [key]
+    assert stored_keys(place) == set()
+
+
+# The sweep
+
+
+def test_the_sweep_moves_what_nothing_names_into_quarantine_and_it_can_be_seen_and_taken_back(
+    place: LocalSink, film: Film
+) -> None:
+    file, orphan = upload(an_owner(), film()), keep(place)
+    assert sweep(place) == 0  # it is young: it may just be arriving
+    assert sweep(place, grace=AT_ONCE) == 1
+    assert (stored_keys(place), quarantined_keys(place)) == ({file.blob.key}, {orphan})
+    assert "1 in quarantine (5 bytes): `manage.py quarantine`" in warnings()
+    [found] = place.quarantine.content()
+    place.quarantine.take_back(found)
+    assert (stored_keys(place), warnings()) == ({file.blob.key, orphan}, "")
+
+
+def test_what_is_in_quarantine_is_purged_after_its_time_and_not_before(place: LocalSink, settings: Any) -> None:
+    kept, old = keep(place), keep(place)
+    for key in (kept, old):
+        place.quarantine.put(key, "unknown")
+    name = next(found.name for found in place.quarantine.content() if found.key == old)
+    long_ago = timezone.now() - timedelta(seconds=settings.UPLOADS.quarantine_kept + 60)
+    folder = place.root / "quarantine"
+    (folder / name).rename(folder / f"{long_ago:%Y%m%dT%H%M%SZ}.unknown.{old}")
+    assert purge_quarantine() == 1
+    assert quarantined_keys(place) == {kept}
+
+
+def test_content_that_no_file_uses_is_quarantined_not_deleted(
+    place: LocalSink, film: Film, django_capture_on_commit_callbacks: Committed
+) -> None:
+    file = upload(an_owner(), film())
+    lose_file(file)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert sweep(place, grace=AT_ONCE) == 1
+    assert (stored_keys(place), quarantined_keys(place)) == (set(), {file.blob.key})
+
+
+def test_a_claim_whose_file_was_stored_after_the_snapshot_keeps_its_bytes(place: LocalSink, film: Film) -> None:
+    """The database was restored as it was between claim and flip; the store has moved on."""
+    file = upload(an_owner(), film())
+    write_changed(place)
+    lose_file(file)
+    Blob.objects.update(state=Blob.State.STORING, created_at=F("created_at") - timedelta(hours=2))
+    sweep(place)
+    remove_buried(place)
+    assert stored_keys(place) == {file.blob.key}
+    assert [found.row for found in find_in_sidecars(place)] == [file.pk]
+
+
+@pytest.mark.parametrize(("orphans", "touched"), [(20, True), (21, False)])
+def test_more_than_a_crash_can_leave_is_not_touched_and_told_of(
+    place: LocalSink, orphans: int, touched: bool
+) -> None:
+    keys = {keep(place) for _ in range(orphans)}
+    assert sweep(place, grace=AT_ONCE) == (orphans if touched else 0)
+    assert stored_keys(place) == (set() if touched else keys)
+    said = SinkMark.objects.get(sink=place.name).warning
+    assert bool(said) != touched
+    if not touched:
+        assert "21 do not match the database (bytes without a row: 21)" in warnings()
+        place.quarantine.put(keys.pop(), "unknown")
+        sweep(place, grace=AT_ONCE)
+        assert SinkMark.objects.get(sink=place.name).warning == ""  # only twenty are left: that is repaired
+
+
+def test_lost_bytes_count_as_well_but_only_once(place: LocalSink, film: Film, settings: Any) -> None:
+    owner = an_owner()
+    files = [upload(owner, film(5000)) for _ in range(22)]
+    for file in files[1:]:
+        place.layout.path(file.blob.key).unlink()
+    assert sweep(place) == 0
+    assert Blob.objects.filter(state="stored").count() == 22
+    place.layout.path(files[0].blob.key).unlink()
+    Blob.objects.filter(pk__in=[file.blob_id for file in files[:10]]).update(state="missing")  # a person said so
+    assert sweep(place) == 12
+    assert sweep(place) == 0
+    assert SinkMark.objects.get(sink=place.name).warning == ""
+
+
+def test_nothing_is_swept_in_a_store_that_is_not_ours(place: LocalSink) -> None:
+    keep(place)
+    place.mark("11111111-0000-4000-8000-000000000001")
+    assert sweep(place, grace=AT_ONCE) == 0
+    assert (len(stored_keys(place)), quarantined_keys(place)) == (1, set())
+
+
+# Sidecars
+
+
+def test_a_sidecar_says_all_that_is_needed_to_make_the_file_anew(place: LocalSink, film: Film) -> None:
+    owner, content = an_owner("alice"), film()
+    file = upload(owner, content, "größer.mp4")
+    assert write_changed(place) == 1
+    [name] = place.sidecars.of([file.blob.key])
+    said = Sidecar.parse(place.sidecars.read(name))
+    assert said == Sidecar.of(MediaFile.objects.get(pk=file.pk))
+    assert (said.name, said.owner, said.size, said.media_type) == ("größer.mp4", "alice", len(content), "video/mp4")
+
+
+def test_bytes_that_come_again_move_the_sidecars_of_all_who_share_them(place: LocalSink, film: Film) -> None:
+    content = film()
+    shared = [upload(an_owner(), content, f"{number}.mp4") for number in range(2)]
+    write_changed(place)
+    lost = shared[0].blob.key
+    place.layout.path(lost).unlink()
+    healed = upload(an_owner(), content, "healed.mp4")
+    write_changed(place)
+    assert healed.blob.key != lost
+    assert (place.sidecars.of([lost]), len(place.sidecars.of([healed.blob.key]))) == (set(), 3)
+    remove_buried(place)
+    assert stored_keys(place) == {healed.blob.key}

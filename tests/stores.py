@@ -1,0 +1,61 @@
+"""A store of a test's own, in this process: content comes into it by the same way as that of every upload."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from media_jobs.models import Job
+from uploads.conf import sink
+from uploads.intake import Intake
+from uploads.models import Blob, MediaFile, SidecarChange, Tombstone, Transition, Upload
+from uploads.sinks.local import LocalSink
+from uploads.storage.blobs import create_file, new_key, store
+from uploads.storage.marker import claim_store
+
+Film = Callable[..., bytes]
+
+
+def own_store(settings: Any, root: Path) -> LocalSink:
+    """Empty, and marked as this database's."""
+    settings.UPLOADS = replace(settings.UPLOADS, media_root=root)
+    place = sink()
+    assert isinstance(place, LocalSink)
+    claim_store(place)
+    return place
+
+
+def an_owner(name: str = "") -> User:
+    return User.objects.create(username=name or uuid.uuid4().hex)
+
+
+def upload(owner: User, content: bytes, name: str = "film.mp4") -> MediaFile:
+    with sink().create(new_key(), size=len(content)) as writer:
+        intake = Intake(writer, grow=int, granted=len(content))
+        intake.feed(content)
+        return store(writer, intake.finish(), lambda blob: create_file(owner.pk, name, blob, MediaFile.Origin.UPLOAD))
+
+
+def lose_rows(*, accounts: bool = False) -> None:
+    """All that speak of files, as a new database has none."""
+    for model in (Job, Transition, Upload, MediaFile, Blob, SidecarChange, Tombstone):
+        model.objects.all().delete()
+    if accounts:
+        User.objects.all().delete()
+
+
+def lose_file(file: MediaFile) -> None:
+    """Its row alone, as an older database has none."""
+    Job.objects.filter(file=file).delete()
+    MediaFile.objects.filter(pk=file.pk).delete()
+
+
+def stored_keys(place: LocalSink) -> set[str]:
+    return {stored.key for stored in place.walk()}
+
+
+def quarantined_keys(place: LocalSink) -> set[str]:
+    return {found.key for found in place.quarantine.content()}
