@@ -26,7 +26,7 @@ from . import moving, results
 from .claiming import take
 from .conf import jobs
 from .errors import Cancelled, Failure, LeaseLost, WorkerLost
-from .ffmpeg.progress import Report
+from .ffmpeg.progress import LONGEST_ETA, Report, known
 from .following import promote
 from .models import Job, Lane, Worker
 
@@ -106,12 +106,13 @@ def _held(lease: Lease) -> QuerySet[Job]:
 def renew(lease: Lease, phase: str, report: Report, **ran: str) -> bool:
     """Go on holding it, and say how far the work has come. Answers whether somebody asked for it to be cancelled.
 
-    `ran` is what is new of the command and the log.
+    `ran` is what is new of the command and the log. Numbers that make no sense are left out: a database refuses the
+    whole statement because of one, and with it the lease.
     """
+    eta = known(report.eta_seconds, LONGEST_ETA)
     renewed = _held(lease).update(
-        lease_until=Now() + jobs().lease_time, phase=phase, message=report.message[:255], speed=report.speed,
-        progress=min(report.progress or 0.0, 0.9999),
-        eta_seconds=None if report.eta_seconds is None else max(0, round(report.eta_seconds)), **ran,
+        lease_until=Now() + jobs().lease_time, phase=phase, message=report.message[:255], speed=known(report.speed),
+        progress=min(known(report.progress) or 0.0, 0.9999), eta_seconds=None if eta is None else round(eta), **ran,
     )  # fmt: skip
     _must(renewed)
     is_asked = _held(lease).values_list("cancel_asked", flat=True).first()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp
+from math import exp, inf, isfinite
 from time import monotonic
 
 _NEARLY_ALL = 0.99  # of the frames or seconds: rounding, and what starts late, may leave out the rest
@@ -10,6 +10,14 @@ _NEARLY = 0.999  # a run is done when it is verified, not when its last frame is
 QUIET = 2.0  # seconds without news, after which people are told that there are none
 _MEMORY = 4.0  # seconds after which most of a smoothed speed is new
 _HARDLY = 1e-6
+# A longer estimate tells nobody anything. Without a bound, that of a run that stands still grows for ever: after two
+# minutes at 99.9 % it no longer fits the database's integer.
+LONGEST_ETA = 30 * 86400.0
+
+
+def known(value: float | None, most: float = inf) -> float | None:
+    """The value, if it is a finite number from 0 to `most`; else None: not known."""
+    return value if value is not None and isfinite(value) and 0 <= value <= most else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +72,10 @@ class Parser:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if isfinite(number) else None  # ffmpeg divides by zero: speed=inf, frame=nan
 
 
 class _Pace:
@@ -112,7 +121,7 @@ class Meter:
         self._advance(block)
         is_known = bool(self._frames or self._seconds)
         rate = self._rate.mean if is_known else None
-        eta = (1 - self._progress) / rate if rate else None
+        eta = known((1 - self._progress) / rate, LONGEST_ETA) if rate else None
         return Report(self._message(block), self._progress if is_known else None, self._speed.mean, eta)
 
     def silence(self, block: Block, seconds: float) -> Report:

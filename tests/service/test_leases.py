@@ -225,6 +225,19 @@ def test_renewing_carries_progress_and_brings_word_of_a_cancel(worker: Worker) -
     assert (now(job).status, past(job)[-1]) == ("cancelled", "cancelled")
 
 
+@pytest.mark.parametrize("absurd", [2.0**31, 2.0**63, 1e308, float("inf"), float("nan"), -1.0])
+def test_a_lease_is_renewed_whatever_numbers_are_reported(absurd: float, worker: Worker) -> None:
+    job = a_job()
+    lease = started(worker, job)
+    expire(job)
+    assert leases.renew(lease, Job.Phase.WORKING, Report("Half", absurd, absurd, absurd)) is False
+    found = now(job)
+    assert found.lease_until is not None
+    assert found.lease_until > timezone.now()
+    assert found.eta_seconds is None
+    assert 0 <= found.progress < 1
+
+
 def test_a_cancel_that_comes_at_the_last_moment_is_kept(worker: Worker) -> None:
     job = a_job()
     lease = started(worker, job)

@@ -38,7 +38,7 @@ def test_out_time_ms_holds_microseconds() -> None:
     assert blocks("out_time_ms=2500000", "progress=continue")[0].seconds == 2.5
 
 
-@pytest.mark.parametrize("value", ["N/A", "", "-", "seven"])
+@pytest.mark.parametrize("value", ["N/A", "", "-", "seven", "nan", "inf", "-inf"])
 def test_what_is_not_known_is_none(value: str) -> None:
     lines = [f"{key}={value}" for key in ("frame", "out_time_us", "out_time_ms", "total_size", "speed")]
     assert blocks(*lines, "progress=continue") == [Block()]
@@ -122,6 +122,17 @@ def test_one_slow_moment_does_not_upset_the_remaining_time() -> None:
     [stumble] = reports(meter, clock, [Block(seconds=20.1)])
     assert calm == pytest.approx(80)
     assert stumble.eta_seconds == pytest.approx(100, rel=0.1)
+
+
+def test_a_run_that_stands_still_at_its_end_is_not_said_to_take_for_ever() -> None:
+    """At 99.9 % for five minutes: the pace falls towards nothing, and the time left grows beyond any integer."""
+    clock = Clock()
+    meter = Meter(seconds=10, clock=clock)
+    standing = [Block(seconds=10.0)] * 600
+    etas = [said.eta_seconds for said in reports(meter, clock, [Block(seconds=5.0), *standing], 0.5)]
+    assert all(eta is None or 0 <= eta <= 30 * 86400 for eta in etas)
+    assert etas[0] == pytest.approx(0.5)
+    assert etas[-1] is None
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (12.9, "0:12"), (120, "2:00"), (3723, "1:02:03")])
