@@ -91,9 +91,8 @@ class Job(models.Model):
     priority = models.SmallIntegerField(default=0)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     not_before = models.DateTimeField(null=True, blank=True)  # of another attempt, after a failure that may pass
-    attempts = models.PositiveSmallIntegerField(
-        default=0
-    )  # that ended with their worker, or in a failure that may pass
+    # Those that ended without a result: in a failure, with their worker, or cancelled. See `attempt`.
+    attempts = models.PositiveSmallIntegerField(default=0)
     # Inputs, operation, version, parameters and, unless results are shared, the owner. Empty while not all are known.
     cache_key = models.CharField(max_length=SHA256_HEX, blank=True)
     leader = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="followers")
@@ -200,6 +199,17 @@ class Job(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.status not in self.UNFINISHED
+
+    @property
+    def attempt(self) -> int:
+        """The number of its latest attempt, from 1; 0 while there was none, and for one answered from the cache.
+
+        An attempt that a stopping worker gave back does not count: the next one has its number.
+        """
+        is_or_was_the_last = self.status == self.Status.RUNNING or (
+            self.status == self.Status.SUCCEEDED and not self.cached
+        )
+        return self.attempts + is_or_was_the_last
 
 
 class JobInput(models.Model):

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from django.db import IntegrityError
-from django.db.models import QuerySet
+from django.db.models import Case, F, QuerySet, When
 from django.db.models.functions import Now
 
 from uploads.connections import write
@@ -131,8 +131,9 @@ def fail_all(found: QuerySet[Job], job: Job, failure: Failure, **changes: Any) -
 
 def cancel(found: QuerySet[Job], job: Job) -> bool:
     done = found.update(
-        **_FREE, status=Status.CANCELLED, finished_at=Now(), leader=None, outputs=0, message="Cancelled"
-    )
+        **_FREE, status=Status.CANCELLED, finished_at=Now(), leader=None, outputs=0, message="Cancelled",
+        attempts=F("attempts") + Case(When(status=Status.RUNNING, then=1), default=0),
+    )  # fmt: skip
     if done:
         record("job", job.pk, Status.CANCELLED)
         promote(job)

@@ -65,7 +65,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     artifacts = ArtifactSerializer(many=True, read_only=True)
     error = serializers.SerializerMethodField()
     message = serializers.SerializerMethodField()
-    attempt = serializers.SerializerMethodField()
+    attempt = serializers.IntegerField(
+        read_only=True, help_text="The number of its latest attempt; 0 before the first, and for a cached result"
+    )
     waiting_for = serializers.SerializerMethodField()
     urls = serializers.SerializerMethodField()
 
@@ -88,9 +90,6 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
     def get_message(self, job: Job) -> str:
         return wording.message_of(job)
-
-    def get_attempt(self, job: Job) -> int:
-        return job.attempts + (job.status == Job.Status.RUNNING or job.attempts == 0)
 
     def get_waiting_for(self, job: Job) -> str | None:
         page = self.parent
