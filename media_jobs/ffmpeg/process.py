@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -94,7 +95,7 @@ class _Usage:
 
     def _read(self, name: str) -> dict[str, int]:
         try:
-            lines = Path(f"/proc/{self.pid}/{name}").read_text().splitlines()
+            lines = Path(f"/proc/{self.pid}/{name}").read_text(errors="replace").splitlines()
         except OSError:  # it is gone, or not ours to look at: the other limits hold
             return {}
         pairs = (line.split()[:2] for line in lines)
@@ -115,8 +116,28 @@ class _Tool:
     _heard: int = 0  # bytes of what it said, which it has written and are no sign of life
 
     def __enter__(self) -> "_Tool":
+        # Python does not call __exit__ when __enter__ raises: whatever fails here, also for want of a descriptor,
+        # undoes what came before it.
+        with ExitStack() as undo:
+            self._selector = undo.enter_context(selectors.DefaultSelector())
+            self._process = self._start()
+            self._usage = _Usage(self._process.pid)
+            undo.callback(self._end)
+            for stream in self._outputs():
+                os.set_blocking(stream.fileno(), False)
+                self._selector.register(stream, selectors.EVENT_READ)
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._selector:
+            self._end()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(  # noqa: S603 - our own words, every path behind `file:`
+        return subprocess.Popen(  # noqa: S603 - our own words, every path behind `file:`
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=pipe,
@@ -125,22 +146,15 @@ class _Tool:
             cwd=self.folder,
             start_new_session=True,
         )
-        self._usage = _Usage(self._process.pid)
-        self._selector = selectors.DefaultSelector()
-        for stream in (self._process.stdout, self._process.stderr):
-            assert stream is not None
-            os.set_blocking(stream.fileno(), False)
-            self._selector.register(stream, selectors.EVENT_READ)
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._kill()
-        for stream in (self._process.stdout, self._process.stderr):
-            assert stream is not None
-            stream.close()
-        self._selector.close()
+    def _outputs(self) -> tuple[IO[bytes], IO[bytes]]:
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        return self._process.stdout, self._process.stderr
+
+    def _end(self) -> None:
+        with self._outputs()[0], self._outputs()[1]:
+            self._kill()
 
     def follow(self, watch: Watch, limits: Limits) -> None:
         started = last_look = last_life = time.monotonic()

@@ -1,12 +1,16 @@
 """One tool, watched by the thread that started it: heard, judged, killed, and nothing of it left."""
 
+import errno
 import os
+import selectors
 import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,3 +154,42 @@ def test_a_log_without_end_stays_small(shell: Shell) -> None:
     ended = shell("yes 'a long line that says nothing much' | head -n 90000 >&2; echo last >&2")
     assert len(ended.log.text) <= 64 * 1024
     assert ended.log.text.endswith("\nlast")
+
+
+def children() -> set[int]:
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def out_of_descriptors(*_: object) -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+class NoSelector(selectors.DefaultSelector):
+    """As it is where another thread took the last descriptor."""
+
+    def __init__(self) -> None:
+        out_of_descriptors()
+
+
+class SelectorOfOne(selectors.DefaultSelector):
+    """The kernel watches no more than one of the two pipes."""
+
+    def register(self, *stream: Any, **more: Any) -> selectors.SelectorKey:
+        if self.get_map():
+            out_of_descriptors()
+        return super().register(*stream, **more)
+
+
+@pytest.mark.parametrize("selector", [NoSelector, SelectorOfOne])
+def test_no_child_and_no_descriptor_is_left_where_watching_it_fails(
+    selector: Callable[[], selectors.BaseSelector], shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = children(), descriptors()
+    monkeypatch.setattr(selectors, "DefaultSelector", selector)
+    with pytest.raises(OSError, match="Too many open files"):
+        shell("sleep 600")
+    assert (children(), descriptors()) == before
