@@ -1,12 +1,12 @@
 """Between the beat, which renews the lease, and the thread that works: reports one way, an end the other."""
 
-import os
-import sys
 import time
 
 import structlog
 from django.db import Error as DatabaseFailure
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from uploads.threads import end_process
 
 from . import leases
 from .conf import jobs
@@ -40,7 +40,7 @@ class Pulse:
             self._end_process()
         news = {name: said for name, said in ran.items() if self._written.get(name) != said}
         try:
-            if leases.renew(self._lease, self._phase, self._said(asked), **news):
+            if self._renew(self._said(asked), news):
                 self._verdict = Cancelled()
             self._written = ran
             self._renewed = asked
@@ -49,6 +49,16 @@ class Pulse:
         except DatabaseFailure:
             log.warning("lease_not_renewed", job=str(self._lease.job.pk), exc_info=True)
             close_old_connections()
+
+    def _renew(self, report: Report, news: dict[str, str]) -> bool:
+        try:
+            return leases.renew(self._lease, self._phase, report, **news)
+        except (LeaseLost, OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # What is reported cannot be written. The lease does not depend on that.
+            log.exception("report_not_written", job=str(self._lease.job.pk))
+            return leases.renew(self._lease, self._phase, Report("Working", self._report.progress))
 
     def check(self) -> None:
         """Raise what ends the work. Whoever cannot renew for half the lease must take it for lost."""
@@ -84,7 +94,4 @@ class Pulse:
 
     def _end_process(self) -> None:
         """Our thread hangs where it hears of nothing: the lease is to expire, and another process is to try."""
-        log.critical("attempt_hangs", job=str(self._lease.job.pk), phase=self._phase)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(os.EX_SOFTWARE)
+        end_process("attempt_hangs", job=str(self._lease.job.pk), phase=self._phase)

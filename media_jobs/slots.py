@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ import structlog
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections
 from django.db.models.functions import Now
+
+from uploads.threads import end_process, start_essential
 
 from .leases import claimable, is_paused, lost
 from .models import Worker
@@ -22,6 +25,8 @@ BEAT = 1.0
 _TOUCH = 5.0  # how often the row says that we live, and an idle worker looks for work that nobody tells of
 # An idle worker whose lane has had work for this long, and which was told nothing of it, does not hear its broker.
 _DEAF = 30.0
+# A heartbeat that fails so often in a row, and not because of the database, will not recover in this process.
+_FAILURES = 5
 
 
 class Slot:
@@ -35,7 +40,8 @@ class Slot:
         self._touched = self._heard = time.monotonic()
         self.looked = float("-inf")  # at what others have lost, and found all there that a job needs
         self._writing, self._unsaid = threading.Lock(), dict[str, Any]()
-        threading.Thread(target=self._beat, name="beat", daemon=True).start()
+        self._failures = Counter[str]()  # in a row, of each part of the heartbeat
+        start_essential("heartbeat", self._beat)
 
     @property
     def lane(self) -> str:
@@ -63,14 +69,14 @@ class Slot:
         self.hear()  # while we are busy the broker brings nothing, and need not
         with self._writing:
             self.worker.state, self._unsaid = state, {"heard_at": Now()}
-        self._try(self._write)
+        self._try("say", self._write)
 
     def nudge(self) -> None:
         """Let the next beat come at once: there is news."""
         self._nudged.set()
 
     def hold(self, renew: Callable[[], None] | None) -> None:
-        """Call `renew` at every beat, until this is called with None. It must not raise."""
+        """Call `renew` at every beat, until this is called with None. If it fails, the next beat calls it again."""
         self._renew = renew
 
     def _beat(self) -> None:
@@ -78,20 +84,31 @@ class Slot:
             self._nudged.wait(BEAT)
             self._nudged.clear()
             if renew := self._renew:
-                renew()
-            self._try(self._touch)
+                self._try("renew", renew)
+            if self._unsaid or time.monotonic() - self._touched >= _TOUCH:
+                self._try("touch", self._touch)
 
-    def _try(self, deed: Callable[[], None]) -> None:
+    def _try(self, part: str, deed: Callable[[], None]) -> None:
+        """No failure ends the heartbeat: the database may be back at the next beat, and it is asked for ever.
+
+        After any other failure that comes again and again the process ends, so that its supervisor starts another:
+        the lease expires, and the job is tried there.
+        """
         try:
             deed()
         except DatabaseFailure:
             # It is away, or busy: the row goes stale, which is the truth, until the next beat.
             log.warning("worker_row_not_written", exc_info=True)
             close_old_connections()
+        except Exception:
+            self._failures[part] += 1
+            if self._failures[part] >= _FAILURES:
+                end_process("heartbeat_fails", part=part)
+            log.exception("heartbeat_failed", part=part)
+        else:
+            self._failures[part] = 0
 
     def _touch(self) -> None:
-        if not self._unsaid and time.monotonic() - self._touched < _TOUCH:
-            return
         self._write()
         if self.worker.state == Worker.State.IDLE and not self.is_stopping:
             self._look_around()

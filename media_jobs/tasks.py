@@ -1,9 +1,15 @@
 """What Celery is for: a message wakes a worker of a lane, which then asks the database for its job."""
 
+import time
 from typing import Any
 
+import structlog
 from celery import shared_task
 from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown, worker_shutting_down
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections
+
+from uploads.threads import end_process
 
 from . import running
 from .conf import jobs
@@ -13,6 +19,8 @@ from .models import Worker
 from .slots import Slot
 from .waking import TASK, wake
 
+log = structlog.get_logger(__name__)
+_AGAIN = 1.0
 _slot: Slot | None = None
 
 
@@ -28,11 +36,26 @@ def work(lane: str) -> None:
 
 @celeryd_after_setup.connect
 def _begin(instance: Any, **_: Any) -> None:
+    """Celery logs what this raises and goes on. Its worker would consume messages, and run none of the jobs."""
     global _slot
     [lane] = instance.app.amqp.queues.consume_from
+    try:
+        sweep(jobs().work_root)
+        while (_slot := _slot_of(lane)) is None:
+            time.sleep(_AGAIN)
+    except Exception:
+        end_process("worker_not_started", lane=lane)
+
+
+def _slot_of(lane: str) -> Slot | None:
+    """None: the database is away. It is waited for, however long, as the broker is."""
     found = equipment()
-    sweep(jobs().work_root)
-    _slot = Slot(lane, found.binary.build, found.sandbox.as_json())
+    try:
+        return Slot(lane, found.binary.build, found.sandbox.as_json())
+    except DatabaseFailure:
+        log.warning("worker_waits_for_database", lane=lane, exc_info=True)
+        close_old_connections()
+        return None
 
 
 @worker_ready.connect

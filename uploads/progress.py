@@ -11,9 +11,10 @@ from datetime import datetime
 import structlog
 from django.db import connection
 
-from .connections import write
+from .connections import let_go, write
 from .metrics import ACTIVE
 from .models import Upload
+from .threads import start_essential
 
 INTERVAL = 0.5
 # An upload that comes in pieces is at rest when it was left for this long.
@@ -58,6 +59,8 @@ class Flusher:
         Returns how many bytes a second came in the requests before this one, if there were some just now.
         """
         with self._lock:
+            if self._thread is None:
+                self._thread = start_essential("progress", self._run)
             before = self._watched.get(upload_id)
             item = _Watched(offset, offset(), time.monotonic(), stop)
             speed = 0.0
@@ -66,9 +69,6 @@ class Flusher:
                 item.seen, item.at, item.speed = before.seen, before.at, before.speed
             self._watched[upload_id] = item
             self._changed()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-                self._thread.start()
             return int(speed)
 
     def unwatch(self, upload_id: uuid.UUID) -> None:
@@ -103,12 +103,10 @@ class Flusher:
         return True
 
     def _run(self) -> None:
-        try:
-            while self._has_work():
-                time.sleep(INTERVAL)
-                self.flush()
-        finally:
-            connection.close()
+        while self._has_work():
+            time.sleep(INTERVAL)
+            self.flush()
+        let_go()
 
     def _has_work(self) -> bool:
         with self._lock:
@@ -119,10 +117,10 @@ class Flusher:
     def flush(self) -> None:
         with self._lock:
             watched = dict(self._watched)
-        now = time.monotonic()
-        for item in watched.values():
-            item.measure(now)
         try:
+            now = time.monotonic()
+            for item in watched.values():
+                item.measure(now)
             _write([(upload_id, item) for upload_id, item in sorted(watched.items(), key=lambda pair: pair[0])])
             for upload_id in _asked_to_stop([upload_id for upload_id, item in watched.items() if item.stop]):
                 self.stop(upload_id)

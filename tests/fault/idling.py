@@ -1,17 +1,23 @@
 """Slots and housekeeping under trouble that is not their own. Run in `manage.py shell`; each prints what it saw."""
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
+from celery.signals import celeryd_after_setup
+from django.conf import settings
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from django.db.models.functions import Now
 
 from config.management.commands import housekeeping
-from media_jobs import leases, pulse, slots
+from media_jobs import leases, pulse, slots, tasks
 from media_jobs.models import Job, Worker
 from media_jobs.slots import Slot
 from tests.heap import a_file, an_owner, pile
@@ -63,6 +69,94 @@ def hang_in_storing() -> None:
     _say(is_well=False)
 
 
+def renew_after_errors() -> None:
+    """As sqlite3 raised for a number that was too large, and Python may at any time."""
+    slots.BEAT = 0.05
+    errors = [OverflowError("Python int too large"), MemoryError(), RuntimeError("can't start new thread")]
+    calls = list[int]()
+
+    def renew() -> None:
+        calls.append(1)
+        if len(calls) <= len(errors):
+            raise errors[len(calls) - 1]
+
+    Slot("quick", "", {}).hold(renew)
+    _say(_in_time(lambda: len(calls) > len(errors) + 1))
+
+
+def fail_at_every_beat() -> None:
+    slots.BEAT = 0.05
+    Slot("quick", "", {}).hold(_overflow)
+    _in_time(lambda: False, 10)
+
+
+def lose_the_thread_of_the_heartbeat() -> None:
+    slots.BEAT = 0.05
+    Slot("quick", "", {}).hold(sys.exit)
+    _in_time(lambda: False, 10)
+
+
+def report_what_cannot_be_written() -> None:
+    """Half of a surrogate pair, which is no text."""
+    slot = Slot("quick", "", {})
+    pile(1, [a_file(an_owner())], "thumbnail")
+    lease = leases.claim(slot.worker)
+    assert lease is not None
+    held = pulse.Pulse(lease, slot)
+    held.tell({"log": "\ud800"})
+    Job.objects.update(lease_until=Now())
+    held.renew()
+    held.check()
+    _say(Job.objects.filter(lease_until__gt=Now(), log="").exists())
+
+
+def start_without_database() -> None:
+    """Celery would go on without the slot, and run nothing."""
+    tasks._AGAIN = 0.05
+    failures = iter([1, 2, 3])
+
+    def away_at_first(execute: Any, *rest: Any) -> Any:
+        return execute(*rest) if next(failures, None) is None else _away()
+
+    with connection.execute_wrapper(away_at_first):
+        _begin_worker()
+    _say(Worker.objects.filter(lane="quick").exists() and tasks._slot is not None)
+
+
+def start_without_ffmpeg() -> None:
+    settings.JOBS = replace(settings.JOBS, ffmpeg="/bin/true")
+    _begin_worker()
+
+
+def _begin_worker() -> None:
+    queues = SimpleNamespace(consume_from=["quick"])
+    celeryd_after_setup.send(
+        "a worker", instance=SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=queues)))
+    )
+
+
+def lose_the_thread_of_slow_chores() -> None:
+    """Python ends a thread without a word that raises SystemExit."""
+    began = time.monotonic()
+
+    def give_up() -> int:
+        return _exit() if time.monotonic() - began > 10 else 0
+
+    housekeeping.CHORES[:] = [
+        Chore("sweep", timedelta(hours=1), _exit),
+        Chore("take back lost jobs", timedelta(seconds=1), give_up),
+    ]
+    call_command("housekeeping")
+
+
+def _overflow() -> None:
+    raise OverflowError("Python int too large to convert to SQLite INTEGER")
+
+
+def _exit() -> int:
+    raise SystemExit
+
+
 def keep_house_beside_a_slow_chore() -> None:
     """What is to be done each second is done, though another chore takes a minute."""
     done = list[float]()
@@ -87,8 +181,8 @@ def _away(*_: Any) -> Any:
     raise OperationalError("the database system is shutting down")
 
 
-def _in_time(happened: Callable[[], Any]) -> bool:
-    until = time.monotonic() + 30
+def _in_time(happened: Callable[[], Any], seconds: float = 30) -> bool:
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         if happened():
             return True

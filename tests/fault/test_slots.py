@@ -34,6 +34,34 @@ def test_a_slow_chore_of_housekeeping_keeps_none_waiting_that_comes_each_second(
     assert seen(home, "keep_house_beside_a_slow_chore") == "well"
 
 
+def test_a_heartbeat_goes_on_after_an_error_of_any_kind(home: Server) -> None:
+    assert seen(home, "renew_after_errors") == "well"
+
+
+def test_a_lease_is_renewed_though_what_is_reported_cannot_be_written(home: Server) -> None:
+    assert seen(home, "report_what_cannot_be_written") == "well"
+
+
+def test_a_worker_that_starts_while_the_database_is_away_waits_for_it(home: Server) -> None:
+    assert seen(home, "start_without_database") == "well"
+
+
+@pytest.mark.parametrize(
+    ("deed", "event"),
+    [
+        ("fail_at_every_beat", "heartbeat_fails"),
+        ("lose_the_thread_of_the_heartbeat", "thread_died"),
+        ("start_without_ffmpeg", "worker_not_started"),
+        ("lose_the_thread_of_slow_chores", "thread_died"),
+    ],
+)
+def test_a_process_that_cannot_do_its_work_ends_and_says_why(deed: str, event: str, home: Server) -> None:
+    ended = home.manage("shell", "-v0", "-c", f"from tests.fault import idling; idling.{deed}()", check=False)
+    assert ended.returncode == os.EX_SOFTWARE, ended.stdout + ended.stderr
+    assert event in ended.stderr
+    assert "Traceback" in ended.stderr
+
+
 def test_who_hangs_in_storing_ends_itself_so_that_another_may_try(home: Server) -> None:
     ended = home.manage("shell", "-v0", "-c", "from tests.fault import idling; idling.hang_in_storing()", check=False)
     assert ended.returncode == os.EX_SOFTWARE

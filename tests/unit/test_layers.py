@@ -67,6 +67,7 @@ UPLOADS = [
     "reserving",
     "depositing",
     "metrics",
+    "threads",
     "progress",
     "ending",
     "admitting",

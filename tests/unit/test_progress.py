@@ -4,6 +4,8 @@ import threading
 import time
 import uuid
 
+import pytest
+
 from uploads.progress import Flusher
 
 
@@ -15,3 +17,27 @@ def test_the_next_request_of_an_upload_is_told_how_fast_it_has_been() -> None:
     flusher.leave(upload_id, 100_000_000, None)
     assert 5_000_000 < flusher.watch(upload_id, lambda: 100_000_000) < 100_000_000 / 0.05
     assert flusher.watch(uuid.uuid4(), lambda: 100_000_000) == 0
+
+
+def test_an_upload_whose_offset_cannot_be_read_does_not_end_the_flusher() -> None:
+    flusher, offsets = Flusher(), iter([0])
+    flusher._thread = threading.current_thread()
+    flusher.watch(uuid.uuid4(), lambda: next(offsets))
+    flusher.flush()
+
+
+def test_where_no_thread_can_be_started_the_next_upload_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    flusher = Flusher()
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_more_threads)
+        with pytest.raises(RuntimeError):
+            flusher.watch(uuid.uuid4(), lambda: 0)
+    upload_id = uuid.uuid4()
+    flusher.watch(upload_id, lambda: 0)
+    assert flusher._thread is not None
+    assert flusher._thread.is_alive()
+    flusher.unwatch(upload_id)
+
+
+def no_more_threads(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -1,4 +1,3 @@
-import threading
 import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from config.celery import make_folders
 from media_jobs import housekeeping as of_jobs
 from uploads import housekeeping as of_uploads
 from uploads.housekeeping import Chore, run
+from uploads.threads import start_essential
 
 _URGENT = timedelta(seconds=1)
 CHORES = [
@@ -38,7 +38,7 @@ class Command(BaseCommand):
         # Those that people wait for do not wait for those that may take minutes: a sweep of a large disk.
         urgent = [chore for chore in CHORES if chore.every <= _URGENT]
         others = [chore for chore in CHORES if chore.every > _URGENT]
-        threading.Thread(target=_go_on_with, args=(others,), name="slow chores", daemon=True).start()
+        start_essential("slow chores", lambda: _go_on_with(others))
         _go_on_with(urgent)
 
 
