@@ -1,8 +1,6 @@
 """Django's settings. Everything that may differ between machines comes in through config.env."""
 
 import os
-import secrets
-import stat
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +13,7 @@ from config.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
 from config.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
 from config.logs import LOGGING as LOGGING
 from config.room import UNFOLD as UNFOLD
+from config.secret_key import kept_key
 from media_jobs.conf import JobSettings
 from media_jobs.ffmpeg.sandbox import Level
 from uploads.conf import EVERY_KIND, Limits
@@ -27,23 +26,11 @@ BASE_DIR = env.ROOT
 HOME = env.read("HOME", BASE_DIR / "var", lambda raw: Path(raw).expanduser().resolve())
 
 
-def _kept_secret(path: Path) -> str:
-    """A secret made once and kept beside the data: whoever may read one may read the other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, stat.S_IRUSR | stat.S_IWUSR)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(fd, "w") as file:
-        file.write(secrets.token_urlsafe(50))
-    return path.read_text().strip()
-
-
 def _kinds(raw: str) -> frozenset[Kind] | None:
     return None if raw == "*" else frozenset(Kind(word) for word in env.words(raw))
 
 
-SECRET_KEY = env.read("SECRET_KEY", "", str) or _kept_secret(HOME / "secret_key")
+SECRET_KEY = env.read("SECRET_KEY", "", str) or kept_key(HOME / "secret_key")
 DEBUG = env.read("DEBUG", False, env.switch)
 HOST = env.read("HOST", "127.0.0.1", str)
 PORT = env.read("PORT", 8000, env.number(1, 65535))
