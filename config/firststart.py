@@ -1,24 +1,36 @@
-"""What must be there before the first request: folders, tables, the mark of the disk, a first account."""
+"""What must be there before the first request: folders, tables, the mark of the disk, a first account.
+
+Several processes may start for the first time at once, on one HOME or on hosts that share a database: one of them
+prepares, the others wait, and find that there is nothing left to do.
+"""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 
+import structlog
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+from django.db import connection
 
 from config.celery import make_folders
+from config.locks import exclusive
 from uploads.conf import sink
 from uploads.storage.marker import claim_store
 
+log = structlog.get_logger(__name__)
 ADMIN = "admin"
+_LOCK = 0x6D696C6C72616365  # "millrace", of all that might ask this database for an advisory lock
 
 
 def prepare() -> None:
-    make_folders()
-    for folder in (settings.JOBS.work_root, settings.STATIC_ROOT):
-        folder.mkdir(parents=True, exist_ok=True)
-    call_command("migrate", verbosity=0, interactive=False)
-    claim_store(sink())
+    with _alone():
+        make_folders()
+        for folder in (settings.JOBS.work_root, settings.STATIC_ROOT):
+            folder.mkdir(parents=True, exist_ok=True)
+        call_command("migrate", verbosity=0, interactive=False)
+        claim_store(sink())
 
 
 def first_account() -> str | None:
@@ -26,9 +38,40 @@ def first_account() -> str | None:
 
     Accounts that `rebuild` made are inactive: nobody can sign in by them.
     """
-    accounts = get_user_model().objects
-    if accounts.filter(is_active=True).exists():
-        return None
-    password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
-    accounts.create_superuser(ADMIN, email="", password=password)
-    return None if settings.ADMIN_PASSWORD else password
+    with _alone():
+        accounts = get_user_model().objects
+        if accounts.filter(is_active=True).exists():
+            return None
+        password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
+        accounts.create_superuser(ADMIN, email="", password=password)
+        return None if settings.ADMIN_PASSWORD else password
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other process prepares this HOME or, on PostgreSQL, this database meanwhile."""
+    with ExitStack() as held:
+        held.enter_context(exclusive(settings.HOME / "start.lock", _say_that_we_wait))
+        if connection.vendor == "postgresql":
+            held.enter_context(_advisory_lock())
+        yield
+
+
+def _say_that_we_wait() -> None:
+    log.info("start_waits", reason="another process prepares this installation")
+
+
+@contextmanager
+def _advisory_lock() -> Iterator[None]:
+    """On a connection of its own: that of this thread may be given back to the pool meanwhile."""
+    with closing(connection.copy()) as own:
+        own.set_autocommit(False)  # the lock is the transaction's, and ends with it whatever happens
+        with own.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+            if not cursor.fetchone()[0]:
+                _say_that_we_wait()
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        try:
+            yield
+        finally:
+            own.rollback()
