@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 
-from config import lifeline, loading
+from config import instance_lock, lifeline, loading
 
 
 def allow_open_files() -> int:
@@ -52,6 +52,7 @@ control_socket_disable = True
 def on_starting(server: object) -> None:
     loading.end()  # of the settings; the apps are loaded by the worker
     lifeline.hold()
+    instance_lock.hold_shared()
 
 
 def post_fork(server: object, worker: Any) -> None:

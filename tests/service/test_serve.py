@@ -1,6 +1,7 @@
 """`manage.py serve`, as a person starts it: first start, restarts, sudden death, and clear words when it cannot."""
 
 import contextlib
+import fcntl
 import http.client
 import os
 import re
@@ -378,3 +379,8 @@ def test_a_token_for_nobody_is_refused_in_words(shared_server: Server) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no account “nobody”" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_running_server_holds_the_lock_that_a_restore_needs(shared_server: Server) -> None:
+    with (shared_server.home / "serve.lock").open() as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
 
-from config import lifeline
+from config import instance_lock, lifeline
 from config.backup import snapshot_nightly
 from config.celery import make_folders
 from media_jobs import housekeeping as of_jobs
@@ -35,6 +35,7 @@ class Command(BaseCommand):
                 run(chore)
             return
         lifeline.hold()
+        instance_lock.hold_shared()
         # Those that people wait for do not wait for those that may take minutes: a sweep of a large disk.
         urgent = [chore for chore in CHORES if chore.every <= _URGENT]
         others = [chore for chore in CHORES if chore.every > _URGENT]

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config import firststart, lifeline
+from config import firststart, instance_lock, lifeline
 from config.processes import Child, Tree, manage, slots, web
 from uploads.errors import StorageUnavailable
 
@@ -20,6 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, with_parent: bool, **options: Any) -> None:
         if with_parent:
             lifeline.hold(os.getppid())
+        instance_lock.hold_shared()
         self._claim_port()
         try:
             firststart.prepare()

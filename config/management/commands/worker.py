@@ -7,7 +7,7 @@ from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config import lifeline
+from config import instance_lock, lifeline
 from config.celery import app, make_folders
 from config.processes import Tree, slots
 
@@ -24,6 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, lane: str, one: bool, **options: Any) -> None:
         lifeline.hold()
+        instance_lock.hold_shared()
         if one:
             _be_a_slot(lane)
             return
