@@ -7,6 +7,7 @@ prepares, the others wait, and find that there is nothing left to do.
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from itertools import count
 
 import structlog
 from django.conf import settings
@@ -33,8 +34,8 @@ def prepare() -> None:
         claim_store(sink())
 
 
-def first_account() -> str | None:
-    """Make the first staff account. Its password, if it was made up here: it cannot be shown again.
+def first_account() -> tuple[str, str] | None:
+    """Make the first staff account. Its name and password, if that was made up here: it cannot be shown again.
 
     Accounts that `rebuild` made are inactive: nobody can sign in by them.
     """
@@ -43,8 +44,14 @@ def first_account() -> str | None:
         if accounts.filter(is_active=True).exists():
             return None
         password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(12)
-        accounts.create_superuser(ADMIN, email="", password=password)
-        return None if settings.ADMIN_PASSWORD else password
+        name = next(name for name in _names() if not accounts.filter(username=name).exists())
+        accounts.create_superuser(name, email="", password=password)
+        return None if settings.ADMIN_PASSWORD else (name, password)
+
+
+def _names() -> Iterator[str]:
+    yield ADMIN
+    yield from (f"{ADMIN}-{number}" for number in count(2))  # beside one of that name that was rebuilt
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_bakery import baker
 
-from config.firststart import prepare
+from tests.stores import own_store
 from tests.thorough import MORE
 from tests.unit.test_body import cut
 from tests.unit.test_reading import MIB, NotWired, Wire
@@ -488,14 +488,9 @@ def test_a_file_that_is_empty_is_refused_and_aborted() -> None:
         ours(b"b", small(Part("file", b"", "a.mp4")))
 
 
-@pytest.fixture(scope="session")
-def prepared(django_db_setup: None, django_db_blocker: Any) -> None:
-    with django_db_blocker.unblock():
-        prepare()
-
-
 @pytest.fixture
-def ready(prepared: None, db: None) -> Iterator[None]:
+def ready(db: None, settings: Any, tmp_path: Path) -> Iterator[None]:
+    own_store(settings, tmp_path / "media")
     yield
     wait_until(lambda: flusher._thread is None)  # it may use the database no longer than this test
 

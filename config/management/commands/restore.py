@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from config import instance_lock
 from uploads.conf import sink
 from uploads.storage.backup import BackupFailed, Snapshot, snapshots
 from uploads.storage.fsck import Finding
@@ -27,6 +28,10 @@ class Command(BaseCommand):
         if snapshot is None:
             self._list()
             return
+        with instance_lock.exclusively():
+            self._restore(snapshot)
+
+    def _restore(self, snapshot: Path) -> None:
         try:
             before = load(Snapshot.at(snapshot.absolute()), settings.SNAPSHOTS)
         except BackupFailed as error:

@@ -44,11 +44,11 @@ class Command(BaseCommand):
                 f"{settings.HOST}:{settings.PORT} cannot be used ({error.strerror}). Choose another MILLRACE_PORT."
             ) from error
 
-    def _greet(self, password: str | None) -> None:
+    def _greet(self, account: tuple[str, str] | None) -> None:
         address = settings.PUBLIC_URL or f"http://{settings.HOST}:{settings.PORT}"
         self.stdout.write(self.style.SUCCESS(f"Millrace on {address}/"))
-        if password:
-            self.stdout.write(f"Sign in as {firststart.ADMIN} with {password} (shown this once)")
+        if account:
+            self.stdout.write("Sign in as {} with {} (shown this once)".format(*account))
         self.stdout.write(
             "Upload from another terminal, here:\n"
             "  TOKEN=$(.venv/bin/python manage.py token admin)\n"
