@@ -1,5 +1,6 @@
 """/healthz: this process answers. /readyz: and everything it needs is there. /metrics: for Prometheus."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from django.db import Error as DatabaseFailure
@@ -8,10 +9,11 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from media_jobs.lanes import lengths, troubles
+from media_jobs.supervision import processes
 from uploads import registry
 from uploads.conf import limits, sink
 from uploads.sinks.base import SinkError
@@ -96,7 +98,24 @@ class _Lanes(Collector):
         yield GaugeMetricFamily("millrace_jobs", "Unfinished jobs.", labels=["lane", "status"])
 
 
+class _Restarts(Collector):
+    """Of the processes that supervisors keep alive on this host."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        [counter] = self.describe()
+        restarts: Counter[str] = Counter()
+        for process in processes():
+            restarts[process.name] += process.restarts
+        for name, number in restarts.items():
+            counter.add_metric([name], number)
+        yield counter
+
+    def describe(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily("millrace_process_restarts", "Restarts by a live supervisor.", labels=["name"])
+
+
 REGISTRY.register(_Lanes())
+REGISTRY.register(_Restarts())
 
 
 @require_safe

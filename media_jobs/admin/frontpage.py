@@ -26,6 +26,7 @@ from .. import policy, wording
 from ..lanes import overview, troubles
 from ..models import Job
 from ..operations.base import LANES
+from ..supervision import process_troubles
 
 SHOWN = 8
 _MOST = 100
@@ -68,7 +69,7 @@ def _now(request: HttpRequest) -> dict[str, Any]:
         "failed_jobs": _failed(jobs, since),
         "failed_uploads": _part(_of_today(uploads, since).filter(state=Upload.State.FAILED)),
         "lanes": [(lane, overview(lane)) for lane in LANES],
-        "troubles": [*troubles(), *(words for ask in registry.warnings for words in ask())],
+        "troubles": [*troubles(), *process_troubles(), *(words for ask in registry.warnings for words in ask())],
         "space": _space(),
         "at": timezone.now(),
     }

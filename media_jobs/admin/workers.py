@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Case, Prefetch, QuerySet, Value, When
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -16,6 +16,7 @@ from uploads.admin.base import LiveAdmin
 
 from ..models import Job, Worker
 from ..results import live_workers
+from ..supervision import process_troubles
 
 
 @admin.register(Worker)
@@ -24,6 +25,7 @@ class WorkerAdmin(LiveAdmin):
     fields = ["lane", "host", "pid", "state_now", "doing", "build", "sandbox", "started_at", "seen"]
     readonly_fields = ["state_now", "doing", "sandbox", "started_at", "seen"]
     ordering = ["-seen_at"]
+    list_before_template = "admin/media_jobs/process_troubles.html"
     live_since = "started_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
@@ -32,6 +34,9 @@ class WorkerAdmin(LiveAdmin):
         alive = Case(When(pk__in=live_workers().values("pk"), then=Value(True)), default=Value(False))
         workers: QuerySet[Worker] = super().get_queryset(request)
         return workers.annotate(alive=alive).prefetch_related(Prefetch("jobs", running, to_attr="running"))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"process_troubles": process_troubles()} | (extra_context or {}))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

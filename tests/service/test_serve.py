@@ -303,6 +303,9 @@ def test_whatever_falls_is_started_again(serve: Serve) -> None:
     kill_and_wait(serve, "web")
     before, after = kill_and_wait(serve, "housekeeping")
     assert (after["web"], after["worker"]) == (before["web"], before["worker"])
+    metrics = Server(serve.home, {}, port=serve.port).get("/metrics").body.decode()
+    restarts = dict(re.findall(r'^millrace_process_restarts_total{name="(.*)"} (.*)$', metrics, re.MULTILINE))
+    assert restarts == {"web": "1.0", "housekeeping": "1.0", "quick 1": "0.0"}
 
 
 def test_a_port_that_is_taken_ends_serve_with_words(serve: Serve) -> None:

@@ -172,6 +172,7 @@ MEDIA_JOBS = [
     "asking",
     "deleting",
     "lanes",
+    "supervision",
     "slots",
     "pulse",
     "running",

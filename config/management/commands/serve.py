@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config import firststart, instance_lock, lifeline
-from config.processes import Child, Tree, manage, slots, web
+from config.processes import CannotStart, Child, Tree, manage, slots, web
 from uploads.errors import StorageUnavailable
 
 
@@ -27,11 +27,11 @@ class Command(BaseCommand):
         except StorageUnavailable as error:
             raise CommandError(error.detail) from error
         self._greet(firststart.first_account())
-        workers = [child for lane, number in settings.SLOTS.items() for child in slots(lane, number)]
-        tree = Tree([Child("web", web()), Child("housekeeping", manage("housekeeping")), *workers])
+        workers = [child for lane, number in settings.SLOTS.items() for child in slots(lane, number, essential=False)]
+        tree = Tree("serve", [Child("web", web()), Child("housekeeping", manage("housekeeping")), *workers])
         try:
             tree.run()
-        except RuntimeError as error:
+        except CannotStart as error:
             raise CommandError(str(error)) from error
 
     def _claim_port(self) -> None:

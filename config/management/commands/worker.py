@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config import instance_lock, lifeline
 from config.celery import app, make_folders
-from config.processes import Tree, slots
+from config.processes import CannotStart, Tree, slots
 
 
 class Command(BaseCommand):
@@ -29,8 +29,8 @@ class Command(BaseCommand):
             _be_a_slot(lane)
             return
         try:
-            Tree(slots(lane, options["slots"])).run()
-        except RuntimeError as error:
+            Tree(f"worker-{lane}", slots(lane, options["slots"])).run()
+        except CannotStart as error:
             raise CommandError(str(error)) from error
 
 
