@@ -46,9 +46,13 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lock is not None:
+        if self._lock is None:
+            return
+        try:
             _remove(self._report)
-            os.close(self._lock)
+        except OSError:
+            log.warning("process_report_not_removed", exc_info=True)
+        os.close(self._lock)
 
     def write(self, processes: Iterable[Process]) -> None:
         unfinished = self._report.with_suffix(".new")
