@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from config import health
 from media_jobs.admin import frontpage
+from uploads.admin.accounts import change_own_password
 
 api: list[Any] = [
     path("", include("uploads.urls")),
@@ -22,6 +23,7 @@ urlpatterns = [
     path("metrics", health.metrics),
     path("api/v1/", include(api)),
     path("admin/now/", admin.site.admin_view(frontpage.now), name="now"),
+    path("admin/password_change/", admin.site.admin_view(change_own_password, cacheable=True)),
     path("admin/", admin.site.urls),
 ]
 handler400 = "config.problems.bad_request"

@@ -118,6 +118,9 @@ class MediaFile(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self._state.adding:
             self.kind, self.size = self.blob.kind, self.blob.size
+        elif kwargs.get("update_fields") is None:
+            # It would undo what others have changed since the row was read, and bring back a file that was deleted.
+            raise TypeError("Change a file by an UPDATE of named columns, as rename_file does.")
         super().save(*args, **kwargs)
 
 

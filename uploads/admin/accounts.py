@@ -7,10 +7,13 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.http import HttpRequest
+from django.contrib.auth.views import PasswordChangeView
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from ..connections import write
 from ..models import Token
@@ -22,11 +25,54 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
+class SavesChangedColumns(ModelAdmin):  # type: ignore[misc]
+    """Django's admin would write the whole row. It would undo what others have changed since it was read, such as
+    `is_active`, and make a row again that was deleted.
+    """
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        # The lock keeps the row until the many-to-many fields are saved, too.
+        if self.get_queryset(request).select_for_update(no_key=True).filter(pk=obj.pk).first() is None:
+            raise Http404
+        columns = {field.name for field in self.opts.concrete_fields}
+        obj.save(update_fields=columns.intersection(form.changed_data))
+
+
+class SavesPasswordAlone:
+    """For forms that set a password. Hashing takes a while: an account that is disabled meanwhile stays disabled."""
+
+    def set_password_and_save(self, user: User, *args: Any, commit: bool = True, **kwargs: Any) -> User:
+        super().set_password_and_save(user, *args, commit=False, **kwargs)  # type: ignore[misc]  # the form's
+        if commit and not User.objects.filter(pk=user.pk).update(password=user.password):
+            raise Http404
+        return user
+
+
+class PasswordForm(SavesPasswordAlone, AdminPasswordChangeForm):  # type: ignore[misc]
+    pass
+
+
+class OwnPasswordForm(SavesPasswordAlone, AdminOwnPasswordChangeForm):  # type: ignore[misc]
+    pass
+
+
+def change_own_password(request: HttpRequest) -> HttpResponseBase:
+    """unfold's `password_change`, whose form cannot be set, with ours."""
+    view = PasswordChangeView.as_view(
+        form_class=OwnPasswordForm, success_url=reverse("admin:password_change_done"),
+        extra_context=admin.site.each_context(request),
+    )  # fmt: skip
+    return view(request)
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(SavesChangedColumns, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
+    change_password_form = PasswordForm
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         with write():
@@ -36,7 +82,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+class GroupAdmin(SavesChangedColumns, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """Viewer, Operator and Administrator are made after migrate; what is added to them stays."""
 
 

@@ -204,6 +204,16 @@ def create_file(owner_id: int, name: str, blob: Blob, origin: str, file_id: uuid
     return file
 
 
+def rename_file(file: MediaFile, name: str) -> bool:
+    """Give a file another name, and change nothing else of its row. False if the file is gone."""
+    with write():
+        renamed = MediaFile.objects.filter(pk=file.pk).update(name=name)
+        sidecars.changed(file)
+    if renamed:
+        file.name = name
+    return bool(renamed)
+
+
 def delete_file(file: MediaFile) -> bool:
     """Delete a file, and its Blob and bytes if it was the last to share them. False if it was gone already."""
     with write():

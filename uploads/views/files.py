@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import HttpResponseRedirect
+from django.http import Http404, HttpResponseRedirect
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
@@ -19,7 +19,7 @@ from ..filters import FileFilter, UploadFilter
 from ..handlers import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
 from ..serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
-from ..storage.blobs import delete_file
+from ..storage.blobs import delete_file, rename_file
 from .entrances import EntranceMixin, created
 
 
@@ -69,8 +69,11 @@ class FileViewSet(
         return created(request, received.reception.commit())
 
     def perform_update(self, serializer: Any) -> None:
-        policy.require(self.request.user, "change", serializer.instance)
-        serializer.save()
+        file = serializer.instance
+        policy.require(self.request.user, "change", file)
+        # The name is all that can be changed. A PATCH that changes nothing still says whether the file is there.
+        if not rename_file(file, serializer.validated_data.get("name", file.name)):
+            raise Http404
 
     def perform_destroy(self, instance: MediaFile) -> None:
         policy.require(self.request.user, "delete", instance)

@@ -1,0 +1,147 @@
+"""A row changes between a request's first look at it and its write: neither change is lost, nothing comes back."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.db.models import QuerySet
+from django.test import Client
+from rest_framework.test import APIClient
+
+from tests.service.test_leases import a_file
+from uploads import links
+from uploads.models import MediaFile
+from uploads.storage.blobs import delete_file
+
+pytestmark = pytest.mark.django_db
+
+
+@contextmanager
+def after_reading(table: str, deed: Callable[[], object], *values: object) -> Iterator[None]:
+    """Do it as soon as rows of this table, found by these values, have been read: they are out of date then."""
+    waiting = [deed]
+
+    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = run(sql, params, many, context)
+        if waiting and sql.startswith("SELECT") and f'FROM "{table}"' in sql and {*values} <= {*(params or ())}:
+            waiting.pop()()
+        return result
+
+    with connection.execute_wrapper(execute):
+        yield
+    assert not waiting, f"nothing was read from {table}"
+
+
+def client_of(file: MediaFile) -> APIClient:
+    client = APIClient(raise_request_exception=False)
+    client.force_authenticate(file.owner)
+    return client
+
+
+def rename(file: MediaFile, **data: str) -> Any:
+    return client_of(file).patch(f"/api/v1/files/{file.pk}/", data, format="json")
+
+
+def test_a_rename_does_not_bring_back_links_that_were_revoked_meanwhile() -> None:
+    file = a_file()
+    with after_reading("uploads_mediafile", lambda: links.revoke(file)):
+        answer = rename(file, name="new.mp4")
+    assert (answer.status_code, answer.json()["name"]) == (200, "new.mp4")
+    file.refresh_from_db()
+    assert (file.name, file.link_epoch) == ("new.mp4", 1)
+
+
+@pytest.mark.parametrize("data", [{"name": "new.mp4"}, {}], ids=["a name", "nothing"])
+def test_a_rename_does_not_bring_back_a_file_that_was_deleted_meanwhile(data: dict[str, str]) -> None:
+    file = a_file()
+    with after_reading("uploads_mediafile", lambda: delete_file(file)):
+        answer = rename(file, **data)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert not MediaFile.objects.exists()
+
+
+def test_a_patch_without_a_name_changes_nothing() -> None:
+    file = a_file()
+    answer = rename(file)
+    assert (answer.status_code, answer.json()["name"]) == (200, file.name)
+
+
+def test_the_whole_row_of_a_file_is_never_written_again() -> None:
+    file = a_file()
+    with pytest.raises(TypeError, match="named columns"):
+        MediaFile.objects.get(pk=file.pk).save()
+    with pytest.raises(TypeError, match="named columns"):
+        file.save(force_update=True)
+
+
+# Accounts
+
+
+@pytest.fixture(autouse=True)
+def hash_quickly(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def staff() -> Client:
+    """Somebody who may change every account."""
+    client = Client(raise_request_exception=False)
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+def form_of(user: User, **changed: str) -> dict[str, Any]:
+    """What a browser sends of the page of an account."""
+    joined = {"date_joined_0": f"{user.date_joined:%Y-%m-%d}", "date_joined_1": f"{user.date_joined:%H:%M:%S}"}
+    return {"username": user.username, "is_active": "on", **joined, **changed}
+
+
+def an_account() -> User:
+    return User.objects.create(username="carol", password="before", date_joined=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def columns(user: User) -> QuerySet[User]:
+    return User.objects.filter(pk=user.pk)
+
+
+def test_an_account_that_is_edited_keeps_what_others_change_meanwhile(staff: Client) -> None:
+    user, group = an_account(), Group.objects.get(name="Viewer")
+    with after_reading("auth_user", lambda: columns(user).update(password="new", email="c@example.org"), user.pk):
+        sent = form_of(user, first_name="Carol", groups=str(group.pk))
+        answer = staff.post(f"/admin/auth/user/{user.pk}/change/", sent)
+    assert answer.status_code == 302, answer.content
+    user.refresh_from_db()
+    assert (user.first_name, user.password, list(user.groups.all())) == ("Carol", "new", [group])
+
+
+def test_an_account_that_is_edited_and_deleted_meanwhile_stays_deleted(staff: Client) -> None:
+    user = an_account()
+    with after_reading("auth_user", lambda: columns(user).delete(), user.pk):
+        answer = staff.post(f"/admin/auth/user/{user.pk}/change/", form_of(user, first_name="Carol"))
+    assert answer.status_code == 404  # which rolls back, and with it what this test did within
+
+
+def test_a_new_password_leaves_an_account_disabled_that_was_disabled_meanwhile(staff: Client) -> None:
+    user = an_account()
+    words = {"password1": "kW3-correct-horse", "password2": "kW3-correct-horse", "usable_password": "true"}
+    with after_reading("auth_user", lambda: columns(user).update(is_active=False), user.pk):
+        answer = staff.post(f"/admin/auth/user/{user.pk}/password/", {**words, "set-password": "1"})
+    assert answer.status_code == 302, answer.content
+    user.refresh_from_db()
+    assert (user.is_active, user.password != "before") == (False, True)
+
+
+def test_who_is_disabled_while_they_change_their_password_stays_disabled() -> None:
+    user = User.objects.create_user("carol", password="before", is_staff=True)
+    client = Client()
+    client.force_login(user)
+    words = {"old_password": "before", "new_password1": "kW3-correct-horse", "new_password2": "kW3-correct-horse"}
+    with after_reading("auth_user", lambda: columns(user).update(is_active=False)):
+        answer = client.post("/admin/password_change/", words)
+    assert answer.status_code == 302, answer.content
+    user.refresh_from_db()
+    assert (user.is_active, user.check_password("kW3-correct-horse")) == (False, True)
