@@ -4,13 +4,15 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from uploads.connections import write
+from uploads.models import MediaFile
+from uploads.storage.blobs import keep_from_deletion
 
 from .errors import AlreadyFinished, NotFinished
 from .following import leader_of
 from .leases import bury_outputs, discard_attempt
 from .models import Job
 from .moving import cancel as end_cancelled
-from .moving import queue, settled, waiting
+from .moving import lock, queue, settled, waiting
 from .waking import wake
 
 Status = Job.Status
@@ -19,7 +21,7 @@ Status = Job.Status
 def cancel(job: Job) -> Job:
     """Ask a running job to stop; end one that does not run. It is cancelled within two seconds, with all it made."""
     with write():
-        job = Job.objects.select_for_update().get(pk=job.pk)
+        job = lock(job)
         if job.is_finished:
             raise AlreadyFinished(f"This job has {job.status} already.")
         if job.status == Status.RUNNING:
@@ -44,9 +46,10 @@ def retry(job: Job) -> Job:
 
 
 def _retry(job: Job) -> Job:
-    # Before its own row is locked: whoever leads locks those who follow, and not the other way round.
+    # Before its own row is locked: who deletes its file locks that first; who leads locks those who follow.
+    keep_from_deletion(list(MediaFile.objects.filter(jobs=job)))
     leader = leader_of(job.cache_key)
-    job = Job.objects.select_for_update(of=["self"]).select_related("file").get(pk=job.pk)
+    job = lock(job)
     if not job.is_finished:
         raise NotFinished("This job is not finished. Cancel it first.")
     if job.status == Status.SUCCEEDED:

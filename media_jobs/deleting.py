@@ -1,6 +1,7 @@
 """How jobs go, and what goes with a file that people delete."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from django.db.models import QuerySet
 
@@ -10,8 +11,9 @@ from uploads.storage.blobs import delete_file
 from uploads.transitions import past
 
 from .asking import withdraw
-from .errors import NotFinished
+from .errors import NoSuchJob, NotFinished
 from .models import Job
+from .moving import lock
 
 
 def let_go_of(file: MediaFile) -> None:
@@ -21,7 +23,8 @@ def let_go_of(file: MediaFile) -> None:
     for job in _unfinished(file):
         withdraw(job)
     for job in Job.objects.filter(file=file, automatic=True):
-        delete_job(job)
+        with suppress(NoSuchJob):
+            delete_job(job)
 
 
 def why_kept(file: MediaFile) -> str:
@@ -44,7 +47,7 @@ def uses_of(file: MediaFile, jobs: QuerySet[Job] | None = None) -> Sequence[Quer
 def delete_job(job: Job, *, keep_artifacts: bool = False) -> None:
     """Remove a finished job, and what it made unless that is to stay."""
     with write():
-        job = Job.objects.select_for_update().get(pk=job.pk)
+        job = lock(job)
         if not job.is_finished:
             raise NotFinished("This job is not finished. Cancel it first.")
         made = [artifact.file for artifact in job.artifacts.select_related("file")]

@@ -140,6 +140,12 @@ class NoSuchFile(Refusal):
     code = "not_found"
 
 
+class NoSuchJob(Refusal):
+    """The job was deleted while somebody was about to do something to it."""
+
+    code = "not_found"
+
+
 class UnknownOperation(InvalidParams):
     pass
 

@@ -18,7 +18,7 @@ from uploads.reserving import lock_quotas
 from uploads.transitions import record
 
 from . import results
-from .errors import Failure, QuotaReached
+from .errors import Failure, NoSuchJob, QuotaReached
 from .following import followers, promote
 from .models import Job
 
@@ -41,6 +41,14 @@ def settled(transact: Callable[[], Settled]) -> Settled:
             continue
     with write():
         return transact()
+
+
+def lock(job: Job) -> Job:
+    """Its row as it is now, which nobody else changes until this transaction ends."""
+    found = Job.objects.select_for_update(of=["self"]).select_related("file").filter(pk=job.pk).first()
+    if found is None:
+        raise NoSuchJob("This job has been deleted.")
+    return found
 
 
 def waiting(job: Job) -> QuerySet[Job]:

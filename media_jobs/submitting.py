@@ -18,11 +18,11 @@ from uploads.errors import InvalidParams, KeyReused, Refusal
 from uploads.models import MediaFile, Upload
 from uploads.receiving import Reception
 from uploads.reserving import lock_owner, lock_quotas
-from uploads.storage.blobs import delete_file
+from uploads.storage.blobs import delete_file, keep_from_deletion
 from uploads.transitions import record
 
 from . import moving, operations, results
-from .errors import Failure, UnfitMedia, UploadLost
+from .errors import Failure, NoSuchFile, UnfitMedia, UploadLost
 from .ffmpeg.facts import Facts
 from .following import leader_of
 from .models import Job, JobInput, Share
@@ -95,6 +95,7 @@ def submit_with_upload(order: Order, announcement: Announcement) -> tuple[Job, b
     assert announcement.size is not None
     order = replace(order, announced=(announcement.name, announcement.size))
     with write():
+        _keep_files(order)
         # Before there is an upload: a replay must not be refused for the room that it has reserved already.
         if order.key and (before := _replayed(order)):
             return before, False
@@ -117,6 +118,7 @@ def submit_received(order: Order, reception: Reception) -> tuple[Job, bool]:
 
 def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Job, bool]:
     with write():
+        _keep_files(order)
         if order.key and (before := _replayed(order)):
             return before, False
         said = canonical(params)
@@ -140,6 +142,18 @@ def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Jo
         job.refresh_from_db()
         _take_turns(job)
     return job, True
+
+
+def _keep_files(order: Order) -> None:
+    """A file that is deleted at the same time is gone before the job is there, or stays as long as the job needs it.
+
+    Before any other lock: jobs that end lock their file's Blob first, too.
+    """
+    files = [file for file in (order.file, *order.inputs) if file is not None]
+    here = keep_from_deletion(files) if files else set()
+    for file in files:
+        if file.pk not in here:
+            raise NoSuchFile(f"The file {file.pk} has been deleted.")
 
 
 def _same_work(job: Job) -> tuple[Job | None, Result | None]:

@@ -94,7 +94,7 @@ def _claim_key(announcement: Announcement) -> None:
     holders.filter(state=Upload.State.COMPLETE, finished_at__lt=Now() - KEY_KEPT).exclude(
         protocol=Upload.Protocol.INGEST
     ).update(idempotency_key="")
-    holder = holders.select_related("file").first()
+    holder = holders.select_related("file__blob", "file__owner").first()
     if holder is None:
         return
     if holder.fingerprint != announcement.fingerprint():

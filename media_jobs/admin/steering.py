@@ -12,13 +12,14 @@ from uploads.errors import Forbidden
 
 from .. import asking, policy
 from ..deleting import delete_job
-from ..errors import AlreadyFinished, NotFinished
+from ..errors import AlreadyFinished, NoSuchJob, NotFinished
 from ..models import Job
 
 _WHY = {
     Forbidden.code: "may not be touched by your account",
     NotFinished.code: "must end first",
     AlreadyFinished.code: "had ended already",
+    NoSuchJob.code: "were gone",
 }
 
 

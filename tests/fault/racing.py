@@ -1,6 +1,7 @@
 """What the processes of test_job_races do to one another. Each race is run in `manage.py shell`, and prints JSON."""
 
 import json
+import multiprocessing
 import random
 import sys
 import time
@@ -9,10 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
+from rest_framework.test import APIClient
 
 from media_jobs import asking, leases, results
 from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished, QuotaReached
@@ -156,6 +159,50 @@ def _meddle(chance: random.Random, seconds: float) -> dict[str, int]:
             deeds[name]()
             done[name] += 1
     return done
+
+
+def delete_what_is_used(rounds: int) -> dict[str, Any]:
+    """By the API: delete a file while others rename it, submit jobs on it, and retry one that was cancelled."""
+    owner, jobs = alone(lambda: _cancelled_jobs(rounds))
+    requests: list[tuple[str, str, dict[str, Any]]] = [
+        ("DELETE", "files/{file}/", {}),
+        ("PATCH", "files/{file}/", {"name": "new.mp4"}),
+        ("POST", "files/{file}/link/", {}),
+        ("POST", "jobs/{job}/retry/", {}),
+        *(
+            ("POST", "jobs/", {"operation": "thumbnail", "params": {"width": width}, "file": "{file}"})
+            for width in (50, 60)
+        ),
+    ]
+    ready = multiprocessing.get_context("fork").Barrier(len(requests))
+    each = at_once(len(requests), lambda index: _ask_of_each(owner, jobs, ready, *requests[index]))
+    answers: dict[str, Counter[str]] = {}
+    for (method, path, _), mine in zip(requests, each, strict=True):
+        answers.setdefault(f"{method} {path}", Counter()).update(mine)
+    return {"answers": answers, "stories": alone(stories)}
+
+
+def _cancelled_jobs(number: int) -> tuple[User, list[tuple[str, str]]]:
+    owner = an_owner()
+    jobs = [submit(Order(owner, "thumbnail", file=a_file(owner)))[0] for _ in range(number)]
+    return owner, [(str(job.pk), str(job.file_id)) for job in map(asking.cancel, jobs)]
+
+
+def _ask_of_each(
+    owner: User, jobs: list[tuple[str, str]], ready: Barrier, method: str, path: str, data: dict[str, Any]
+) -> list[str]:
+    """The status and the code of each answer."""
+    client, answers = APIClient(raise_request_exception=False), []
+    client.force_authenticate(owner)
+    for job, file in jobs:
+        body = {key: file if value == "{file}" else value for key, value in data.items()}
+        ready.wait(60)
+        answer = client.generic(
+            method, f"/api/v1/{path.format(file=file, job=job)}", json.dumps(body), "application/json",
+            HTTP_HOST="localhost",
+        )  # fmt: skip
+        answers.append(f"{answer.status_code} {json.loads(answer.content or b'{}').get('code', '')}".strip())
+    return answers
 
 
 def stories() -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fault.racing import MEMBERS
 from tests.server import Server, Template
+from tests.thorough import MORE
 
 # What may come after what. A follower that is to run itself is told of as queued once more.
 NEXT = {
@@ -84,3 +85,17 @@ def test_whatever_is_done_to_jobs_at_once_their_past_stays_legal(home: Server) -
     assert set(leading.values()) <= {1}
     for job in alive:
         assert found["stories"][job]["leader"] in {None, *alive}, "it would wait for ever"
+
+
+def test_a_file_that_is_deleted_while_it_is_used_is_gone_or_in_use(home: Server) -> None:
+    found = race(home, f"delete_what_is_used(rounds={12 * MORE})")
+    expected = {
+        "DELETE files/{file}/": {"204", "404 not_found", "409 in_use"},
+        "PATCH files/{file}/": {"200", "404 not_found"},
+        "POST files/{file}/link/": {"201", "404 not_found"},
+        "POST jobs/{job}/retry/": {"200", "409 already_finished"},
+        "POST jobs/": {"202", "404 not_found"},
+    }
+    assert found["answers"].keys() == expected.keys()
+    for request, answers in found["answers"].items():
+        assert answers.keys() <= expected[request], (request, answers)

@@ -12,28 +12,38 @@ from django.db.models import QuerySet
 from django.test import Client
 from rest_framework.test import APIClient
 
-from tests.service.test_leases import a_file
+from media_jobs import asking
+from media_jobs.deleting import delete_job
+from media_jobs.models import Job
+from tests.service.test_leases import a_file, a_job
 from uploads import links
 from uploads.models import MediaFile
 from uploads.storage.blobs import delete_file
 
 pytestmark = pytest.mark.django_db
+FILES, ACCOUNTS, JOBS = '"uploads_mediafile"', '"auth_user"', '"media_jobs_job"'
+AUTOMATIC_JOBS = f'{JOBS} WHERE ({JOBS}."automatic"'
 
 
 @contextmanager
-def after_reading(table: str, deed: Callable[[], object], *values: object) -> Iterator[None]:
-    """Do it as soon as rows of this table, found by these values, have been read: they are out of date then."""
-    waiting = [deed]
+def after_reading(where: str, deed: Callable[[], object], *values: object) -> Iterator[None]:
+    """Do it as soon as rows have been read `FROM where`, by these values: they are out of date then."""
+    waiting, wanted = [deed], {_plain(value) for value in values}
 
     def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         result = run(sql, params, many, context)
-        if waiting and sql.startswith("SELECT") and f'FROM "{table}"' in sql and {*values} <= {*(params or ())}:
+        is_read = sql.startswith("SELECT") and f"FROM {where}" in sql
+        if waiting and is_read and wanted <= {_plain(param) for param in params or ()}:
             waiting.pop()()
         return result
 
     with connection.execute_wrapper(execute):
         yield
-    assert not waiting, f"nothing was read from {table}"
+    assert not waiting, f"nothing was read from {where}"
+
+
+def _plain(value: object) -> str:
+    return str(value).replace("-", "")  # SQLite has ids without
 
 
 def client_of(file: MediaFile) -> APIClient:
@@ -48,7 +58,7 @@ def rename(file: MediaFile, **data: str) -> Any:
 
 def test_a_rename_does_not_bring_back_links_that_were_revoked_meanwhile() -> None:
     file = a_file()
-    with after_reading("uploads_mediafile", lambda: links.revoke(file)):
+    with after_reading(FILES, lambda: links.revoke(file)):
         answer = rename(file, name="new.mp4")
     assert (answer.status_code, answer.json()["name"]) == (200, "new.mp4")
     file.refresh_from_db()
@@ -58,7 +68,7 @@ def test_a_rename_does_not_bring_back_links_that_were_revoked_meanwhile() -> Non
 @pytest.mark.parametrize("data", [{"name": "new.mp4"}, {}], ids=["a name", "nothing"])
 def test_a_rename_does_not_bring_back_a_file_that_was_deleted_meanwhile(data: dict[str, str]) -> None:
     file = a_file()
-    with after_reading("uploads_mediafile", lambda: delete_file(file)):
+    with after_reading(FILES, lambda: delete_file(file)):
         answer = rename(file, **data)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert not MediaFile.objects.exists()
@@ -76,6 +86,44 @@ def test_the_whole_row_of_a_file_is_never_written_again() -> None:
         MediaFile.objects.get(pk=file.pk).save()
     with pytest.raises(TypeError, match="named columns"):
         file.save(force_update=True)
+
+
+# Jobs
+
+
+def test_a_job_on_a_file_that_is_deleted_meanwhile_is_refused() -> None:
+    file = a_file()
+    with after_reading(FILES, lambda: delete_file(file)):
+        order = {"operation": "thumbnail", "file": str(file.pk)}
+        answer = client_of(file).post("/api/v1/jobs/", order, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry", "delete"])
+def test_what_is_asked_of_a_job_that_is_deleted_meanwhile_is_refused(verb: str) -> None:
+    file = a_file()
+    job = asking.cancel(a_job(file))
+    with after_reading(JOBS, lambda: delete_job(job), job.pk):
+        client, path = client_of(file), f"/api/v1/jobs/{job.pk}/"
+        answer = client.delete(path) if verb == "delete" else client.post(f"{path}{verb}/")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_job_whose_file_is_deleted_meanwhile_is_not_tried_again() -> None:
+    file = a_file()
+    job = asking.cancel(a_job(file))
+    with after_reading(JOBS, lambda: delete_file(file), job.pk):
+        answer = client_of(file).post(f"/api/v1/jobs/{job.pk}/retry/")
+    assert (answer.status_code, answer.json()["code"]) == (409, "already_finished")
+
+
+def test_a_file_goes_though_its_automatic_job_is_deleted_meanwhile() -> None:
+    file = a_file()
+    job = asking.cancel(a_job(file, automatic=True))
+    with after_reading(AUTOMATIC_JOBS, lambda: delete_job(job)):
+        answer = client_of(file).delete(f"/api/v1/files/{file.pk}/")
+    assert (answer.status_code, MediaFile.objects.exists()) == (204, False)
 
 
 # Accounts
@@ -110,7 +158,7 @@ def columns(user: User) -> QuerySet[User]:
 
 def test_an_account_that_is_edited_keeps_what_others_change_meanwhile(staff: Client) -> None:
     user, group = an_account(), Group.objects.get(name="Viewer")
-    with after_reading("auth_user", lambda: columns(user).update(password="new", email="c@example.org"), user.pk):
+    with after_reading(ACCOUNTS, lambda: columns(user).update(password="new", email="c@example.org"), user.pk):
         sent = form_of(user, first_name="Carol", groups=str(group.pk))
         answer = staff.post(f"/admin/auth/user/{user.pk}/change/", sent)
     assert answer.status_code == 302, answer.content
@@ -120,7 +168,7 @@ def test_an_account_that_is_edited_keeps_what_others_change_meanwhile(staff: Cli
 
 def test_an_account_that_is_edited_and_deleted_meanwhile_stays_deleted(staff: Client) -> None:
     user = an_account()
-    with after_reading("auth_user", lambda: columns(user).delete(), user.pk):
+    with after_reading(ACCOUNTS, lambda: columns(user).delete(), user.pk):
         answer = staff.post(f"/admin/auth/user/{user.pk}/change/", form_of(user, first_name="Carol"))
     assert answer.status_code == 404  # which rolls back, and with it what this test did within
 
@@ -128,7 +176,7 @@ def test_an_account_that_is_edited_and_deleted_meanwhile_stays_deleted(staff: Cl
 def test_a_new_password_leaves_an_account_disabled_that_was_disabled_meanwhile(staff: Client) -> None:
     user = an_account()
     words = {"password1": "kW3-correct-horse", "password2": "kW3-correct-horse", "usable_password": "true"}
-    with after_reading("auth_user", lambda: columns(user).update(is_active=False), user.pk):
+    with after_reading(ACCOUNTS, lambda: columns(user).update(is_active=False), user.pk):
         answer = staff.post(f"/admin/auth/user/{user.pk}/password/", {**words, "set-password": "1"})
     assert answer.status_code == 302, answer.content
     user.refresh_from_db()
@@ -140,7 +188,7 @@ def test_who_is_disabled_while_they_change_their_password_stays_disabled() -> No
     client = Client()
     client.force_login(user)
     words = {"old_password": "before", "new_password1": "kW3-correct-horse", "new_password2": "kW3-correct-horse"}
-    with after_reading("auth_user", lambda: columns(user).update(is_active=False)):
+    with after_reading(ACCOUNTS, lambda: columns(user).update(is_active=False)):
         answer = client.post("/admin/password_change/", words)
     assert answer.status_code == 302, answer.content
     user.refresh_from_db()

@@ -9,7 +9,7 @@ then the sidecar goes, and then the bytes.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import structlog
@@ -202,6 +202,16 @@ def create_file(owner_id: int, name: str, blob: Blob, origin: str, file_id: uuid
     )
     sidecars.changed(file)
     return file
+
+
+def keep_from_deletion(files: Collection[MediaFile]) -> set[uuid.UUID]:
+    """Which of these files are still here. They stay until the caller's transaction ends.
+
+    It locks what `delete_file` locks first, the Blobs, and in one order; only then the files can be looked for.
+    """
+    blobs = Blob.objects.select_for_update(no_key=True).filter(pk__in={file.blob_id for file in files})
+    list(blobs.order_by("pk").values_list("pk"))
+    return set(MediaFile.objects.filter(pk__in=[file.pk for file in files]).values_list("pk", flat=True))
 
 
 def rename_file(file: MediaFile, name: str) -> bool:

@@ -100,9 +100,9 @@ class TusViewSet(UploadViewSet):
         body = Body(request.META, idle_timeout=limits().idle_timeout, claims=claims)
         self._fill(pk, tus.Patch(0, body.length, claims), body)
         upload = self.get_object()
-        if upload.file is None:
+        if upload.state != Upload.State.COMPLETE:
             raise IncompleteBody(f"Less came than was announced: {upload.offset} bytes are here. Go on by tus.")
-        return created(request, upload.file)
+        return created(request, get_object_or_404(policy.visible_files(request.user), pk=upload.file_id))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
