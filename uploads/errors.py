@@ -128,6 +128,10 @@ class Gone(Refusal):
     code = "gone"
 
 
+class UploadComplete(Forbidden):
+    """An upload cannot be ended any more: it has become a file, which can be deleted."""
+
+
 class QuotaExceeded(Refusal):
     code = "quota_exceeded"
 

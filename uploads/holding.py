@@ -63,6 +63,8 @@ def _refuse_ended(upload: Upload, writer: Writer | None) -> None:
         return
     if writer is not None:
         writer.abort()  # nothing of it is needed here any more
+    if upload.state == Upload.State.COMPLETE and upload.file_id is None:
+        raise Gone("The file that this upload became has been deleted.")
     if upload.state == Upload.State.COMPLETE:
         raise AlreadyComplete(upload.offset)
     raise Gone(upload.error_detail)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from . import reserving
 from .conf import sink
 from .ending import fail
-from .errors import AlreadyComplete, Expired, Forbidden, Gone, Locked, Refusal, Terminated
+from .errors import AlreadyComplete, Expired, Forbidden, Gone, Locked, Refusal, Terminated, UploadComplete
 from .holding import PATIENCE, Find, hold
 from .models import Blob, Upload
 from .progress import flusher
@@ -44,13 +44,13 @@ def offset_now(upload: Upload) -> int:
 
 
 def terminate(upload: Upload) -> None:
-    """Its client takes an unfinished upload back."""
+    """Its client takes an unfinished upload back. UploadComplete: it was not unfinished any more."""
     if not upload.is_resumable:
         raise Forbidden("This upload ends with its request.")
     try:
         _end(upload, Terminated("Its client took the upload back."))
     except AlreadyComplete as error:
-        raise Forbidden("This upload is complete. Delete the file that it became.") from error
+        raise UploadComplete("This upload is complete. Delete the file that it became.") from error
 
 
 def settle_stalled() -> int:

@@ -19,8 +19,8 @@ def check_arrived(server: Server, url: str, film: LongFilm, name: str | None = N
     assert server.request("DELETE", path).status == 204
 
 
-def check_gone(server: Server, url: str) -> None:
+def check_gone(server: Server, url: str, state: str = "failed") -> None:
     path = urlsplit(url).path
     assert server.request("HEAD", path, headers={"Tus-Resumable": "1.0.0"}).status == 410
     upload = server.get(path, JSON, user="alice").json()
-    assert (upload["state"], upload["file"]) == ("failed", None)
+    assert (upload["state"], upload["file"]) == (state, None)

@@ -1,6 +1,7 @@
 // Sends one file with tus-js-client, in Node as in a browser, by an order that came as JSON:
 //   endpoint, token; options for tus-js-client;
-//   stopAt: stop when so many bytes were sent, for now, or for good with terminate.
+//   stopAt: stop when so many bytes were sent, for now, or for good with terminate;
+//   terminateAfter: terminate it when it is complete.
 // An upload that is remembered goes on where it was. Everything that happens is said.
 export async function send(Upload, input, name, order, options, say) {
   const sending = new Upload(input, {
@@ -28,5 +29,6 @@ export async function send(Upload, input, name, order, options, say) {
     sending.options.onError = reject;
     sending.start();
   });
+  if (order.terminateAfter) await sending.abort(true);
   say({ event, name, url: sending.url });
 }

@@ -77,6 +77,14 @@ def test_an_upload_that_is_terminated_leaves_nothing(server: Server, long_film: 
     assert server.stored_bytes() == before
 
 
+def test_an_upload_that_is_terminated_after_its_end_leaves_nothing(server: Server, long_film: Films) -> None:
+    before = server.stored_bytes()
+    said = send(server, server.url, long_film(), terminateAfter=True)
+    assert said.answers == [("POST", 201), ("PATCH", 204), ("DELETE", 204)]
+    check_gone(server, said.url(), state="complete")
+    assert server.stored_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("order", "answers"),
     [

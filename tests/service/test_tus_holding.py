@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -330,12 +331,55 @@ def test_an_upload_that_is_being_sent_may_be_terminated(
     assert sorted(old.server.stored_bytes()) == before
 
 
-def test_a_file_is_not_terminated_with_its_upload(tus: Client, film: Film) -> None:
+def test_the_file_of_a_complete_upload_is_deleted_with_it(tus: Client, film: Film) -> None:
     content = film()
     path = tus.new(len(content))
     tus.finish(path, content)
-    assert refusal(tus.delete(path)) == (403, "forbidden")
+    file = tus.look(path)["file"]
+    answer = tus.delete(path)
+    assert (answer.status, answer.body) == (204, b"")
+    assert tus.server.get(f"/api/v1/files/{file}/", user="alice").status == 404
+    assert (tus.look(path)["state"], tus.look(path)["file"]) == ("complete", None)
+
+
+def test_a_complete_upload_whose_file_was_deleted_is_gone(tus: Client, film: Film) -> None:
+    content = film()
+    path = tus.new(len(content))
+    tus.finish(path, content)
+    assert tus.server.request("DELETE", f"/api/v1/files/{tus.look(path)['file']}/").status == 204
+    assert tus.head(path).status == 410
+    assert refusal(tus.delete(path)) == (410, "gone")
+    assert refusal(tus.patch(path, len(content), b"")) == (410, "gone")
+    assert refusal(tus.server.request("PUT", path, content)) == (410, "gone")
+
+
+def test_a_complete_upload_stays_while_a_job_uses_its_file(tus: Client, film: Film) -> None:
+    content = film()
+    path = tus.new(len(content))
+    tus.finish(path, content)
+    order = json.dumps({"operation": "thumbnail", "file": tus.look(path)["file"]})
+    job = tus.server.request("POST", "/api/v1/jobs/", order.encode(), {"Content-Type": "application/json"}).json()
+    assert refusal(tus.delete(path)) == (409, "in_use")
     assert tus.is_complete(path, content)
+    assert tus.server.request("POST", urlsplit(job["urls"]["cancel"]).path).status == 200
+    assert tus.delete(path).status == 204
+
+
+def test_a_complete_upload_is_deleted_by_those_who_may_delete_its_file(tus: Client, film: Film) -> None:
+    content = film()
+    path = tus.new(len(content))
+    tus.finish(path, content)
+    assert refusal(Client(tus.server, "viewer").delete(path)) == (403, "forbidden")
+    assert Client(tus.server, "bob").delete(path).status == 404
+    assert tus.is_complete(path, content)
+    assert Client(tus.server, "operator").delete(path).status == 204
+
+
+def test_an_upload_that_ended_with_its_request_is_not_terminated(tus: Client, film: Film) -> None:
+    file = tus.server.put("stays.mp4", film(), {"Idempotency-Key": "stays"}).json()
+    [upload] = tus.server.get("/api/v1/uploads/?key=stays", user="alice").json()["results"]
+    assert refusal(tus.delete(f"{UPLOADS}{upload['id']}")) == (403, "forbidden")
+    assert tus.server.get(f"/api/v1/files/{file['id']}/", user="alice").status == 200
 
 
 # What is promised to an upload while it waits

@@ -17,11 +17,20 @@ from .. import policy, resuming, settling, tus
 from ..admitting import Announcement, Replay
 from ..body import Body
 from ..conf import limits
-from ..errors import AlreadyComplete, IncompleteBody, Locked, UnsupportedCoding, UnsupportedVersion
+from ..errors import (
+    AlreadyComplete,
+    Gone,
+    IncompleteBody,
+    Locked,
+    UnsupportedCoding,
+    UnsupportedVersion,
+    UploadComplete,
+)
 from ..handlers import entrance
 from ..hashing import parse_claims
-from ..models import Upload
+from ..models import MediaFile, Upload
 from ..serializers import FileSerializer
+from ..storage.blobs import delete_file
 from .entrances import created
 from .files import UploadViewSet
 
@@ -106,11 +115,22 @@ class TusViewSet(UploadViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """Give an unfinished upload up. Its bytes are deleted."""
+        """Give an upload up. Its bytes are deleted; of a complete one, the file that it became."""
         upload = self.get_object()
         policy.require_end(request.user, upload)
-        settling.terminate(upload)
+        try:
+            settling.terminate(upload)
+        except UploadComplete:
+            self._delete_file(upload.pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _delete_file(self, pk: UUID) -> None:
+        """tus clients terminate what they have uploaded, also after its last byte."""
+        file = MediaFile.objects.filter(uploads=pk).first()
+        if file is not None:
+            policy.require(self.request.user, "delete", file)
+        if file is None or not delete_file(file):
+            raise Gone("The file that this upload became has been deleted.")
 
     def _get_own(self, pk: UUID) -> Upload:
         # Not get_object(): clients send many small pieces, and filters and a join cost more than all this.
