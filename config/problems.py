@@ -22,6 +22,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[str, int] = {
     "already_finished": 409,
+    "content_lost": 409,
     "content_unavailable": 503,
     "csrf_failed": 403,
     "database_unavailable": 503,

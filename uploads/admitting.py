@@ -14,9 +14,12 @@ from . import reserving
 from .conf import limits, sink
 from .connections import write
 from .ending import fail
-from .errors import Abandoned, EmptyFile, InFlight, InvalidParams, KeyReused
+from .errors import Abandoned, BytesLost, EmptyFile, InFlight, InvalidParams, KeyReused, StorageUnavailable
 from .models import MediaFile, Upload
 from .names import clean_name
+from .sinks.base import SinkError
+from .storage.blobs import is_whole
+from .storage.marker import is_ours
 from .transitions import record
 
 KEY_KEPT = timedelta(hours=24)
@@ -32,6 +35,20 @@ class Replay(Exception):  # not an error: the request was carried out before, an
     def file(self) -> MediaFile:
         assert self.upload.file is not None  # only resumable uploads are replayed before they are complete
         return self.upload.file
+
+    def answer(self) -> MediaFile:
+        """The file, if its bytes are here. Its client may take the answer to mean that it can delete its own."""
+        try:
+            if not is_ours(sink()):
+                raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
+            if is_whole(sink(), self.file.blob):
+                return self.file
+        except SinkError as error:
+            raise StorageUnavailable("The server's disk does not work. Try again later.", retry_after=60) from error
+        raise BytesLost(
+            "This key stored a file whose bytes have since been lost. Send the file again with a new Idempotency-Key:"
+            " that makes it whole again."
+        )
 
 
 @dataclass(frozen=True, slots=True)

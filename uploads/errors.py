@@ -152,6 +152,12 @@ class ContentUnavailable(Refusal):
     code = "content_unavailable"
 
 
+class BytesLost(Refusal):
+    """The storage has lost the bytes of a file that was received."""
+
+    code = "content_lost"
+
+
 class InFlight(Refusal):
     code = "in_flight"
 

@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import StartServer, sha256
 from tests.server import Answer, Server, form_end, form_part
+from tests.tus import Client, metadata
 from tests.waiting import wait_until
 
 Film = Callable[..., bytes]
@@ -479,6 +480,34 @@ def test_a_form_sent_again_is_answered_with_the_same_file(shared_server: Server,
     assert (first.status, again.status) == (201, 201)
     assert first.json() == again.json()
     assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_replay_whose_bytes_are_lost_says_so(server: Server, film: Film) -> None:
+    data, form = film(), form_part("file", film(), "form.mp4") + form_end()
+    tus, headers = Client(server), {"Idempotency-Key": "lost", **metadata(filename="tus.mp4")}
+    requests = [
+        partial(put, server, data, "lost"),
+        partial(server.post_form, form, headers={"Idempotency-Key": "lost"}),
+        partial(tus.create, len(data), headers),
+    ]
+    tus.patch(tus.new(len(data), headers), 0, data)
+    assert [request().status for request in requests] == [201] * 3
+    for path in server.stored_bytes():
+        path.unlink()
+    answers = [request() for request in requests]
+    assert [(answer.status, answer.code) for answer in answers] == [(409, "content_lost")] * 3
+    assert put(server, data, "another").status == 201  # of the same bytes: as the answer advises
+    assert [request().status for request in requests] == [201, 409, 201]
+
+
+def test_a_replay_is_put_off_while_the_disk_cannot_be_seen(server: Server, film: Film) -> None:
+    data = film()
+    assert put(server, data, "unseen").status == 201
+    server.media.rename(server.home / "unmounted")
+    server.media.mkdir()
+    answer = put(server, data, "unseen")
+    assert (answer.status, answer.code) == (503, "storage_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_a_replay_does_not_wait_for_the_body(shared_server: Server, film: Film) -> None:

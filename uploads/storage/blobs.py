@@ -92,7 +92,7 @@ def _claim(into: Sink, key: str, content: Content) -> Blob:
 def _share(into: Sink, content: Content, attach: Attach, writer: Publishable) -> MediaFile | None:
     with write():
         twin = _lock_twin(into, content.sha256, content.size)
-        if twin is None or not _is_whole(into, twin):
+        if twin is None or not is_whole(into, twin):
             return None
         if writer.resumable:  # its bytes have a name, and would outlive a crash
             bury(into.name, writer.key)
@@ -129,7 +129,7 @@ def _settle(into: Sink, claim: Blob, attach: Attach) -> tuple[MediaFile, str]:
 
 def _choose(into: Sink, twin: Blob, key: str) -> str:
     """Of a twin's bytes and ours under `key` the twin keeps one. The other key is buried, and returned."""
-    superfluous = key if _is_whole(into, twin) else _heal(twin, key)
+    superfluous = key if is_whole(into, twin) else _heal(twin, key)
     bury(into.name, superfluous)
     return superfluous
 
@@ -184,7 +184,8 @@ def _lock_twin(into: Sink, sha256: str, size: int) -> Blob | None:
     return twins.filter(sink=into.name, sha256=sha256, size=size).first()
 
 
-def _is_whole(into: Sink, blob: Blob) -> bool:
+def is_whole(into: Sink, blob: Blob) -> bool:
+    """Whether its bytes are here, as far as their number tells."""
     return blob.state == Blob.State.STORED and into.size(blob.key) == blob.size
 
 

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from ..admitting import Replay
 from ..body import is_chunked
+from ..errors import Refusal
 from ..models import MediaFile
 from ..serializers import FileSerializer
 
@@ -27,7 +28,10 @@ class EntranceMixin:
         # Whoever asked first for a field of the form came upon it: the view, or the CSRF check before it.
         if isinstance(error, Replay):
             request: Request = self.request  # type: ignore[attr-defined]  # the view's
-            return created(request, error.file, replayed=True)
+            try:
+                return created(request, error.answer(), replayed=True)
+            except Refusal as refusal:
+                error = refusal
         response: Response = super().handle_exception(error)  # type: ignore[misc]
         return response
 

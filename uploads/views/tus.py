@@ -74,6 +74,8 @@ class TusViewSet(UploadViewSet):
             upload = resuming.begin(announcement)
         except Replay as replay:
             upload, headers = replay.upload, {"Idempotency-Replayed": "true"}
+            if upload.file is not None:
+                replay.answer()
             upload.offset = settling.offset_now(upload)
         headers |= tus.progress(upload.offset, upload.expires_at)
         if said.has_body and "Idempotency-Replayed" not in headers:
