@@ -28,6 +28,7 @@ class Limits:
     pace: Pace = field(default_factory=Pace)
     quarantine_kept: float = 30 * 86400.0  # seconds until what nothing names is deleted for good
     accel_prefix: str = ""
+    private: tuple[Path, ...] = ()  # what Millrace keeps besides media_root: `ingest` takes nothing of it
 
 
 def limits() -> Limits:

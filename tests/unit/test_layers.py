@@ -77,6 +77,7 @@ UPLOADS = [
     "resuming",
     "settling",
     "forms",
+    "sources",
     "ingesting",
     "storage.fsck",
     "storage.sweep",

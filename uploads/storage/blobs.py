@@ -76,6 +76,30 @@ def store(writer: Publishable, content: Content, attach: Attach, into: Sink | No
     return file
 
 
+def heal_blob(writer: Publishable, content: Content) -> None:
+    """Give the Blob of this content its bytes back, if they are lost. Its files are whole again; none is made."""
+    into = sink()
+    claim = _claim(into, writer.key, content)
+    try:
+        writer.commit()
+        with write():
+            superfluous = _settle_healing(into, claim)
+    except BaseException:
+        _withdraw(into, claim)
+        raise
+    remove(into, superfluous)
+
+
+def _settle_healing(into: Sink, claim: Blob) -> str:
+    """Answers with the key of bytes that nobody needs: the lost ones, or ours where nothing was to be healed."""
+    twin = _lock_twin(into, claim.sha256, claim.size)
+    _delete_claim(claim)
+    if twin is not None:
+        return _choose(into, twin, claim.key)
+    bury(into.name, claim.key)  # the last file of this content was deleted meanwhile
+    return claim.key
+
+
 def find_claim(into: Sink, key: str) -> Blob | None:
     """What an earlier try to keep the bytes of `key` had got to."""
     return Blob.objects.filter(sink=into.name, key=key, state=Blob.State.STORING).first()

@@ -1,5 +1,6 @@
 import sys
 from argparse import ArgumentParser
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from uploads.errors import Refusal
-from uploads.ingesting import Mode, find_files, ingest
+from uploads.ingesting import Mode, Outcome, ingest
+from uploads.sources import find_files
 
 
 class Command(BaseCommand):
@@ -38,22 +40,44 @@ class Command(BaseCommand):
         account = get_user_model().objects.filter(username=owner).first()
         if account is None:
             raise CommandError(f"There is no account “{owner}”.")
-        if missing := [str(path) for path in paths if not path.exists()]:
+        if missing := [str(path) for path in paths if _is_missing(path)]:
             raise CommandError(f"There is no {', '.join(missing)}.")
-        files = list(find_files(paths))
-        taken = skipped = refused = 0
+        files = list(find_files(paths, self._leave_out))
+        outcomes: Counter[Outcome] = Counter()
+        refused = 0
         with tqdm(
-            total=sum(path.stat().st_size for path in files), desc="ingest", unit="B", unit_scale=True,
+            total=sum(map(_size_of, files)), desc="ingest", unit="B", unit_scale=True,
             disable=not sys.stderr.isatty(),
         ) as bar:  # fmt: skip
             for path in files:
                 try:
-                    _, before = ingest(path, account, mode, bar.update)
+                    outcomes[ingest(path, account, mode, bar.update)[1]] += 1
                 except (Refusal, OSError) as error:
                     refused += 1
-                    self.stderr.write(f"{path}: {error}")
-                    continue
-                taken, skipped = taken + (not before), skipped + before
-        self.stdout.write(f"{taken} taken in, {skipped} were in already, {refused} refused.")
+                    self.stderr.write(f"{path}: {getattr(error, 'strerror', None) or error}")
+        self.stdout.write(_summary(outcomes, refused))
         if refused:
             raise CommandError("Some files were refused: the reasons are above.")
+
+    def _leave_out(self, path: Path) -> None:
+        self.stderr.write(f"{path}: Millrace keeps its own data here. It is left out.")
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return not path.exists()
+    except OSError:
+        return False  # it may not be looked at, which is said when its turn comes
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _summary(outcomes: Counter[Outcome], refused: int) -> str:
+    healed = f"{outcomes[Outcome.HEALED]} healed, " if outcomes[Outcome.HEALED] else ""
+    before = outcomes[Outcome.SKIPPED]
+    return f"{outcomes[Outcome.TAKEN]} taken in, {before} were in already, {healed}{refused} refused."
