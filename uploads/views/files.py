@@ -69,10 +69,9 @@ class FileViewSet(
         return created(request, received.reception.commit())
 
     def perform_update(self, serializer: Any) -> None:
-        file = serializer.instance
-        policy.require(self.request.user, "change", file)
-        # The name is all that can be changed. A PATCH that changes nothing still says whether the file is there.
-        if not rename_file(file, serializer.validated_data.get("name", file.name)):
+        policy.require(self.request.user, "change", serializer.instance)
+        name = serializer.validated_data.get("name")  # which is all that can be changed
+        if name is not None and not rename_file(serializer.instance, name):
             raise Http404
 
     def perform_destroy(self, instance: MediaFile) -> None:
