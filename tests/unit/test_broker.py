@@ -13,9 +13,9 @@ from config.broker import Transport
 MESSAGES = 1000
 
 
-def _queue(folder: str) -> SimpleQueue:
+def _queue(folder: str, name: str = "quick") -> SimpleQueue:
     options = {"data_folder_in": folder, "data_folder_out": folder, "control_folder": f"{folder}/control"}
-    return Connection("filesystem://", transport_options=options).SimpleQueue("quick")
+    return Connection("filesystem://", transport_options=options).SimpleQueue(name)
 
 
 def _send(folder: str) -> None:
@@ -45,3 +45,14 @@ def test_a_message_is_whole_as_soon_as_it_can_be_seen(tmp_path: Path) -> None:
         except queue.Empty:
             is_over = has_ended
     assert taken == MESSAGES
+
+
+def test_a_table_of_queues_that_a_full_disk_left_empty_is_written_anew(tmp_path: Path) -> None:
+    """With kombu's own transport, nobody can send or take a message ever after."""
+    (tmp_path / "control").mkdir()
+    left = tmp_path / "control" / "bulk.exchange"
+    left.touch()
+    queue = _queue(str(tmp_path), "bulk")  # another than above: a process remembers what it has written
+    queue.put({"lane": "bulk"})
+    queue.get(timeout=5).ack()
+    assert left.stat().st_size
