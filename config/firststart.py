@@ -17,6 +17,7 @@ from django.db import connection
 
 from config.celery import make_folders
 from config.locks import exclusive
+from uploads.ballast import ballast
 from uploads.conf import sink
 from uploads.storage.marker import claim_store
 
@@ -26,6 +27,8 @@ _LOCK = 0x6D696C6C72616365  # "millrace", of all that might ask this database fo
 
 
 def prepare() -> None:
+    if ballast().is_low:
+        ballast().release()  # or nothing of what follows could be written; housekeeping makes it again
     with _alone():
         make_folders()
         for folder in (settings.JOBS.work_root, settings.STATIC_ROOT):

@@ -15,7 +15,9 @@ from prometheus_client.registry import Collector
 from media_jobs.lanes import lengths, troubles
 from media_jobs.supervision import processes
 from uploads import registry
-from uploads.conf import limits, sink
+from uploads.ballast import RELEASED, ballast
+from uploads.conf import sink
+from uploads.reserving import floor
 from uploads.sinks.base import SinkError
 from uploads.storage.marker import is_ours
 
@@ -31,13 +33,19 @@ def _storage() -> bool:
 
 def _room() -> bool:
     free = sink().free()
-    return free is None or free > limits().min_free
+    return free is None or free > floor()
 
 
-CHECKS: dict[str, tuple[Callable[[], bool], str]] = {
-    "database": (_database, "The database does not answer, or lacks migrations: manage.py migrate"),
-    "storage": (_storage, "The storage marker is missing or belongs to another installation. Is the disk mounted?"),
-    "room": (_room, "The disk has less room left than MILLRACE_MIN_FREE: no upload and no job is begun."),
+def _room_words() -> str:
+    words = "The disk has less room left than MILLRACE_MIN_FREE: no upload and no job is begun."
+    return f"{words} {RELEASED}" if ballast().is_released else words
+
+
+_WRONG_STORE = "The storage marker is missing or belongs to another installation. Is the disk mounted?"
+CHECKS: dict[str, tuple[Callable[[], bool], Callable[[], str]]] = {
+    "database": (_database, lambda: "The database does not answer, or lacks migrations: manage.py migrate"),
+    "storage": (_storage, lambda: _WRONG_STORE),
+    "room": (_room, _room_words),
 }
 
 
@@ -48,7 +56,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    failed = {name: words for name, (check, words) in CHECKS.items() if not _passes(check)}
+    failed = {name: words() for name, (check, words) in CHECKS.items() if not _passes(check)}
     checks = {name: failed.get(name, "ok") for name in CHECKS}
     said = {
         "status": "not ready" if failed else "ok",

@@ -57,6 +57,7 @@ UPLOADS = Limits(
     accept=env.read("ACCEPT", EVERY_KIND, _kinds),
     quota=env.read("QUOTA", None, env.optional(env.size)),
     min_free=env.read("MIN_FREE", 1024**3, env.size),
+    ballast=env.read("BALLAST", 64 * 1024**2, env.size),
     max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, env.number(1)),
     idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, env.wait),
     upload_expiry=env.read("UPLOAD_EXPIRY", 7 * 86400.0, env.wait),
@@ -98,10 +99,11 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["ENGINE"] = "config.sqlite3"
     # Measured with web and workers writing together: without IMMEDIATE and WAL, 18 % of writes fail as locked.
     # synchronous=FULL: an answered upload must survive a power cut, and costs one fdatasync a transaction.
+    # temp_store=MEMORY: a list must not fail to be sorted because a disk is full.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;",
     }
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     # A server has a hundred connections, and Millrace more threads than that. They wait for one of these.

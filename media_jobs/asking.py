@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.db.models.functions import Now
 
-from uploads.connections import write
+from uploads.connections import frees_room, write
 from uploads.models import MediaFile
 from uploads.storage.blobs import keep_from_deletion
 
@@ -18,6 +18,7 @@ from .waking import wake
 Status = Job.Status
 
 
+@frees_room
 def cancel(job: Job) -> Job:
     """Ask a running job to stop; end one that does not run. It is cancelled within two seconds, with all it made."""
     with write():

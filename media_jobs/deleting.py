@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from django.db.models import QuerySet
 
-from uploads.connections import write
+from uploads.connections import frees_room, write
 from uploads.models import MediaFile
 from uploads.storage.blobs import delete_file
 from uploads.transitions import past
@@ -44,6 +44,7 @@ def uses_of(file: MediaFile, jobs: QuerySet[Job] | None = None) -> Sequence[Quer
     return jobs.filter(file=file), jobs.filter(inputs__file=file).distinct()
 
 
+@frees_room
 def delete_job(job: Job, *, keep_artifacts: bool = False) -> None:
     """Remove a finished job, and what it made unless that is to stay."""
     with write():

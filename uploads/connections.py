@@ -1,10 +1,17 @@
 """Database connections and turns: there are few of both, and requests that stream for an hour are many."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+
+from .ballast import ballast
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _turns = {"sqlite": threading.Semaphore(1)}
 # Of the pool's forty: those who wait for one another's locks leave enough for those who only read.
@@ -32,3 +39,24 @@ def write() -> Iterator[None]:
     let_go()  # whoever waits for a turn waits without a connection
     with _turns.get(connection.vendor, _other_turns), transaction.atomic():
         yield
+
+
+def frees_room(verb: Callable[P, T]) -> Callable[P, T]:
+    """Make a verb that frees room work on a full disk: release half of the ballast, then all of it, and try again.
+
+    Within a transaction of the caller it is tried once: the outermost verb begins again.
+    """
+
+    @wraps(verb)
+    def carried_out(*args: P.args, **kwargs: P.kwargs) -> T:
+        for everything in (False, True):
+            try:
+                return verb(*args, **kwargs)
+            except OperationalError:
+                kept = ballast()
+                if connection.in_atomic_block or not (kept.is_low or kept.is_released):
+                    raise
+                kept.release(everything=everything)
+        return verb(*args, **kwargs)
+
+    return carried_out

@@ -9,7 +9,9 @@ from django.db import close_old_connections, connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from . import reserving
 from .admitting import KEY_KEPT
+from .ballast import ballast
 from .conf import limits, sink
 from .ending import fail_stalled
 from .models import Token, Transition, Upload
@@ -93,7 +95,13 @@ def tell_planner() -> int:
     return 0
 
 
+def keep_ballast() -> int:
+    """Release it when the disk is nearly full, and make it again when there is room."""
+    return ballast().keep(lambda: reserving.left_to_uploads(sink()))
+
+
 CHORES = [
+    Chore("keep the ballast", timedelta(seconds=1), keep_ballast),
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
     Chore("settle resumable uploads", timedelta(seconds=10), settle_stalled),
     Chore("end expired uploads", timedelta(minutes=1), expire),

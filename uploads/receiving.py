@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from . import metrics, reserving
 from .admitting import Announcement, admit
+from .ballast import ballast
 from .conf import limits, sink
 from .connections import let_go, write
 from .ending import complete, fail
@@ -23,6 +24,7 @@ from .sinks.base import SinkError, SinkFull, Writer
 from .storage.blobs import new_key, store
 
 log = structlog.get_logger(__name__)
+_LOOK = 0.5  # seconds between two looks at the disk while bytes flow
 
 
 class Reception:
@@ -34,6 +36,7 @@ class Reception:
         self._ended = False
         self._ending = threading.Lock()
         self._started = time.monotonic()
+        self._looked = float("-inf")
 
     @classmethod
     def open(cls, announcement: Announcement, writer: Writer | None = None) -> Self:
@@ -55,9 +58,17 @@ class Reception:
         return cls(upload, writer, intake)
 
     def feed(self, data: bytes | memoryview) -> None:
+        if time.monotonic() - self._looked > _LOOK:
+            self._leave_ballast_alone()
         with storage_refusals():
             self._intake.feed(data)
         metrics.BYTES_IN.inc(len(data))
+
+    def _leave_ballast_alone(self) -> None:
+        """Somebody else has taken the room that was kept for this upload. It must not take the ballast's for it."""
+        self._looked = time.monotonic()
+        if ballast().is_low and ballast().is_on_disk_of(limits().media_root):
+            raise InsufficientStorage("The server's disk is full. Try again later.", retry_after=60)
 
     def seal(self) -> Content:
         """There are no more bytes."""

@@ -4,6 +4,7 @@ Both are ledgers. What live uploads were promised and have not yet written count
 made under a lock, so that two uploads never get the same last gigabyte.
 """
 
+import sys
 from collections.abc import Collection
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from django.contrib.auth.models import User
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Greatest, Now
 
+from .ballast import ballast
 from .conf import limits
 from .errors import InsufficientStorage, QuotaExceeded, StorageUnavailable, TooLarge, TooManyUploads
 from .models import MediaFile, SinkMark, Upload
@@ -128,4 +130,15 @@ def _room(sink: Sink) -> int | None:
         free = sink.free()
     except SinkError as error:
         raise StorageUnavailable("The server's disk does not answer. Try again later.") from error
-    return None if free is None else free - outstanding - limits().min_free
+    return None if free is None else free - outstanding - floor()
+
+
+def floor() -> int:
+    """What uploads and jobs leave free: MIN_FREE, or what the ballast needs."""
+    return max(limits().min_free, ballast().reserve(limits().media_root))
+
+
+def left_to_uploads(sink: Sink) -> int:
+    """As `check_room` sees it, but of a disk that need not be ours yet, and without regard to the ballast."""
+    free = sink.free()
+    return sys.maxsize if free is None else free - promised(sink) - limits().min_free

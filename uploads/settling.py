@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from . import reserving
 from .conf import sink
+from .connections import frees_room
 from .ending import fail
 from .errors import AlreadyComplete, Expired, Forbidden, Gone, Locked, Refusal, Terminated, UploadComplete
 from .holding import PATIENCE, Find, hold
@@ -43,6 +44,7 @@ def offset_now(upload: Upload) -> int:
     return come if upload.unverified_from is None else min(come, upload.unverified_from)
 
 
+@frees_room
 def terminate(upload: Upload) -> None:
     """Its client takes an unfinished upload back. UploadComplete: it was not unfinished any more."""
     if not upload.is_resumable:

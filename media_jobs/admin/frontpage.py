@@ -17,9 +17,10 @@ from uploads import policy as of_files
 from uploads import registry
 from uploads import wording as of_uploads
 from uploads.admin import cells
+from uploads.ballast import RELEASED, ballast
 from uploads.conf import limits, sink
 from uploads.models import Upload
-from uploads.reserving import promised
+from uploads.reserving import floor, promised
 from uploads.sinks.base import SinkError
 
 from .. import policy, wording
@@ -112,10 +113,15 @@ def _space() -> dict[str, Any]:
     if free is None:
         return {"free": "as much as the store has"}
     taken = promised(sink())
-    left = max(0, free - taken - limits().min_free)
+    left = max(0, free - taken - floor())
     return {
         "free": of_uploads.human_size(left),
         "promised": of_uploads.human_size(taken),
-        "kept": of_uploads.human_size(limits().min_free),
-        "trouble": "" if left > limits().max_file_size else "Less is left than the largest file may have.",
+        "kept": of_uploads.human_size(floor()),
+        "trouble": _trouble(left),
     }
+
+
+def _trouble(left: int) -> str:
+    few = "" if left > limits().max_file_size else "Less is left than the largest file may have."
+    return RELEASED if ballast().is_released else few

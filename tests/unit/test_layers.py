@@ -54,6 +54,7 @@ UPLOADS_LOWEST = [
 UPLOADS = [
     *UPLOADS_LOWEST,
     "conf",
+    "ballast",
     "connections",
     "models",
     "registry",

@@ -1,13 +1,17 @@
 """Connections to SQLite that are used again."""
 
 import os
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 
 from config.sqlite3.base import KEPT, DatabaseWrapper
+from uploads.ballast import ballast
 
 pytestmark = pytest.mark.django_db  # else pytest-django refuses any database
 
@@ -76,3 +80,19 @@ def test_a_file_that_was_put_in_the_others_place_is_the_one_that_is_used(open_on
     (tmp_path / "some.sqlite3").rename(tmp_path / "away.sqlite3")
     with open_one().cursor() as cursor:
         assert cursor.execute("SELECT * FROM sqlite_master").fetchall() == []
+
+
+def test_an_error_that_tells_of_a_full_disk_releases_half_of_the_ballast(
+    open_one: Opener, settings: Any, tmp_path: Path
+) -> None:
+    settings.UPLOADS = replace(settings.UPLOADS, media_root=tmp_path / "media", ballast=4096 * 8)
+    ballast().keep(lambda: sys.maxsize)
+    with open_one().cursor() as cursor:
+        with pytest.raises(OperationalError, match="no such table"):
+            cursor.execute("SELECT * FROM nowhere")
+        assert ballast().held == 4096 * 8
+        cursor.execute("PRAGMA max_page_count = 2")  # as full as a disk, to SQLite
+        cursor.execute("CREATE TABLE some (id BLOB)")
+        with pytest.raises(OperationalError, match="full"):
+            cursor.execute("INSERT INTO some VALUES (zeroblob(100000))")
+    assert ballast().held == 4096 * 4

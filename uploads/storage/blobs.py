@@ -16,7 +16,7 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from ..conf import sink
-from ..connections import write
+from ..connections import frees_room, write
 from ..errors import StorageUnavailable
 from ..intake import Content
 from ..models import Blob, MediaFile, Upload
@@ -249,6 +249,7 @@ def rename_file(file: MediaFile, name: str) -> bool:
     return bool(renamed)
 
 
+@frees_room
 def delete_file(file: MediaFile) -> bool:
     """Delete a file, and its Blob and bytes if it was the last to share them. False if it was gone already."""
     with write():

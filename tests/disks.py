@@ -1,0 +1,56 @@
+"""Small disks, to be filled. They need root, and a machine that lets us mount them."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+MIB = 1024**2
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """A disk of `size` bytes in `folder`: ext4 on a loop device, or tmpfs where there is none."""
+    if os.geteuid() or not shutil.which("mount"):
+        pytest.skip("mounting a small disk needs root and mount")
+    disk, image = folder / "disk", folder / "image"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(size)
+    is_ext4 = _done("mkfs.ext4", "-q", "-m", "0", str(image)) and _done("mount", "-o", "loop", str(image), str(disk))
+    if not is_ext4 and not _done("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)):
+        pytest.skip("this machine does not let us mount a small disk")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+        image.unlink()
+
+
+def _done(*words: str) -> bool:
+    has_it = shutil.which(words[0]) is not None
+    return has_it and subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def filler(disk: Path) -> Path:
+    return disk / "filler"
+
+
+def fill(disk: Path) -> None:
+    """Until not one byte more can be written."""
+    for size in (MIB, 4096, 1):
+        with contextlib.suppress(OSError), filler(disk).open("ab", buffering=0) as file:
+            while file.write(bytes(size)):
+                pass
+
+
+def fill_but(disk: Path, left: int) -> None:
+    """Until so many bytes are left."""
+    found = os.statvfs(disk)
+    with filler(disk).open("ab") as file:
+        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - left)

@@ -1,0 +1,79 @@
+"""What is refused, and what is said, when the disk has little left."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from config import firststart
+from tests.disks import MIB, fill, fill_but, small_disk
+from tests.service.test_leases import a_user
+from uploads.admitting import Announcement
+from uploads.ballast import Ballast, ballast, free_in
+from uploads.conf import sink
+from uploads.errors import InsufficientStorage
+from uploads.models import SinkMark, Upload
+from uploads.receiving import Reception
+from uploads.storage.marker import adopt
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path, 16 * MIB) as disk:
+        yield disk
+
+
+@pytest.fixture
+def kept(small: Path, settings: Any) -> Ballast:
+    """Everything is on the small disk, and a ballast, too."""
+    settings.UPLOADS = replace(settings.UPLOADS, media_root=small / "media", ballast=64 * MIB)
+    SinkMark.objects.all().delete()  # of another place: tests that ran before may have left one
+    adopt(sink())
+    ballast().keep(lambda: sys.maxsize)
+    return ballast()
+
+
+def test_an_upload_on_its_way_does_not_take_the_room_of_the_ballast(kept: Ballast, small: Path, clip: bytes) -> None:
+    piece = clip + bytes(100_000)
+    announced = Announcement(a_user(), "a.mp4", Upload.Protocol.PUT, size=2 * len(piece))
+    with Reception.open(announced) as reception:
+        reception.feed(piece)
+        fill_but(small, kept.size // 5)
+        reception._looked = 0  # it looks twice a second
+        left = free_in(small)
+        with pytest.raises(InsufficientStorage):
+            reception.feed(piece)
+        assert free_in(small) == left
+
+
+def test_no_upload_is_promised_what_the_ballast_needs(kept: Ballast, small: Path) -> None:
+    kept.release(everything=True)
+    fill_but(small, kept.size)
+    with pytest.raises(InsufficientStorage):
+        Reception.open(Announcement(a_user(), "a.mp4", Upload.Protocol.PUT, size=1000))
+
+
+def test_a_start_on_a_full_disk_makes_room_for_what_it_has_to_write(kept: Ballast, small: Path) -> None:
+    fill(small)
+    firststart.prepare()
+    assert kept.held == kept.size // 2
+
+
+def test_a_released_ballast_is_told_on_the_front_page_and_in_readyz(
+    kept: Ballast, settings: Any, admin_client: Client
+) -> None:
+    settings.UPLOADS = replace(settings.UPLOADS, min_free=10**18, max_file_size=MIB)
+
+    def told() -> tuple[bool, bool]:
+        room = Client().get("/readyz").json()["checks"]["room"]
+        return "ballast" in room, "ballast" in admin_client.get("/admin/now/").content.decode()
+
+    assert told() == (False, False)
+    kept.release()
+    assert told() == (True, True)
