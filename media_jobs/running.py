@@ -19,7 +19,7 @@ from uploads.conf import sink
 from uploads.depositing import deposit
 from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.models import Blob, MediaFile
-from uploads.reserving import check_room
+from uploads.reserving import FloorWatch, check_room
 from uploads.sinks.base import SinkError, SinkFull
 from uploads.storage.blobs import discard
 
@@ -98,12 +98,14 @@ class Attempt:
             check=self._check, report=pulse.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
         )  # fmt: skip
         self._told = time.monotonic()
+        self._floor = FloorWatch(sink(), folder)
 
     def _check(self) -> None:
         self._pulse.check()
         if time.monotonic() - self._told > BEAT:
             self._told = time.monotonic()
             self._pulse.tell(self.ran)
+            self._floor.check()  # jobs that run side by side could fill the disk together
 
     @property
     def ran(self) -> dict[str, str]:
@@ -150,7 +152,7 @@ class Attempt:
         try:
             for number, (output, facts) in enumerate(zip(outputs, found, strict=True)):
                 key = self._lease.key(number)
-                content = deposit(output.path, key, output.kind, output.media_type, lambda _: self._pulse.check())
+                content = deposit(output.path, key, output.kind, output.media_type, lambda _: self._check())
                 kept.append(Kept(output.name, key, content, facts.model_dump(mode="json")))
         except BaseException:
             _discard(self._lease, len(outputs))

@@ -4,16 +4,19 @@ Both are ledgers. What live uploads were promised and have not yet written count
 made under a lock, so that two uploads never get the same last gigabyte.
 """
 
+import random
 import sys
+import time
 from collections.abc import Collection
 from datetime import timedelta
+from pathlib import Path
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Greatest, Now
 
-from .ballast import ballast
+from .ballast import ballast, free_in
 from .conf import limits
 from .errors import InsufficientStorage, QuotaExceeded, StorageUnavailable, TooLarge, TooManyUploads
 from .models import MediaFile, SinkMark, Upload
@@ -26,6 +29,8 @@ HOLDER_TIMEOUT = timedelta(seconds=30)
 STEP = 256 * 1024**2
 # So many unfinished resumable uploads an account may have, for each that it may send at a time.
 UNFINISHED = 32
+# When the disk comes to its floor, works in progress stop one after another, within so many seconds.
+SPREAD = 3.0
 
 
 def moving_uploads() -> QuerySet[Upload]:
@@ -126,11 +131,15 @@ def _room(sink: Sink) -> int | None:
         )
     # Before we look at the disk: what an upload writes in between then counts twice, not never.
     outstanding = promised(sink)
+    free = _free(sink)
+    return None if free is None else free - outstanding - floor()
+
+
+def _free(sink: Sink) -> int | None:
     try:
-        free = sink.free()
+        return sink.free()
     except SinkError as error:
         raise StorageUnavailable("The server's disk does not answer. Try again later.") from error
-    return None if free is None else free - outstanding - floor()
 
 
 def floor() -> int:
@@ -142,3 +151,32 @@ def left_to_uploads(sink: Sink) -> int:
     """As `check_room` sees it, but of a disk that need not be ours yet, and without regard to the ballast."""
     free = sink.free()
     return sys.maxsize if free is None else free - promised(sink) - limits().min_free
+
+
+def check_floor(sink: Sink, folder: Path) -> None:
+    """Whether work may go on writing to both. No query, as it is asked each second."""
+    free = [_free(sink), free_in(folder) if folder.exists() else None]
+    if any(left is not None and left < floor() for left in free):
+        raise InsufficientStorage("The server's disk has no room for this. Try again later.", retry_after=60)
+
+
+class FloorWatch:
+    """Tells one work of several that it must stop, as the disk has come to its floor.
+
+    Not all of them at the same moment: what the first one leaves may be enough for the others.
+    """
+
+    def __init__(self, sink: Sink, folder: Path) -> None:
+        self._sink, self._folder = sink, folder
+        self._stop_at: float | None = None
+
+    def check(self) -> None:
+        try:
+            check_floor(self._sink, self._folder)
+        except InsufficientStorage:
+            now = time.monotonic()
+            self._stop_at = self._stop_at or now + random.uniform(0, SPREAD)  # noqa: S311  # no secret
+            if now >= self._stop_at:
+                raise
+        else:
+            self._stop_at = None

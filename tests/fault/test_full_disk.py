@@ -1,4 +1,4 @@
-"""A disk that holds everything, and is filled: people can still cancel and delete."""
+"""A disk that holds everything, and is filled: jobs stop in time, and people can still cancel and delete."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.disks import MIB, fill, filler, small_disk
+from tests.disks import MIB, fill, fill_but, filler, small_disk
 from tests.processes import signalled, working_in
 from tests.server import Server, Template
 from tests.service.test_brokers import unlike
@@ -54,6 +54,20 @@ def job_now(server: Server, job: str) -> dict[str, Any]:
 
 def room_check(server: Server) -> str:
     return str(server.get("/readyz").json()["checks"]["room"])
+
+
+def test_a_job_under_which_the_disk_comes_to_its_floor_is_stopped(server: Server, disk: Path, clip: bytes) -> None:
+    job = submit(server, server.put("film.mp4", unlike(clip)).json()["id"])
+    tools = wait_until(lambda: working_in(server.home / "work"), 60)
+    with signalled(tools, signal.SIGSTOP, signal.SIGCONT):  # it would go on for as long as we like
+        fill_but(disk, 3 * MIB)
+        found = wait_until(lambda: (now := job_now(server, job))["status"] == "queued" and now, 60)
+    assert found["message"] == "The server's disk is full."
+    assert working_in(server.home / "work") == []
+    assert list((server.home / "work").iterdir()) == []
+    assert "MILLRACE_MIN_FREE" in room_check(server)
+    assert "ballast" not in room_check(server)
+    assert server.request("POST", f"/api/v1/jobs/{job}/cancel/").json()["status"] == "cancelled"
 
 
 def test_on_a_disk_filled_to_the_last_byte_cancel_delete_and_upload_work(

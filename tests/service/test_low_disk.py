@@ -10,8 +10,10 @@ import pytest
 from django.test import Client
 
 from config import firststart
+from media_jobs import leases
 from tests.disks import MIB, fill, fill_but, small_disk
 from tests.service.test_leases import a_user
+from uploads import reserving
 from uploads.admitting import Announcement
 from uploads.ballast import Ballast, ballast, free_in
 from uploads.conf import sink
@@ -65,6 +67,16 @@ def test_a_start_on_a_full_disk_makes_room_for_what_it_has_to_write(kept: Ballas
     assert kept.held == kept.size // 2
 
 
+def test_jobs_wait_for_room_where_they_work_too(small: Path, settings: Any, tmp_path: Path) -> None:
+    settings.UPLOADS = replace(settings.UPLOADS, media_root=tmp_path / "media", min_free=64 * MIB)
+    SinkMark.objects.all().delete()
+    adopt(sink())
+    settings.JOBS = replace(settings.JOBS, work_root=tmp_path / "work")
+    assert leases.lacking() == ""
+    settings.JOBS = replace(settings.JOBS, work_root=small)
+    assert leases.lacking() == "Room on the server's disk."
+
+
 def test_a_released_ballast_is_told_on_the_front_page_and_in_readyz(
     kept: Ballast, settings: Any, admin_client: Client
 ) -> None:
@@ -77,3 +89,20 @@ def test_a_released_ballast_is_told_on_the_front_page_and_in_readyz(
     assert told() == (False, False)
     kept.release()
     assert told() == (True, True)
+
+
+def test_works_stop_one_after_another_and_go_on_where_there_is_room_again(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(min_free: int, spread: float) -> None:
+        settings.UPLOADS = replace(settings.UPLOADS, media_root=tmp_path, min_free=min_free)
+        monkeypatch.setattr(reserving, "SPREAD", spread)
+
+    leave(10**18, 1e9)
+    work = reserving.FloorWatch(sink(), tmp_path)
+    work.check()  # its turn to stop has not come
+    leave(0, 1e9)
+    work.check()
+    leave(10**18, 0)
+    with pytest.raises(InsufficientStorage):
+        work.check()
