@@ -67,7 +67,7 @@ UPLOADS = Limits(
     ),
     quarantine_kept=env.read("QUARANTINE_KEPT", 30 * 86400.0, env.wait),
     accel_prefix=env.read("ACCEL_PREFIX", "", str),
-    private=tuple(HOME / name for name in ("work", "broker", "static", "snapshots", "run", "secret_key")),
+    private=tuple(HOME / name for name in ("work", "broker", "static", "snapshots", "run", "ballast", "secret_key")),
 )
 _NINETY_DAYS: float | None = 90 * 86400.0
 JOBS = JobSettings(
