@@ -13,6 +13,7 @@ from .hashing import Sha256
 from .intake import Content
 from .reserving import check_room
 from .sinks.base import Writer
+from .sinks.disk import sink_errors
 from .sinks.writeback import WriteBack
 
 _PIECE = 1024**2
@@ -26,7 +27,7 @@ def deposit(path: Path, key: str, kind: str, media_type: str, seen: Callable[[in
     with path.open("rb", buffering=0) as source:
         check_room(sink(), 0)
         digest, size = _read(source, seen)
-        if not sink().adopt(path, key):
+        if not sink().adopt(path, key, source.fileno()):
             check_room(sink(), size)
             source.seek(0)
             with sink().create(key, size=size) as writer:
@@ -36,12 +37,18 @@ def deposit(path: Path, key: str, kind: str, media_type: str, seen: Callable[[in
 
 def _read(source: BinaryIO, seen: Callable[[int], object]) -> tuple[str, int]:
     # Pushed out to the disk on the way: syncing it all at the end could not be stopped, and may take a minute.
+    # ffmpeg wrote the file on a descriptor that it has closed. An error of its write-back that nobody was told of is
+    # reported to the next descriptor, ours (errseq_sample, since Linux 4.17), and to this one only: every wait and
+    # the sync of `adopt` use it, and each of their results is checked.
     digest, size, writeback = Sha256(), 0, WriteBack(source.fileno(), 0)
     while piece := source.read(_PIECE):
         digest.update(piece)
         size += len(piece)
-        writeback.wrote(size)
+        with sink_errors():
+            writeback.wrote(size)
         seen(len(piece))
+    with sink_errors():
+        writeback.wait(size)  # before a copy reads again from the medium what memory has dropped by now
     return digest.hexdigest(), size
 
 

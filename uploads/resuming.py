@@ -124,6 +124,10 @@ class Turn(Reception):
         self._counts = True
         if self.is_whole:
             self.commit()
+        else:
+            with storage_refusals():
+                self._intake.pause()
+                self._writer.flush()
 
     def commit(self) -> MediaFile:
         if not self._is_hashed:

@@ -44,6 +44,7 @@ UPLOADS_LOWEST = [
     "sinks.disk",
     "sinks.local_sidecars",
     "sinks.local_quarantine",
+    "sinks.local_writer",
     "sinks.local",
     "intake",
     "buffers",

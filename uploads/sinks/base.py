@@ -79,6 +79,13 @@ class Writer(ABC):
     def write(self, data: bytes | memoryview) -> None:
         """Take all of `data`, or raise SinkError. May keep some of it back until commit or close."""
 
+    def flush(self) -> None:
+        """Of a resumable write: wait until everything written so far has reached the medium, or raise SinkError.
+
+        Bytes that did not, or may not have, are cut off: the write goes on before them.
+        """
+        raise NotImplementedError
+
     def cut(self, offset: int) -> None:
         """Of a resumable write, before anything more is written to it: throw away what lies beyond `offset`."""
         raise NotImplementedError
@@ -194,8 +201,11 @@ class Sink(ABC):
         """Where committed bytes can be read as a file of this machine; None where they must be fetched."""
         return None
 
-    def adopt(self, source: Path, key: str) -> bool:
-        """Take a file of this machine in without copying it, durably. False where that cannot be."""
+    def adopt(self, source: Path, key: str, fd: int | None = None) -> bool:
+        """Take a file of this machine in without copying it, durably. False where that cannot be.
+
+        `fd` is a descriptor of `source` on which write-back was waited for: errors are reported to that one.
+        """
         return False
 
     @abstractmethod

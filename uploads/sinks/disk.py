@@ -141,7 +141,24 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700)
     except FileExistsError:
         return
-    sync_folder(folder.parent)
+    try:
+        sync_folder(folder.parent)
+    except OSError:
+        folder.rmdir()  # else the next file in it would find it here, and nobody would sync its name again
+        raise
+
+
+def sync_bytes(fd: int) -> None:
+    """Make a file's bytes durable.
+
+    After a failure the copy in memory is dropped: it counts as written, and no later sync would report it again.
+    Who reads the file next must see what the medium has.
+    """
+    try:
+        os.fdatasync(fd)
+    except OSError:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

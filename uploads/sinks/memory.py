@@ -33,6 +33,9 @@ class MemoryWriter(Writer):
         self._buffer += data
         self.offset += len(data)
 
+    def flush(self) -> None:
+        """There is no way to go."""
+
     def cut(self, offset: int) -> None:
         del self._buffer[offset:]
         self.offset = len(self._buffer)
