@@ -2,7 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import structlog
 
 from .conf import sink
 from .hashing import Sha256
@@ -10,7 +14,27 @@ from .intake import Intake
 from .sinks.base import Writer
 from .sniffing import Kind, MediaType
 
+log = structlog.get_logger(__name__)
 _PIECE = 1024**2
+
+
+def _read_boot_id() -> str:
+    """Another one each time that the system starts; nothing where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+BOOT_ID = _read_boot_id()
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    offset: int
+    state: bytes  # of a Sha256
+    media: MediaType | None
+    boot_id: str | None  # None in a note of an earlier version
 
 
 def note(intake: Intake, writer: Writer) -> bool:
@@ -19,28 +43,59 @@ def note(intake: Intake, writer: Writer) -> bool:
     state = intake.hash.state() if intake.is_judged and writer.offset == intake.offset else None
     if state is None:
         return False
-    media = intake.media
-    said = {"offset": intake.offset, "sha256": state.hex(), "media": media and [media.kind, media.name]}
-    writer.note(json.dumps(said))
+    writer.note(_text(intake.offset, state, intake.media))
     return True
 
 
-def where_it_was(key: str, offset: int) -> dict[str, Any]:
+def _text(offset: int, state: bytes, media: MediaType | None) -> str:
+    said = {"offset": offset, "sha256": state.hex(), "media": media and [media.kind, media.name]}
+    return json.dumps(said | {"boot_id": BOOT_ID})
+
+
+def where_it_was(writer: Writer) -> dict[str, Any]:
     """Where an Intake can go on by the note beside the bytes; from the beginning if there is none that fits."""
+    found = _read(writer.key)
+    if found is None or found.offset > writer.offset:
+        return {}
+    if found.boot_id != BOOT_ID and not _is_still_true(found, writer):
+        return {}
+    return {"offset": found.offset, "media": found.media, "hash": Sha256(found.state)}
+
+
+def _read(key: str) -> _Note | None:
     try:
         said = json.loads(sink().noted(key))
-        if said["offset"] > offset:
-            return {}
         media = MediaType(Kind(said["media"][0]), said["media"][1]) if said["media"] else None
-        return {"offset": said["offset"], "media": media, "hash": Sha256(bytes.fromhex(said["sha256"]))}
+        found = _Note(said["offset"], bytes.fromhex(said["sha256"]), media, said.get("boot_id"))
+        Sha256(found.state)
     except (ValueError, KeyError, TypeError):
-        return {}
+        return None
+    return found
 
 
-def hash_all(key: str) -> Sha256:
+def _is_still_true(found: _Note, writer: Writer) -> bool:
+    """The system was started since: after a power cut the bytes may not be on the disk that the note speaks of.
+
+    They are hashed again. If they differ, nobody knows which of them are bad, and the client sends all of them again.
+    What lies behind them was acknowledged to nobody, and is cut off.
+    """
+    if hash_bytes(writer.key, found.offset).hexdigest() != Sha256(found.state).hexdigest():
+        log.error("upload_bytes_lost", key=writer.key, noted=found.offset)
+        writer.cut(0)
+        return False
+    writer.cut(found.offset)
+    writer.note(_text(found.offset, found.state, found.media))
+    return True
+
+
+def hash_bytes(key: str, size: int) -> Sha256:
+    """Read the first `size` bytes of an open write, and hash them."""
     found = Sha256()
     for piece in pieces(key, 0):
-        found.update(piece)
+        found.update(piece[:size])
+        size -= len(piece[:size])
+        if not size:
+            break
     return found
 
 

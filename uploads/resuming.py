@@ -46,7 +46,7 @@ class Turn(Reception):
     """One request's turn at a resumable upload. Leaving it as a context keeps what came, for the next turn."""
 
     def __init__(self, upload: Upload, writer: Writer) -> None:
-        super().__init__(upload, writer, new_intake(upload, writer, **noting.where_it_was(upload.key, writer.offset)))
+        super().__init__(upload, writer, new_intake(upload, writer, **noting.where_it_was(writer)))
         self.speed = 0  # of the turns before it, if they were just now
         self._is_hashed = True
         self._recall()
@@ -131,7 +131,7 @@ class Turn(Reception):
 
     def commit(self) -> MediaFile:
         if not self._is_hashed:
-            self._intake.hash = noting.hash_all(self.upload.key)
+            self._intake.hash = noting.hash_bytes(self.upload.key, self._writer.offset)
         try:
             file = super().commit()
         except StorageUnavailable:
