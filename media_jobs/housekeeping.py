@@ -60,5 +60,5 @@ CHORES = [
     Chore("wake idle workers", timedelta(seconds=1), wake_idle_again),
     Chore("sweep work folders", timedelta(seconds=10), sweep_work),
     Chore("forget lost workers", timedelta(minutes=1), forget_workers),
-    Chore("forget old jobs", timedelta(hours=1), forget_jobs),
+    Chore("forget old jobs", timedelta(hours=1), forget_jobs, by_clock=True),
 ]

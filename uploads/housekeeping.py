@@ -30,6 +30,7 @@ class Chore:
     name: str
     every: timedelta
     do: Callable[[], int]  # answers how much there was to do
+    by_clock: bool = False  # it deletes what is old: only while the clock can be trusted (uploads.steady_clock)
 
 
 def sweep_store() -> int:
@@ -104,14 +105,14 @@ CHORES = [
     Chore("keep the ballast", timedelta(seconds=1), keep_ballast),
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
     Chore("settle resumable uploads", timedelta(seconds=10), settle_stalled),
-    Chore("end expired uploads", timedelta(minutes=1), expire),
+    Chore("end expired uploads", timedelta(minutes=1), expire, by_clock=True),
     Chore("write sidecars", timedelta(seconds=1), write_sidecars),
     Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes),
-    Chore("sweep", timedelta(hours=1), sweep_store),
-    Chore("purge the quarantine", timedelta(hours=1), purge_quarantine),
-    Chore("free idempotency keys", timedelta(minutes=10), free_keys),
-    Chore("forget failed uploads", timedelta(hours=1), forget_failures),
-    Chore("forget expired tokens", timedelta(hours=1), forget_tokens),
+    Chore("sweep", timedelta(hours=1), sweep_store, by_clock=True),
+    Chore("purge the quarantine", timedelta(hours=1), purge_quarantine, by_clock=True),
+    Chore("free idempotency keys", timedelta(minutes=10), free_keys, by_clock=True),
+    Chore("forget failed uploads", timedelta(hours=1), forget_failures, by_clock=True),
+    Chore("forget expired tokens", timedelta(hours=1), forget_tokens, by_clock=True),
     Chore("tell the planner", timedelta(hours=1), tell_planner),
 ]
 

@@ -240,7 +240,7 @@ def test_sweeping_right_after_a_kill_leaves_alone_what_is_young(server: MortalSe
     server.restart()
     before, bytes_before = state_of(server), set(server.stored_bytes())
     assert len(before["storing"]) == 1
-    server.manage("housekeeping", "--once")
+    server.manage("housekeeping", "--now")
     assert state_of(server) == before
     assert set(server.stored_bytes()) == bytes_before
     assert_nothing_is_left_over(server)

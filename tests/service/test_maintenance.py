@@ -273,7 +273,7 @@ def test_ingest_may_be_started_again_and_skips_what_is_in(server: Server, folder
 def test_ingest_skips_what_is_in_also_days_later(server: Server, folder: Path) -> None:
     ingest(server, folder)
     a_week_passes(server)
-    server.manage("housekeeping", "--once")
+    server.manage("housekeeping", "--now")
     assert ingest(server, folder)[1] == "0 taken in, 3 were in already, 0 refused."
 
 
@@ -593,11 +593,11 @@ def test_a_key_is_kept_for_a_day_and_no_longer(server: Server, film: Film, swept
     )
     server.shell(move.format(23))
     if swept:
-        server.manage("housekeeping", "--once")
+        server.manage("housekeeping", "--now")
     assert put(server, data, "day").json()["id"] == file["id"]
     server.shell(move.format(2))
     if swept:
-        server.manage("housekeeping", "--once")
+        server.manage("housekeeping", "--now")
     answer = put(server, data, "day")
     assert (answer.status, answer.headers["Idempotency-Replayed"]) == (201, None)
     assert answer.json()["id"] != file["id"]

@@ -363,7 +363,7 @@ def test_a_running_server_whose_disk_goes_away_says_so_and_takes_nothing(
     assert server.get("/readyz").status == 503
     assert server.put("more.mp4", film()).code == "storage_unavailable"
     assert server.get(f"/api/v1/files/{file['id']}/content", user="alice").code == "content_unavailable"
-    server.manage("housekeeping", "--once")
+    server.manage("housekeeping", "--now")
     assert list(server.media.iterdir()) == []
     server.media.rmdir()
     (server.home / "unmounted").rename(server.media)

@@ -540,6 +540,14 @@ def no_database(server: Server) -> Iterator[None]:
 # Expiry
 
 
+EXPIRED = """
+from datetime import timedelta
+from django.utils import timezone
+from uploads.models import Upload
+Upload.objects.filter(state="receiving").update(expires_at=timezone.now() - timedelta(days=10))
+"""
+
+
 @pytest.fixture(scope="module")
 def forgetful(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that waits two seconds for an upload to go on."""
@@ -553,7 +561,7 @@ def test_an_upload_that_nobody_goes_on_with_ends_and_gives_back_what_it_had(forg
     assert tus.patch(paths[0], 0, film(400_000)[:100_000]).status == 204
 
     def have_ended() -> bool:
-        forgetful.manage("housekeeping", "--once")
+        forgetful.manage("housekeeping", "--now")
         return all(tus.look(path)["state"] == "failed" for path in paths)
 
     wait_until(have_ended, timeout=60)
@@ -575,11 +583,20 @@ def test_an_upload_that_goes_on_does_not_expire(forgetful: Server, film: Film) -
             line.send(content[sent : sent + 10_000])
             sent += 10_000
             time.sleep(0.1)
-        forgetful.manage("housekeeping", "--once")
+        forgetful.manage("housekeeping", "--now")
         line.send(content[sent:])
         assert line.answer().status == 204
     assert tus.is_complete(path, content)
     assert tus.server.request("DELETE", f"/api/v1/files/{tus.look(path)['file']}/").status == 204
+
+
+def test_an_upload_whose_time_is_over_may_go_on_as_long_as_nobody_has_ended_it(quiet: Client, film: Film) -> None:
+    content = film()
+    path = quiet.new(len(content))
+    assert quiet.patch(path, 0, content[:100_000]).status == 204
+    quiet.server.shell(EXPIRED)
+    assert "end expired uploads" in quiet.server.manage("housekeeping", "--once").stdout  # it says that it did not
+    assert quiet.finish(path, content) == 100_000
 
 
 def test_one_upload_that_cannot_be_ended_keeps_no_other_from_ending(start_server: StartServer, film: Film) -> None:
@@ -593,12 +610,12 @@ def test_one_upload_that_cannot_be_ended_keeps_no_other_from_ending(start_server
     broken.mkdir()  # stands for what the disk cannot read
 
     def have_ended() -> list[bool]:
-        server.manage("housekeeping", "--once")
+        server.manage("housekeeping", "--now")
         return sorted(tus.look(path)["state"] == "failed" for path in paths)
 
     wait_until(lambda: have_ended() == [False, True, True])  # what has only just come is settled first, and ends then
     broken.rmdir()
-    server.manage("housekeeping", "--once")
+    server.manage("housekeeping", "--now")
     assert {tus.look(path)["state"] for path in paths} == {"failed"}
 
 

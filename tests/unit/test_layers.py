@@ -87,6 +87,7 @@ UPLOADS = [
     "storage.backup",
     "storage.restore",
     "housekeeping",
+    "steady_clock",
     "policy",
     "tokens",
     "authentication",
