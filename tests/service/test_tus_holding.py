@@ -622,8 +622,9 @@ def test_one_upload_that_cannot_be_ended_keeps_no_other_from_ending(start_server
 SWEPT = """
 import json
 from datetime import timedelta
-from uploads.housekeeping import sweep
-print(json.dumps(sweep(grace=timedelta(0))))
+from uploads.conf import sink
+from uploads.storage.sweep import sweep
+print(json.dumps(sweep(sink(), grace=timedelta(0))))
 """
 
 
