@@ -257,7 +257,7 @@ class SidecarChange(models.Model):
 
     sink = models.CharField(max_length=32)
     key = models.CharField(max_length=64)
-    file_id = models.UUIDField()
+    file_id = models.UUIDField(db_index=True)
 
     def __str__(self) -> str:
         return f"{self.key} of file {self.file_id}"

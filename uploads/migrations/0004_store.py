@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sink', models.CharField(max_length=32)),
                 ('key', models.CharField(max_length=64)),
-                ('file_id', models.UUIDField()),
+                ('file_id', models.UUIDField(db_index=True)),
             ],
         ),
         migrations.AddField(

@@ -163,8 +163,9 @@ def snapshots(folder: Path) -> list[Snapshot]:
 
 def take_nightly(folder: Path, kept: int, every: timedelta, also: Sequence[Path] = ()) -> int:
     """A snapshot if the last one is old enough; of all of them, the newest stay."""
-    existing = snapshots(folder)
-    if kept == 0 or (existing and datetime.now(UTC) - existing[0].taken_at < every):
+    ages = [datetime.now(UTC) - snapshot.taken_at for snapshot in snapshots(folder)]
+    # One from the future was taken while the clock was wrong: it must not keep off those that are due.
+    if kept == 0 or any(timedelta(0) <= age < every for age in ages):
         return 0
     for half in folder.glob(f"{_PREFIX}*{_HALF}"):  # a crash left it
         shutil.rmtree(half)
