@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db.models import F
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from media_jobs import leases
 from media_jobs.errors import BadMedia
@@ -220,6 +221,17 @@ def test_a_sidecar_says_all_that_is_needed_to_make_the_file_anew(place: LocalSin
     said = Sidecar.parse(place.sidecars.read(name))
     assert said == Sidecar.of(MediaFile.objects.get(pk=file.pk))
     assert (said.name, said.owner, said.size, said.media_type) == ("größer.mp4", "alice", len(content), "video/mp4")
+
+
+def test_a_renamed_file_has_its_new_name_in_its_sidecar(place: LocalSink, film: Film) -> None:
+    file = upload(an_owner(), film(), "old.mp4")
+    write_changed(place)
+    client = APIClient()
+    client.force_authenticate(file.owner)
+    answer = client.patch(f"/api/v1/files/{file.pk}/", {"name": "new.mp4"}, format="json")
+    assert (answer.status_code, write_changed(place)) == (200, 1)
+    [name] = place.sidecars.of([file.blob.key])
+    assert Sidecar.parse(place.sidecars.read(name)).name == "new.mp4"
 
 
 def test_bytes_that_come_again_move_the_sidecars_of_all_who_share_them(place: LocalSink, film: Film) -> None:
