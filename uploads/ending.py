@@ -21,8 +21,14 @@ def complete(upload: Upload, blob: Blob) -> MediaFile:
     """The MediaFile of an upload's bytes; in the same transaction the Upload ends."""
     file = create_file(upload.owner_id, upload.name, blob, _origin(upload))
     file.owner = upload.owner  # nobody has to ask for it again
+    end_complete(upload, file)
+    return file
+
+
+def end_complete(upload: Upload, file: MediaFile) -> None:
+    """The upload has become this file. In the transaction that made the file."""
     ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
-        state=Upload.State.COMPLETE, offset=blob.size, declared_size=blob.size, reserved=0, file=file,
+        state=Upload.State.COMPLETE, offset=file.size, declared_size=file.size, reserved=0, file=file,
         heartbeat_at=Now(), finished_at=Now(), expires_at=None,
     )  # fmt: skip
     if ended != 1:
@@ -30,7 +36,6 @@ def complete(upload: Upload, blob: Blob) -> MediaFile:
     record("upload", upload.pk, Upload.State.COMPLETE)
     for act in upload_ended:
         act(upload, file)
-    return file
 
 
 def fail(upload: Upload, refusal: Refusal) -> bool:

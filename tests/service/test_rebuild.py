@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from media_jobs.models import Job
 from tests.stores import Film, an_owner, lose_file, lose_rows, own_store, stored_keys, upload
-from uploads.models import Blob, MediaFile
+from uploads.models import Blob, MediaFile, Upload
 from uploads.sinks.local import LocalSink
 from uploads.storage.blobs import delete_file
+from uploads.storage.fsck import Defect, find_in_sidecars
 from uploads.storage.rebuild import rebuild
 from uploads.storage.sidecars import name_of, write_changed
 
@@ -139,3 +140,45 @@ def test_deleted_files_do_not_come_back(
     lose_rows(accounts=True)
     report = rebuild(place)
     assert (report.files, report.by_key, MediaFile.objects.count()) == (0, [], 0)
+
+
+def test_a_deletion_whose_process_died_before_the_store_knew_is_not_undone(place: LocalSink, film: Film) -> None:
+    file = upload(an_owner(), film())
+    write_changed(place)
+    delete_file(file)  # and the process dies before its transaction's callbacks
+    assert (rebuild(place).files, MediaFile.objects.count()) == (0, 0)
+
+
+def test_a_row_that_is_older_than_its_sidecar_gets_the_newer_name(place: LocalSink, film: Film) -> None:
+    file = upload(an_owner(), film(), "new.mp4")
+    write_changed(place)
+    MediaFile.objects.filter(pk=file.pk).update(name="old.mp4")  # as a snapshot from before the renaming has it
+    report = rebuild(place)
+    assert (report.files, report.updated) == (0, 1)
+    assert MediaFile.objects.get().name == "new.mp4"
+    assert rebuild(place).updated == 0
+
+
+def test_bytes_that_were_sent_again_after_the_snapshot_are_found(place: LocalSink, film: Film) -> None:
+    content = film()
+    file = upload(an_owner(), content)
+    old = file.blob.key
+    place.layout.path(old).unlink()
+    new = upload(an_owner(), content).blob.key
+    write_changed(place)
+    Blob.objects.update(key=old, state=Blob.State.MISSING)  # as the snapshot has it
+    assert {found.defect for found in find_in_sidecars(place)} == {Defect.OLDER_ROW}
+    assert rebuild(place).updated == 1  # and the other file with it
+    assert (Blob.objects.get().key, Blob.objects.get().state) == (new, Blob.State.STORED)
+    write_changed(place)
+    assert (stored_keys(place), list(find_in_sidecars(place))) == ({new}, [])
+
+
+def test_an_upload_that_the_snapshot_knows_as_half_is_complete_with_its_file(place: LocalSink, film: Film) -> None:
+    file = upload(an_owner(), film())
+    write_changed(place)
+    lose_rows()
+    half = Upload.objects.create(owner=file.owner, name="half.mp4", protocol="tus", sink="local", key=file.blob.key)
+    assert rebuild(place).files == 1
+    half.refresh_from_db()
+    assert (half.state, half.file_id, half.reserved) == (Upload.State.COMPLETE, file.pk, 0)

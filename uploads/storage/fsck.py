@@ -37,6 +37,7 @@ class Defect(StrEnum):
     UNUSED = "content no file uses"
     ORPHAN = "bytes without a row"
     UNKNOWN_FILE = "a file that the database does not know"
+    OLDER_ROW = "newer bytes of a file than its row names"
     NO_SIDECAR = "a file without a sidecar"
 
 
@@ -130,13 +131,15 @@ def _named(sink: Sink, keys: Collection[str]) -> set[str]:
 
 
 def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
-    """Sidecars whose file has no row: the database is older than the store, or another one."""
+    """Sidecars whose file has no row, or is at another key: the database is older than the store, or another one."""
     names = filter(None, map(key_and_file, sink.sidecars.names()))
     while batch := {file_id: key for key, file_id in islice(names, _BATCH)}:
-        known = MediaFile.objects.filter(pk__in=batch).values_list("pk", flat=True)
-        changing = SidecarChange.objects.filter(file_id__in=batch).values_list("file_id", flat=True)
-        for file_id in batch.keys() - set(known) - set(changing):
-            yield Finding(Defect.UNKNOWN_FILE, batch[file_id], sink.size(batch[file_id]) or 0, file_id)
+        known = dict(MediaFile.objects.filter(pk__in=batch).values_list("pk", "blob__key"))
+        changing = set(SidecarChange.objects.filter(file_id__in=batch).values_list("file_id", flat=True))
+        for file_id, key in batch.items():
+            if known.get(file_id) != key and file_id not in changing:
+                defect = Defect.OLDER_ROW if file_id in known else Defect.UNKNOWN_FILE
+                yield Finding(defect, key, sink.size(key) or 0, file_id)
 
 
 def find_without_sidecar(sink: Sink) -> Iterator[Finding]:
@@ -158,7 +161,7 @@ def mend(sink: Sink, finding: Finding) -> bool:
             return _quarantine_orphan(sink, finding.key)
         case Defect.NO_SIDECAR:
             return _write_sidecar(finding)
-        case Defect.UNKNOWN_FILE:
+        case Defect.UNKNOWN_FILE | Defect.OLDER_ROW:
             return False
         case Defect.STALE_CLAIM:
             return _withdraw_claim(sink, finding)

@@ -1,5 +1,8 @@
 """Make rows anew from a store alone: its sidecars say what each content is, under what name, and whose.
 
+Sidecars follow the rows within seconds. One that says something else than its row is newer than the row: an older
+database was restored.
+
 An account is recognised by its name and the moment it was made. One that merely has the same name is another
 account, and gets nothing: the files then belong to a new, inactive account.
 """
@@ -12,16 +15,17 @@ from datetime import UTC, datetime
 from django.contrib.auth.models import User
 
 from ..connections import write
+from ..ending import end_complete
 from ..hashing import Sha256
 from ..intake import UNKNOWN, Content
-from ..models import Blob, MediaFile, Tombstone
+from ..models import Blob, MediaFile, SidecarChange, Tombstone
 from ..registry import file_stored
 from ..sinks.base import NoSuchKey, Sink
 from ..sniffing import HEAD_SIZE, sniff
 from . import sidecars
 from .blobs import create_file, register
-from .keys import in_use
-from .sidecars import Sidecar, UnreadableSidecar, key_and_file
+from .keys import arriving, in_use
+from .sidecars import Sidecar, UnreadableSidecar, key_and_file, write_changed
 from .tombstones import remove
 
 # The owner of content whose sidecar is missing.
@@ -33,6 +37,7 @@ _LONGEST_NAME = 150  # of an account
 @dataclass(slots=True)
 class Report:
     files: int = 0
+    updated: int = 0  # files that the database knew by an older name, or under an older key
     by_key: list[str] = field(default_factory=list)  # content without a sidecar: named by its key
     lost: list[Sidecar] = field(default_factory=list)  # there is a sidecar, and the bytes are gone
     unreadable: list[str] = field(default_factory=list)
@@ -42,9 +47,15 @@ class Report:
 def rebuild(place: Sink, seen: Callable[[str], object] = lambda _: None) -> Report:
     """Make the rows of everything that the store has and the database does not know. May be run again at any time."""
     report = Report()
+    while SidecarChange.objects.filter(sink=place.name).exists():
+        write_changed(place)  # what was deleted last must not come back
     _take_back_from_quarantine(place)
-    for sidecar in _unknown(place, report):
-        if place.size(sidecar.key) == sidecar.size:
+    for sidecar in _sidecars(place, report):
+        file = MediaFile.objects.select_related("blob").filter(pk=sidecar.file).first()
+        is_whole = place.size(sidecar.key) == sidecar.size
+        if file is not None:
+            report.updated += is_whole and _bring_up_to_date(place, file, sidecar)
+        elif is_whole:
             _make_file(place, sidecar, _account(sidecar.owner, sidecar.owner_joined, report))
             report.files += 1
             seen(sidecar.name)
@@ -65,11 +76,9 @@ def _take_back_from_quarantine(place: Sink) -> None:
             place.quarantine.take_back(found)
 
 
-def _unknown(place: Sink, report: Report) -> Iterator[Sidecar]:
-    """The sidecars whose file has no row."""
+def _sidecars(place: Sink, report: Report) -> Iterator[Sidecar]:
     for name in place.sidecars.names():
-        said = key_and_file(name)
-        if said is None or MediaFile.objects.filter(pk=said[1]).exists():
+        if key_and_file(name) is None:
             continue
         try:
             sidecar = Sidecar.parse(place.sidecars.read(name))
@@ -104,11 +113,8 @@ def _describe(place: Sink, key: str) -> Sidecar:
 
 
 def _make_file(place: Sink, said: Sidecar, owner: User) -> None:
-    content = Content(said.sha256, said.size, said.kind, said.media_type)
     with write():
-        # A claim of this key is older than the sidecar, which was written when the claim had become a file.
-        Blob.objects.filter(sink=place.name, key=said.key, state=Blob.State.STORING).delete()
-        blob, superfluous = register(said.key, content, None)
+        blob, superfluous = _register(place, said)
         if blob.key == said.key:
             Blob.objects.filter(pk=blob.pk).update(created_at=said.stored_at)
         file = create_file(owner.pk, said.name, blob, said.origin, said.file)
@@ -116,7 +122,31 @@ def _make_file(place: Sink, said: Sidecar, owner: User) -> None:
         sidecars.moved([file.pk], place.name, said.key)
         for act in file_stored:
             act(file)
+        # The upload that it came by, where the snapshot was taken while that was on its way.
+        for upload in arriving(key=said.key, owner=owner):
+            end_complete(upload, file)
     remove(place, superfluous)
+
+
+def _bring_up_to_date(place: Sink, file: MediaFile, said: Sidecar) -> bool:
+    """The file was renamed, or its lost bytes were sent again, after the snapshot that was restored."""
+    is_moved, is_renamed = file.blob.key != said.key, file.name != said.name
+    if not is_moved and not is_renamed:
+        return False
+    superfluous = ""
+    with write():
+        MediaFile.objects.filter(pk=file.pk).update(name=said.name)
+        if is_moved:
+            _, superfluous = _register(place, said)
+        sidecars.moved([file.pk], place.name, said.key, file.blob.key)
+    remove(place, superfluous)
+    return True
+
+
+def _register(place: Sink, said: Sidecar) -> tuple[Blob, str]:
+    # A claim of this key is older than the sidecar, which was written when the claim had become a file.
+    Blob.objects.filter(sink=place.name, key=said.key, state=Blob.State.STORING).delete()
+    return register(said.key, Content(said.sha256, said.size, said.kind, said.media_type), None)
 
 
 def _account(name: str, joined: datetime, report: Report) -> User:

@@ -26,10 +26,11 @@ from uploads.storage.tombstones import remove_buried
 from uploads.wording import human_size
 
 _DONE = {Defect.ORPHAN: "moved into quarantine", Defect.UNUSED: "moved into quarantine"}
+_NEWER = {Defect.UNKNOWN_FILE, Defect.OLDER_ROW}  # the database is older than the store
 _HINTS = {
-    "--repair repairs what can be repaired.": set(Defect) - LOST - {Defect.UNKNOWN_FILE},
+    "--repair repairs what can be repaired.": set(Defect) - LOST - _NEWER,
     "Lost bytes come back with their disk, or when the same file is sent again.": LOST,
-    "manage.py rebuild makes rows of the files that the database does not know.": {Defect.UNKNOWN_FILE},
+    "manage.py rebuild brings the database up to what the store has.": _NEWER,
 }
 
 

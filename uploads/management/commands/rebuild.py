@@ -40,7 +40,10 @@ class Command(BaseCommand):
                 f"Accounts made, inactive and without a password: {', '.join(report.accounts)}. Activate them in the "
                 "admin, and set passwords there or with manage.py changepassword."
             )
-        made = f"{report.files} files rebuilt, {len(report.by_key)} named by their key"
+        made = (
+            f"{report.files} files rebuilt, {report.updated} brought up to date, "
+            f"{len(report.by_key)} named by their key"
+        )
         if report.lost or report.unreadable:
             raise CommandError(f"{made}, {len(report.lost)} lost, {len(report.unreadable)} sidecars unreadable.")
         self.stdout.write(self.style.SUCCESS(f"{made}."))
