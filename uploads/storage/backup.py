@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,8 +65,9 @@ class Snapshot:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / _MANIFEST).read_text())
+        datetime.fromisoformat(found["taken_at"])
         return found
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackupFailed(f"{folder} is no snapshot: it has no readable {_MANIFEST}.") from error
 
 
@@ -77,6 +79,9 @@ def take(into: Path, also: Sequence[Path] = ()) -> Snapshot:
     try:
         into.mkdir(parents=True, exist_ok=True, mode=0o700)
         half.mkdir(mode=0o700)
+    except OSError as error:
+        raise BackupFailed(f"The snapshot could not be written to {into}: {error}") from error
+    try:
         database = half / _FILES[connection.vendor]
         _dump(database)
         for path in also:
@@ -156,8 +161,9 @@ def snapshots(folder: Path) -> list[Snapshot]:
     """Those in this folder that are whole, the newest first."""
     found = []
     for path in folder.glob(f"{_PREFIX}*") if folder.is_dir() else ():
-        if not path.name.endswith(_HALF) and (path / _MANIFEST).is_file():
-            found.append(Snapshot.at(path))
+        if not path.name.endswith(_HALF):
+            with suppress(BackupFailed):  # it is damaged, which must not keep anybody from taking the next
+                found.append(Snapshot.at(path))
     return sorted(found, key=lambda snapshot: snapshot.taken_at, reverse=True)
 
 

@@ -16,7 +16,8 @@ from ..sinks.base import Sink
 from .backup import BackupFailed, Snapshot, run_tool, take
 from .fsck import LOST, Finding, find_in_rows, find_in_sidecars
 
-# In one transaction with the snapshot's own statements: all of it, or nothing.
+# The script is run in one transaction, which begins by emptying the database: all of it, or nothing.
+_RUN_SCRIPT = ("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-")
 _EMPTY = b"DROP SCHEMA public CASCADE; CREATE SCHEMA public;\n"
 
 
@@ -47,7 +48,7 @@ def _load_postgresql(snapshot: Snapshot, kept_in: Path) -> str:
     before = take(kept_in / "before-restore") if _has_tables() else None
     script = run_tool("pg_restore", "--no-owner", "--file=-", str(snapshot.database))
     connections.close_all()
-    run_tool("psql", "--quiet", "--single-transaction", "-v", "ON_ERROR_STOP=1", script=_EMPTY + script)
+    run_tool(*_RUN_SCRIPT, script=_EMPTY + script)
     return f"snapshot {before.folder}" if before else "nothing: the database was empty"
 
 
@@ -58,7 +59,8 @@ def _has_tables() -> bool:
 def _other_connections() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND backend_type = 'client backend'"  # and not those that PostgreSQL itself tidies up by
         )
         return int(cursor.fetchone()[0])
 
