@@ -13,7 +13,7 @@ from media_jobs.models import Job
 from tests.stores import Film, an_owner, lose_file, lose_rows, own_store, stored_keys, upload
 from uploads.models import Blob, MediaFile, Upload
 from uploads.sinks.local import LocalSink
-from uploads.storage.blobs import delete_file
+from uploads.storage.blobs import delete_file, rename_file
 from uploads.storage.fsck import Defect, find_in_sidecars
 from uploads.storage.rebuild import rebuild
 from uploads.storage.sidecars import name_of, write_changed
@@ -182,3 +182,23 @@ def test_an_upload_that_the_snapshot_knows_as_half_is_complete_with_its_file(pla
     assert rebuild(place).files == 1
     half.refresh_from_db()
     assert (half.state, half.file_id, half.reserved) == (Upload.State.COMPLETE, file.pk, 0)
+
+
+@pytest.mark.parametrize("deed", ["rename", "delete"])
+def test_what_is_changed_while_it_is_rebuilt_stays_as_it_was_changed(
+    place: LocalSink, film: Film, deed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = upload(an_owner(), film(), "old.mp4")
+    write_changed(place)
+    read = place.sidecars.read
+
+    def read_and_then(name: str) -> bytes:
+        content = read(name)
+        monkeypatch.undo()
+        rename_file(file, "new.mp4") if deed == "rename" else delete_file(file)
+        return content
+
+    monkeypatch.setattr(place.sidecars, "read", read_and_then)
+    report = rebuild(place)
+    assert (report.files, report.updated) == (0, 0)
+    assert [file.name for file in MediaFile.objects.all()] == (["new.mp4"] if deed == "rename" else [])

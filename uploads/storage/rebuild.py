@@ -25,7 +25,7 @@ from ..sniffing import HEAD_SIZE, sniff
 from . import sidecars
 from .blobs import create_file, register
 from .keys import arriving, in_use
-from .sidecars import Sidecar, UnreadableSidecar, key_and_file, write_changed
+from .sidecars import Sidecar, UnreadableSidecar, key_and_file, name_of, write_changed
 from .tombstones import remove
 
 # The owner of content whose sidecar is missing.
@@ -56,13 +56,20 @@ def rebuild(place: Sink, seen: Callable[[str], object] = lambda _: None) -> Repo
         if file is not None:
             report.updated += is_whole and _bring_up_to_date(place, file, sidecar)
         elif is_whole:
-            _make_file(place, sidecar, _account(sidecar.owner, sidecar.owner_joined, report))
-            report.files += 1
+            owner = _account(sidecar.owner, sidecar.owner_joined, report)
+            with write():
+                is_new = _is_newer_than_rows(place, sidecar)
+                superfluous = _make_file(place, sidecar, owner) if is_new else ""
+            remove(place, superfluous)
+            report.files += is_new
             seen(sidecar.name)
         else:
             report.lost.append(sidecar)
     for key in list(_unnamed(place)):
-        _make_file(place, _describe(place, key), _account(*NOBODY, report))
+        described, owner = _describe(place, key), _account(*NOBODY, report)
+        with write():
+            superfluous = _make_file(place, described, owner)
+        remove(place, superfluous)
         report.by_key.append(key)
         seen(key)
     return report
@@ -112,20 +119,33 @@ def _describe(place: Sink, key: str) -> Sidecar:
     )
 
 
-def _make_file(place: Sink, said: Sidecar, owner: User) -> None:
-    with write():
-        blob, superfluous = _register(place, said)
-        if blob.key == said.key:
-            Blob.objects.filter(pk=blob.pk).update(created_at=said.stored_at)
-        file = create_file(owner.pk, said.name, blob, said.origin, said.file)
-        MediaFile.objects.filter(pk=file.pk).update(created_at=said.created_at)
-        sidecars.moved([file.pk], place.name, said.key)
-        for act in file_stored:
-            act(file)
-        # The upload that it came by, where the snapshot was taken while that was on its way.
-        for upload in arriving(key=said.key, owner=owner):
-            end_complete(upload, file)
-    remove(place, superfluous)
+def _is_newer_than_rows(place: Sink, said: Sidecar) -> bool:
+    """Millrace may run meanwhile: a file that is renamed or deleted just now has rows that are newer.
+
+    They wait as a SidecarChange until the sidecar follows; then it is not the one that was read.
+    """
+    if SidecarChange.objects.filter(file_id=said.file).exists():
+        return False
+    try:
+        return Sidecar.parse(place.sidecars.read(name_of(said.key, said.file))) == said
+    except (NoSuchKey, UnreadableSidecar):
+        return False
+
+
+def _make_file(place: Sink, said: Sidecar, owner: User) -> str:
+    """Answers with a key that nobody needs, to be removed after the transaction."""
+    blob, superfluous = _register(place, said)
+    if blob.key == said.key:
+        Blob.objects.filter(pk=blob.pk).update(created_at=said.stored_at)
+    file = create_file(owner.pk, said.name, blob, said.origin, said.file)
+    MediaFile.objects.filter(pk=file.pk).update(created_at=said.created_at)
+    sidecars.moved([file.pk], place.name, said.key)
+    for act in file_stored:
+        act(file)
+    # The upload that it came by, where the snapshot was taken while that was on its way.
+    for upload in arriving(key=said.key, owner=owner):
+        end_complete(upload, file)
+    return superfluous
 
 
 def _bring_up_to_date(place: Sink, file: MediaFile, said: Sidecar) -> bool:
@@ -135,6 +155,9 @@ def _bring_up_to_date(place: Sink, file: MediaFile, said: Sidecar) -> bool:
         return False
     superfluous = ""
     with write():
+        MediaFile.objects.select_for_update().filter(pk=file.pk).first()
+        if not _is_newer_than_rows(place, said):
+            return False
         MediaFile.objects.filter(pk=file.pk).update(name=said.name)
         if is_moved:
             _, superfluous = _register(place, said)
