@@ -1,4 +1,7 @@
-"""`make drill`: break a Millrace in every way we know of, at moments of chance, and see whether its jobs care."""
+"""`make drill`: break a Millrace in every way we know of, at moments of chance, and see whether its jobs care.
+
+Then lose its database, its store and its key, once each, and see whether a file is lost: --only disasters.
+"""
 
 import argparse
 import os
@@ -7,11 +10,15 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
+from tests.drill.cluster import own_cluster
+from tests.drill.disasters import DISASTERS, play
 from tests.drill.faults import CANCELS, FAULTS, Fault
-from tests.drill.stage import Broken, Stage, staged
-from tests.server import Server
+from tests.drill.outcomes import as_table
+from tests.drill.stage import Broken, Stage, make_film, staged
+from tests.server import Server, drop_database, make_template
 
 _WHERE = """DATABASE_URL: PostgreSQL instead of SQLite; a cluster of our own where initdb can be found, or else
 a database of our own there. BROKER_URL: a Redis or RabbitMQ that nobody else uses: its queues are ours to lose."""
@@ -24,20 +31,23 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="for the same moments again")
     chosen = parser.parse_args()
     faults = {name: fault for name, fault in (FAULTS | CANCELS).items() if chosen.only in name}
-    if not faults:
-        parser.error(f"no fault is named so; there are: {'; '.join(FAULTS | CANCELS)}")
+    disasters = [name for name in DISASTERS if chosen.only in name]
+    if not faults and not disasters:
+        parser.error(f"no fault is named so; there are: {'; '.join([*FAULTS, *CANCELS, *DISASTERS])}")
     database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
     say(
         f"seed {chosen.seed}; {'PostgreSQL' if database else 'SQLite'}; broker: {broker.partition(':')[0] or 'files'}"
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Told to stop."))  # what was started ends with it
     Server.by_hand = True  # as `serve` starts them
-    with (
-        tempfile.TemporaryDirectory(prefix="drill-") as folder,
-        staged(Path(folder), database, broker_url=broker) as stage,
-    ):
-        broken = sum(drill(stage, name, fault, chosen.rounds, chosen.seed) for name, fault in faults.items())
-        broken += check_bytes(stage)
+    broken = 0
+    with tempfile.TemporaryDirectory(prefix="drill-") as folder:
+        if faults:
+            with staged(Path(folder), database, broker_url=broker) as stage:
+                broken += sum(drill(stage, name, fault, chosen.rounds, chosen.seed) for name, fault in faults.items())
+                broken += check_bytes(stage)
+        if disasters:
+            broken += suffer(disasters, Path(folder), database)
     say(f"{broken} broken promises" if broken else "Nothing was lost, doubled or left over.")
     return min(broken, 1)
 
@@ -56,6 +66,21 @@ def drill(stage: Stage, name: str, fault: Fault, rounds: int, seed: int) -> int:
         say(f"  {number:2}  {time.monotonic() - began:5.1f} s  {stage.hit}")
         say(f"               {story}")
     return broken
+
+
+def suffer(disasters: list[str], folder: Path, base_url: str) -> int:
+    """Each of these disasters once, and a table of what became of the files."""
+    with own_cluster() if base_url else nullcontext() as cluster:
+        template = make_template(folder / "installation", cluster.url if cluster else base_url)
+        film = make_film(folder, 1)
+        outcomes = {}
+        for name in disasters:
+            outcomes[name] = play(name, template, folder, film)
+            say(f"{name}: {outcomes[name].verdict}")
+        if cluster is None:
+            drop_database(template.database_url)
+    say(f"\n{as_table(outcomes)}\n")
+    return sum(outcome.verdict != "holds" for outcome in outcomes.values())
 
 
 def check_bytes(stage: Stage) -> int:
