@@ -4,6 +4,7 @@ What was in its place stays beside it. Nothing in the store is touched.
 """
 
 import sqlite3
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,13 @@ from ..sinks.base import Sink
 from .backup import BackupFailed, Snapshot, run_tool, take
 from .fsck import LOST, Finding, find_in_rows, find_in_sidecars
 
+_PSQL = ("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
+# Those of PostgreSQL itself, which tidies up, are no client backends.
+_OTHERS = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+AND backend_type = 'client backend'"""
 # The script is run in one transaction, which begins by emptying the database: all of it, or nothing.
-_RUN_SCRIPT = ("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-")
+_RUN_SCRIPT = (*_PSQL, "--single-transaction", "--file=-")
+_PATIENCE = 5.0  # seconds until PostgreSQL has noticed that a process which was killed is gone
 _EMPTY = b"DROP SCHEMA public CASCADE; CREATE SCHEMA public;\n"
 
 
@@ -42,12 +48,14 @@ def load(snapshot: Snapshot, kept_in: Path) -> str:
 
 
 def _load_postgresql(snapshot: Snapshot, kept_in: Path) -> str:
-    others = _other_connections()
+    until = time.monotonic() + _PATIENCE
+    while (others := _other_connections()) and time.monotonic() < until:
+        time.sleep(0.1)
     if others:
         raise BackupFailed(f"{others} other connections use this database. Stop Millrace on every host first.")
     before = take(kept_in / "before-restore") if _has_tables() else None
     script = run_tool("pg_restore", "--no-owner", "--file=-", str(snapshot.database))
-    connections.close_all()
+    _hang_up()
     run_tool(*_RUN_SCRIPT, script=_EMPTY + script)
     return f"snapshot {before.folder}" if before else "nothing: the database was empty"
 
@@ -57,12 +65,14 @@ def _has_tables() -> bool:
 
 
 def _other_connections() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND backend_type = 'client backend'"  # and not those that PostgreSQL itself tidies up by
-        )
-        return int(cursor.fetchone()[0])
+    _hang_up()
+    return int(run_tool(*_PSQL, "--tuples-only", f"--command={_OTHERS}"))
+
+
+def _hang_up() -> None:
+    """End all connections of this process, also those that wait in its pool."""
+    connections.close_all()
+    connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has it
 
 
 def _load_sqlite(snapshot: Snapshot) -> str:
