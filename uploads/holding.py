@@ -82,11 +82,19 @@ def _begin(upload: Upload) -> Writer | None:
                 store(_Committed(upload.key), content, lambda blob: complete(upload, blob))
         return None
     if claim is None and sink().size(upload.key) is not None:
-        # The database is older than the store: it was restored from a snapshot.
-        raise Gone("This upload was complete before the database was restored. Its file can be rebuilt.")
+        _refuse_unknown(upload)
+        return None
     with suppress(Held):
         return sink().create(upload.key, size=upload.declared_size, resumable=True)
     return None
+
+
+def _refuse_unknown(upload: Upload) -> None:
+    """All bytes are here. Either another request completes the upload just now, or the database is an older one."""
+    is_open = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).exists()
+    # In this order: who completes it takes its claim away in the transaction that ends the upload.
+    if is_open and find_claim(sink(), upload.key) is None:
+        raise Gone("This upload was complete before the database was restored. Its file can be rebuilt.")
 
 
 @dataclass(slots=True)

@@ -44,11 +44,13 @@ from django.db.models.functions import Now
 from uploads.conf import sink
 from uploads.models import Blob, Upload
 from uploads.ending import fail_stalled
+from uploads.storage.sidecars import write_changed
 from uploads.storage.sweep import sweep
 from uploads.storage.tombstones import remove_buried
 Upload.objects.filter(state="receiving").update(heartbeat_at=Now() - timedelta(hours=2))
 fail_stalled()
 sweep(sink(), grace=timedelta(0))
+write_changed(sink())
 remove_buried(sink())
 print(json.dumps({
     "keys": sorted(Blob.objects.values_list("key", flat=True)),
