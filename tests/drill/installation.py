@@ -154,7 +154,7 @@ class Installation:
         return {_sha256(path.read_bytes()) for path in [*stored, *self.server.quarantined()]}
 
     def hours_pass(self) -> None:
-        self.server.manage("housekeeping", "--once")
+        self.server.manage("housekeeping", "--now")
         self.server.shell(_HOURS_LATER)
 
     def check_files(self, but: frozenset[str] = frozenset()) -> int:
