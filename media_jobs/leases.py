@@ -221,6 +221,11 @@ def bury_outputs(found: QuerySet[Job]) -> None:
             bury(sink().name, *(key_of(token, number) for number in range(outputs)))
 
 
+def forget_outputs() -> None:
+    """After a restore: attempts that ran when the snapshot was taken may have succeeded since, with these outputs."""
+    Job.objects.filter(status=Status.RUNNING).update(outputs=0)
+
+
 def discard_attempt(job: Job) -> None:
     """The bytes that a lost attempt may have stored."""
     if job.token is not None:

@@ -21,6 +21,7 @@ from uploads.models import Blob, MediaFile, SinkMark, Tombstone, Upload
 from uploads.sinks.local import LocalSink
 from uploads.storage.blobs import delete_file
 from uploads.storage.fsck import Defect, find_in_sidecars, find_in_sink
+from uploads.storage.restore import forget_intentions
 from uploads.storage.sidecars import Sidecar, write_changed
 from uploads.storage.sweep import sweep
 from uploads.storage.tombstones import bury, remove_buried
@@ -208,6 +209,25 @@ def test_nothing_is_swept_in_a_store_that_is_not_ours(place: LocalSink) -> None:
     place.mark("11111111-0000-4000-8000-000000000001")
     assert sweep(place, grace=AT_ONCE) == 0
     assert (len(stored_keys(place)), quarantined_keys(place)) == (1, set())
+
+
+def test_what_a_restored_snapshot_was_about_to_delete_goes_into_quarantine(place: LocalSink, film: Film) -> None:
+    """It may have become somebody's file since, whose sidecar was not written yet."""
+    claimed, buried = upload(an_owner(), film()), keep(place)
+    lose_file(claimed)
+    Blob.objects.update(state=Blob.State.STORING, created_at=F("created_at") - timedelta(hours=2))
+    bury(place.name, buried)
+    lease = started(a_worker(), a_job())
+    leases.claim_keys(lease, 1)
+    made = keep(place, key=lease.key(0))
+
+    forget_intentions()
+    leases.forget_outputs()
+    leases.fail(lease, BadMedia("It is cut off."), {})
+    remove_buried(place)
+    sweep(place, grace=AT_ONCE)
+    remove_buried(place)
+    assert (stored_keys(place), quarantined_keys(place)) == (set(), {claimed.blob.key, buried, made})
 
 
 # Sidecars

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from django.db import connection, connections
 
-from ..models import MediaFile, SinkMark
+from ..models import Blob, MediaFile, SinkMark, Tombstone
 from ..sinks import disk
 from ..sinks.base import Sink
 from .backup import BackupFailed, Snapshot, run_tool, take
@@ -34,6 +34,15 @@ class Comparison:
     newer: list[Finding]  # in the store, unknown to the database: `rebuild` brings them back
     missing: list[Finding]  # in the database, and not in the store
     files: int
+
+
+def forget_intentions() -> None:
+    """What the snapshot was about to delete may have become somebody's file after it was taken.
+
+    Without its tombstone or claim such a key is only unknown: a sidecar brings it back, else it goes into quarantine.
+    """
+    Tombstone.objects.all().delete()
+    Blob.objects.filter(state=Blob.State.STORING).delete()
 
 
 def compare(place: Sink) -> Comparison:

@@ -7,11 +7,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from config import instance_lock
+from media_jobs.leases import forget_outputs
 from uploads.conf import sink
 from uploads.storage.backup import BackupFailed, Snapshot, snapshots
 from uploads.storage.fsck import Finding
 from uploads.storage.marker import is_ours
-from uploads.storage.restore import compare, load
+from uploads.storage.restore import compare, forget_intentions, load
 
 _SHOWN = 20
 
@@ -38,6 +39,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(f"The database is the one of {snapshot.name} now. What was there before: {before}.")
         call_command("migrate", verbosity=0, interactive=False)
+        forget_intentions()
+        forget_outputs()
         self._compare()
 
     def _list(self) -> None:
