@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import StartServer, sha256
 from tests.fault.mortal import MortalServer
 from tests.server import ROOT, Answer, Server, Template, form_end, form_part
+from tests.thorough import MORE
 from tests.waiting import wait_until
 from uploads.steps import Step
 
@@ -261,7 +262,7 @@ def test_files_being_stored_survive_sweeping_that_never_stops(server: MortalServ
     try:
         assert sweeper.stdout is not None
         assert sweeper.stdout.readline()
-        for number in range(60):
+        for number in range(24 * MORE):
             content = film(70_000)
             answer = server.put(f"{number}.mp4", content)
             assert answer.status == 201, answer
@@ -290,7 +291,7 @@ def test_a_file_whose_claim_was_swept_while_it_was_stored_is_refused_or_whole(
     try:
         assert sweeper.stdout is not None
         assert sweeper.stdout.readline()
-        for number in range(60):
+        for number in range(24 * MORE):
             content = film(70_000)
             answer = server.put(f"hasty-{number}.mp4", content)
             if answer.status == 201:

@@ -274,7 +274,7 @@ def _finish_deletion(key: str, file_id: uuid.UUID, *, is_last: bool) -> None:
     if is_last:
         reached(Step.ROW_DELETED)
     try:
-        sidecars.update(sink(), key, file_id)
+        sidecars.update(sink(), (key, file_id))
     except SinkError:
         log.warning("sidecar_not_removed_yet", key=key, exc_info=True)
         return

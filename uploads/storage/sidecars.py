@@ -108,26 +108,33 @@ def write_changed(place: Sink) -> int:
     waiting = SidecarChange.objects.filter(sink=place.name).order_by("pk")
     done, until = 0, time.monotonic() + _LONGEST
     while time.monotonic() < until and (batch := list(waiting[:_BATCH])):
-        for key, file_id in {(change.key, change.file_id) for change in batch}:
-            update(place, key, file_id)
+        update(place, *{(change.key, change.file_id) for change in batch})
         done += SidecarChange.objects.filter(pk__in=[change.pk for change in batch]).delete()[0]
     return done
 
 
-def update(place: Sink, key: str, file_id: uuid.UUID) -> None:
-    """Make the sidecar say what the rows say; remove it where there is no such file.
+def update(place: Sink, *changed: tuple[str, uuid.UUID]) -> None:
+    """Make the sidecars of these keys and files say what the rows say; remove them where there is no such file.
 
     Looked at again after the writing: another process may have written what was so a moment before.
     """
-    written: Sidecar | None = None
-    while (now := _sidecar(key, file_id)) != written or written is None:
-        if now is None:
-            place.sidecars.delete(name_of(key, file_id))
-            return
-        place.sidecars.write(name_of(key, file_id), now.encoded())
-        written = now
+    todo, written = set(changed), dict[tuple[str, uuid.UUID], Sidecar | None]()
+    while todo:
+        said = _say_rows(todo)
+        todo = {one for one in todo if one not in written or written[one] != said.get(one)}
+        for one in todo:
+            written[one] = said.get(one)
+            _write(place, name_of(*one), said.get(one))
 
 
-def _sidecar(key: str, file_id: uuid.UUID) -> Sidecar | None:
-    file = MediaFile.objects.select_related("blob", "owner").filter(pk=file_id, blob__key=key).first()
-    return None if file is None else Sidecar.of(file)
+def _write(place: Sink, name: str, sidecar: Sidecar | None) -> None:
+    if sidecar is None:
+        place.sidecars.delete(name)
+    else:
+        place.sidecars.write(name, sidecar.encoded())
+
+
+def _say_rows(wanted: set[tuple[str, uuid.UUID]]) -> dict[tuple[str, uuid.UUID], Sidecar]:
+    """What the sidecars of those that there are should say. In one query: it is asked of each new file."""
+    files = MediaFile.objects.select_related("blob", "owner").filter(pk__in={file_id for _, file_id in wanted})
+    return {(file.blob.key, file.pk): Sidecar.of(file) for file in files if (file.blob.key, file.pk) in wanted}
