@@ -5,7 +5,7 @@ Nothing here deletes bytes by a guess. What no row and no sidecar names is put i
 
 import hashlib
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,10 +16,10 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from ..connections import write
-from ..models import Blob, MediaFile, SidecarChange, Tombstone
+from ..models import Blob, MediaFile, SidecarChange
 from ..sinks.base import Sink, SinkError, Stored
 from .blobs import withdraw
-from .keys import arriving, in_use
+from .keys import arriving, named
 from .sidecars import changed, key_and_file, name_of
 from .tombstones import remove
 
@@ -118,16 +118,8 @@ def find_in_sink(
 
 
 def _orphans(sink: Sink, batch: dict[str, int]) -> Iterator[Finding]:
-    for key in batch.keys() - _named(sink, batch):
+    for key in batch.keys() - named(sink, batch):
         yield Finding(Defect.ORPHAN, key, batch[key])
-
-
-def _named(sink: Sink, keys: Collection[str]) -> set[str]:
-    """Those that a row, an upload, a job, a tombstone or a sidecar names."""
-    named = in_use(sink, keys)
-    named |= set(Tombstone.objects.filter(sink=sink.name, key__in=keys).values_list("key", flat=True))
-    rest = set(keys) - named
-    return named | {name.rpartition(".")[0] for name in sink.sidecars.of(rest)} if rest else named
 
 
 def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
@@ -171,7 +163,7 @@ def mend(sink: Sink, finding: Finding) -> bool:
 
 
 def _quarantine_orphan(sink: Sink, key: str) -> bool:
-    if _named(sink, [key]):  # the second look
+    if named(sink, [key]):  # the second look
         return False
     sink.quarantine.put(key, "unknown")
     return True

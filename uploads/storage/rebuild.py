@@ -18,13 +18,13 @@ from ..connections import write
 from ..ending import end_complete
 from ..hashing import Sha256
 from ..intake import UNKNOWN, Content
-from ..models import Blob, MediaFile, SidecarChange, Tombstone
+from ..models import Blob, MediaFile, SidecarChange
 from ..registry import file_stored
 from ..sinks.base import NoSuchKey, Sink
 from ..sniffing import HEAD_SIZE, sniff
 from . import sidecars
 from .blobs import create_file, register
-from .keys import arriving, in_use
+from .keys import arriving, named
 from .sidecars import Sidecar, UnreadableSidecar, key_and_file, name_of, write_changed
 from .tombstones import remove
 
@@ -99,8 +99,7 @@ def _sidecars(place: Sink, report: Report) -> Iterator[Sidecar]:
 
 def _unnamed(place: Sink) -> Iterator[str]:
     for stored in place.walk():
-        named = in_use(place, [stored.key]) or place.sidecars.of([stored.key])
-        if not stored.partial and not named and not Tombstone.objects.filter(key=stored.key).exists():
+        if not stored.partial and not named(place, [stored.key]):
             yield stored.key
 
 
