@@ -1,13 +1,13 @@
-"""The secret key that is made at the first start and kept beside the data: whoever can read one can read the other.
+"""The secret key that is made at the first start and kept beside the data. Who can read the data can read the key.
 
 It must never change: signed links, sessions and their signatures depend on it.
 """
 
-import os
 import secrets
 from pathlib import Path
 
 from config.locks import exclusive
+from uploads.sinks import disk
 
 
 def kept_key(path: Path) -> str:
@@ -33,13 +33,6 @@ def _write(path: Path, key: str) -> None:
     """It gets its name when it is whole and on the disk. What a crash leaves is overwritten by the next start."""
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)  # its mode might be another
-    with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
+    disk.write_synced(unfinished, key.encode())
     unfinished.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    disk.sync_folder(path.parent)
