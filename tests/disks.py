@@ -50,7 +50,7 @@ def fill(disk: Path) -> None:
 
 
 def fill_but(disk: Path, left: int) -> None:
-    """Until so many bytes are left."""
+    """Write until only this many bytes are free."""
     found = os.statvfs(disk)
     with filler(disk).open("ab") as file:
         os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - left)

@@ -2,7 +2,7 @@
 
 On a full disk nothing can be written, and with SQLite that includes the transactions that would free room. The
 ballast is released in two parts. The first half keeps the service going (heartbeats, progress, logs), and is released
-as soon as the disk is nearly full. Whoever fills the disk may take that half, too. The second half is released only
+as soon as the disk is nearly full. What fills the disk may take that half, too. The second half is released only
 for a verb that frees room (`connections.frees_room`).
 
 Every step may be taken by several processes at once. A released ballast stays as a shorter file: it says that there

@@ -25,7 +25,7 @@ _kept: dict[tuple[int, int, int], deque[Any]] = {}
 
 
 class _Errors(DatabaseErrorWrapper):
-    """Django's translation of errors. One that tells of a full disk releases the first half of the ballast.
+    """Django's translation of errors. The error of a full disk also releases the first half of the ballast.
 
     The next try then succeeds: that of a heartbeat, of somebody who signs in.
     """

@@ -87,7 +87,7 @@ def test_on_a_disk_filled_to_the_last_byte_cancel_delete_and_upload_work(
             return ballast.stat().st_size < whole
 
         wait_until(is_half_released)
-        fill(disk)  # whoever fills it takes what the service has released for itself, too
+        fill(disk)  # this also takes the part of the ballast that was released by now
         assert server.put("next.mp4", film(MIB)).status == 507
         assert "ballast" in room_check(server)
         cancelled = server.request("POST", f"/api/v1/jobs/{job}/cancel/")

@@ -96,7 +96,7 @@ def taken(server: Server) -> list[Path]:
 
 
 def age(manifest: Path, days: int) -> None:
-    """As if it had been taken so many days ago."""
+    """Make a snapshot look this many days old."""
     said = json.loads(manifest.read_text())
     then = datetime.fromisoformat(said["taken_at"]) - timedelta(days=days)
     manifest.write_text(json.dumps(said | {"taken_at": then.isoformat()}))

@@ -126,7 +126,7 @@ def of_settings(settings: Any, tmp_path: Path) -> Ballast:
 
 
 def test_a_verb_that_frees_room_is_tried_again_with_half_of_it_and_with_all_of_it(of_settings: Ballast) -> None:
-    of_settings.release()  # as whoever met the full disk first did
+    of_settings.release()  # as the first write that failed did
     held = list[int | None]()
 
     @frees_room
