@@ -112,7 +112,7 @@ def test_a_film_that_is_picked_again_after_a_reload_goes_on_where_it_stopped(
 def test_several_films_at_once_each_lead_to_their_page(admin: Page, server: Server, film: Film) -> None:
     admin.goto(server.url + ADD)
     films = [{"name": f"{name}.mp4", "mimeType": "video/mp4", "buffer": film()} for name in ("one", "two", "three")]
-    admin.locator(FILES).set_input_files(films)  # type: ignore[arg-type]
+    admin.locator(FILES + "[multiple]").set_input_files(films)  # type: ignore[arg-type]  # takes several once Uppy is there
     shown = admin.get_by_role("link", name="Show the file")
     expect(shown).to_have_count(3)
     for link in shown.all():
