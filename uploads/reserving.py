@@ -7,15 +7,18 @@ made under a lock, so that two uploads never get the same last gigabyte.
 import random
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Greatest, Now
 
+from .account_limits import EffectiveLimits, limits_of
 from .ballast import ballast, free_in
 from .conf import limits
 from .errors import InsufficientStorage, QuotaExceeded, StorageUnavailable, TooLarge, TooManyUploads
@@ -97,16 +100,49 @@ def check_size(size: int) -> None:
 
 
 def left_of_quota(owner_id: int) -> int | None:
-    quota = limits().quota
+    quota = limits_of(owner_id).quota
     if quota is None:
         return None
-    files = MediaFile.objects.filter(owner=OuterRef("pk")).values("owner")
-    uploads = live_uploads().filter(owner=OuterRef("pk")).values("owner")
-    stored = files.annotate(total=Sum("size")).values("total")
-    promised = uploads.annotate(total=Sum("reserved")).values("total")
-    # In one statement, so of one moment: an upload that completed between two of them would count in neither.
-    sums = User.objects.values_list(Subquery(stored), Subquery(promised)).get(pk=owner_id)
-    return max(0, quota - sum(total or 0 for total in sums))
+    taken = _of_owner(owner_id, (MediaFile.objects.all(), Sum("size")), (live_uploads(), Sum("reserved")))
+    return max(0, quota - sum(taken))
+
+
+def _of_owner(owner_id: int, *figures: tuple[QuerySet[Any], Sum | Count]) -> Sequence[int]:
+    """Figures of an owner's rows, in one statement, so of one moment: an upload that completed between two of them
+    would count in neither.
+    """
+    rows: list[Subquery[Any]] = [
+        Subquery(found.filter(owner=OuterRef("pk")).values("owner").annotate(figure=figure).values("figure"))
+        for found, figure in figures
+    ]
+    return [figure or 0 for figure in User.objects.values_list(*rows).get(pk=owner_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUse:
+    """How much of its limits an account has taken."""
+
+    limits: EffectiveLimits
+    stored: int  # bytes of its files
+    reserved: int  # bytes that unfinished uploads have brought, or have been promised room for
+    sending: int  # uploads that are being sent just now
+    unfinished: int  # uploads that have not ended, paused ones too
+
+    @property
+    def left(self) -> int | None:
+        """Bytes that its quota has left; None without a quota."""
+        quota = self.limits.quota
+        return None if quota is None else max(0, quota - self.stored - self.reserved)
+
+
+def use_of(owner_id: int) -> AccountUse:
+    """The limits in force for an account, and how much of them it has taken: what `me/` and the admin show."""
+    unfinished = Upload.objects.filter(state=Upload.State.RECEIVING)
+    figures = _of_owner(
+        owner_id, (MediaFile.objects.all(), Sum("size")), (live_uploads(), Sum("reserved")),
+        (moving_uploads(), Count("pk")), (unfinished, Count("pk")),
+    )  # fmt: skip
+    return AccountUse(limits_of(owner_id), *figures)
 
 
 def promised(sink: Sink) -> int:

@@ -66,6 +66,7 @@ UPLOADS = [
     "storage.tombstones",
     "storage.sidecars",
     "storage.blobs",
+    "account_limits",
     "reserving",
     "depositing",
     "metrics",
