@@ -24,6 +24,7 @@ UNFOLD = {
     "SITE_SYMBOL": "water",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/favicon.svg"}],
     "SHOW_VIEW_ON_SITE": False,
+    "LOGIN": {"form": "config.login.LoginForm"},
     "STYLES": ["/static/uploads/admin.css"],
     "SCRIPTS": ["/static/uploads/live.js"],
     "DASHBOARD_CALLBACK": "media_jobs.admin.frontpage.fill",

@@ -175,6 +175,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 AUTHENTICATION_BACKENDS = ["config.login.ThrottledBackend"]
+PASSWORD_HASHERS = ["config.login.BoundedHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

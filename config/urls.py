@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config import health
+from config.login import login
 from media_jobs.admin import frontpage
 from uploads.admin.accounts import change_own_password
 
@@ -24,6 +25,7 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("admin/now/", admin.site.admin_view(frontpage.now), name="now"),
     path("admin/password_change/", admin.site.admin_view(change_own_password, cacheable=True)),
+    path("admin/login/", login),
     path("admin/", admin.site.urls),
 ]
 handler400 = "config.problems.bad_request"

@@ -5,6 +5,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -355,8 +356,9 @@ def test_a_token_works_until_it_is_revoked_or_expires(start_server: StartServer)
 
 def test_whoever_guesses_tokens_must_wait(start_server: StartServer) -> None:
     server = start_server()
-    codes = [bearer(server, f"guess-{number}").status for number in range(31)]
-    assert codes == [401] * 30 + [429]
+    with ThreadPoolExecutor(40) as threads:
+        codes = list(threads.map(lambda number: bearer(server, f"guess-{number}").status, range(40)))
+    assert sorted(codes) == [401] * 30 + [429] * 10
     answer = bearer(server, "guess")
     assert (answer.status, answer.code) == (429, "throttled")
     assert 0 < int(answer.headers["Retry-After"]) <= 60
@@ -397,6 +399,30 @@ def test_whoever_guesses_passwords_must_wait(start_server: StartServer) -> None:
     assert 0 < int(answer.headers["Retry-After"]) <= 60
     assert answer.headers["Content-Type"].startswith("text/html")
     assert browser.sign_in("operator").status == 302
+
+
+def test_whoever_guesses_passwords_in_parallel_gets_no_further(start_server: StartServer) -> None:
+    server = start_server()
+    guesser = Browser(server)
+    assert guesser.sign_in("admin", "wrong").status == 200
+
+    def guess(number: int) -> Answer:
+        form = {
+            "username": "admin",
+            "password": f"wrong-{number}",
+            "csrfmiddlewaretoken": guesser.cookies["csrftoken"],
+        }
+        return guesser.ask("POST", "/admin/login/", form)
+
+    with ThreadPoolExecutor(40) as threads:
+        answers = list(threads.map(guess, range(40)))
+    evaluated = [answer for answer in answers if answer.status == 200]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert len(evaluated) + len(refused) == 40
+    assert len(evaluated) <= 9  # and the one before
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    assert b"Wait a minute." in refused[-1].body or b"Try again in a few seconds." in refused[-1].body
+    assert Browser(server).sign_in("operator").status == 302
 
 
 def test_a_session_may_look_and_needs_a_csrf_token_to_change(shared_server: Server, film: Film) -> None:

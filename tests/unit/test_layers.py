@@ -91,6 +91,7 @@ UPLOADS = [
     "steady_clock",
     "policy",
     "tokens",
+    "attempts",
     "authentication",
     "handlers",
     "links",

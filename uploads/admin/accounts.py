@@ -8,6 +8,7 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.views import PasswordChangeView
+from django.forms import ValidationError
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -15,11 +16,15 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from ..attempts import Attempts
 from ..connections import write
+from ..errors import Throttled
 from ..models import Token
 from ..storage.sidecars import all_changed
 from . import cells
 from .base import RoomAdmin
+
+GUESSES_A_MINUTE = 10
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -56,7 +61,20 @@ class PasswordForm(SavesPasswordAlone, AdminPasswordChangeForm):  # type: ignore
 
 
 class OwnPasswordForm(SavesPasswordAlone, AdminOwnPasswordChangeForm):  # type: ignore[misc]
-    pass
+    user: User
+
+    def clean_old_password(self) -> str:
+        """Whoever has taken over a session could guess the password here."""
+        guesses = Attempts(
+            "old-password", str(self.user.pk), GUESSES_A_MINUTE, "Too many wrong passwords. Wait a minute."
+        )
+        try:
+            guesses.take()
+            password: str = super().clean_old_password()
+        except Throttled as refusal:
+            raise ValidationError(refusal.detail, code=refusal.code) from refusal
+        guesses.give_back()
+        return password
 
 
 def change_own_password(request: HttpRequest) -> HttpResponseBase:
