@@ -14,7 +14,6 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from media_jobs.errors import WrongParams
 from uploads.errors import ChecksumMismatch, Refusal
 
 log = structlog.get_logger(__name__)
@@ -49,6 +48,7 @@ STATUS: dict[str, int] = {
     "not_found": 404,
     "offset_mismatch": 409,
     "quota_exceeded": 413,
+    "scope_missing": 403,
     "server_error": 500,
     "storage_unavailable": 503,
     "throttled": 429,
@@ -113,10 +113,9 @@ def of(error: Exception) -> Problem | None:
     match error:
         case ChecksumMismatch():
             return Problem(error.code, error.detail, status=CHECKSUM_MISMATCH)
-        case WrongParams():
-            return Problem(error.code, error.detail, errors={"params": error.errors})
         case Refusal():
-            return Problem(error.code, error.detail, retry_after=error.retry_after, headers=_challenge(error.code))
+            headers = _challenge(error.code)
+            return Problem(error.code, error.detail, retry_after=error.retry_after, headers=headers, **error.more)
         case exceptions.ValidationError():
             return Problem("invalid_params", "Some values cannot be used.", errors=error.detail)
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():

@@ -154,5 +154,6 @@ class WrongParams(InvalidParams):
     """Parameters that their operation cannot use. `errors` says of each what is wrong with it, in sentences."""
 
     def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(" ".join(message for messages in errors.values() for message in messages))
+        sentences = " ".join(message for messages in errors.values() for message in messages)
+        super().__init__(sentences, errors={"params": errors})
         self.errors = errors

@@ -7,7 +7,7 @@ from uuid import UUID
 from uploads import resuming
 from uploads.admitting import Announcement
 from uploads.models import MediaFile, Upload
-from uploads.policy import Principal
+from uploads.policy import Account
 from uploads.tus import join_metadata
 
 from . import operations, policy
@@ -18,7 +18,7 @@ from .submitting import Order, submit, submit_with_upload
 ROUTE = "jobs"
 
 
-def order(user: Principal, said: Mapping[str, Any], key: str = "") -> Order:
+def order(user: Account, said: Mapping[str, Any], key: str = "") -> Order:
     """`said` is a JobOrder's. An operation and parameters that are wrong are refused before any file is looked at."""
     owner = policy.require_submit(user, said["priority"])
     operations.parse(operations.get(said["operation"]), said["params"])
@@ -30,19 +30,19 @@ def order(user: Principal, said: Mapping[str, Any], key: str = "") -> Order:
     )  # fmt: skip
 
 
-def place(order: Order, upload: Mapping[str, Any] | None) -> tuple[Job, bool]:
+def place(order: Order, upload: Mapping[str, Any] | None, token: UUID | None = None) -> tuple[Job, bool]:
     """The job of an order, on a file that is here or on an upload that is still to be sent."""
     if upload is None:
         return submit(order)
     announcement = Announcement(
-        owner=order.owner, name=upload["name"], protocol=Upload.Protocol.TUS, size=upload["size"],
+        owner=order.owner, token=token, name=upload["name"], protocol=Upload.Protocol.TUS, size=upload["size"],
         length=upload["size"], route=ROUTE, kept_for=resuming.kept_for(0),
         metadata=join_metadata({"filename": upload["name"]} | upload["metadata"]),
     )  # fmt: skip
     return submit_with_upload(order, announcement)
 
 
-def _usable(user: Principal, ids: Sequence[UUID]) -> list[MediaFile]:
+def _usable(user: Account, ids: Sequence[UUID]) -> list[MediaFile]:
     found = policy.usable_files(user).in_bulk(ids)
     for pk in ids:
         if pk not in found:

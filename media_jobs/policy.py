@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from uploads import policy as of_files
 from uploads.errors import Forbidden, InvalidParams
 from uploads.models import MediaFile
-from uploads.policy import Principal
+from uploads.policy import Account
 
 from .models import Job, Lane
 from .operations.base import LANES
@@ -18,16 +18,16 @@ GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERA
 LOWEST, HIGHEST = -10, 10
 
 
-def visible_jobs(user: Principal) -> QuerySet[Job]:
+def visible_jobs(user: Account) -> QuerySet[Job]:
     jobs = Job.objects.select_related("owner", "worker", "upload")
     return jobs if _is_permitted(user, "view_job") else jobs.filter(owner_id=user.pk)
 
 
-def may_submit(user: Principal) -> bool:
+def may_submit(user: Account) -> bool:
     return of_files.may_upload(user) and (not user.is_staff or _is_permitted(user, "add_job"))
 
 
-def require_submit(user: Principal, priority: int = 0) -> User:
+def require_submit(user: Account, priority: int = 0) -> User:
     """The account that may have work done, or a Refusal."""
     account = of_files.require_upload(user)
     if not may_submit(account):
@@ -38,27 +38,27 @@ def require_submit(user: Principal, priority: int = 0) -> User:
     return account
 
 
-def usable_files(user: Principal) -> QuerySet[MediaFile]:
+def usable_files(user: Account) -> QuerySet[MediaFile]:
     """Files that this account may have worked on: those it can see."""
     return of_files.visible_files(user)
 
 
-def may(user: Principal, verb: str, job: Job) -> bool:
+def may(user: Account, verb: str, job: Job) -> bool:
     """`change` is to cancel or retry; `delete`, to delete."""
     return _is_permitted(user, f"{verb}_job") or (not user.is_staff and job.owner_id == user.pk)
 
 
-def require(user: Principal, verb: str, job: Job) -> None:
+def require(user: Account, verb: str, job: Job) -> None:
     if not may(user, verb, job):
         raise Forbidden(f"Your account may not {verb} this job.")
 
 
-def may_steer_lanes(user: Principal) -> bool:
+def may_steer_lanes(user: Account) -> bool:
     """Pause and resume them."""
     return _is_permitted(user, "change_lane")
 
 
-def _is_permitted(user: Principal, codename: str) -> bool:
+def _is_permitted(user: Account, codename: str) -> bool:
     return user.is_staff and user.has_perm(f"media_jobs.{codename}")
 
 

@@ -13,6 +13,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 
 from config import firststart
+from uploads.scopes import Scope
 from uploads.tokens import make_token
 
 PASSWORD = "a long and boring password"
@@ -33,9 +34,9 @@ def main() -> None:
         user = User.objects.create(username=name, password=password, is_staff=is_staff)
         if group:
             user.groups.add(Group.objects.get(name=group))
-        tokens[name] = make_token(user, "test", None)
+        tokens[name] = make_token(user, "test", Scope.all(), None)[1]
     admin = User.objects.create(username="admin", password=password, is_staff=True, is_superuser=True)
-    tokens["admin"] = make_token(admin, "test", None)
+    tokens["admin"] = make_token(admin, "test", Scope.all(), None)[1]
     json.dump(tokens, sys.stdout)
 
 

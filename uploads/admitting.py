@@ -62,6 +62,7 @@ class Announcement:
     key: str = ""  # Idempotency-Key
     route: str = ""
     claims: str = ""
+    token: uuid.UUID | None = None  # public_id of the token that its client has shown
     length: int | None = None  # of the request, as its client sees it
     # Of a resumable upload: how long it is kept for its client, and what that has said about it.
     kept_for: timedelta | None = None
@@ -93,8 +94,8 @@ def admit(announcement: Announcement) -> Upload:
         wanted = size or min(reserving.STEP, limits().max_file_size)
         reserved = reserving.grant(owner, sink(), needed=size or 1, wanted=wanted)
         upload = Upload.objects.create(
-            owner=owner, name=name, protocol=announcement.protocol, sink=sink().name, declared_size=size,
-            reserved=reserved, route=announcement.route, idempotency_key=announcement.key,
+            owner=owner, token=announcement.token, name=name, protocol=announcement.protocol, sink=sink().name,
+            declared_size=size, reserved=reserved, route=announcement.route, idempotency_key=announcement.key,
             fingerprint=announcement.fingerprint(), **({"heartbeat_at": Now()} | resumable),
         )  # fmt: skip
         record("upload", upload.pk, Upload.State.RECEIVING)

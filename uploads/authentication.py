@@ -1,7 +1,9 @@
 """Who sends a request: a program with a bearer token, or a person with a session and its CSRF token."""
 
 import copy
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import Error as DatabaseFailure
@@ -15,29 +17,51 @@ from rest_framework.request import Request, is_form_media_type
 
 from . import policy
 from .attempts import Attempts, network
-from .errors import CsrfFailed, Throttled
+from .errors import CsrfFailed, ScopeMissing, Throttled
 from .models import Token
+from .scopes import Scope
 
 FAILURES_A_MINUTE = 30
 _CACHED = "_millrace_bearer"
 
 
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who sends a request, and what for at most: `request.auth` of every request that is somebody's."""
+
+    user: User
+    scopes: Scope
+    token: Token | None = None  # None: a person with a session
+
+    @property
+    def token_id(self) -> UUID | None:
+        return self.token and self.token.public_id
+
+    def has(self, needed: Scope) -> bool:
+        """Whether it has one of these scopes."""
+        return bool(self.scopes & needed)
+
+    def require(self, needed: Scope) -> None:
+        if not self.has(needed):
+            raise ScopeMissing(needed)
+
+
 class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]
     """Knox's tokens, checked once a request, and not for those who guess."""
 
-    def authenticate(self, request: Request | HttpRequest) -> tuple[User, Token] | None:
+    def authenticate(self, request: Request | HttpRequest) -> tuple[User, Principal] | None:
         wire = getattr(request, "_request", request)
         if not hasattr(wire, _CACHED):
             try:
                 setattr(wire, _CACHED, self._look_up(wire))
             except (exceptions.AuthenticationFailed, Throttled) as error:
                 setattr(wire, _CACHED, error)  # asked again, it is no second attempt
-        found: tuple[User, Token] | Exception | None = getattr(wire, _CACHED)
+        found: Principal | Exception | None = getattr(wire, _CACHED)
         if isinstance(found, Exception):
             raise found
-        return found
+        return None if found is None else (found.user, found)
 
-    def _look_up(self, request: HttpRequest) -> tuple[User, Token] | None:
+    def _look_up(self, request: HttpRequest) -> Principal | None:
         try:
             found: tuple[User, Token] | None = super().authenticate(request)
         except (UnicodeDecodeError, exceptions.AuthenticationFailed) as error:
@@ -45,7 +69,10 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]
             # no question to the cache. To look one up takes a millisecond, unlike a password.
             Attempts("token", network(request.META.get("REMOTE_ADDR", "")), FAILURES_A_MINUTE).take()
             raise exceptions.AuthenticationFailed("The token is not valid, or no longer.") from error
-        return found
+        if found is None:
+            return None
+        user, token = found
+        return Principal(user, Scope.of(token.scopes), token)
 
     def _cleanup_token(self, auth_token: Token) -> bool:
         """Whether a token has expired. Knox would look through all of its user's, each time; a chore deletes them."""
@@ -64,6 +91,10 @@ def is_known(request: HttpRequest) -> bool:
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
+    def authenticate(self, request: Request) -> tuple[User, Principal] | None:
+        found = super().authenticate(request)
+        return found and (found[0], Principal(found[0], Scope.all()))
+
     def enforce_csrf(self, request: Request) -> None:
         # A form is parsed here, by our upload handler, which checks the token itself before it takes a file.
         # Any other body has no fields, and a raw one no parser that could be asked for them.
@@ -85,11 +116,20 @@ def check_csrf(request: HttpRequest, fields: QueryDict) -> None:
     check.process_view(probe, lambda: HttpResponse(), (), {})
 
 
-def uploader(request: HttpRequest, fields: QueryDict) -> User:
-    """The account on whose behalf a file may be taken, given the form fields that came before it."""
+def principal_of(request: Request) -> Principal:
+    """Of a request that was let in."""
+    principal: Any = request.auth
+    assert isinstance(principal, Principal)
+    return principal
+
+
+def uploader(request: HttpRequest, fields: QueryDict) -> Principal:
+    """On whose behalf a file may be taken, given the form fields that came before it."""
     bearer = BearerAuthentication().authenticate(request)
     if bearer is not None:
-        return policy.require_upload(bearer[0])
+        policy.require_upload(bearer[0])
+        bearer[1].require(Scope.UPLOAD)
+        return bearer[1]
     user = policy.require_upload(request.user)
     check_csrf(request, fields)
-    return user
+    return Principal(user, Scope.all())

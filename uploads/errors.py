@@ -4,9 +4,11 @@ An error here says what happened and what to do about it, in words a client may 
 `code`. What HTTP status a code becomes is decided in one place only: config/problems.py.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.core.exceptions import BadRequest
+
+from .scopes import Scope
 
 
 class Refusal(BadRequest):
@@ -18,10 +20,12 @@ class Refusal(BadRequest):
 
     code: ClassVar[str] = "invalid_request"
 
-    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
+    def __init__(self, detail: str, *, retry_after: int | None = None, **more: Any) -> None:
+        """`more` are members of the answer, for programs."""
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
+        self.more = more
 
 
 class InvalidParams(Refusal):
@@ -58,6 +62,16 @@ class CsrfFailed(Refusal):
 
 class Forbidden(Refusal):
     code = "forbidden"
+
+
+class ScopeMissing(Forbidden):
+    """The account may do this, and this token of it may not."""
+
+    code = "scope_missing"
+
+    def __init__(self, needed: Scope) -> None:
+        names = " or ".join(f"“{word}”" for word in needed.words)
+        super().__init__(f"This token may not do that: it needs the scope {names}.", scopes=needed.words)
 
 
 class TooLarge(Refusal):

@@ -25,6 +25,7 @@ from .errors import MissingFile, NotAnEntrance, Refusal
 from .forms import FormReader
 from .hashing import Claims, parse_claims
 from .models import Upload
+from .permissions import scope_needed
 from .receiving import Reception
 
 FILE_FIELD = "file"
@@ -142,12 +143,15 @@ class StreamingUploadHandler(FileUploadHandler):
             raise NotAnEntrance("Files are not taken here. Send them to /api/v1/files/.")
         if field != FILE_FIELD:
             raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, not in “{field[:80]}”.")
-        owner = uploader(request, fields)
+        principal = uploader(request, fields)
+        if needed := scope_needed(match.func, request.method or ""):
+            principal.require(needed)
         if gate := self._gate():
-            gate(request, owner, fields)
+            gate(request, principal.user, fields)
         return Reception.open(
             Announcement(
-                owner=owner,
+                owner=principal.user,
+                token=principal.token_id,
                 name=name,
                 protocol=Upload.Protocol.FORM,
                 size=_at_most(body),

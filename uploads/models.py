@@ -11,6 +11,7 @@ from knox.models import AbstractAuthToken
 from .sniffing import Kind
 
 SHA256_HEX = 64
+PREFIX_LENGTH = 8
 
 
 class NameKey(models.Func):
@@ -156,6 +157,7 @@ class Upload(models.Model):
     route = models.CharField(max_length=64, blank=True)
     fingerprint = models.CharField(max_length=SHA256_HEX, blank=True)
     file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="uploads")
+    token = models.UUIDField(null=True, blank=True, editable=False)  # public_id of the Token that began it
     created_at = models.DateTimeField(auto_now_add=True)
     # Written by the database's clock while somebody holds this upload: an old one has lost its holder. Empty while
     # a resumable upload waits for somebody to go on with it.
@@ -266,7 +268,15 @@ class SidecarChange(models.Model):
 class Token(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
     """A program's key: named, hashed at rest, expiring, revoked by deletion."""
 
+    # Knox's own key is the hash. This one may stand in addresses and logs.
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=100)
+    scopes = models.JSONField()  # the names of Scope
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.token_key}…)"
+        return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def prefix(self) -> str:
+        """How a token begins, for people to tell theirs apart."""
+        return str(self.token_key[:PREFIX_LENGTH])

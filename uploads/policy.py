@@ -10,33 +10,33 @@ from django.db.models import QuerySet
 from .errors import Forbidden, Unauthenticated
 from .models import MediaFile, Upload
 
-Principal = User | AnonymousUser
+Account = User | AnonymousUser
 
 _VIEW = ("view_mediafile", "view_upload", "view_blob", "view_transition")
 _OPERATE = (*_VIEW, "add_mediafile", "change_mediafile", "delete_mediafile", "delete_upload")
 GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERATE, "Administrator": None}
 
 
-def visible_files(user: Principal) -> QuerySet[MediaFile]:
+def visible_files(user: Account) -> QuerySet[MediaFile]:
     files = MediaFile.objects.select_related("blob", "owner")
     return files if _is_permitted(user, "view_mediafile") else files.filter(owner_id=user.pk)
 
 
-def visible_uploads(user: Principal) -> QuerySet[Upload]:
+def visible_uploads(user: Account) -> QuerySet[Upload]:
     uploads = Upload.objects.select_related("file")
     return uploads if _is_permitted(user, "view_upload") else uploads.filter(owner_id=user.pk)
 
 
-def _is_permitted(user: Principal, codename: str) -> bool:
+def _is_permitted(user: Account, codename: str) -> bool:
     # Staff alone act by permissions: for the others, who are most, nothing has to be looked up.
     return user.is_staff and user.has_perm(f"uploads.{codename}")
 
 
-def may_upload(user: Principal) -> bool:
+def may_upload(user: Account) -> bool:
     return user.is_active and (not user.is_staff or _is_permitted(user, "add_mediafile"))
 
 
-def require_upload(user: Principal) -> User:
+def require_upload(user: Account) -> User:
     """The account that may send a file, or a Refusal."""
     if not isinstance(user, User) or not user.is_active:
         raise Unauthenticated("Send a token (Authorization: Bearer …) or sign in.")
@@ -45,29 +45,29 @@ def require_upload(user: Principal) -> User:
     return user
 
 
-def require_sender(user: Principal, upload: Upload) -> None:
+def require_sender(user: Account, upload: Upload) -> None:
     """An upload is gone on with by whoever began it, and by nobody else."""
     if require_upload(user).pk != upload.owner_id:
         raise Forbidden("Only its owner may go on with this upload.")
 
 
-def may_end(user: Principal, upload: Upload) -> bool:
+def may_end(user: Account, upload: Upload) -> bool:
     return _is_permitted(user, "delete_upload") or upload.owner_id == user.pk
 
 
-def require_end(user: Principal, upload: Upload) -> None:
+def require_end(user: Account, upload: Upload) -> None:
     if not may_end(user, upload):
         raise Forbidden("Your account may not end this upload.")
 
 
-def may(user: Principal, verb: str, file: MediaFile) -> bool:
+def may(user: Account, verb: str, file: MediaFile) -> bool:
     """Whether `user` may `change` or `delete` this file."""
     if _is_permitted(user, f"{verb}_mediafile"):
         return True
     return not user.is_staff and file.owner_id == user.pk
 
 
-def require(user: Principal, verb: str, file: MediaFile) -> None:
+def require(user: Account, verb: str, file: MediaFile) -> None:
     if not may(user, verb, file):
         raise Forbidden(f"Your account may not {verb} this file.")
 

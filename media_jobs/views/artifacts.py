@@ -7,6 +7,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from uploads.permissions import Scopes
+from uploads.scopes import Scope
 from uploads.views.download import content_response
 
 from .. import policy
@@ -14,6 +16,8 @@ from ..models import Artifact
 
 
 class ArtifactView(APIView):
+    scopes: Scopes = {"get": Scope.READ}
+
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: str, name: str) -> HttpResponseBase:
         """The bytes of what a job made. Understands Range, If-Range and conditional requests."""

@@ -14,8 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from uploads.admitting import Replay
+from uploads.authentication import principal_of
 from uploads.errors import MissingFile
 from uploads.handlers import FILE_FIELD, ReceivedFile, gated_form_entrance
+from uploads.permissions import Scopes
+from uploads.scopes import Scope
 from uploads.transitions import past
 from uploads.views.entrances import EntranceMixin
 from uploads.views.files import NewestFirst, StreamedFormParser
@@ -63,6 +66,11 @@ class JobViewSet(
     mixins.DestroyModelMixin,
     viewsets.GenericViewSet[Job],
 ):
+    # `create` needs `upload`, too, where bytes come with it or after it.
+    scopes: Scopes = {
+        "list": Scope.READ, "retrieve": Scope.READ, "events": Scope.READ, "destroy": Scope.ADMIN,
+        "create": Scope.WORK, "cancel": Scope.WORK, "retry": Scope.WORK,
+    }  # fmt: skip
     serializer_class = JobSerializer
     filterset_class = JobFilter
     pagination_class = NewestFirst
@@ -90,8 +98,10 @@ class JobViewSet(
                 raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, or JSON that names one.")
             return self._submitted(*submit_received(getattr(request._request, _ORDER), received.reception))
         said = _valid(JobOrder, request.data)
+        if said.get("upload"):
+            principal_of(request).require(Scope.UPLOAD)
         order = ordering.order(request.user, said, request.headers.get("Idempotency-Key", ""))
-        return self._submitted(*ordering.place(order, said.get("upload")))
+        return self._submitted(*ordering.place(order, said.get("upload"), principal_of(request).token_id))
 
     def handle_exception(self, error: Exception) -> Response:
         order = getattr(self.request._request, _ORDER, None)

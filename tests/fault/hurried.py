@@ -15,6 +15,7 @@ from uploads import resuming
 from uploads.admitting import Announcement
 from uploads.housekeeping import Chore
 from uploads.models import Token, Upload
+from uploads.scopes import Scope
 from uploads.tokens import make_token
 
 
@@ -28,7 +29,7 @@ def keep_house() -> None:
         kept_for=timedelta(days=1),
     )  # fmt: skip
     resuming.begin(announced)
-    make_token(owner, "jumped", timedelta(days=3))
+    make_token(owner, "jumped", Scope.all(), timedelta(days=3))
     second = timedelta(seconds=1)
     # Not of each second, or they would be done in another thread than what expires.
     expiring = [chore for chore in housekeeping.CHORES if "expired" in chore.name]

@@ -17,6 +17,7 @@ MAY_IMPORT = {
 
 # In the order of reading: a module knows only those before it. The lowest know nothing of Django.
 UPLOADS_LOWEST = [
+    "scopes",
     "errors",
     "ranges",
     "hashing",
@@ -93,6 +94,7 @@ UPLOADS = [
     "tokens",
     "attempts",
     "authentication",
+    "permissions",
     "handlers",
     "links",
     "wording",

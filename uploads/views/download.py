@@ -21,7 +21,9 @@ from ..conf import limits, sink
 from ..connections import let_go
 from ..errors import ContentUnavailable
 from ..models import Blob, MediaFile
+from ..permissions import Scopes
 from ..ranges import ByteRange, Unsatisfiable, parse_range
+from ..scopes import Scope
 from ..sinks.base import SinkError
 from ..sniffing import Kind
 
@@ -31,6 +33,8 @@ _INLINE = {Kind.VIDEO, Kind.AUDIO, Kind.IMAGE}
 
 
 class ContentView(APIView):
+    scopes: Scopes = {"get": Scope.READ}
+
     # Only for the documentation: what is asked for is bytes, whatever type the client prefers.
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: str) -> HttpResponseBase:

@@ -14,13 +14,20 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from .. import links, policy, settling
+from ..authentication import principal_of
 from ..errors import MalformedForm, MissingFile
 from ..filters import FileFilter, UploadFilter
 from ..handlers import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
+from ..permissions import Scopes
+from ..scopes import Scope
 from ..serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
 from ..storage.blobs import delete_file, rename_file
 from .entrances import EntranceMixin, created
+
+# Without this scope, a token that may upload sees, or ends, the uploads that it has begun itself. It goes on with any
+# of its account's: that needs the upload's address, and changes nothing but for the better.
+_WHOLE = {"list": Scope.READ, "retrieve": Scope.READ, "destroy": Scope.ADMIN}
 
 
 class NewestFirst(CursorPagination):
@@ -48,6 +55,10 @@ class FileViewSet(
     mixins.DestroyModelMixin,
     viewsets.GenericViewSet[MediaFile],
 ):
+    scopes: Scopes = {
+        "list": Scope.READ, "retrieve": Scope.READ, "create": Scope.UPLOAD,
+        "partial_update": Scope.ADMIN, "destroy": Scope.ADMIN, "link": Scope.ADMIN,
+    }  # fmt: skip
     serializer_class = FileSerializer
     filterset_class = FileFilter
     pagination_class = NewestFirst
@@ -103,7 +114,11 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     queryset = Upload.objects.none()
 
     def get_queryset(self) -> Any:
-        return policy.visible_uploads(self.request.user)
+        uploads = policy.visible_uploads(self.request.user)
+        principal = principal_of(self.request)
+        if self.action in _WHOLE and not principal.has(_WHOLE[self.action]):
+            return uploads.filter(token=principal.token_id)
+        return uploads
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """Progress as JSON. Once complete: 303 to the content, unless JSON is asked for by name."""

@@ -8,18 +8,22 @@ from rest_framework.views import APIView
 
 from .. import policy
 from ..admitting import Announcement
+from ..authentication import principal_of
 from ..body import Body
 from ..conf import limits
 from ..errors import InvalidParams
 from ..handlers import entrance
 from ..hashing import parse_claims
 from ..models import Upload
+from ..permissions import Scopes
 from ..receiving import Reception
+from ..scopes import Scope
 from ..serializers import FileSerializer
 from .entrances import EntranceMixin, created
 
 
 class RawUploadView(EntranceMixin, APIView):
+    scopes: Scopes = {"put": Scope.UPLOAD}
     parser_classes = []
 
     @entrance
@@ -34,6 +38,7 @@ class RawUploadView(EntranceMixin, APIView):
         pieces = body.content()
         announcement = Announcement(
             owner=owner,
+            token=principal_of(request).token_id,
             name=name,
             protocol=Upload.Protocol.PUT,
             size=None if body.is_coded else body.length,

@@ -15,6 +15,7 @@ from rest_framework.reverse import reverse
 
 from .. import policy, resuming, settling, tus
 from ..admitting import Announcement, Replay
+from ..authentication import principal_of
 from ..body import Body
 from ..conf import limits
 from ..errors import (
@@ -29,6 +30,8 @@ from ..errors import (
 from ..handlers import entrance
 from ..hashing import parse_claims
 from ..models import MediaFile, Upload
+from ..permissions import Scopes
+from ..scopes import Scope
 from ..serializers import FileSerializer
 from ..storage.blobs import delete_file
 from .entrances import created
@@ -40,6 +43,11 @@ _OF_TUS = {"create", "offset", "partial_update", "destroy"}
 
 class TusViewSet(UploadViewSet):
     parser_classes = []
+    scopes: Scopes = {
+        "list": Scope.READ | Scope.UPLOAD, "retrieve": Scope.READ | Scope.UPLOAD, "offset": Scope.READ | Scope.UPLOAD,
+        "create": Scope.UPLOAD, "partial_update": Scope.UPLOAD, "update": Scope.UPLOAD,
+        "destroy": Scope.UPLOAD | Scope.ADMIN,
+    }  # fmt: skip
 
     def get_permissions(self) -> Any:
         return [AllowAny()] if self.request.method == "OPTIONS" else super().get_permissions()
@@ -59,6 +67,7 @@ class TusViewSet(UploadViewSet):
         said = tus.read_creation(request.headers)
         announcement = Announcement(
             owner=policy.require_upload(request.user),
+            token=principal_of(request).token_id,
             name=said.name,
             protocol=Upload.Protocol.TUS,
             size=said.length,

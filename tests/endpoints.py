@@ -1,0 +1,45 @@
+"""Every address and method of the API, found in its URLs: also those that come later."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import get_resolver, resolve
+
+from tests.service.test_anonymous import addresses
+
+API = "/api/v1/"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    method: str
+    address: str  # with made-up arguments
+    name: str  # of the URL pattern
+    view: Any
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.name}"
+
+
+def endpoints() -> list[Endpoint]:
+    found = []
+    for address in sorted({*addresses(get_resolver("config.urls"))}):
+        if address.startswith(API):
+            match = resolve(address)
+            names = (name for name in METHODS if _answers(match.func, name))
+            found += [Endpoint(method, address, match.url_name or "", match.func) for method in names]
+    return found
+
+
+def _answers(view: Any, method: str) -> bool:
+    verb = method.lower()
+    if not hasattr(view, "cls"):  # a function: whatever it is asked
+        return method in {"GET", "HEAD"}
+    if verb not in view.cls.http_method_names:
+        return False
+    actions = getattr(view, "actions", None)
+    if verb == "head":
+        return _answers(view, "GET") or (actions is not None and verb in actions)
+    return hasattr(view.cls, verb if actions is None else actions.get(verb, "no such"))
