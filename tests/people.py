@@ -24,18 +24,18 @@ class Browser:
             self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(header).items()}
         return answer
 
-    def sign_in(self, user: str) -> None:
+    def sign_in(self, user: str, password: str = PASSWORD) -> None:
         """Through the login page the first time, which takes a quarter of a second, and then with what it gave."""
         if user not in self.server.cookies:
-            self._log_in(user)
+            self._log_in(user, password)
             self.server.cookies[user] = self.cookies
         self.cookies = dict(self.server.cookies[user])
 
-    def _log_in(self, user: str) -> None:
+    def _log_in(self, user: str, password: str) -> None:
         page = self.request("GET", "/admin/login/").body.decode()
         found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
         assert found is not None
-        form = urlencode({"username": user, "password": PASSWORD, "csrfmiddlewaretoken": found[1], "next": "/admin/"})
+        form = urlencode({"username": user, "password": password, "csrfmiddlewaretoken": found[1], "next": "/admin/"})
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.server.url}
         answer = self.request("POST", "/admin/login/", form.encode(), headers)
         assert answer.status == 302, answer
@@ -60,7 +60,7 @@ class Browser:
         return self.request("POST", path, form, {**content_type, **(headers or {})})
 
 
-def signed_in(server: Server, user: str) -> Browser:
+def signed_in(server: Server, user: str, password: str = PASSWORD) -> Browser:
     browser = Browser(server)
-    browser.sign_in(user)
+    browser.sign_in(user, password)
     return browser

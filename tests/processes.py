@@ -15,7 +15,7 @@ def pids() -> list[int]:
 def commands() -> Iterator[tuple[int, str]]:
     for pid in pids():
         with contextlib.suppress(OSError):
-            yield pid, Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+            yield pid, command_of(pid)
 
 
 def working_in(folder: Path) -> list[int]:
@@ -26,6 +26,34 @@ def working_in(folder: Path) -> list[int]:
 def children(pid: int) -> list[int]:
     """Those that its main thread has started."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Those below it that live, with their commands, whichever thread started them."""
+    found: dict[int, str] = {}
+    below = {pid}
+    while below := {child for parent in below for child in _children_of_threads(parent) if is_alive(child)}:
+        for child in below:
+            with contextlib.suppress(OSError):
+                found[child] = command_of(child)
+    return found
+
+
+def _children_of_threads(pid: int) -> Iterator[int]:
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # the thread has ended since
+            yield from (int(child) for child in path.read_text().split())
+
+
+def is_alive(pid: int) -> bool:
+    """A zombie is not."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
 
 
 def environment_of(pid: int) -> str:
