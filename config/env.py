@@ -114,6 +114,25 @@ def networks(raw: str) -> list[str]:
     return [str(ip_network(word, strict=False)) for word in words(raw)]
 
 
+def site(raw: str) -> str:
+    """The address of a site, without a slash at its end."""
+    parts = urlsplit(raw)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.username is not None or parts.port == 0:
+        raise ValueError("write http://… or https://… and a host")
+    return raw.rstrip("/")
+
+
+def origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def host_of(url: str) -> str:
+    """As a Host header names it, without the port."""
+    name = urlsplit(url).hostname or ""
+    return f"[{name}]" if ":" in name else name
+
+
 def origins(raw: str) -> list[str]:
     return ["*"] if raw == "*" else [_origin(word) for word in words(raw)]
 

@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
@@ -23,12 +26,30 @@ from uploads.storage.marker import is_ours
 
 
 def _database() -> bool:
+    """Whether every migration is applied: by their names, in one query."""
+    applied = set(MigrationRecorder(connection).migration_qs.values_list("app", "name"))
+    if _migrations() <= applied:
+        return True
+    # Only what could be missing is worth the graph, which knows of migrations that replace others.
     executor = MigrationExecutor(connection)
     return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
 
+@cache
+def _migrations() -> frozenset[tuple[str, str]]:
+    """Those of this code, which does not change while the process runs."""
+    return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations or ())
+
+
 def _storage() -> bool:
     return is_ours(sink())
+
+
+def _writable() -> bool:
+    try:
+        return not sink().is_read_only()
+    except SinkError:
+        return True  # it is not there at all, which the check of the storage says
 
 
 def _room() -> bool:
@@ -42,9 +63,11 @@ def _room_words() -> str:
 
 
 _WRONG_STORE = "The storage marker is missing or belongs to another installation. Is the disk mounted?"
+_READ_ONLY = "The store is read-only. After an error of its disk, the kernel mounts it so: look at its log."
 CHECKS: dict[str, tuple[Callable[[], bool], Callable[[], str]]] = {
     "database": (_database, lambda: "The database does not answer, or lacks migrations: manage.py migrate"),
     "storage": (_storage, lambda: _WRONG_STORE),
+    "writable": (_writable, lambda: _READ_ONLY),
     "room": (_room, _room_words),
 }
 

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address, ip_network
 from itertools import takewhile
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from django.conf import settings
 from django.http import HttpRequest
+from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
+from django.urls import resolve
 
 from config.wire import KNOWS_CLIENT
 from uploads import tus
@@ -95,6 +97,26 @@ def known_client(get_response: GetResponse) -> GetResponse:
         return get_response(request)
 
     return middleware
+
+
+def probes(get_response: GetResponse) -> GetResponse:
+    """Answer what machines ask a process by its address, before the Host header is checked.
+
+    Load balancers, kubelets and Prometheus have no other name for it, and ALLOWED_HOSTS cannot list such addresses.
+    A page that names itself so, to read it from a browser, is none of ours either: a name must be in that list.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.path_info in _QUIET and _is_address(_host(request)):
+            view, args, kwargs = resolve(request.path_info)
+            return cast(HttpResponseBase, view(request, *args, **kwargs))
+        return get_response(request)
+
+    return middleware
+
+
+def _host(request: HttpRequest) -> str:
+    return split_domain_port(request.META.get("HTTP_HOST", ""))[0].strip("[]")
 
 
 def resumable(get_response: GetResponse) -> GetResponse:

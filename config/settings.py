@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 from typing import Any, get_args
 
-from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
-from config import env, loading
+from config import cache, env, loading
 from config.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
 from config.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
 from config.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
@@ -35,7 +34,7 @@ DEBUG = env.read("DEBUG", False, env.switch)
 HOST = env.read("HOST", "127.0.0.1", str)
 PORT = env.read("PORT", 8000, env.number(1, 65535))
 THREADS = env.read("THREADS", 512, env.number(2, 10_000))
-PUBLIC_URL = env.read("PUBLIC_URL", "", str).rstrip("/")
+PUBLIC_URL = env.read("PUBLIC_URL", "", env.site)
 TRUSTED_PROXIES: list[str] = env.read("TRUSTED_PROXIES", [], env.networks)
 ADMIN_PASSWORD = env.read("ADMIN_PASSWORD", "", str)
 _CORS_ORIGINS: list[str] = env.read("CORS_ORIGINS", [], env.origins)
@@ -44,9 +43,8 @@ CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else _CORS_ORIGINS
 ALLOWED_HOSTS = env.read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], env.words)
 
 if PUBLIC_URL:
-    if not PUBLIC_URL.startswith(("http://", "https://")):
-        raise ImproperlyConfigured("MILLRACE_PUBLIC_URL must begin with http:// or https://")
-    CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+    CSRF_TRUSTED_ORIGINS = [env.origin_of(PUBLIC_URL)]
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, env.host_of(PUBLIC_URL)]
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     USE_X_FORWARDED_HOST = True
@@ -112,7 +110,7 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     pool = {"min_size": 1, "max_size": 40, "timeout": 30, "reconnect_timeout": 10}
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = pool
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have been restarted
-CACHES = {"default": env.cache("locmemcache://")}
+CACHES = {"default": cache.configured(env.cache("locmemcache://"))}
 BROKER_URL = env.text("BROKER_URL", "filesystem://localhost")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -144,6 +142,7 @@ MIDDLEWARE = [
     "config.middleware.content_policy",
     "corsheaders.middleware.CorsMiddleware",  # outside of whatever refuses: programs read refusals, too
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.probes",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "config.middleware.RefuseLargeBodies",
     "django.middleware.common.CommonMiddleware",

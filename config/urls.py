@@ -3,17 +3,18 @@ from typing import Any
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from config import health
 from config.login import login
+from config.openapi import SchemaView
 from media_jobs.admin import frontpage
 from uploads.admin.accounts import change_own_password
 
 api: list[Any] = [
     path("", include("uploads.urls")),
     path("", include("media_jobs.urls")),
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]
 urlpatterns = [

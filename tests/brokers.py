@@ -1,12 +1,19 @@
-"""What a broker holds for us, taken from it: messages, queues, all of it."""
+"""Brokers and caches that fail: they lose what they hold for us, stop, freeze, and come back."""
 
 import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
+import pytest
+import redis
 from kombu import Connection
 
 from media_jobs.operations.base import LANES
-from tests.server import Server
+from tests.server import Server, free_port
+from tests.waiting import wait_until
 
 
 def lose_everything(server: Server) -> None:
@@ -31,3 +38,48 @@ def _lose_queues(url: str) -> None:
     with Connection(url) as connection:
         for lane in LANES:
             cast(Any, connection.default_channel).queue_delete(lane)
+
+
+class OwnRedis:
+    """A Redis of a test's own, to be stopped, frozen and started again."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.skip("redis-server is not installed")
+        words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen([program, *words], cwd="/", stdout=subprocess.DEVNULL)
+        wait_until(self._answers)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stored_keys(self) -> list[bytes]:
+        with redis.Redis(port=self.port) as client:
+            return cast(list[bytes], client.keys())
+
+    def send_signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+@contextmanager
+def own_redis() -> Iterator[OwnRedis]:
+    made = OwnRedis()
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()

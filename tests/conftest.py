@@ -105,10 +105,18 @@ def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
     started: list[Server] = []
 
     def start(
-        *, config: str = "config.server", wrapper: list[str] | None = None, broker_url: str = "", **settings: str
+        *,
+        config: str = "config.server",
+        wrapper: list[str] | None = None,
+        broker_url: str = "",
+        cache_url: str = "",
+        **settings: str,
     ) -> Server:
         home = tmp_path / f"home-{len(started)}"
-        server = Server(home, template.tokens, template.copy_to(home), settings, broker_url, config, wrapper or [])
+        database_url = template.copy_to(home)
+        server = Server(
+            home, template.tokens, database_url, settings, broker_url, config, wrapper or [], cache_url=cache_url
+        )
         started.append(server)
         server.start()
         return server

@@ -32,6 +32,18 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
         image.unlink()
 
 
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """A folder as the kernel leaves a disk that had an error: all can be read, and nothing written."""
+    if os.geteuid() or not _done("mount", "--bind", str(folder), str(folder)):
+        pytest.skip("mounting a folder read-only needs root, and a machine that lets us")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 def _done(*words: str) -> bool:
     has_it = shutil.which(words[0]) is not None
     return has_it and subprocess.run(words, capture_output=True, check=False).returncode == 0

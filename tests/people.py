@@ -31,13 +31,22 @@ class Browser:
             self.server.cookies[user] = self.cookies
         self.cookies = dict(self.server.cookies[user])
 
-    def _log_in(self, user: str, password: str) -> None:
+    def try_password(self, user: str, password: str = PASSWORD) -> Answer:
+        """The login page's answer."""
         page = self.request("GET", "/admin/login/").body.decode()
         found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
         assert found is not None
-        form = urlencode({"username": user, "password": password, "csrfmiddlewaretoken": found[1], "next": "/admin/"})
+        said = {
+            "username": user,
+            "password": password,
+            "csrfmiddlewaretoken": found[1],
+            "next": "/admin/",
+        }
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.server.url}
-        answer = self.request("POST", "/admin/login/", form.encode(), headers)
+        return self.request("POST", "/admin/login/", urlencode(said).encode(), headers)
+
+    def _log_in(self, user: str, password: str) -> None:
+        answer = self.try_password(user, password)
         assert answer.status == 302, answer
         assert "sessionid" in self.cookies
 

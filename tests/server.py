@@ -129,6 +129,7 @@ class Server:
     broker_url: str = ""
     config: str = "config.server"  # the module of gunicorn's configuration
     wrapper: list[str] = field(default_factory=list)  # e.g. strace and its options
+    cache_url: str = ""
     port: int = field(default_factory=free_port)
     process: AnyProcess | None = None
     helpers: list[AnyProcess] = field(default_factory=list)  # workers and housekeeping
@@ -152,7 +153,7 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         found = environment(self.home, self.database_url, PORT=str(self.port), **self.settings)
-        return found | {"BROKER_URL": self.broker_url}
+        return found | {"BROKER_URL": self.broker_url, "CACHE_URL": self.cache_url}
 
     def start(self) -> None:
         self.process = self._launch(["-m", "gunicorn", "--config", f"python:{self.config}"], self.wrapper)

@@ -224,6 +224,10 @@ class Sink(ABC):
     def free(self) -> int | None:
         """Bytes of room left, or None where that has no meaning."""
 
+    def is_read_only(self) -> bool:
+        """Whether nothing can be written or deleted here just now."""
+        return False
+
     @abstractmethod
     def identity(self) -> str | None:
         """The mark this place was given, or None where it cannot be read: not mounted, or never marked."""

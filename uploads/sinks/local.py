@@ -135,6 +135,11 @@ class LocalSink(Sink):
             found = os.statvfs(self.root)
             return found.f_bavail * found.f_frsize
 
+    def is_read_only(self) -> bool:
+        """Of the file system, or of the folder to us: root may write in any folder, and in no read-only mount."""
+        with sink_errors():
+            return bool(os.statvfs(self.root).f_flag & os.ST_RDONLY) or not os.access(self.root, os.W_OK | os.X_OK)
+
     def identity(self) -> str | None:
         try:
             return self.layout.marker.read_text().strip()
