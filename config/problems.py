@@ -54,6 +54,7 @@ STATUS: dict[str, int] = {
     "throttled": 429,
     "too_large": 413,
     "too_many_files": 400,
+    "too_many_tokens": 409,
     "too_many_uploads": 429,
     "too_slow": 408,
     "unauthenticated": 401,

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from config import health
+from config.entrances import EntrancesView
 from config.login import login
 from config.openapi import SchemaView
 from media_jobs.admin import frontpage
@@ -14,6 +15,7 @@ from uploads.admin.accounts import change_own_password
 api: list[Any] = [
     path("", include("uploads.urls")),
     path("", include("media_jobs.urls")),
+    path("", EntrancesView.as_view(), name="entrances"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

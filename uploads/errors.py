@@ -146,6 +146,10 @@ class UploadComplete(Forbidden):
     """An upload cannot be ended any more: it has become a file, which can be deleted."""
 
 
+class TooManyTokens(Refusal):
+    code = "too_many_tokens"
+
+
 class QuotaExceeded(Refusal):
     code = "quota_exceeded"
 

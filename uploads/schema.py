@@ -10,7 +10,11 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "From `manage.py token USER`."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "From `tokens/`, the admin, or `manage.py token USER`.",
+        }
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -3,7 +3,9 @@ from rest_framework.routers import SimpleRouter
 
 from .views.download import ContentView, link_content
 from .views.files import FileViewSet
+from .views.me import MeView
 from .views.raw import RawUploadView
+from .views.tokens import TokenViewSet
 from .views.tus import TusViewSet
 
 router = SimpleRouter()
@@ -22,4 +24,7 @@ urlpatterns = [
         ),
         name="upload-detail",
     ),
+    path("tokens/", TokenViewSet.as_view({"get": "list", "post": "create"}), name="token-list"),
+    path("tokens/<uuid:pk>/", TokenViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="token-detail"),
+    path("me/", MeView.as_view(), name="me"),
 ]
