@@ -20,6 +20,7 @@ from media_jobs.supervision import processes
 from uploads import registry
 from uploads.ballast import RELEASED, ballast
 from uploads.conf import sink
+from uploads.promises import promised
 from uploads.reserving import floor
 from uploads.sinks.base import SinkError
 from uploads.storage.marker import is_ours
@@ -86,8 +87,17 @@ def readyz(request: HttpRequest) -> HttpResponse:
         "checks": checks,
         "workers": _workers(),
         "warnings": _warnings(),
+        "space": _space(),
     }
     return JsonResponse(said, status=503 if failed else 200)
+
+
+def _space() -> dict[str, int | None] | None:
+    """Bytes of the store's disk: free, of these left alone, and promised to uploads that have not come yet."""
+    try:
+        return {"free": sink().free(), "floor": floor(), "promised": promised(sink())}
+    except (DatabaseFailure, SinkError):
+        return None  # the checks say so
 
 
 def _warnings() -> list[str]:

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from uploads.conf import sink
 from uploads.connections import write
 from uploads.errors import InsufficientStorage, StorageUnavailable
-from uploads.reserving import check_floor, check_room, lock_quotas
+from uploads.reserving import check_floor, check_free, lock_quotas
 from uploads.storage.blobs import discard
 from uploads.storage.tombstones import bury
 
@@ -87,7 +87,7 @@ def claim(worker: Worker) -> Lease | None:
 def lacking() -> str:
     """What no job can be begun without, and is not there, in words; or nothing. To wait for it costs no attempt."""
     try:
-        check_room(sink(), 1)
+        check_free(sink(), 1)
         check_floor(sink(), jobs().work_root)
     except InsufficientStorage:
         return "Room on the server's disk."

@@ -19,7 +19,7 @@ from uploads.conf import sink
 from uploads.depositing import deposit
 from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.models import Blob, MediaFile
-from uploads.reserving import FloorWatch, check_room
+from uploads.reserving import FloorWatch, check_free
 from uploads.sinks.base import SinkError, SinkFull
 from uploads.storage.blobs import discard
 
@@ -116,7 +116,7 @@ class Attempt:
     def carry_out(self) -> tuple[Outcome, list[Kept]]:
         job, operation = self._job, operations.get(self._job.operation)
         self._pulse.enter(Job.Phase.FETCHING, "Fetching")
-        self._tools.room = check_room(sink(), 1)
+        self._tools.room = check_free(sink(), 1)
         # Looked up here, not when it was claimed: a claim is as short as can be.
         job.file = MediaFile.objects.select_related("blob").filter(jobs=job).first()
         files = [job.file, *(item.file for item in job.inputs.select_related("file__blob").order_by("number"))]

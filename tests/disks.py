@@ -66,3 +66,16 @@ def fill_but(disk: Path, left: int) -> None:
     found = os.statvfs(disk)
     with filler(disk).open("ab") as file:
         os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - left)
+
+
+@contextmanager
+def disk_at(folder: Path, size: int) -> Iterator[None]:
+    """A disk of `size` bytes at `folder`, which may be larger than the machine: it takes what is written to it."""
+    if os.geteuid() or not shutil.which("mount"):
+        pytest.skip("mounting a disk needs root and mount")
+    if not _done("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)):
+        pytest.skip("this machine does not let us mount a disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from . import reserving
+from . import promises, reserving
 from .conf import limits, sink
 from .connections import write
 from .ending import fail
@@ -89,10 +89,10 @@ def admit(announcement: Announcement) -> Upload:
             identity = uuid.uuid4()
             resumable = {
                 "id": identity, "key": str(identity), "metadata": announcement.metadata, "heartbeat_at": None,
-                "expires_at": timezone.now() + announcement.kept_for,
+                "paused_at": Now(), "expires_at": timezone.now() + announcement.kept_for,
             }  # fmt: skip
-        wanted = size or min(reserving.STEP, limits().max_file_size)
-        reserved = reserving.grant(owner, sink(), needed=size or 1, wanted=wanted)
+        wanted = size or min(promises.STEP, limits().max_file_size)
+        reserved = promises.grant(owner, sink(), needed=size or 1, wanted=wanted)
         upload = Upload.objects.create(
             owner=owner, token=announcement.token, name=name, protocol=announcement.protocol, sink=sink().name,
             declared_size=size, reserved=reserved, route=announcement.route, idempotency_key=announcement.key,

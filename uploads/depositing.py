@@ -11,7 +11,7 @@ from typing import BinaryIO
 from .conf import sink
 from .hashing import Sha256
 from .intake import Content
-from .reserving import check_room
+from .reserving import check_free
 from .sinks.base import Writer
 from .sinks.disk import sink_errors
 from .sinks.writeback import WriteBack
@@ -25,10 +25,10 @@ def deposit(path: Path, key: str, kind: str, media_type: str, seen: Callable[[in
     InsufficientStorage: the disk has come to its floor.
     """
     with path.open("rb", buffering=0) as source:
-        check_room(sink(), 0)
+        check_free(sink(), 0)
         digest, size = _read(source, seen)
         if not sink().adopt(path, key, source.fileno()):
-            check_room(sink(), size)
+            check_free(sink(), size)
             source.seek(0)
             with sink().create(key, size=size) as writer:
                 _copy(source, writer, seen)

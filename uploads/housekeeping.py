@@ -9,7 +9,7 @@ from django.db import close_old_connections, connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from . import reserving
+from . import promises
 from .admitting import KEY_KEPT
 from .ballast import ballast
 from .conf import limits, sink
@@ -98,13 +98,14 @@ def tell_planner() -> int:
 
 def keep_ballast() -> int:
     """Release it when the disk is nearly full, and make it again when there is room."""
-    return ballast().keep(lambda: reserving.left_to_uploads(sink()))
+    return ballast().keep(lambda: promises.left_to_uploads(sink()))
 
 
 CHORES = [
     Chore("keep the ballast", timedelta(seconds=1), keep_ballast),
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
     Chore("settle resumable uploads", timedelta(seconds=10), settle_stalled),
+    Chore("let promises lapse", timedelta(seconds=10), promises.lapse),
     Chore("end expired uploads", timedelta(minutes=1), expire, by_clock=True),
     Chore("write sidecars", timedelta(seconds=1), write_sidecars),
     Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes),

@@ -13,8 +13,8 @@ from .conf import sink
 from .errors import InvalidParams, StorageUnavailable
 from .intake import Intake
 from .models import Blob, MediaFile, Upload
+from .promises import check_room
 from .receiving import Reception, storage_refusals
-from .reserving import check_room
 from .sinks.base import Writer
 from .sinks.local import LocalSink
 from .sources import Source, open_source, state_of

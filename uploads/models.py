@@ -162,6 +162,8 @@ class Upload(models.Model):
     # Written by the database's clock while somebody holds this upload: an old one has lost its holder. Empty while
     # a resumable upload waits for somebody to go on with it.
     heartbeat_at = models.DateTimeField(null=True, blank=True)
+    # By the same clock: since when a resumable upload has waited so. Its promise lapses by this.
+    paused_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     # Of a resumable upload only. Its bytes are at `key` in the sink, whose word on how many there are is the truth;
     # it is the id as text, so that they can be locked before anything is asked of the database.

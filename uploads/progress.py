@@ -143,14 +143,16 @@ def _asked_to_stop(uploads: list[uuid.UUID]) -> list[uuid.UUID]:
 # By hand: through the ORM, a thousand uploads hold up every request for 100 ms.
 _UPDATE_EACH = """
     UPDATE uploads_upload SET "offset" = %s, speed = %s, expires_at = COALESCE(%s, expires_at),
-        heartbeat_at = CASE WHEN %s THEN NULL ELSE STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW') END
+        heartbeat_at = CASE WHEN %s THEN NULL ELSE STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW') END,
+        paused_at = CASE WHEN %s THEN STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW') ELSE paused_at END
     WHERE id = %s AND state = 'receiving'
 """
 # psycopg, told of each by itself, would keep the interpreter busy for 30 ms.
 _UPDATE_ALL = """
     UPDATE uploads_upload SET "offset" = news.at, speed = news.speed,
         expires_at = COALESCE(news.expires_at, uploads_upload.expires_at),
-        heartbeat_at = CASE WHEN news.rests THEN NULL ELSE STATEMENT_TIMESTAMP() END
+        heartbeat_at = CASE WHEN news.rests THEN NULL ELSE STATEMENT_TIMESTAMP() END,
+        paused_at = CASE WHEN news.rests THEN STATEMENT_TIMESTAMP() ELSE paused_at END
     FROM json_to_recordset(%s) AS news(id uuid, at bigint, speed bigint, rests boolean, expires_at timestamptz)
     WHERE uploads_upload.id = news.id AND state = 'receiving'
 """
@@ -170,7 +172,14 @@ def _write(progress: list[tuple[uuid.UUID, _Watched]]) -> None:
             cursor.executemany(
                 _UPDATE_EACH,
                 [
-                    (item.seen, int(item.speed), adapted(item.expires_at), item.is_at_rest, upload_id.hex)
+                    (
+                        item.seen,
+                        int(item.speed),
+                        adapted(item.expires_at),
+                        item.is_at_rest,
+                        item.is_at_rest,
+                        upload_id.hex,
+                    )
                     for upload_id, item in progress
                 ],
             )

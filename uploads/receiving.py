@@ -10,7 +10,7 @@ import structlog
 from django.db import Error as DatabaseFailure
 from django.db.models.functions import Now
 
-from . import metrics, reserving
+from . import metrics, promises, reserving
 from .admitting import Announcement, admit
 from .ballast import ballast
 from .conf import limits, sink
@@ -141,10 +141,10 @@ def _grow(upload: Upload, offset: int) -> int:
         # The announced size was promised in full, so whoever passes it says more than it announced.
         raise TooLarge(f"{upload.declared_size} bytes were announced and more came.")
     owner = upload.owner
-    wanted = min(upload.reserved + reserving.STEP, max(limits().max_file_size, offset)) - upload.reserved
+    wanted = min(upload.reserved + promises.STEP, max(limits().max_file_size, offset)) - upload.reserved
     with write():
         reserving.lock_owner(owner.pk)
-        more = reserving.grant(owner, sink(), needed=offset - upload.reserved, wanted=wanted)
+        more = promises.grant(owner, sink(), needed=offset - upload.reserved, wanted=wanted, is_growth=True)
         upload.reserved += more
         Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
             reserved=upload.reserved, offset=offset, heartbeat_at=Now()

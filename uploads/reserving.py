@@ -1,11 +1,9 @@
-"""Who may take how many bytes: the owner's quota, and the room on the disk.
+"""What an account has left of its limits, and what the disk has left above its floor.
 
-Both are ledgers. What live uploads were promised and have not yet written counts as taken, and every promise is
-made under a lock, so that two uploads never get the same last gigabyte.
+A quota is a ledger: what unfinished uploads have brought or were promised (`promises`) counts as taken.
 """
 
 import random
-import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,21 +13,19 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import Greatest, Now
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Now
 
 from .account_limits import EffectiveLimits, limits_of
 from .ballast import ballast, free_in
 from .conf import limits
-from .errors import InsufficientStorage, QuotaExceeded, StorageUnavailable, TooLarge, TooManyUploads
-from .models import MediaFile, SinkMark, Upload
+from .errors import InsufficientStorage, StorageUnavailable, TooLarge, TooManyUploads
+from .models import MediaFile, Upload
 from .sinks.base import Sink, SinkError
 from .storage.marker import is_ours
 
 # An upload whose holder has not been heard of for this long has none: flushing tries every half second.
 HOLDER_TIMEOUT = timedelta(seconds=30)
-# An upload that cannot say its size is promised so much at a time.
-STEP = 256 * 1024**2
 # So many unfinished resumable uploads an account may have, for each that it may send at a time.
 UNFINISHED = 32
 # When the disk comes to its floor, works in progress stop one after another, within so many seconds.
@@ -81,16 +77,6 @@ def lock_quotas(owners: Collection[int], *, wait: bool = True) -> None:
     if limits().quota is not None:
         rows = get_user_model().objects.select_for_update(no_key=True, nowait=not wait)
         list(rows.filter(pk__in=owners).order_by("pk").values_list("pk"))
-
-
-def grant(owner: User, sink: Sink, *, needed: int, wanted: int) -> int:
-    """How many more bytes, from `needed` to `wanted`, may come. In a transaction that holds the owner's lock."""
-    quota = left_of_quota(owner.pk)
-    if quota is not None and quota < needed:
-        raise QuotaExceeded(f"Your quota has {quota} bytes left. Delete files you no longer need.")
-    SinkMark.objects.select_for_update().filter(sink=sink.name).first()  # promises of one disk are made one by one
-    room = check_room(sink, needed)
-    return min(value for value in (wanted, quota, room) if value is not None)
 
 
 def check_size(size: int) -> None:
@@ -145,30 +131,29 @@ def use_of(owner_id: int) -> AccountUse:
     return AccountUse(limits_of(owner_id), *figures)
 
 
-def promised(sink: Sink) -> int:
-    """How many bytes are still to come of uploads that were told there is room for them."""
-    left = live_uploads().filter(sink=sink.name).aggregate(total=Sum(Greatest(F("reserved") - F("offset"), 0)))
-    return left["total"] or 0
+def check_free(sink: Sink, needed: int) -> int | None:
+    """How many bytes the disk has above its floor; they must be `needed` at least.
+
+    For jobs, which really take what they ask for: they do not wait for room that uploads have only been promised.
+    """
+    left = above_floor(sink)
+    if left is not None and left < needed:
+        raise no_room()
+    return left
 
 
-def check_room(sink: Sink, needed: int) -> int | None:
-    """How many bytes more the disk may take; it must be `needed` at least. Nobody is promised anything by this."""
-    room = _room(sink)
-    if room is not None and room < needed:
-        raise InsufficientStorage("The server's disk has no room for this. Try again later.", retry_after=60)
-    return room
-
-
-def _room(sink: Sink) -> int | None:
-    """What is free, and neither promised nor below the floor. Less than nothing, where the floor is reached."""
+def above_floor(sink: Sink) -> int | None:
+    """What is free above the floor. Less than nothing, where the floor is reached; None, where nobody knows."""
     if not is_ours(sink):
         raise StorageUnavailable(
             "The server cannot see its disk: no file can be taken just now. Try again later.", retry_after=60
         )
-    # Before we look at the disk: what an upload writes in between then counts twice, not never.
-    outstanding = promised(sink)
     free = _free(sink)
-    return None if free is None else free - outstanding - floor()
+    return None if free is None else free - floor()
+
+
+def no_room() -> InsufficientStorage:
+    return InsufficientStorage("The server's disk has no room for this. Try again later.", retry_after=60)
 
 
 def _free(sink: Sink) -> int | None:
@@ -183,17 +168,11 @@ def floor() -> int:
     return max(limits().min_free, ballast().reserve(limits().media_root))
 
 
-def left_to_uploads(sink: Sink) -> int:
-    """As `check_room` sees it, but of a disk that need not be ours yet, and without regard to the ballast."""
-    free = sink.free()
-    return sys.maxsize if free is None else free - promised(sink) - limits().min_free
-
-
 def check_floor(sink: Sink, folder: Path) -> None:
     """Whether work may go on writing to both. No query, as it is asked each second."""
     free = [_free(sink), free_in(folder) if folder.exists() else None]
     if any(left is not None and left < floor() for left in free):
-        raise InsufficientStorage("The server's disk has no room for this. Try again later.", retry_after=60)
+        raise no_room()
 
 
 class FloorWatch:

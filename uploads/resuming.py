@@ -13,11 +13,11 @@ from django.db import Error as DatabaseFailure
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from . import noting, reserving
+from . import noting, promises, reserving
 from .admitting import Announcement, admit
 from .conf import limits, sink
 from .connections import let_go, write
-from .errors import InvalidParams, OffsetMismatch, StorageUnavailable, TooLarge, UnsupportedMedia
+from .errors import Gone, InvalidParams, OffsetMismatch, StorageUnavailable, TooLarge, UnsupportedMedia
 from .hashing import can_resume
 from .holding import PATIENCE, Find, hold
 from .models import MediaFile, Upload
@@ -165,7 +165,7 @@ class Turn(Reception):
         with write():
             reserving.lock_owner(owner.pk)
             if missing > 0:
-                reserving.grant(owner, sink(), needed=missing, wanted=missing)
+                promises.grant(owner, sink(), needed=missing, wanted=missing)
             Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
         self.upload.declared_size = self.upload.reserved = self._intake.granted = size
 
@@ -195,7 +195,7 @@ class Turn(Reception):
             flusher.unwatch(upload.pk)
             with write():
                 Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
-                    offset=kept, speed=0, heartbeat_at=None, expires_at=upload.expires_at,
+                    offset=kept, speed=0, heartbeat_at=None, paused_at=Now(), expires_at=upload.expires_at,
                     unverified_from=None if self._counts else self._begun_at,
                 )  # fmt: skip
 
@@ -208,4 +208,13 @@ def _begin_to_move(upload: Upload) -> None:
     with write():
         reserving.lock_owner(upload.owner_id)
         reserving.check_turn(upload.owner_id)
-        Upload.objects.filter(pk=upload.pk).update(heartbeat_at=Now())
+        row = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING)
+        reserved = promises.renew(upload, sink())
+        while not row.filter(reserved=upload.reserved).update(heartbeat_at=Now(), reserved=reserved):
+            # The promise lapsed after we read the row.
+            held = row.values_list("reserved", flat=True).first()
+            if held is None:
+                raise Gone("This upload has been deleted.")
+            upload.reserved = held
+            reserved = promises.renew(upload, sink())
+    upload.reserved = reserved

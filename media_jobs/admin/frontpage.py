@@ -20,7 +20,8 @@ from uploads.admin import cells
 from uploads.ballast import RELEASED, ballast
 from uploads.conf import limits, sink
 from uploads.models import Upload
-from uploads.reserving import floor, promised
+from uploads.promises import promised
+from uploads.reserving import floor
 from uploads.sinks.base import SinkError
 
 from .. import policy, wording

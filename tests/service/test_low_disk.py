@@ -17,6 +17,7 @@ from uploads import reserving
 from uploads.admitting import Announcement
 from uploads.ballast import Ballast, ballast, free_in
 from uploads.conf import sink
+from uploads.depositing import deposit
 from uploads.errors import InsufficientStorage
 from uploads.models import SinkMark, Upload
 from uploads.receiving import Reception
@@ -89,6 +90,18 @@ def test_a_released_ballast_is_told_on_the_front_page_and_in_readyz(
     assert told() == (False, False)
     kept.release()
     assert told() == (True, True)
+
+
+def test_what_a_job_made_is_not_stored_where_the_disk_has_come_to_its_floor(tmp_path: Path, settings: Any) -> None:
+    settings.UPLOADS = replace(settings.UPLOADS, media_root=tmp_path / "media", min_free=10**18)
+    SinkMark.objects.all().delete()
+    adopt(sink())
+    made = tmp_path / "made.mp4"
+    made.write_bytes(b"a film")
+    before = list(sink().walk())
+    with pytest.raises(InsufficientStorage):
+        deposit(made, "k" * 32, "video", "video/mp4", lambda _: None)
+    assert list(sink().walk()) == before
 
 
 def test_works_stop_one_after_another_and_go_on_where_there_is_room_again(

@@ -3,7 +3,6 @@
 import itertools
 import json
 import re
-import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import running
-from tests.processes import signalled, working_in
+from tests.conftest import StartServer, running
+from tests.disks import MIB, disk_at, fill_but, filler
 from tests.server import Server, Template, query
 from tests.service.test_brokers import unlike
 from tests.waiting import wait_until
@@ -95,16 +94,6 @@ def test_a_result_that_passes_the_quota_fails_and_leaves_nothing(server: Server,
     assert list((server.home / "work").iterdir()) == []
 
 
-# An upload that was promised more than any disk has.
-PROMISE = """
-from datetime import timedelta; from django.utils import timezone; from django.contrib.auth.models import User
-from uploads.models import Upload
-Upload.objects.create(owner=User.objects.get(username="carol"), name="large.mp4", protocol="tus", sink="local",
-    declared_size=10**16, reserved=10**16, expires_at=timezone.now() + timedelta(hours=1))
-"""
-BREAK = "from uploads.models import Upload; Upload.objects.filter(name='large.mp4').delete()"
-
-
 @pytest.fixture
 def quick_worker(server: Server) -> Iterator[None]:
     """It looks into what other tests uploaded, too, and is told when to go: killed, it would leave some of that."""
@@ -114,21 +103,23 @@ def quick_worker(server: Server) -> Iterator[None]:
     worker.wait(30)
 
 
-def test_no_job_begins_while_the_disk_is_at_its_floor(
-    server: Server, upload: Callable[..., str], request: pytest.FixtureRequest
-) -> None:
-    job = submit(server, upload(), "thumbnail")
-    server.shell(PROMISE)
-    try:
+def test_no_job_begins_while_the_disk_is_at_its_floor(start_server: StartServer, clip: bytes) -> None:
+    server = start_server(MIN_FREE="8MiB")
+    marker = next(server.media.glob(".*"))
+    content = marker.read_bytes()
+    with disk_at(server.media, 32 * MIB):
+        (server.media / marker.name).write_bytes(content)
+        job = submit(server, server.put("film.mp4", clip).json()["id"], "thumbnail")
+        fill_but(server.media, 4 * MIB)
         before = len(server.log)
-        request.getfixturevalue("quick_worker")
+        server.start_worker("quick")
         wait_until(lambda: "no_job_begun" in server.log[before:], 60)
         found = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
-    finally:
-        server.shell(BREAK)
-    assert (found["status"], found["waiting_for"]) == ("queued", "Room on the server's disk.")
-    assert ended(server, job)["status"] == "succeeded"
-    assert [state for state, *_ in past(server, job)] == ["queued", "running", "succeeded"]
+        filler(server.media).unlink()
+        assert (found["status"], found["waiting_for"]) == ("queued", "Room on the server's disk.")
+        assert ended(server, job)["status"] == "succeeded"
+        assert [state for state, *_ in past(server, job)] == ["queued", "running", "succeeded"]
+        server.kill()
 
 
 def past(server: Server, job: str) -> list[tuple[Any, ...]]:
@@ -172,25 +163,6 @@ def test_of_a_file_whose_poster_passes_the_quota_the_facts_are_kept(
     assert server.get(f"/api/v1/files/{file}/", user="carol").json()["facts"]["video"]
     of_rows = "SELECT key FROM uploads_blob"
     wait_until(lambda: {path.name for path in server.stored_bytes()} == {key for (key,) in query(server, of_rows)})
-
-
-def test_what_was_made_is_not_stored_where_the_disk_has_come_to_its_floor_meanwhile(
-    server: Server, upload: Callable[..., str]
-) -> None:
-    job = submit(server, upload(), codec="vp9", quality="high", fps=240)  # some seconds
-    wait_until(lambda: server.get(f"/api/v1/jobs/{job}/", user="alice").json()["message"].startswith("Encoded"), 60)
-    before = {path.name for path in server.stored_bytes()}
-    tools = working_in(server.home / "work")
-    with signalled(tools, signal.SIGSTOP, signal.SIGCONT):  # or it is done before the disk is full
-        server.shell(PROMISE)
-    try:
-        found = ended(server, job)
-    finally:
-        server.shell(BREAK)
-    assert (found["status"], found["error"]["code"]) == ("failed", "insufficient_storage")
-    assert found["command"].startswith("ffmpeg ")
-    assert {path.name for path in server.stored_bytes()} == before
-    assert list((server.home / "work").iterdir()) == []
 
 
 def film_of(server: Server, size: int) -> bytes:

@@ -69,6 +69,7 @@ UPLOADS = [
     "storage.blobs",
     "account_limits",
     "reserving",
+    "promises",
     "depositing",
     "metrics",
     "threads",

@@ -1,0 +1,221 @@
+"""Room on the disk that is promised to uploads: who gets how much of it, and when a promise lapses."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+from django.test import Client as Browser
+
+from media_jobs import leases
+from tests.conftest import StartServer
+from tests.disks import disk_at
+from tests.service.test_leases import a_user
+from tests.stores import Film
+from tests.tus import Client
+from tests.waiting import wait_until
+from uploads import housekeeping, promises, resuming
+from uploads.admitting import Announcement
+from uploads.conf import sink
+from uploads.errors import InsufficientStorage, QuotaExceeded
+from uploads.models import SinkMark, Upload
+from uploads.receiving import Reception
+from uploads.storage.marker import adopt
+
+GIB = 1024**3
+
+
+@pytest.fixture
+def of_12_gib(tmp_path: Path, settings: Any, db: None) -> Iterator[None]:
+    yield from _store_of(12 * GIB, tmp_path / "media", settings)
+
+
+@pytest.fixture
+def of_100_gib(tmp_path: Path, settings: Any, db: None) -> Iterator[None]:
+    yield from _store_of(100 * GIB, tmp_path / "media", settings)
+
+
+def _store_of(size: int, media: Path, settings: Any) -> Iterator[None]:
+    """The store is on a disk of this size, which takes no memory until it is written to."""
+    media.mkdir()
+    with disk_at(media, size + 1024**2):  # with the marker
+        settings.UPLOADS = replace(settings.UPLOADS, media_root=media, min_free=0, max_file_size=100 * GIB)
+        SinkMark.objects.all().delete()
+        adopt(sink())
+        yield
+
+
+def begin(owner: User, size: int) -> Upload:
+    week = timedelta(days=7)
+    return resuming.begin(Announcement(owner, "film.mp4", Upload.Protocol.TUS, size=size, kept_for=week))
+
+
+def pause(upload: Upload, since: timedelta) -> None:
+    Upload.objects.filter(pk=upload.pk).update(heartbeat_at=None, paused_at=Now() - since)
+
+
+def go_on(upload: Upload) -> None:
+    """Take a turn at it, as a PATCH does."""
+    found = Upload.objects.get(pk=upload.pk)
+    with resuming.Turn.take(found.key, lambda: found, stop=lambda: None):
+        pass
+
+
+def reserved(upload: Upload) -> int:
+    return Upload.objects.get(pk=upload.pk).reserved
+
+
+LATE = promises.PROMISE_KEPT + timedelta(seconds=1)
+
+
+def test_empty_uploads_of_one_account_leave_room_for_the_others(of_100_gib: None) -> None:
+    alice = a_user()
+    for _ in range(5):
+        begin(alice, 10 * GIB)
+    for _ in range(12):
+        with pytest.raises(InsufficientStorage, match="Your unfinished uploads") as refused:
+            begin(alice, 10 * GIB)
+        assert refused.value.retry_after
+    with Reception.open(Announcement(a_user(), "a.mp4", Upload.Protocol.PUT, size=10 * GIB)):
+        assert begin(a_user(), 10 * GIB).reserved == 10 * GIB
+
+
+def test_all_promises_together_leave_room_for_small_uploads(of_100_gib: None) -> None:
+    for size in (50, 30):
+        begin(a_user(), size * GIB)
+    with pytest.raises(InsufficientStorage):
+        begin(a_user(), 8 * GIB)
+    begin(a_user(), 7 * GIB + GIB // 2)
+    with pytest.raises(InsufficientStorage):
+        begin(a_user(), promises.STEP + 1)
+    for _ in range(20):
+        begin(a_user(), promises.STEP)
+
+
+def test_a_single_upload_may_have_nearly_all_of_the_disk(of_12_gib: None) -> None:
+    alice = a_user()
+    begin(alice, 10 * GIB)
+    with pytest.raises(InsufficientStorage):
+        begin(alice, GIB)
+    begin(a_user(), promises.STEP)
+
+
+def test_what_is_promised_twice_is_never_more_than_there_is(of_12_gib: None) -> None:
+    first, second = begin(a_user(), 10 * GIB), a_user()
+    with pytest.raises(InsufficientStorage):
+        begin(second, 10 * GIB)
+    pause(first, LATE)
+    other = begin(second, 10 * GIB)  # the promise to the first lapses as somebody needs it
+    assert (reserved(first), reserved(other)) == (0, 10 * GIB)
+    with pytest.raises(InsufficientStorage) as refused:
+        go_on(first)
+    assert refused.value.retry_after
+    Upload.objects.filter(pk=other.pk).delete()
+    go_on(first)
+    assert reserved(first) == 10 * GIB
+
+
+def test_a_promise_lapses_minutes_after_the_last_byte_and_what_has_come_counts_on(
+    of_12_gib: None, settings: Any
+) -> None:
+    settings.UPLOADS = replace(settings.UPLOADS, quota=10 * GIB)
+    alice = a_user()
+    upload = begin(alice, 8 * GIB)
+    Upload.objects.filter(pk=upload.pk).update(offset=3 * GIB)
+    pause(upload, promises.PROMISE_KEPT - timedelta(minutes=1))
+    assert promises.lapse() == 0
+    with pytest.raises(QuotaExceeded):
+        begin(alice, 3 * GIB)
+    pause(upload, LATE)
+    [chore] = [chore for chore in housekeeping.CHORES if chore.name == "let promises lapse"]
+    assert (chore.do(), chore.do()) == (1, 0)
+    assert (reserved(upload), promises.promised(sink())) == (3 * GIB, 0)
+    with pytest.raises(QuotaExceeded, match=f"{7 * GIB} bytes left"):
+        begin(alice, 7 * GIB + 1)
+
+
+def test_the_promise_of_an_upload_that_is_being_sent_does_not_lapse(of_12_gib: None) -> None:
+    upload = begin(a_user(), GIB)
+    pause(upload, LATE)
+    Upload.objects.filter(pk=upload.pk).update(heartbeat_at=Now() - timedelta(days=1))  # the clock has jumped
+    assert promises.lapse() == 0
+    assert reserved(upload) == GIB
+
+
+def test_a_promise_that_lapses_as_somebody_goes_on_is_made_again(of_12_gib: None) -> None:
+    upload = begin(a_user(), GIB)
+    pause(upload, LATE)
+    stale = Upload.objects.get(pk=upload.pk)
+
+    def find() -> Upload:  # between this look and the turn it lapses
+        assert promises.lapse() == 1
+        return stale
+
+    with resuming.Turn.take(upload.key, find, stop=lambda: None) as turn:
+        assert turn.upload.reserved == reserved(upload) == GIB
+
+
+@pytest.mark.parametrize("paused_at", [None, Now() + timedelta(days=3)])
+def test_where_nobody_knows_since_when_an_upload_is_paused_its_time_begins_now(
+    of_12_gib: None, paused_at: Any
+) -> None:
+    """Of an earlier version, or before the clock was set back."""
+    upload = begin(a_user(), GIB)
+    Upload.objects.filter(pk=upload.pk).update(paused_at=paused_at)
+    assert promises.lapse() == 0
+    pause_ends = Upload.objects.filter(pk=upload.pk, paused_at__lte=Now(), paused_at__gt=Now() - timedelta(minutes=1))
+    assert pause_ends.exists()
+    pause(upload, LATE)
+    assert promises.lapse() == 1
+
+
+def test_jobs_do_not_wait_for_what_uploads_were_promised(of_12_gib: None) -> None:
+    begin(a_user(), 12 * GIB)
+    assert promises.promised(sink()) == 12 * GIB
+    assert leases.lacking() == ""
+
+
+def test_promises_are_told_on_the_front_page_and_in_readyz(of_12_gib: None, admin_client: Browser) -> None:
+    begin(a_user(), 10 * GIB)
+    space = Browser().get("/readyz").json()["space"]
+    assert (space["promised"], space["floor"]) == (10 * GIB, 0)
+    assert 11 * GIB < space["free"] < 13 * GIB
+    assert "<strong>10.7 GB</strong> promised" in admin_client.get("/admin/now/").content.decode()
+
+
+# Over HTTP
+
+IS_PAUSED = "from uploads.models import Upload; print(Upload.objects.get().heartbeat_at is None)"
+LAPSE = """
+from datetime import timedelta; from django.db.models.functions import Now
+from uploads import promises; from uploads.models import Upload
+Upload.objects.filter(state="receiving").update(paused_at=Now() - timedelta(hours=1), heartbeat_at=None)
+print(promises.lapse())
+"""
+FILL = """
+from django.contrib.auth.models import User; from django.db.models.functions import Now
+from uploads.models import Upload
+Upload.objects.create(owner=User.objects.get(username="carol"), name="large.mp4", protocol="tus", sink="local",
+    declared_size=10**16, reserved=10**16, expires_at=Now(), paused_at=Now())
+"""
+EMPTY = "from uploads.models import Upload; Upload.objects.filter(name='large.mp4').delete()"
+
+
+def test_a_patch_after_the_lapse_reserves_again_or_keeps_what_has_come(start_server: StartServer, film: Film) -> None:
+    server = start_server()
+    tus, content = Client(server), film(600_000)
+    path = tus.new(len(content))
+    assert tus.patch(path, 0, content[:200_000]).status == 204
+    wait_until(lambda: server.shell(IS_PAUSED) == "True")
+    assert server.shell(LAPSE) == "1"
+    server.shell(FILL)
+    answer = tus.patch(path, 200_000, content[200_000:])
+    assert (answer.status, answer.json()["code"]) == (507, "insufficient_storage")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert tus.offset(path) == 200_000
+    server.shell(EMPTY)
+    assert tus.finish(path, content) == 200_000
