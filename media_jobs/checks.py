@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage, Error, Info, Warning, register
 from .conf import jobs
 from .equipment import equipment
 from .ffmpeg.binary import NoFfmpeg
-from .ffmpeg.sandbox import Layer, NoIsolation
+from .ffmpeg.sandbox import OWN_FILES, Layer, NoIsolation
 
 _NETWORK = "no network"
 
@@ -44,6 +44,12 @@ def _missing(layer: Layer) -> CheckMessage:
             f"NOTHING KEEPS FFMPEG FROM THE NETWORK: a hostile film may reach whatever this machine can. {layer.why}",
             hint="Allow unprivileged user namespaces, or install bubblewrap; MILLRACE_SANDBOX=require insists on it.",
             id="media_jobs.W001",
+        )
+    if layer.name == OWN_FILES:
+        return Warning(
+            f"ffmpeg can read whatever we can, the database and all files: {layer.why}",
+            hint="Linux 5.13 or newer has Landlock, if it is in the kernel's list of security modules (`lsm=`).",
+            id="media_jobs.W003",
         )
     return Warning(
         f"Of the sandbox that ffmpeg runs in, one layer does not hold: {layer.name}. {layer.why}",

@@ -17,4 +17,5 @@ class Equipment:
 
 @cache
 def equipment() -> Equipment:
-    return Equipment(binary.find(jobs().ffmpeg), Sandbox.probe(jobs().sandbox))
+    found = binary.find(jobs().ffmpeg)
+    return Equipment(found, Sandbox.probe(jobs().sandbox, found.path))

@@ -26,3 +26,5 @@ MAX_PIXELS = 110_000_000  # a frame's: photographs of 100 megapixels pass, and s
 
 # The exit code of the process that probes, when it says on stdout why, in words of ours.
 REFUSED = 3
+# And when it could not confine itself to the file, which is no fault of the file's.
+UNCONFINED = 4

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ..errors import BadMedia, Failure, Internal, ResourceLimit, Stalled, TimedOut, UnfitMedia
 from .causes import CUT_OFF, failure, meaning
-from .demuxers import REFUSED
+from .demuxers import REFUSED, UNCONFINED
 from .facts import Facts
 from .log import Log, clean_text
 from .process import Ended, Watch, run
@@ -60,6 +60,8 @@ def ask(mode: str, path: Path, sandbox: Sandbox, *, check: Callable[[], None], s
     patience = _PATIENCE * seconds
     watch = Watch(check, lines.append, timeout=patience, stall=patience)
     argv = [sys.executable, "-s", "-B", "-m", _CHILD, mode, str(path.absolute())]
+    if sandbox.confines_files:
+        argv.append("confined")
     try:
         ended = run(argv, sandbox=sandbox, limits=limits, folder=_ROOT, watch=watch)
     except ResourceLimit as error:
@@ -85,6 +87,8 @@ def _said(lines: list[str]) -> dict[str, Any]:
 def _refusal(ended: Ended, said: dict[str, Any], limits: Limits) -> Failure:
     if ended.code == REFUSED:
         return BadMedia(str(said.get("refused", _UNREADABLE)), log=ended.log.text)
+    if ended.code == UNCONFINED:
+        return Internal("The process that looks at files could not be confined to this one.", log=ended.log.text)
     cause = failure(ended, limits)
     if not isinstance(cause, Internal):
         cause = meaning(ended.log.text) or cause

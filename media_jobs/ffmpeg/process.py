@@ -15,7 +15,7 @@ from typing import IO
 
 from ..errors import ResourceLimit, Stalled, TimedOut
 from .log import Log
-from .sandbox import Limits, Sandbox
+from .sandbox import Files, Limits, Sandbox
 
 TICK = 0.1  # seconds between two looks at it, and two calls of `check`, at most
 _MOMENT = 0.002  # between its closing its outputs and its end: milliseconds, thrice in every job
@@ -65,12 +65,13 @@ def run(
     sandbox: Sandbox,
     limits: Limits,
     folder: Path,
+    files: Files | None = None,
     watch: Watch | None = None,
     cwd: Path | None = None,
     log: Log | None = None,
 ) -> Ended:
     """Its end, whatever that is; or what `check` raised, Stalled, TimedOut, ResourceLimit. Nothing of it survives."""
-    command = sandbox.wrap(argv, limits)
+    command = sandbox.wrap(argv, limits, files)
     with _Tool(command, sandbox.environment(folder), cwd or folder, log or Log()) as tool:
         tool.follow(watch or Watch(), limits)
     return tool.ended

@@ -14,7 +14,7 @@ from .log import MAX_BYTES, Log
 from .probing import probe
 from .process import Ended, Watch, run
 from .progress import QUIET, Block, Meter, Parser, Report
-from .sandbox import Limits, Sandbox
+from .sandbox import Files, Limits, Sandbox
 from .verifying import Expected, verify
 
 _RUNS = 20  # whose logs are kept
@@ -57,7 +57,8 @@ class Toolbox:
         argv = command.argv(self.binary.path)
         self.commands.append(self._shown(argv))
         limits = self.limits or Limits.of(command.threads, self._left, command.pixels, self.room)
-        ended = self._run(argv, limits, Meter(seconds=seconds, frames=frames, share=share, doing=doing))
+        files = Files([source.path.absolute() for source in command.sources], [self.folder.absolute()])
+        ended = self._run(argv, limits, files, Meter(seconds=seconds, frames=frames, share=share, doing=doing))
         if cause := failure(ended, limits):
             raise cause
         return ended.log.text
@@ -81,7 +82,7 @@ class Toolbox:
     def _left(self) -> float:
         return max(1.0, self.timeout - (monotonic() - self._started))
 
-    def _run(self, argv: list[str], limits: Limits, meter: Meter) -> Ended:
+    def _run(self, argv: list[str], limits: Limits, files: Files, meter: Meter) -> Ended:
         log, news = Log(self._short), _News(meter, self.report)
         self._logs.append(log)
 
@@ -90,7 +91,7 @@ class Toolbox:
             news.look()
 
         watch = Watch(check, news.hear, lambda: news.last.place, self.timeout, self.stall_timeout, self._started)
-        return run(argv, sandbox=self.sandbox, limits=limits, folder=self.folder, watch=watch, log=log)
+        return run(argv, sandbox=self.sandbox, limits=limits, folder=self.folder, files=files, watch=watch, log=log)
 
     @property
     def _short(self) -> dict[str, str]:

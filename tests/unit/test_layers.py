@@ -143,6 +143,7 @@ MEDIA_JOBS_LOWEST = [
     "ffmpeg.facts",
     "ffmpeg.progress",
     "ffmpeg.binary",
+    "ffmpeg.landlock",
     "ffmpeg.sandbox",
     "ffmpeg.demuxers",
     "ffmpeg.command",

@@ -1,0 +1,179 @@
+"""ffmpeg and the process that probes open nothing but their own files: what tries to is a real ffmpeg.
+
+Every test that forbids something first does the same without the sandbox: otherwise it could not fail.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from media_jobs.errors import Failure, Internal
+from media_jobs.ffmpeg import binary, landlock
+from media_jobs.ffmpeg import sandbox as module
+from media_jobs.ffmpeg.command import Command, Source, Target
+from media_jobs.ffmpeg.probing import probe
+from media_jobs.ffmpeg.process import Watch, run
+from media_jobs.ffmpeg.sandbox import OWN_FILES, Files, Limits, Sandbox
+from media_jobs.ffmpeg.toolbox import Toolbox
+from tests.films import FILM, make
+
+SECRET = "the secret of another file"
+LINES = "1\n00:00:00,000 --> 00:00:02,000\n{}\n\n"
+
+
+@pytest.fixture
+def on() -> Sandbox:
+    sandbox = Sandbox.probe("on", binary.find().path)
+    if not sandbox.confines_files:
+        pytest.skip(f"this kernel cannot confine a process to files: {sandbox.layers[-1].why}")
+    return sandbox
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A folder with the film of a job, and what is not the job's: another file, and a database."""
+    (tmp_path / "work").mkdir()
+    make(tmp_path / "film.mp4", *FILM)
+    (tmp_path / "other.srt").write_text(LINES.format(SECRET))
+    (tmp_path / "db.sqlite3").write_text(LINES.format("a session"))
+    return tmp_path
+
+
+def box(store: Path, sandbox: Sandbox) -> Toolbox:
+    return Toolbox(binary.find(), sandbox, store / "work", 1, lambda: None, lambda report: None)
+
+
+def encode(store: Path, sandbox: Sandbox, *options: str, to: Path | None = None) -> None:
+    """A job on film.mp4 whose options name something else, as a hole in ffmpeg or in an operation would let them."""
+    target = Target(to or store / "work" / "out.mkv", options)
+    box(store, sandbox).ffmpeg(Command([Source(store / "film.mp4", "mov")], [target]))
+
+
+@pytest.mark.parametrize("name", ["other.srt", "db.sqlite3", "/etc/passwd", "work/../other.srt"])
+def test_it_reads_no_file_but_its_inputs(name: str, store: Path, on: Sandbox) -> None:
+    draw = ("-vf", f"drawtext=textfile={store / name}:expansion=none", "-frames:v", "1")
+    encode(store, Sandbox.probe("off"), *draw)
+    with pytest.raises(Failure):
+        encode(store, on, *draw)
+
+
+def test_a_link_in_its_folder_leads_to_no_other_file(store: Path, on: Sandbox) -> None:
+    (store / "work" / "link.srt").symlink_to(store / "other.srt")
+    draw = ("-vf", "drawtext=textfile=link.srt:expansion=none", "-frames:v", "1")
+    encode(store, Sandbox.probe("off"), *draw)
+    with pytest.raises(Failure):
+        encode(store, on, *draw)
+
+
+def test_it_lists_no_folder_but_its_own(store: Path, on: Sandbox) -> None:
+    """By a shell, for ffmpeg has no option for it: what a hole in ffmpeg runs is any code."""
+    look = ["/bin/sh", "-c", f"echo {store}/*"]
+    files = Files([store / "film.mp4"], [store / "work"])
+    heard: list[str] = []
+    for each in (Sandbox.probe("off"), on):
+        run(look, sandbox=each, limits=Limits(), folder=store / "work", files=files, watch=Watch(heard=heard.append))
+    assert ["db.sqlite3" in line for line in heard] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["stray.mkv", "other.srt"])
+def test_it_writes_nowhere_but_into_its_folder(name: str, store: Path, on: Sandbox) -> None:
+    before = (store / name).read_bytes() if (store / name).exists() else None
+    one = ("-frames:v", "1", "-an", "-f", "matroska")
+    with pytest.raises(Failure, match="Permission denied"):
+        encode(store, on, *one, to=store / name)
+    assert before == ((store / name).read_bytes() if (store / name).exists() else None)
+    encode(store, Sandbox.probe("off"), *one, to=store / name)
+
+
+def test_its_input_stays_as_it_is(store: Path, on: Sandbox) -> None:
+    (store / "again.mp4").hardlink_to(store / "film.mp4")  # ffmpeg itself refuses the same name
+    before = (store / "film.mp4").read_bytes()
+    with pytest.raises(Failure, match="Permission denied"):
+        encode(store, on, "-f", "matroska", to=store / "again.mp4")
+    assert (store / "film.mp4").read_bytes() == before
+
+
+def test_it_does_what_jobs_need(store: Path, on: Sandbox) -> None:
+    """An input by a symbolic link, as workers give it; two passes with a file between; text with a font; codecs."""
+    (store / "work" / "input0").symlink_to(store / "film.mp4")
+    tools, source = box(store, on), Source(store / "work" / "input0", "mov")
+    for codec in ("libx264", "libx265", "libvpx-vp9", "libsvtav1"):
+        tools.ffmpeg(Command([source], [Target(store / "work" / f"{codec}.mkv", ("-c:v", codec, "-c:a", "libopus"))]))
+        assert tools.probe(store / "work" / f"{codec}.mkv").video
+    for number in ("1", "2"):
+        passes = ("-c:v", "libvpx-vp9", "-b:v", "100k", "-pass", number, "-passlogfile", str(store / "work" / "log"))
+        tools.ffmpeg(Command([source], [Target(store / "work" / "out.webm", passes)]))
+    (store / "work" / "text.txt").write_text("words")
+    drawn = ("-vf", "drawtext=textfile=text.txt:expansion=none", "-frames:v", "1")
+    tools.ffmpeg(Command([source], [Target(store / "work" / "out.png", drawn)]))
+
+
+def test_the_probe_opens_nothing_but_the_file(store: Path, on: Sandbox) -> None:
+    """Its own code stands for code that a hostile file made it run."""
+    attack = f"""
+from media_jobs.ffmpeg.child import main
+main("facts", {str(store / "film.mp4")!r}, "confined")
+for path, how in (({str(store / "film.mp4")!r}, "rb"), ({str(store / "other.srt")!r}, "rb"), ("stray", "wb")):
+    try:
+        open(path, how).close()
+        print("opened")
+    except PermissionError:
+        print("refused")
+"""
+    told = subprocess.run([sys.executable, "-c", attack], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[1:] == ["opened", "refused", "refused"]
+    assert probe(store / "film.mp4", on).video
+
+
+def test_it_reaches_no_server_even_where_the_network_cannot_be_taken_away(store: Path, on: Sandbox) -> None:
+    if landlock.version() < 4:
+        pytest.skip("this Landlock does not know TCP")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reach = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2)"
+        code = f"from media_jobs.ffmpeg.landlock import confine; confine(read=['/']); {reach}"
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "PermissionError" in ended.stderr
+
+
+def test_a_program_that_does_not_start_in_it_is_run_without_and_it_says_so(tmp_path: Path) -> None:
+    """A script, say, whose interpreter lies where nobody expects it."""
+    shell = shutil.copy("/bin/sh", tmp_path / "shell")
+    script = tmp_path / "ffmpeg"
+    script.write_text(f"#!{shell}\nexit 0\n")
+    script.chmod(0o755)
+    poor = Sandbox.probe("on", script)
+    layer = next(layer for layer in poor.layers if layer.name == OWN_FILES)
+    assert not layer.holds
+    assert "does not start: [error] landlock: [Errno 13]" in layer.why
+    assert run([str(script)], sandbox=poor, limits=Limits(), folder=tmp_path, files=Files()).code == 0
+
+
+def test_a_kernel_without_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of a system call that no kernel has answers as an old kernel does."""
+    monkeypatch.setattr(landlock, "_CREATE_RULESET", 4095)
+    module._probe.cache_clear()
+    try:
+        layer = next(layer for layer in Sandbox.probe("on").layers if layer.name == OWN_FILES)
+        assert (layer.holds, layer.why) == (False, "this kernel has no Landlock: Function not implemented")
+    finally:
+        module._probe.cache_clear()
+
+
+def test_a_file_is_not_blamed_when_its_probe_could_not_be_confined(
+    store: Path, on: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Landlock allows sixteen layers in one another."""
+    nested = (
+        "from media_jobs.ffmpeg.landlock import confine\nfor _ in range(16): confine(read=['/'], write=['/dev'])\n"
+    )
+    start = f"{nested}import sys; from media_jobs.ffmpeg.child import main; sys.exit(main(*sys.argv[-3:]))"
+    python = store / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{start}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(Internal, match="could not be confined"):
+        probe(store / "film.mp4", on)
