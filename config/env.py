@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from grp import getgrgid, getgrnam
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,6 +94,14 @@ def switch(raw: str) -> bool:
     if raw.lower() not in values:
         raise ValueError("write on or off")
     return values[raw.lower()]
+
+
+def group(raw: str) -> int | None:
+    """The number of a group of this machine, given by its name or by that number."""
+    try:
+        return getgrgid(int(raw)).gr_gid if raw.isdecimal() else getgrnam(raw).gr_gid
+    except (KeyError, OverflowError):
+        raise ValueError(f"there is no group {raw} on this machine") from None
 
 
 def one_of(*choices: T) -> Callable[[str], T]:

@@ -15,6 +15,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 
+from config import file_modes
 from config.celery import make_folders
 from config.locks import exclusive
 from uploads.ballast import ballast
@@ -35,6 +36,7 @@ def prepare() -> None:
             folder.mkdir(parents=True, exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
         claim_store(sink())
+        file_modes.restrict()
 
 
 def first_account() -> tuple[str, str] | None:

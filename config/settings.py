@@ -21,6 +21,7 @@ from uploads.sniffing import Kind
 
 loading.begin()
 
+os.umask(0o077)  # of every process of ours: whatever it makes is its account's alone
 BASE_DIR = env.ROOT
 HOME = env.read("HOME", BASE_DIR / "var", lambda raw: Path(raw).expanduser().resolve())
 
@@ -65,6 +66,7 @@ UPLOADS = Limits(
     ),
     quarantine_kept=env.read("QUARANTINE_KEPT", 30 * 86400.0, env.wait),
     accel_prefix=env.read("ACCEL_PREFIX", "", str),
+    media_group=env.read("MEDIA_GROUP", None, env.group),
     private=tuple(HOME / name for name in ("work", "broker", "static", "snapshots", "run", "ballast", "secret_key")),
 )
 _NINETY_DAYS: float | None = 90 * 86400.0

@@ -29,6 +29,7 @@ class Limits:
     pace: Pace = field(default_factory=Pace)
     quarantine_kept: float = 30 * 86400.0  # seconds until what nothing names is deleted for good
     accel_prefix: str = ""
+    media_group: int | None = None  # the number of a group that may read content, such as nginx's
     private: tuple[Path, ...] = ()  # what Millrace keeps besides media_root: `ingest` takes nothing of it
 
 
@@ -39,9 +40,9 @@ def limits() -> Limits:
 
 def sink() -> Sink:
     """The place that new bytes go to."""
-    return _local_sink(limits().media_root)
+    return _local_sink(limits().media_root, limits().media_group)
 
 
 @cache
-def _local_sink(root: Path) -> Sink:
-    return LocalSink(root)
+def _local_sink(root: Path, readers: int | None) -> Sink:
+    return LocalSink(root, readers)

@@ -27,7 +27,7 @@ def deposit(path: Path, key: str, kind: str, media_type: str, seen: Callable[[in
     with path.open("rb", buffering=0) as source:
         check_free(sink(), 0)
         digest, size = _read(source, seen)
-        if not sink().adopt(path, key, source.fileno()):
+        if not sink().adopt(path, key, source.fileno(), own=True):
             check_free(sink(), size)
             source.seek(0)
             with sink().create(key, size=size) as writer:

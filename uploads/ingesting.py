@@ -129,6 +129,9 @@ def _remove(source: Source, file: MediaFile) -> None:
     if not _is_kept(file):
         raise StorageUnavailable("What was stored of it is gone again, so it is left where it is.")
     source.path.unlink()
+    with storage_refusals():
+        for key in Blob.objects.filter(files=file).values_list("key", flat=True):  # not as read: it may be healed
+            sink().take_over(key)
 
 
 def _linker(source: Source, mode: Mode) -> Writer | None:

@@ -83,11 +83,15 @@ def _find_below(folder: Path, own: set[tuple[int, int]], left_out: Callable[[Pat
 
 def _own_places() -> set[tuple[int, int]]:
     """The files and folders in which Millrace keeps its own data, whatever paths lead to them."""
-    paths = [limits().media_root, *limits().private]
-    if connection.vendor == "sqlite":
-        database = connection.settings_dict["NAME"]
-        paths += [Path(f"{database}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
+    paths = [limits().media_root, *limits().private, *database_files()]
     return {identity for path in paths if (identity := _identity(path))}
+
+
+def database_files() -> list[Path]:
+    """The files of an SQLite database, those too that are there only at times."""
+    if connection.vendor != "sqlite":
+        return []
+    return [Path(f"{connection.settings_dict['NAME']}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
 
 
 def _is_own(path: Path, own: set[tuple[int, int]]) -> bool:

@@ -42,6 +42,7 @@ UPLOADS_LOWEST = [
     "sinks.base",
     "sinks.memory",
     "sinks.writeback",
+    "sinks.local_access",
     "sinks.disk",
     "sinks.local_sidecars",
     "sinks.local_quarantine",

@@ -201,12 +201,19 @@ class Sink(ABC):
         """Where committed bytes can be read as a file of this machine; None where they must be fetched."""
         return None
 
-    def adopt(self, source: Path, key: str, fd: int | None = None) -> bool:
+    def adopt(self, source: Path, key: str, fd: int | None = None, *, own: bool = False) -> bool:
         """Take a file of this machine in without copying it, durably. False where that cannot be.
 
-        `fd` is a descriptor of `source` on which write-back was waited for: errors are reported to that one.
+        `fd` is a descriptor of `source` on which write-back was waited for: errors are reported to that one. The mode
+        of a file is left as it is, unless it is our `own`.
         """
         return False
+
+    def take_over(self, key: str) -> None:  # noqa: B027  # most places need not do anything
+        """The file that was adopted has lost its other name: from here on it is our own."""
+
+    def restrict(self) -> None:  # noqa: B027
+        """Close what is kept here to other accounts of this machine, where they could reach it."""
 
     @abstractmethod
     def size(self, key: str) -> int | None:

@@ -10,11 +10,12 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .base import Held, SinkError, SinkFull, Stored
+from .local_access import Access
 
 _PARTIAL = "partial"
 _NOTE = ".note"
@@ -36,6 +37,7 @@ def sink_errors() -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class Layout:
     root: Path
+    access: Access = field(default_factory=Access)
 
     @property
     def marker(self) -> Path:
@@ -58,10 +60,23 @@ class Layout:
         self.partial(key).unlink(missing_ok=True)
         self.note(key).unlink(missing_ok=True)
 
-    def walk(self) -> Iterator[Stored]:
+    def make_folder_of(self, key: str) -> Path:
+        folder = self.path(key).parent
+        if make_folder(folder):
+            self.access.let_in_folder(folder)
+        return folder
+
+    def restrict(self) -> None:
+        """Close it to other accounts of this machine."""
+        self.access.restrict(self.root, (folder for folder in self._folders() if folder.name != _PARTIAL))
+
+    def _folders(self) -> list[Path]:
         # Only what we put there: a disk of its own has a lost+found, which we may not even look into.
         ours = [entry for entry in os.scandir(self.root) if entry.name == _PARTIAL or len(entry.name) == 2]
-        for folder in (entry for entry in ours if entry.is_dir(follow_symlinks=False)):
+        return [Path(entry.path) for entry in ours if entry.is_dir(follow_symlinks=False)]
+
+    def walk(self) -> Iterator[Stored]:
+        for folder in self._folders():
             for entry in os.scandir(folder):
                 if folder.name not in {_PARTIAL, entry.name[:2]}:
                     continue
@@ -136,16 +151,18 @@ def lock(fd: int, key: str) -> None:
         raise
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> bool:
+    """Whether it was not there yet."""
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        return
+        return False
     try:
         sync_folder(folder.parent)
     except OSError:
         folder.rmdir()  # else the next file in it would find it here, and nobody would sync its name again
         raise
+    return True
 
 
 def sync_bytes(fd: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +10,7 @@ from ..steps import Step, reached
 from . import disk
 from .base import Held, NoSuchKey, Sink, SinkError, Stored, Writer
 from .disk import Layout, sink_errors
+from .local_access import Access
 from .local_quarantine import LocalQuarantine
 from .local_sidecars import LocalSidecars
 from .local_writer import LocalWriter
@@ -17,9 +19,10 @@ from .local_writer import LocalWriter
 class LocalSink(Sink):
     name = "local"
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.layout = root, Layout(root)
-        self.sidecars, self.quarantine = LocalSidecars(root), LocalQuarantine(root)
+    def __init__(self, root: Path, readers: int | None = None) -> None:
+        """`readers` is the number of a group that may read content besides us."""
+        self.root, self.layout = root, Layout(root, Access(readers))
+        self.sidecars, self.quarantine = LocalSidecars(root), LocalQuarantine(self.layout)
 
     def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
         with sink_errors():
@@ -46,16 +49,18 @@ class LocalSink(Sink):
     def local_path(self, key: str) -> Path:
         return self.layout.path(key)
 
-    def adopt(self, source: Path, key: str, fd: int | None = None) -> bool:
-        """By a second hard link, on one filesystem."""
+    def adopt(self, source: Path, key: str, fd: int | None = None, *, own: bool = False) -> bool:
+        """By a second hard link, on one filesystem. The mode of what is not our own stays as it is."""
         with sink_errors():
             if source.stat().st_dev != self.root.stat().st_dev:
                 return False
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC) if fd is None else os.dup(fd)
             try:
+                if own:
+                    self.layout.access.let_in(fd)
                 disk.sync_bytes(fd)
                 reached(Step.SYNCED)
-                disk.make_folder(self.layout.path(key).parent)
+                self.layout.make_folder_of(key)
                 os.link(source, self.layout.path(key))
                 reached(Step.LINKED)
                 disk.sync_folder(self.layout.path(key).parent)
@@ -154,6 +159,14 @@ class LocalSink(Sink):
             disk.write_synced(half, f"{identity}\n".encode())
             half.rename(self.layout.marker)
             disk.sync_folder(self.root)
+
+    def take_over(self, key: str) -> None:
+        with sink_errors(), suppress(FileNotFoundError):  # it was deleted meanwhile
+            self.layout.access.take_over(self.layout.path(key))
+
+    def restrict(self) -> None:
+        with sink_errors():
+            self.layout.restrict()
 
     def is_empty(self) -> bool:
         return not self.root.is_dir() or super().is_empty()

@@ -11,8 +11,8 @@ from .disk import Layout, sink_errors
 
 
 class LocalQuarantine(Quarantine):
-    def __init__(self, root: Path) -> None:
-        self.folder, self._layout = root / "quarantine", Layout(root)
+    def __init__(self, layout: Layout) -> None:
+        self.folder, self._layout = layout.root / "quarantine", layout
 
     def put(self, key: str, reason: str) -> None:
         with sink_errors():
@@ -42,7 +42,7 @@ class LocalQuarantine(Quarantine):
     def take_back(self, found: Quarantined) -> None:
         source, target = self.folder / found.name, self._place(found.key, found.partial)
         with sink_errors():
-            disk.make_folder(target.parent)
+            disk.make_folder(target.parent) if found.partial else self._layout.make_folder_of(found.key)
             try:
                 os.link(source, target)  # unlike a rename, it never replaces what is there
             except FileExistsError:

@@ -68,6 +68,8 @@ class LocalWriter(Writer):
         if self._fd < 0:
             return
         try:
+            with sink_errors():
+                self._layout.access.let_in(self._fd)
             with self._write_back() as back:
                 back.sync(self.offset)
             with sink_errors():
@@ -134,7 +136,7 @@ class LocalWriter(Writer):
     def _publish(self) -> None:
         """Give synced bytes their name, and make the name durable."""
         target, partial = self._layout.path(self.key), self._layout.partial(self.key)
-        disk.make_folder(target.parent)
+        self._layout.make_folder_of(self.key)
         if self._named:
             self._layout.note(self.key).unlink(missing_ok=True)
             partial.rename(target)
