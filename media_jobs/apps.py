@@ -21,6 +21,7 @@ class MediaJobsConfig(AppConfig):
         registry.keys_in_use.append(leases.keys_in_use)
         registry.file_pictures.append(panels.pictures)
         registry.file_panels.append(panels.panels)
+        registry.owners_rights.update(policy.OWNERS_RIGHTS)
         registry.file_going.append(panels.going)
         registry.file_pages.append(running.PAGE)
         post_migrate.connect(policy.make_groups_and_lanes, sender=self)

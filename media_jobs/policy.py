@@ -14,6 +14,7 @@ from .operations.base import LANES
 _VIEW = ("view_job", "view_artifact", "view_worker", "view_lane")
 _OPERATE = (*_VIEW, "add_job", "change_job", "delete_job", "change_lane")
 GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERATE, "Administrator": None}
+OWNERS_RIGHTS = {f"media_jobs.{verb}_job" for verb in ("view", "add", "change", "delete")}
 # What an owner may ask for is never more than the others'; staff may let a job pass all of them.
 LOWEST, HIGHEST = -10, 10
 

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from .errors import Forbidden, Unauthenticated
 from .models import MediaFile, Upload
+from .registry import owners_rights
 
 Account = User | AnonymousUser
 
@@ -70,6 +71,21 @@ def may(user: Account, verb: str, file: MediaFile) -> bool:
 def require(user: Account, verb: str, file: MediaFile) -> None:
     if not may(user, verb, file):
         raise Forbidden(f"Your account may not {verb} this file.")
+
+
+def may_give_token(giver: Account, account: User) -> bool:
+    """Whether staff may make a token of this account. It acts with all that the account may do, so never for more
+    than they may do themselves.
+    """
+    if giver.is_superuser or giver.pk == account.pk:
+        return True
+    return not account.is_superuser and _rights_of(account) <= giver.get_all_permissions()
+
+
+def _rights_of(account: User) -> set[str]:
+    if account.is_staff:
+        return account.get_all_permissions()
+    return {f"uploads.{codename}" for codename in _OPERATE} | owners_rights
 
 
 def make_groups(**_: object) -> None:

@@ -24,6 +24,9 @@ upload_ended: list[Callable[[Upload, MediaFile | None], None]] = []
 keys_in_use: list[Callable[[Collection[str]], Collection[str]]] = []
 
 
+# What an account that is not staff may do with what it owns: the permissions that staff needs for it.
+owners_rights: set[str] = set()
+
 # What an administrator must be told, in sentences, though the service goes on: /readyz and the dashboard show it.
 warnings: list[Callable[[], Sequence[str]]] = []
 

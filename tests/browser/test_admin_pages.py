@@ -81,10 +81,10 @@ def test_every_page_is_whole_and_quiet(browser: Browser, server: Server, pages: 
             for look, page in looks.items():
                 page.wait_for_load_state("networkidle")
                 page.screenshot(path=PHOTOS / f"{name}-{look}.png", full_page=True)
-                assert not _is_wider_than_its_window(page), f"{name} scrolls sideways: {look}"
+                assert not is_wider_than_its_window(page), f"{name} scrolls sideways: {look}"
 
 
-def _is_wider_than_its_window(page: Page) -> bool:
+def is_wider_than_its_window(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
 

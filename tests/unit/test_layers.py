@@ -113,6 +113,7 @@ UPLOADS = [
     "admin.base",
     "admin.exporting",
     "admin.accounts",
+    "admin.tokens",
     "admin.deleting",
     "admin.linking",
     "admin.sending",

@@ -2,4 +2,5 @@
 
 from . import accounts as accounts
 from . import files as files
+from . import tokens as tokens
 from . import uploads as uploads

@@ -1,4 +1,4 @@
-"""Who may come in, with what rights, and what they did: accounts, groups, tokens of programs, the history."""
+"""Who may come in, with what rights, and what they did: accounts, groups, the history."""
 
 from typing import Any
 
@@ -19,7 +19,6 @@ from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, Us
 from ..attempts import Attempts
 from ..connections import write
 from ..errors import Throttled
-from ..models import Token
 from ..storage.sidecars import all_changed
 from . import cells
 from .base import RoomAdmin
@@ -102,21 +101,6 @@ class UserAdmin(SavesChangedColumns, DjangoUserAdmin, ModelAdmin):  # type: igno
 @admin.register(Group)
 class GroupAdmin(SavesChangedColumns, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """Viewer, Operator and Administrator are made after migrate; what is added to them stays."""
-
-
-@admin.register(Token)
-class TokenAdmin(RoomAdmin):
-    """Made by `manage.py token USER`, as the token itself is shown once only; revoked here, by deleting."""
-
-    list_display = ["name", "user", "created", "expires"]
-    list_select_related = ["user"]
-    fields = ["name", "user", "created", "expires"]
-    readonly_fields = ["expires"]
-    ordering = ["-created"]
-
-    @admin.display(description="expires", ordering="expiry")
-    def expires(self, token: Token) -> Any:
-        return token.expiry or "never"
 
 
 @admin.register(LogEntry)
