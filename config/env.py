@@ -21,6 +21,7 @@ _SIZES = {"": 1, "B": 1, "K": 1024, "KIB": 1024, "KB": 1000, "M": 1024**2, "MIB"
 _TIMES = {"": 1.0, "MS": 0.001, "S": 1.0, "MIN": 60.0, "H": 3600.0, "D": 86400.0}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
+_ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # Every variable that was asked for: an unknown one with our prefix is a typing error, and is said to be one.
@@ -119,6 +120,14 @@ def words(raw: str) -> list[str]:
     return [word.strip() for word in raw.split(",") if word.strip()]
 
 
+def addresses(raw: str) -> list[str]:
+    """Of people, for mail."""
+    found = words(raw)
+    if wrong := [word for word in found if not _ADDRESS.fullmatch(word)]:
+        raise ValueError(f"{wrong[0]!r} is no e-mail address; write ops@example.com, or several with commas")
+    return found
+
+
 def networks(raw: str) -> list[str]:
     return [str(ip_network(word, strict=False)) for word in words(raw)]
 
@@ -163,6 +172,10 @@ def cache(default: str) -> dict[str, Any]:
     return _url("CACHE_URL", default, environ.Env.cache_url_config)
 
 
+def email(default: str) -> dict[str, Any]:
+    return _url("EMAIL_URL", default, environ.Env.email_url_config)
+
+
 def text(variable: str, default: str) -> str:
     value: str = _env.str(variable, default="").strip() or default  # empty is absent, as for our own
     return value
@@ -174,7 +187,9 @@ def _url(variable: str, default: str, parse: Callable[[str], dict[str, Any]]) ->
         found = parse(raw)
     except Exception as error:  # the library raises whatever its parsing of a URL came upon
         raise ImproperlyConfigured(f"{variable} cannot be read as an address.") from error
-    if "." not in str(found.get("ENGINE") or found.get("BACKEND")):  # what it knows is the path of a module
+    if "." not in str(
+        found.get("ENGINE") or found.get("BACKEND") or found.get("EMAIL_BACKEND")
+    ):  # what it knows is the path of a module
         raise ImproperlyConfigured(f"{variable} names nothing that Django knows.")
     return found
 

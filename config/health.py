@@ -1,7 +1,6 @@
-"""/healthz: this process answers. /readyz: and everything it needs is there. /metrics: for Prometheus."""
+"""/healthz: this process answers. /readyz: and everything it needs is there."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 from django.db import Error as DatabaseFailure
@@ -11,12 +10,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from media_jobs.lanes import lengths, troubles
-from media_jobs.supervision import processes
+from media_jobs.lanes import troubles
 from uploads import registry
 from uploads.ballast import RELEASED, ballast
 from uploads.conf import sink
@@ -103,7 +98,7 @@ def _space() -> dict[str, int | None] | None:
 def _warnings() -> list[str]:
     """No reason to turn people away either."""
     try:
-        return [words for ask in registry.warnings for words in ask()]
+        return [warning.words for warning in registry.current_warnings()]
     except DatabaseFailure:
         return []  # the check of the database says so
 
@@ -121,44 +116,3 @@ def _passes(check: Callable[[], bool]) -> bool:
         return check()
     except (DatabaseFailure, SinkError):
         return False
-
-
-class _Lanes(Collector):
-    """Asked for when somebody looks. The database knows it, and no process alone."""
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        gauge = GaugeMetricFamily("millrace_jobs", "Unfinished jobs.", labels=["lane", "status"])
-        try:
-            for lane, status, number in lengths():
-                gauge.add_metric([lane, status], number)
-        except DatabaseFailure:
-            return  # the other figures are worth having all the same
-        yield gauge
-
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        yield GaugeMetricFamily("millrace_jobs", "Unfinished jobs.", labels=["lane", "status"])
-
-
-class _Restarts(Collector):
-    """Of the processes that supervisors keep alive on this host."""
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        [counter] = self.describe()
-        restarts: Counter[str] = Counter()
-        for process in processes():
-            restarts[process.name] += process.restarts
-        for name, number in restarts.items():
-            counter.add_metric([name], number)
-        yield counter
-
-    def describe(self) -> Iterator[CounterMetricFamily]:
-        yield CounterMetricFamily("millrace_process_restarts", "Restarts by a live supervisor.", labels=["name"])
-
-
-REGISTRY.register(_Lanes())
-REGISTRY.register(_Restarts())
-
-
-@require_safe
-def metrics(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

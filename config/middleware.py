@@ -15,12 +15,13 @@ from django.http.response import HttpResponseBase
 from django.urls import resolve
 
 from config.wire import KNOWS_CLIENT
-from uploads import tus
+from uploads import metrics, tus
 from uploads.authentication import is_known
 from uploads.body import is_chunked
 from uploads.conf import limits
 from uploads.errors import LengthRequired, TooLarge
 from uploads.handlers import takes_large_body
+from uploads.models import Upload
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 log = structlog.get_logger("millrace.request")
@@ -36,6 +37,7 @@ _ADMIN = _STRICT.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'")
 )
 # Swagger UI writes style attributes.
 _DOCS = _STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+_RESUMABLE = "/api/v1/uploads/"
 _OVERRIDES = {"PATCH", "DELETE", "HEAD"}
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 
@@ -126,7 +128,7 @@ def resumable(get_response: GetResponse) -> GetResponse:
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not request.path.startswith("/api/v1/uploads/"):
+        if not request.path.startswith(_RESUMABLE):
             return get_response(request)
         meant = request.headers.get("X-HTTP-Method-Override", "").upper()
         if request.method == "POST" and meant in _OVERRIDES:
@@ -176,9 +178,18 @@ class RefuseLargeBodies:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
         allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
-        if takes_large_body(request, view):
+        is_upload = takes_large_body(request, view)
+        if is_upload:
             allowed += limits().max_file_size
         elif is_chunked(request.META):
             raise LengthRequired("Say how long the body is with Content-Length.")
         if int(request.META.get("CONTENT_LENGTH") or 0) > allowed:
+            if is_upload:
+                metrics.count_refused(_protocol(request), TooLarge.code)
             raise TooLarge(f"A request here may have {allowed} bytes.")
+
+
+def _protocol(request: HttpRequest) -> Upload.Protocol:
+    if request.content_type == "multipart/form-data":
+        return Upload.Protocol.FORM
+    return Upload.Protocol.TUS if request.path.startswith(_RESUMABLE) else Upload.Protocol.PUT

@@ -50,12 +50,14 @@ if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     USE_X_FORWARDED_HOST = True
 
+_MIN_FREE = env.read("MIN_FREE", 1024**3, env.size)
 UPLOADS = Limits(
     media_root=HOME / "media",
     max_file_size=env.read("MAX_FILE_SIZE", 10 * 1024**3, env.size),
     accept=env.read("ACCEPT", EVERY_KIND, _kinds),
     quota=env.read("QUOTA", None, env.optional(env.size)),
-    min_free=env.read("MIN_FREE", 1024**3, env.size),
+    min_free=_MIN_FREE,
+    warn_free=env.read("WARN_FREE", 5 * _MIN_FREE, env.size),
     ballast=env.read("BALLAST", 64 * 1024**2, env.size),
     max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, env.number(1)),
     idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, env.wait),
@@ -88,6 +90,7 @@ SLOTS = {
     "quick": env.read("SLOTS_QUICK", 1, env.number(0)),
     "heavy": env.read("SLOTS_HEAVY", 1, env.number(0)),
 }
+ALERT_EMAIL: list[str] = env.read("ALERT_EMAIL", [], env.addresses)
 _THROTTLE_RATES: dict[str, str | None] = {
     "anon": env.read("THROTTLE_ANON", None, env.rate),
     "user": env.read("THROTTLE_USER", None, env.rate),
@@ -114,6 +117,12 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have been restarted
 CACHES = {"default": cache.configured(env.cache("locmemcache://"))}
 BROKER_URL = env.text("BROKER_URL", "filesystem://localhost")
+_EMAIL = env.email("smtp://localhost:25")
+EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _EMAIL["EMAIL_BACKEND"], _EMAIL["EMAIL_HOST"], _EMAIL["EMAIL_PORT"] or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _EMAIL["EMAIL_HOST_USER"] or "", _EMAIL["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _EMAIL.get("EMAIL_USE_TLS", False), _EMAIL.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10  # of each step of sending a mail
+DEFAULT_FROM_EMAIL = next((name for name in (EMAIL_HOST_USER, *ALERT_EMAIL) if "@" in name), "millrace@localhost")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -136,6 +145,7 @@ INSTALLED_APPS = [
     "config",
 ]
 MIDDLEWARE = [
+    "config.request_metrics.count_answers",
     "config.middleware.client_address",
     "config.middleware.known_client",
     "config.middleware.resumable",

@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from config import health
 from config.entrances import EntrancesView
 from config.login import login
+from config.metrics import metrics
 from config.openapi import SchemaView
 from media_jobs.admin import frontpage
 from uploads.admin.accounts import change_own_password
@@ -20,15 +21,19 @@ api: list[Any] = [
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
-    path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg")),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
-    path("metrics", health.metrics),
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg"), name="favicon"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("api/v1/", include(api)),
     path("admin/now/", admin.site.admin_view(frontpage.now), name="now"),
-    path("admin/password_change/", admin.site.admin_view(change_own_password, cacheable=True)),
-    path("admin/login/", login),
+    path(
+        "admin/password_change/",
+        admin.site.admin_view(change_own_password, cacheable=True),
+        name="change-own-password",
+    ),
+    path("admin/login/", login, name="login"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "config.problems.bad_request"

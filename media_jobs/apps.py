@@ -12,9 +12,10 @@ class MediaJobsConfig(AppConfig):
     def ready(self) -> None:
         from uploads import registry
 
-        from . import checks, deleting, leases, policy, submitting  # noqa: F401  # checks registers itself
+        from . import checks, deleting, lanes, leases, policy, submitting  # noqa: F401  # checks registers itself
         from .admin import panels, running
 
+        registry.warnings.append(lanes.warnings)
         registry.file_stored.append(submitting.inspect_new)
         registry.file_deleting.append(deleting.let_go_of)
         registry.upload_ended.append(submitting.begin_uploaded)

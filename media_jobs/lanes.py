@@ -1,13 +1,16 @@
 """Stopping a lane and letting it go on, and what is to be said of one."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
+
+from uploads.registry import ServiceWarning
 
 from .leases import claimable, is_paused, lacking
 from .models import Job, Lane, Worker
@@ -47,15 +50,46 @@ def overview(lane: str) -> Overview:
     )
 
 
-def lengths() -> Iterable[tuple[str, str, int]]:
-    """How many jobs wait for a worker in each lane, and how many run. Each goes by an index of these few alone."""
-    for status, found in (
-        (Job.Status.QUEUED, Job.objects.filter(leader=None)),
-        (Job.Status.RUNNING, Job.objects.all()),
-    ):
-        numbers = found.filter(status=status).order_by().values_list("lane").annotate(number=Count("pk"))
-        counted = dict(numbers)
-        yield from ((lane, status, counted.get(lane, 0)) for lane in LANES)
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Of a lane, for /metrics."""
+
+    queued: int
+    running: int
+    oldest_wait: float  # seconds since the oldest of those was queued
+    workers: int
+
+
+def loads() -> dict[str, Load]:
+    """By lane. Three queries, each by an index that holds what waits, runs or lives, and nothing else."""
+    waiting = Job.objects.filter(status=Job.Status.QUEUED, leader=None).order_by().values_list("lane")
+    waits = {lane: (number, oldest) for lane, number, oldest in waiting.annotate(Count("pk"), Min("queued_at"))}
+    running = _numbers(Job.objects.filter(status=Job.Status.RUNNING))
+    workers = _numbers(live_workers())
+    now = timezone.now()
+    return {
+        lane: Load(number, running.get(lane, 0), _seconds(oldest, now), workers.get(lane, 0))
+        for lane in LANES
+        for number, oldest in [waits.get(lane, (0, None))]
+    }
+
+
+def _numbers(found: QuerySet[Any]) -> dict[str, int]:
+    return dict(found.order_by().values_list("lane").annotate(Count("pk")))
+
+
+def _seconds(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())
+
+
+def warnings() -> Iterator[ServiceWarning]:
+    """Lanes in which jobs wait, and no worker lives to run them."""
+    long_ago = Now() - _UNHEARD
+    manned = set(live_workers().values_list("lane", flat=True))
+    for lane in LANES:
+        if lane not in manned and _is_overdue(lane, long_ago):
+            words = f"Jobs wait in the lane {lane}, and no worker of it is running."
+            yield ServiceWarning(f"lane_dead:{lane}", words)
 
 
 def troubles() -> list[str]:

@@ -22,7 +22,7 @@ from uploads.reserving import check_floor, check_free, lock_quotas
 from uploads.storage.blobs import discard
 from uploads.storage.tombstones import bury
 
-from . import moving, results
+from . import metrics, moving, results
 from .claiming import take
 from .conf import jobs
 from .errors import Cancelled, Failure, LeaseLost, WorkerLost
@@ -209,6 +209,8 @@ def _reap(job: Job) -> int:
     failure = WorkerLost(f"Its worker was lost{times}. Does it need more memory?")
     with write():
         done = _attempt_failed(found, job, failure, "its worker was lost")
+        if done:
+            metrics.count_lost(job)
     if done:
         discard_attempt(job)
     return int(done)

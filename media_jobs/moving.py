@@ -17,7 +17,7 @@ from uploads.connections import write
 from uploads.reserving import lock_quotas
 from uploads.transitions import record
 
-from . import results
+from . import metrics, results
 from .errors import Failure, NoSuchJob, QuotaReached
 from .following import followers, promote
 from .models import Job
@@ -85,6 +85,7 @@ def succeed(found: QuerySet[Job], job: Job, why: str = "", *, message: str = "",
     )
     if done:
         record("job", job.pk, Status.SUCCEEDED, why)
+        metrics.count_ended(job, Status.SUCCEEDED, cached=bool(changes.get("cached")))
     return bool(done)
 
 
@@ -123,6 +124,7 @@ def fail(found: QuerySet[Job], job: Job, failure: Failure, **changes: Any) -> bo
     )  # fmt: skip
     if done:
         record("job", job.pk, Status.FAILED, f"{failure.code}: {failure.detail}")
+        metrics.count_ended(job, Status.FAILED, failure.code)
     return bool(done)
 
 
@@ -144,5 +146,6 @@ def cancel(found: QuerySet[Job], job: Job) -> bool:
     )  # fmt: skip
     if done:
         record("job", job.pk, Status.CANCELLED)
+        metrics.count_ended(job, Status.CANCELLED)
         promote(job)
     return bool(done)

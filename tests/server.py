@@ -134,6 +134,7 @@ class Server:
     process: AnyProcess | None = None
     helpers: list[AnyProcess] = field(default_factory=list)  # workers and housekeeping
     ready: ReadyDjango = field(default_factory=ReadyDjango)
+    variables: dict[str, str] = field(default_factory=dict)  # of the environment, without our prefix
     cookies: dict[str, dict[str, str]] = field(default_factory=dict)  # of those who have signed in
 
     by_hand: ClassVar[bool] = False  # whether processes are started as users start them, all imports included
@@ -153,7 +154,7 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         found = environment(self.home, self.database_url, PORT=str(self.port), **self.settings)
-        return found | {"BROKER_URL": self.broker_url, "CACHE_URL": self.cache_url}
+        return found | {"BROKER_URL": self.broker_url, "CACHE_URL": self.cache_url, **self.variables}
 
     def start(self) -> None:
         self.process = self._launch(["-m", "gunicorn", "--config", f"python:{self.config}"], self.wrapper)

@@ -10,11 +10,20 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from . import promises, reserving
+from . import metrics, promises, reserving
 from .conf import limits, sink
 from .connections import write
 from .ending import fail
-from .errors import Abandoned, BytesLost, EmptyFile, InFlight, InvalidParams, KeyReused, StorageUnavailable
+from .errors import (
+    Abandoned,
+    BytesLost,
+    EmptyFile,
+    InFlight,
+    InvalidParams,
+    KeyReused,
+    Refusal,
+    StorageUnavailable,
+)
 from .models import MediaFile, Upload
 from .names import clean_name
 from .sinks.base import SinkError
@@ -74,6 +83,14 @@ class Announcement:
 
 
 def admit(announcement: Announcement) -> Upload:
+    try:
+        return _admit(announcement)
+    except Refusal as refusal:
+        metrics.count_refused(announcement.protocol, refusal.code)
+        raise
+
+
+def _admit(announcement: Announcement) -> Upload:
     name, owner, size = clean_name(announcement.name), announcement.owner, announcement.size
     if size == 0:
         raise EmptyFile("The file is empty.")

@@ -9,8 +9,10 @@ class UploadsConfig(AppConfig):
     def ready(self) -> None:
         from . import checks, policy, registry, schema  # noqa: F401  # checks and schema register themselves
         from .conf import sink
+        from .monitoring import chores
         from .storage import condition
 
         registry.warnings.append(lambda: condition.warnings(sink()))
+        registry.warnings.append(chores.warnings)
 
         post_migrate.connect(policy.make_groups, sender=self)

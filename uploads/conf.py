@@ -22,6 +22,7 @@ class Limits:
     accept: frozenset[Kind] | None = EVERY_KIND
     quota: int | None = None
     min_free: int = 1024**3
+    warn_free: int = 0  # below this the disk counts as nearly full
     ballast: int = 0  # bytes, of a file beside the media root
     max_uploads_per_user: int = 32
     idle_timeout: float = 60.0

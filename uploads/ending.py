@@ -34,6 +34,7 @@ def end_complete(upload: Upload, file: MediaFile) -> None:
     if ended != 1:
         raise StorageUnavailable("The server lost sight of this upload and ended it. Send it again.")
     record("upload", upload.pk, Upload.State.COMPLETE)
+    metrics.count_complete(upload.protocol, file.size, upload.created_at)
     for act in upload_ended:
         act(upload, file)
 
@@ -48,10 +49,9 @@ def fail(upload: Upload, refusal: Refusal) -> bool:
         if ended:
             bury(upload.sink, upload.key)
             record("upload", upload.pk, Upload.State.FAILED, refusal.code)
+            metrics.count_failed(upload.protocol, refusal.code)
             for act in upload_ended:
                 act(upload, None)
-    if ended:
-        metrics.UPLOADS.labels(upload.protocol, "failed", refusal.code).inc()
     return bool(ended)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
-from django.db import close_old_connections, connection
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -13,8 +13,11 @@ from . import promises
 from .admitting import KEY_KEPT
 from .ballast import ballast
 from .conf import limits, sink
+from .connections import let_go
 from .ending import fail_stalled
 from .models import Token, Transition, Upload
+from .monitoring import chores
+from .monitoring.counters import add_up
 from .settling import expire, settle_stalled
 from .storage.marker import is_ours
 from .storage.sidecars import write_changed
@@ -115,17 +118,20 @@ CHORES = [
     Chore("forget failed uploads", timedelta(hours=1), forget_failures, by_clock=True),
     Chore("forget expired tokens", timedelta(hours=1), forget_tokens, by_clock=True),
     Chore("tell the planner", timedelta(hours=1), tell_planner),
+    Chore("add up counters", timedelta(seconds=30), add_up),
 ]
 
 
 def run(chore: Chore) -> int:
     """Do one chore. One that fails is reported and tried again at its next turn; the others go on."""
     try:
-        close_old_connections()
+        let_go()
         done = chore.do()
     except Exception:
         log.exception("chore_failed", chore=chore.name)
+        chores.note(chore.name, failed=True)
         return 0
+    chores.note(chore.name, failed=False)
     if done:
         log.info("chore_done", chore=chore.name, count=done)
     return done

@@ -8,6 +8,9 @@ from django.db import models
 from django.db.models import Q
 from knox.models import AbstractAuthToken
 
+from .monitoring.models import Alert as Alert
+from .monitoring.models import ChoreRecord as ChoreRecord
+from .monitoring.models import CounterIncrement as CounterIncrement
 from .sniffing import Kind
 
 SHA256_HEX = 64

@@ -35,17 +35,12 @@ class Reception:
         self.content: Content | None = None
         self._ended = False
         self._ending = threading.Lock()
-        self._started = time.monotonic()
         self._looked = float("-inf")
 
     @classmethod
     def open(cls, announcement: Announcement, writer: Writer | None = None) -> Self:
         """Check everything that can be checked before the first byte, reserve, and open a Writer."""
-        try:
-            upload = admit(announcement)
-        except Refusal as refusal:
-            metrics.UPLOADS.labels(announcement.protocol, "refused", refusal.code).inc()
-            raise
+        upload = admit(announcement)
         try:
             with storage_refusals():
                 writer = writer or sink().create(new_key(), size=announcement.size)
@@ -62,7 +57,7 @@ class Reception:
             self._leave_ballast_alone()
         with storage_refusals():
             self._intake.feed(data)
-        metrics.BYTES_IN.inc(len(data))
+        metrics.RECEIVED.inc(len(data))
 
     def _leave_ballast_alone(self) -> None:
         """Somebody else has taken the room that was kept for this upload. It must not take the ballast's for it."""
@@ -87,9 +82,6 @@ class Reception:
             raise
         self._ended = True
         flusher.unwatch(self.upload.pk)
-        metrics.UPLOADS.labels(self.upload.protocol, "complete", "").inc()
-        metrics.DURATION.observe(time.monotonic() - self._started)
-        metrics.SIZE.observe(content.size)
         return file
 
     def abort(self, reason: BaseException | None = None) -> None:

@@ -1,6 +1,6 @@
 """What the rest of the house wants to happen to files. uploads calls these and does not know who fills them in."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
@@ -27,8 +27,22 @@ keys_in_use: list[Callable[[Collection[str]], Collection[str]]] = []
 # What an account that is not staff may do with what it owns: the permissions that staff needs for it.
 owners_rights: set[str] = set()
 
-# What an administrator must be told, in sentences, though the service goes on: /readyz and the dashboard show it.
-warnings: list[Callable[[], Sequence[str]]] = []
+
+@dataclass(frozen=True, slots=True)
+class ServiceWarning:
+    """What an administrator must know though the service goes on."""
+
+    code: str  # the same for as long as it lasts, while its words may change
+    words: str  # one or two sentences
+    mailed: bool = True  # whether it is worth an e-mail
+
+
+# What is wrong just now: /readyz, the dashboard and alerts by e-mail (config/alerts.py) ask here.
+warnings: list[Callable[[], Iterable[ServiceWarning]]] = []
+
+
+def current_warnings() -> list[ServiceWarning]:
+    return [warning for ask in warnings for warning in ask()]
 
 
 @dataclass(frozen=True, slots=True)

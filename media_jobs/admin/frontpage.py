@@ -71,7 +71,7 @@ def _now(request: HttpRequest) -> dict[str, Any]:
         "failed_jobs": _failed(jobs, since),
         "failed_uploads": _part(_of_today(uploads, since).filter(state=Upload.State.FAILED)),
         "lanes": [(lane, overview(lane)) for lane in LANES],
-        "troubles": [*troubles(), *process_troubles(), *(words for ask in registry.warnings for words in ask())],
+        "troubles": [*troubles(), *process_troubles(), *(warning.words for warning in registry.current_warnings())],
         "space": _space(),
         "at": timezone.now(),
     }

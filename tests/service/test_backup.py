@@ -130,7 +130,10 @@ def test_seven_are_kept_by_default_and_none_are_taken_where_the_setting_says_so(
 
 
 def test_a_snapshot_that_fails_leaves_nothing_and_is_told_of_after_two_days(home: Server) -> None:
-    folder, warnings = home.home / "snapshots", "from config.backup import warnings; print(*warnings())"
+    folder, warnings = (
+        home.home / "snapshots",
+        "from config.backup import warnings; print(*(warning.words for warning in warnings()))",
+    )
     folder.write_text("in the way")
     done = home.manage("backup", str(folder), check=False)
     assert done.returncode == 1

@@ -46,7 +46,7 @@ def keep(place: LocalSink, content: bytes = b"bytes", key: str = "") -> str:
 
 
 def warnings() -> str:
-    return " ".join(words for ask in registry.warnings for words in ask())
+    return " ".join(warning.words for warning in registry.current_warnings())
 
 
 # Tombstones

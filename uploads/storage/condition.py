@@ -1,20 +1,40 @@
-"""What an administrator must be told about the store, in sentences: for /readyz and the dashboard."""
+"""What an administrator must know about the store: for /readyz, the dashboard and alerts by e-mail."""
 
+from collections.abc import Iterator
+
+from ..conf import limits
+from ..registry import ServiceWarning
 from ..sinks.base import Sink, SinkError
 from ..wording import human_size
 from .sweep import warning_of
 
 
-def warnings(place: Sink) -> list[str]:
-    """Why the last sweep changed nothing, and what waits in quarantine. Usually nothing."""
-    return [words for words in (warning_of(place), quarantine_in_words(place)) if words]
-
-
-def quarantine_in_words(place: Sink) -> str:
+def warnings(place: Sink) -> Iterator[ServiceWarning]:
+    """Why the last sweep changed nothing, how little room is left, and what waits in quarantine. Usually nothing."""
+    if refused := warning_of(place):
+        yield ServiceWarning("sweep_refused", refused)
     try:
-        sizes = [found.size for found in place.quarantine.content()]
+        yield from _room(place)
+        yield from _quarantine(place)
     except SinkError:
-        return ""  # that the disk does not answer is said elsewhere
-    if not sizes:
-        return ""
-    return f"{len(sizes)} in quarantine ({human_size(sum(sizes))}): `manage.py quarantine` lists and purges them."
+        return  # that the disk does not answer is said elsewhere
+
+
+def _room(place: Sink) -> Iterator[ServiceWarning]:
+    free = place.free()
+    if free is not None and free < limits().warn_free:
+        yield ServiceWarning(
+            "disk_nearly_full",
+            f"The disk is nearly full: {human_size(free)} are free. Below {human_size(limits().min_free)} "
+            "(MILLRACE_MIN_FREE) no upload and no job starts. Delete files, or make the disk larger.",
+        )
+
+
+def _quarantine(place: Sink) -> Iterator[ServiceWarning]:
+    sizes = [found.size for found in place.quarantine.content()]
+    if sizes:
+        # It waits there for weeks, for somebody to decide. Nothing breaks meanwhile: that is not worth a mail a day.
+        words = (
+            f"{len(sizes)} in quarantine ({human_size(sum(sizes))}): `manage.py quarantine` lists and purges them."
+        )
+        yield ServiceWarning("quarantine", words, mailed=False)

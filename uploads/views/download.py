@@ -108,7 +108,7 @@ def _whole_or_part(request: HttpRequest, blob: Blob, sent: ByteRange) -> HttpRes
         reader.close()
         response = HttpResponse()
     else:
-        metrics.BYTES_OUT.inc(len(sent))
+        metrics.SENT.inc(len(sent))
         let_go()
         response = FileResponse(_Part(reader, len(sent)))
     response["Content-Length"] = str(len(sent))

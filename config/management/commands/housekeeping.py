@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand
 
 from config import instance_lock, lifeline
+from config.alerts import ALERTS
 from config.backup import snapshot_nightly
 from config.celery import make_folders
 from media_jobs import housekeeping as of_jobs
@@ -50,10 +51,11 @@ class Command(BaseCommand):
         others = [chore for chore in CHORES if chore.every > _URGENT]
         clock = watch_clocks()
         start_essential("slow chores", lambda: _go_on_with(others, clock))
+        start_essential("alerts", lambda: _go_on_with([ALERTS], clock))  # a mail server may take its time, too
         _go_on_with(urgent, clock)
 
     def _do_once(self, *, with_deletions: bool) -> None:
-        for chore in CHORES:
+        for chore in [*CHORES, ALERTS]:
             if with_deletions or not chore.by_clock:
                 run(chore)
         if not with_deletions:
