@@ -110,7 +110,7 @@ def probes(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.path_info in _QUIET and _is_address(_host(request)):
-            view, args, kwargs = resolve(request.path_info)
+            view, args, kwargs = request.resolver_match = resolve(request.path_info)
             return cast(HttpResponseBase, view(request, *args, **kwargs))
         return get_response(request)
 

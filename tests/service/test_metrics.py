@@ -220,7 +220,7 @@ def test_answers_are_counted_by_the_name_of_their_route_and_never_by_what_a_clie
     assert found[answers.format("PUT", "upload", 201)] == 1
     assert found[answers.format("GET", "file-content", 200)] == 1
     assert found[answers.format("GET", "none", 404)] == 1
-    assert found[answers.format("other", "healthz", 403)] == 1
+    assert found[answers.format("other", "healthz", 405)] == 1
     assert found['millrace_http_request_duration_seconds_count{method="GET",route="file-content"}'] == 1
     text = server.get("/metrics").body.decode()
     assert not [word for word in ("a-name", file["id"], "no-such-page", "BREW", "/api/") if word in text]
