@@ -20,16 +20,14 @@ from gunicorn.http.body import Body
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from config.lingering import Lingering
 from config.wire import KNOWS_CLIENT, Outgoing, WireInput, timeval
 from uploads.connections import let_go
 
-LINGER_SECONDS = 10.0
-MAX_LINGERING = 256
 MAX_HEAD = 64 * 1024
 _HEAD_PIECE = 8 * 1024
 _HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare newline is refused as soon as it is parsed
 _UNSENT = object()
-_SWALLOW = bytearray(256 * 1024)  # what lingering connections still send goes here, and nowhere
 _UNKNOWN_CLIENT = {"401", "403"}
 
 
@@ -37,13 +35,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._serving = threading.local()
-        self._lingering: dict[socket.socket, float] = {}
         self._reading: dict[TConn, float] = {}
         # A client that stops is no error of ours, and its trace tells nothing.
         self.log.error_log.addFilter(_is_not_idleness)
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
+        self._lingering = Lingering(self.poller)  # gunicorn makes the poller just before it calls this
         application: Any = self.wsgi
         self.wsgi: Any = partial(self._exchange, application)
 
@@ -185,54 +183,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
         Mends: gunicorn waits for the client's end in the thread that accepts connections, two seconds for each.
         """
-        wire: socket.socket = conn.sock
-        if graceful and _drained(wire) and getattr(conn, "linger", False):
-            self._linger(wire)
+        if graceful:
+            self._lingering.close(conn.sock, wait=getattr(conn, "linger", False))
         else:
-            util.close(wire)
-
-    def _linger(self, wire: socket.socket) -> None:
-        try:
-            wire.shutdown(socket.SHUT_WR)
-        except OSError:
-            util.close(wire)
-            return
-        while len(self._lingering) >= MAX_LINGERING:
-            self._end_lingering(next(iter(self._lingering)))
-        self._lingering[wire] = time.monotonic() + LINGER_SECONDS
-        self.poller.register(wire, EVENT_READ, self._on_lingering)
-
-    def _on_lingering(self, wire: socket.socket) -> None:
-        # One that had to make room since the poller told of it is gone.
-        if wire in self._lingering and not _drained(wire, once=True):
-            self._end_lingering(wire)
-
-    def _end_lingering(self, wire: socket.socket) -> None:
-        del self._lingering[wire]
-        self.poller.unregister(wire)
-        util.close(wire)
+            util.close(conn.sock)
 
     def murder_pending(self) -> None:
         super().murder_pending()
+        self._lingering.expire()
         now = time.monotonic()
-        for wire in [wire for wire, deadline in self._lingering.items() if deadline < now]:
-            self._end_lingering(wire)
         for conn in [conn for conn, deadline in self._reading.items() if deadline < now]:
             self._give_up_reader(conn)
-
-
-def _drained(wire: socket.socket, once: bool = False) -> bool:
-    """Take what has arrived, without waiting. False when the client has ended, or is gone."""
-    for _ in range(1 if once else 4):
-        try:
-            wire.setblocking(False)  # fails on one that gunicorn has closed
-            if not wire.recv_into(_SWALLOW):
-                return False
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-    return True
 
 
 def _is_not_idleness(record: logging.LogRecord) -> bool:

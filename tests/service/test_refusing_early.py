@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from gunicorn.config import Config
-from gunicorn.glogging import Logger
 
-from config.worker import LINGER_SECONDS, MAX_LINGERING, Worker
+from config.lingering import LINGER_SECONDS, MAX_LINGERING, Lingering
 from tests.conftest import StartServer, running, sha256
 from tests.server import Answer, Server, Template, form_end, form_part
 from tests.waiting import wait_until
@@ -348,19 +346,20 @@ def test_http_1_0_is_spoken(server: Server, film: Film) -> None:
 
 
 @pytest.fixture
-def worker() -> Iterator[Worker]:
-    made = Worker(0, os.getpid(), [], None, 30, Config(), Logger(Config()))
-    made.poller = selectors.DefaultSelector()
-    yield made
-    made.poller.close()
-    made.tmp.close()
+def poller() -> Iterator[selectors.BaseSelector]:
+    with selectors.DefaultSelector() as made:
+        yield made
 
 
-def closed_gracefully(worker: Worker, *, linger: bool = True) -> socket.socket:
-    """A client whose connection the worker has just closed."""
+@pytest.fixture
+def lingering(poller: selectors.BaseSelector) -> Lingering:
+    return Lingering(poller)
+
+
+def closed(lingering: Lingering, *, wait: bool = True) -> socket.socket:
+    """A client whose connection has just been closed."""
     client, wire = socket.socketpair()
-    connection = type("Connection", (), {"sock": wire, "linger": linger})()
-    worker._close(connection, graceful=True)
+    lingering.close(wire, wait=wait)
     client.settimeout(0)
     return client
 
@@ -374,48 +373,54 @@ def is_open(client: socket.socket) -> bool:
     return True
 
 
-def test_only_so_many_clients_are_lingered_for(worker: Worker) -> None:
-    clients = [closed_gracefully(worker) for _ in range(MAX_LINGERING + 50)]
+def test_only_so_many_clients_are_lingered_for(lingering: Lingering, poller: selectors.BaseSelector) -> None:
+    clients = [closed(lingering) for _ in range(MAX_LINGERING + 50)]
     assert [is_open(client) for client in clients] == [False] * 50 + [True] * MAX_LINGERING
-    assert len(worker.poller.get_map()) == MAX_LINGERING
+    assert len(poller.get_map()) == MAX_LINGERING
     for client in clients:
         client.close()
-    for key, _ in worker.poller.select(0):
+    for key, _ in poller.select(0):
         key.data(key.fileobj)
-    for key, _ in worker.poller.select(0):
+    for key, _ in poller.select(0):
         key.data(key.fileobj)
-    assert len(worker.poller.get_map()) == 0
+    assert len(poller.get_map()) == 0
 
 
-def test_who_made_room_for_another_is_not_heard_any_more(worker: Worker) -> None:
-    clients = [closed_gracefully(worker) for _ in range(MAX_LINGERING)]
+def test_who_made_room_for_another_is_not_heard_any_more(
+    lingering: Lingering, poller: selectors.BaseSelector
+) -> None:
+    clients = [closed(lingering) for _ in range(MAX_LINGERING)]
     clients[0].close()
-    told = worker.poller.select(0)
-    clients.append(closed_gracefully(worker))
+    told = poller.select(0)
+    clients.append(closed(lingering))
     assert len(told) == 1
     for key, _ in told:
         key.data(key.fileobj)
-    assert len(worker.poller.get_map()) == MAX_LINGERING
+    assert len(poller.get_map()) == MAX_LINGERING
 
 
-def test_nobody_is_lingered_for_longer_than_so_many_seconds(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    clients = [closed_gracefully(worker) for _ in range(3)]
-    worker.murder_pending()
+def test_nobody_is_lingered_for_longer_than_so_many_seconds(
+    lingering: Lingering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [closed(lingering) for _ in range(3)]
+    lingering.expire()
     assert all(map(is_open, clients))
     later = time.monotonic() + LINGER_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    worker.murder_pending()
+    lingering.expire()
     assert not any(map(is_open, clients))
 
 
-def test_nobody_is_lingered_for_who_is_gone_or_was_heard_to_the_end(worker: Worker) -> None:
-    assert not is_open(closed_gracefully(worker, linger=False))
+def test_nobody_is_lingered_for_who_is_gone_or_was_heard_to_the_end(
+    lingering: Lingering, poller: selectors.BaseSelector
+) -> None:
+    assert not is_open(closed(lingering, wait=False))
     client, wire = socket.socketpair()
     client.close()
-    worker._close(type("Connection", (), {"sock": wire, "linger": True})(), graceful=True)
+    lingering.close(wire, wait=True)
     assert wire.fileno() == -1
-    worker._close(type("Connection", (), {"sock": wire, "linger": True})(), graceful=True)
-    assert not worker.poller.get_map()
+    lingering.close(wire, wait=True)
+    assert not poller.get_map()
 
 
 # A stop
