@@ -1,17 +1,13 @@
-"""What goes between a client's socket and the application: bodies in, answers out, and how long either may stall."""
+"""What goes from a client's socket to the application: bodies, and how long they may stall."""
 
 import fcntl
-import os
 import socket
 import struct
 import termios
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 from gunicorn.http.body import Body, LengthReader
-from gunicorn.http.wsgi import FileWrapper
-from gunicorn.util import has_fileno
 
 KNOWS_CLIENT = "millrace.knows_client"  # in the environ, from the application, for the worker to call
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -22,7 +18,6 @@ _BREATH = 1.0
 _BEGINNING = 64 * 1024
 _GATHERED = 2.0
 _LAST_DATA_RECEIVED = struct.Struct("52xI")  # of Linux' struct tcp_info, in milliseconds
-_MOMENT = 0.01
 
 
 def silence(wire: socket.socket) -> float:
@@ -174,55 +169,3 @@ class WireInput:
                 self._wire.settimeout(self._idle_timeout)
             else:
                 wait_in_kernel(self._wire, self._moment)
-
-
-def _cork(wire: socket.socket, corked: bool) -> None:
-    """While corked, only full packets go out: a quarter more bytes a second, of a file that comes page by page."""
-    with suppress(AttributeError, OSError):  # not on every system, and not of every socket
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, corked)
-
-
-class Outgoing:
-    """An answer of known length, sent as its reader takes it. Whoever sends it need not wait for the reader."""
-
-    def __init__(self, answer: Any, length: int) -> None:
-        self._answer, self._left = answer, length
-        self._pieces, self._piece = iter(answer), memoryview(b"")
-        self._file = None
-        if isinstance(answer, FileWrapper) and has_fileno(answer.filelike):
-            self._file = answer.filelike.fileno()
-            self._offset = os.lseek(self._file, 0, os.SEEK_CUR)
-
-    def send(self, wire: socket.socket) -> bool:
-        """Send until the reader takes no more for a moment. Returns whether that was all."""
-        # The kernel waits for that moment: to ask it each time whether there is room cost a tenth of the speed.
-        wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(_MOMENT))
-        wire.settimeout(None)
-        _cork(wire, True)
-        while self._left:
-            try:
-                self._left -= self._send(wire)
-            except BlockingIOError:
-                return False
-        _cork(wire, False)
-        return True
-
-    def _send(self, wire: socket.socket) -> int:
-        if self._file is not None:
-            sent = os.sendfile(wire.fileno(), self._file, self._offset, self._left)
-            self._offset += sent
-            if not sent:
-                raise EOFError("a file became shorter while it was sent")
-            return sent
-        while not self._piece:
-            piece = next(self._pieces, None)
-            if piece is None:
-                raise EOFError("an answer was shorter than it had announced")
-            self._piece = memoryview(piece)[: self._left]
-        sent = wire.send(self._piece)
-        self._piece = self._piece[sent:]
-        return sent
-
-    def close(self) -> None:
-        if hasattr(self._answer, "close"):
-            self._answer.close()

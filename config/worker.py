@@ -21,7 +21,8 @@ from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from config.lingering import Lingering
-from config.wire import KNOWS_CLIENT, Outgoing, WireInput, timeval
+from config.outgoing import Outgoing
+from config.wire import KNOWS_CLIENT, WireInput, timeval
 from uploads.connections import let_go
 
 MAX_HEAD = 64 * 1024
