@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import structlog
 from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
-from django.urls import resolve
+from django.urls import Resolver404, resolve
 
 from config.wire import KNOWS_CLIENT
 from uploads import metrics, tus
@@ -20,7 +21,7 @@ from uploads.authentication import is_known
 from uploads.body import is_chunked
 from uploads.conf import limits
 from uploads.errors import LengthRequired, TooLarge
-from uploads.handlers import takes_large_body
+from uploads.handlers import takes_large_body, takes_small_body
 from uploads.models import Upload
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -130,14 +131,18 @@ def resumable(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith(_RESUMABLE):
             return get_response(request)
-        meant = request.headers.get("X-HTTP-Method-Override", "").upper()
-        if request.method == "POST" and meant in _OVERRIDES:
-            request.method = request.META["REQUEST_METHOD"] = meant
+        _override_method(request)
         response = get_response(request)
         response["Tus-Resumable"] = tus.VERSION
         return response
 
     return middleware
+
+
+def _override_method(request: HttpRequest) -> None:
+    meant = request.headers.get("X-HTTP-Method-Override", "").upper()
+    if request.method == "POST" and meant in _OVERRIDES:
+        request.method = request.META["REQUEST_METHOD"] = meant
 
 
 def request_log(get_response: GetResponse) -> GetResponse:
@@ -193,3 +198,18 @@ def _protocol(request: HttpRequest) -> Upload.Protocol:
     if request.content_type == "multipart/form-data":
         return Upload.Protocol.FORM
     return Upload.Protocol.TUS if request.path.startswith(_RESUMABLE) else Upload.Protocol.PUT
+
+
+def reads_body_into_memory(environ: dict[str, Any]) -> bool:
+    """Whether the view of a request reads its body whole. The worker asks, before the application sees the request.
+
+    It gathers such a body without a thread. Other views stream it, or refuse it unread.
+    """
+    request = WSGIRequest(environ)
+    if request.path.startswith(_RESUMABLE):
+        _override_method(request)
+    try:
+        view = resolve(request.path_info).func
+    except Resolver404:
+        return False
+    return takes_small_body(request, view)

@@ -49,6 +49,7 @@ STATUS: dict[str, int] = {
     "offset_mismatch": 409,
     "quota_exceeded": 413,
     "scope_missing": 403,
+    "server_busy": 503,
     "server_error": 500,
     "storage_unavailable": 503,
     "throttled": 429,
@@ -158,6 +159,15 @@ def page(request: HttpRequest, problem: Problem) -> HttpResponse:
     response = HttpResponse(body, status=problem.status, headers=problem.headers, content_type=media_type)
     response.problem_code = problem.code  # type: ignore[attr-defined]  # for the request log
     return response
+
+
+def as_http(refusal: Refusal) -> bytes:
+    """A whole answer, for the worker: the last on a connection whose request never came to the application."""
+    problem = Problem(refusal.code, refusal.detail, retry_after=refusal.retry_after)
+    body = json.dumps(problem.body).encode()
+    headers = problem.headers | {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"HTTP/1.1 {problem.status} {problem.body['title']}", *(f"{name}: {headers[name]}" for name in headers)]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def _came_from(request: HttpRequest) -> str:

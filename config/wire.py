@@ -4,6 +4,7 @@ import fcntl
 import socket
 import struct
 import termios
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ KNOWS_CLIENT = "millrace.knows_client"  # in the environ, from the application, 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WINDOW = 32 * 1024  # with so much unread, a client may be unable to send, as far as it knows
 _BREATH = 1.0
+_SHORTEST = 0.001  # of waits: 0 would mean something else
 # So many bytes are taken as they come: whoever reads may refuse what begins so. Of a client that trickles, what comes
 # later within _GATHERED seconds is taken at once.
 _BEGINNING = 64 * 1024
@@ -49,6 +51,22 @@ def timeval(seconds: float) -> bytes:
     return struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
 
 
+class _UntilDeadline:
+    """A socket for gunicorn, which reads a chunked body in many small steps: all of them end at one time."""
+
+    def __init__(self, wire: socket.socket, deadline: float) -> None:
+        self._wire, self._deadline = wire, deadline
+        self.gettimeout, self.settimeout = wire.gettimeout, wire.settimeout
+
+    def recv(self, size: int) -> bytes:
+        usual, left = self._wire.gettimeout(), self._deadline - time.monotonic()
+        self._wire.settimeout(max(left if usual is None else min(usual, left), _SHORTEST))
+        try:
+            return self._wire.recv(size)
+        finally:
+            self._wire.settimeout(usual)
+
+
 class WireInput:
     """`wsgi.input`, with `readinto`: bytes go from the socket to the reader's own buffer, and are copied once.
 
@@ -56,16 +74,28 @@ class WireInput:
     or those who waited for a thread would be waited for once more, on that thread, one after another.
     """
 
-    def __init__(self, body: Body, wire: socket.socket, expects_continue: bool, idle_timeout: float) -> None:
+    def __init__(
+        self, body: Body, wire: socket.socket, expects_continue: bool, idle_timeout: float, unreader: Any = None
+    ) -> None:
         self._body, self._wire, self._expects_continue = body, wire, expects_continue
+        self._unreader, self._deadline = unreader, float("inf")
         self._idle_timeout, self._moment = idle_timeout, min(_GATHERED, idle_timeout / 2)
         self._stale: int | None = None  # so many bytes came before the first wait, and are no sign of life
-        self._has_begun = False
+        self._has_begun, self._least = False, _SHORTEST
         self._received = 0
         self._broken: Exception | None = None
         self.read = self._first(self._read)
+        self.read_some = self._first(self._read_some)
         self.readline = self._first(body.readline)
         self.readlines = self._first(body.readlines)
+
+    def set_deadline(self, deadline: float | None) -> None:
+        """When every wait for the client ends, on the clock of time.monotonic(); None for never."""
+        self._deadline = float("inf") if deadline is None else deadline
+        if self._unreader is not None:
+            self._unreader.sock = self._wire if deadline is None else _UntilDeadline(self._wire, deadline)
+        if self._stale is not None:
+            self._limit_first_wait()
 
     def _first(self, read: Callable[..., Any]) -> Callable[..., Any]:
         def reading(*args: Any) -> Any:
@@ -89,6 +119,20 @@ class WireInput:
                 raise
             self._broken = error
         return data
+
+    def _read_some(self) -> bytes:
+        """What comes next of a chunked body, without waiting for more of it; nothing at its end."""
+        reader = self._body.reader
+        for holder in (self._body, reader):
+            if held := holder.buf.tell():
+                return bytes(holder.read(held))
+        while reader.parser is not None:
+            data = next(reader.parser, None)
+            if data:
+                return bytes(data)
+            if data is None:
+                reader.parser = None
+        return b""
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
@@ -129,7 +173,8 @@ class WireInput:
 
     def _wait_on(self, buffer: memoryview, wanted: int) -> int:
         """For what is left of the idle timeout."""
-        self._wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(self._idle_timeout - self._moment))
+        left = max(min(self._idle_timeout - self._moment, self._deadline - time.monotonic()), _SHORTEST)
+        self._wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(left))
         try:
             return self._wire.recv_into(buffer, wanted)
         except BlockingIOError as error:
@@ -149,14 +194,18 @@ class WireInput:
             return
         self._has_begun = True
         self._stale = _held(self._wire)
-        least = min(_BREATH, self._idle_timeout / 10)
+        self._least = min(_BREATH, self._idle_timeout / 10)
         if self._expects_continue:
             # Mends: gunicorn sends this before the application has looked at the request, and so asks for the
             # body of one that will be refused.
             self._wire.sendall(_CONTINUE)
         elif self._stale < _WINDOW:
-            least = 0.001  # it did not wait for us, and 0 would mean something else
-        self._wire.settimeout(max(self._idle_timeout - silence(self._wire), least))
+            self._least = _SHORTEST  # it did not wait for us
+        self._limit_first_wait()
+
+    def _limit_first_wait(self) -> None:
+        left = min(self._idle_timeout - silence(self._wire), self._deadline - time.monotonic())
+        self._wire.settimeout(max(left, self._least))
 
     def _is_alive(self, received: int | None = None) -> None:
         """Something came, of so many bytes if that is known: the next waits are counted each for itself."""

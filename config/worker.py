@@ -4,30 +4,32 @@ Threads are for requests that move. A connection that has not said yet what it w
 whose answer has been given, waits in the poller instead, where it costs a descriptor.
 """
 
+import errno
 import logging
-import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
-from selectors import EVENT_READ, EVENT_WRITE
+from selectors import EVENT_WRITE
 from typing import Any
 
 from django.conf import settings
 from gunicorn import util
 from gunicorn.http.body import Body
-from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from config.connection_limits import ConnectionLimits
+from config.incoming import Incoming
 from config.lingering import Lingering
 from config.outgoing import Outgoing
 from config.wire import KNOWS_CLIENT, WireInput, timeval
 from uploads.connections import let_go
+from uploads.errors import Refusal
 
-MAX_HEAD = 64 * 1024
-_HEAD_PIECE = 8 * 1024
-_HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare newline is refused as soon as it is parsed
+_ACCEPTED_AT_ONCE = 32
 _UNSENT = object()
 _UNKNOWN_CLIENT = {"401", "403"}
 
@@ -42,7 +44,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        self._lingering = Lingering(self.poller)  # gunicorn makes the poller just before it calls this
+        # These need Django's apps, which gunicorn's main process does not load.
+        from config.middleware import reads_body_into_memory
+        from config.problems import as_http
+
+        self._as_http: Callable[[Refusal], bytes] = as_http
+        # gunicorn makes the poller just before it calls this.
+        self._lingering = Lingering(self.poller)
+        self._limits = ConnectionLimits(
+            self.worker_connections, settings.CONNECTIONS_PER_ADDRESS, settings.TRUSTED_PROXIES
+        )
+        self._incoming = Incoming(
+            self.poller,
+            min(self.cfg.keepalive, settings.UPLOADS.idle_timeout),
+            reads_body_into_memory=reads_body_into_memory,
+            hand_over=super().enqueue_req,
+            give_up=self._give_up,
+        )
         application: Any = self.wsgi
         self.wsgi: Any = partial(self._exchange, application)
 
@@ -53,53 +71,49 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             for listener in self.sockets:
                 listener.close()
 
+    def accept(self, listener: socket.socket) -> None:
+        # Mends: one was accepted each time round, behind all else that the poller had to do.
+        for _ in range(_ACCEPTED_AT_ONCE):
+            if self.nr_conns >= self.worker_connections:
+                return
+            try:
+                client, address = listener.accept()
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                    raise
+                return
+            if (origin := self._limits.admit(client, address)) is not None:
+                self._begin(TConn(self.cfg, client, address, listener.getsockname()), origin)
+
+    def _begin(self, conn: TConn, origin: str) -> None:
+        self.nr_conns += 1
+        conn.close = partial(self._close, conn)
+        conn.origin = origin
+        try:
+            conn.init()
+            self.enqueue_req(conn)
+        except OSError:  # it is gone already
+            self._drop(conn)
+
     def enqueue_req(self, conn: TConn) -> None:
         # Mends: a thread would wait for what the client has not said yet, up to five seconds for its first byte,
         # and for ever for the rest of its head.
-        if conn.data_ready:
-            conn.data_ready = False
-            super().enqueue_req(conn)
-            return
         self._set_idle_timeout(conn.sock)  # again for each request: the one before has waited in its own ways
-        if not conn.initialized:
-            conn.close = partial(self._close, conn)
-            conn.init()
-        conn.outgoing, conn.head = None, bytearray(conn.parser.unreader.take_buffered())
-        conn.sock.setblocking(False)
-        # For all of the head: who sends a letter now and then is not waited for longer than who sends none.
-        conn.timeout = time.monotonic() + min(self.cfg.keepalive, settings.UPLOADS.idle_timeout)
-        self.pending_conns.append(conn)
-        self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
-        if conn.head:
-            self._on_head(conn, 0)
+        conn.outgoing = None
+        self._incoming.begin(conn)
 
-    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
-        try:
-            data = client.recv(_HEAD_PIECE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        before = len(conn.head)
-        conn.head += data
-        if data:
-            self._on_head(conn, max(0, before - 3))
-        else:  # the end, or an error, that reading on will come upon again
-            self._to_a_thread(conn)
+    def _give_up(self, conn: TConn, reason: Exception | None) -> None:
+        """Answer a request that is not whole, and will not be."""
+        if isinstance(reason, Refusal):
+            with suppress(OSError):
+                conn.sock.send(self._as_http(reason))
+        elif reason is not None:
+            self.handle_error(None, conn.sock, conn.client, reason)
+        self._drop(conn)
 
-    def _on_head(self, conn: TConn, searched: int) -> None:
-        if _HEAD_END.search(conn.head, searched):
-            self._to_a_thread(conn)
-        elif len(conn.head) > MAX_HEAD:
-            self.poller.unregister(conn.sock)
-            self.pending_conns.remove(conn)
-            self.nr_conns -= 1
-            self.handle_error(None, conn.sock, conn.client, LimitRequestHeaders("The head is too large."))
-            conn.close(graceful=True)
-
-    def _to_a_thread(self, conn: TConn) -> None:
-        conn.parser.unreader.unread(bytes(conn.head))
-        super().on_pending_socket_readable(conn, conn.sock)
+    def _drop(self, conn: TConn) -> None:
+        self.nr_conns -= 1
+        conn.close(graceful=True)
 
     @staticmethod
     def _set_idle_timeout(wire: socket.socket) -> None:
@@ -129,6 +143,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         return conn.keeps
 
     def finish_request(self, conn: TConn, done: "Future[Any]") -> None:
+        self._incoming.release(conn)
         if done.cancelled() or done.exception() or done.result() is not _UNSENT:
             super().finish_request(conn, done)
         else:
@@ -149,7 +164,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.close()
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
-        conn.linger, conn.expects_continue = False, req._expected_100_continue
+        conn.linger, conn.expects_continue = False, req._expected_100_continue and not conn.sent_continue
         req._expected_100_continue = False
         self._serving.conn = conn
         try:
@@ -161,7 +176,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn, body = getattr(self._serving, "conn", None), environ["wsgi.input"]
         if conn is None or not isinstance(body, Body):  # HTTP/2 has its own ways
             return application(environ, start_response)
-        wire = WireInput(body, conn.sock, conn.expects_continue, settings.UPLOADS.idle_timeout)
+        wire = WireInput(body, conn.sock, conn.expects_continue, settings.UPLOADS.idle_timeout, conn.parser.unreader)
         response, environ = start_response.__self__, environ | {"wsgi.input": wire}
 
         def starting(status: str, *args: Any) -> Any:
@@ -184,13 +199,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
         Mends: gunicorn waits for the client's end in the thread that accepts connections, two seconds for each.
         """
+        origin, conn.origin = conn.origin, ""  # once, as gunicorn may close twice
+        if origin:
+            self._limits.release(origin)
         if graceful:
             self._lingering.close(conn.sock, wait=getattr(conn, "linger", False))
         else:
             util.close(conn.sock)
 
     def murder_pending(self) -> None:
-        super().murder_pending()
+        self._incoming.expire()
         self._lingering.expire()
         now = time.monotonic()
         for conn in [conn for conn, deadline in self._reading.items() if deadline < now]:

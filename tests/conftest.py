@@ -71,10 +71,12 @@ def shared_server(template: Template, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @contextmanager
-def running(template: Template, tmp_path_factory: pytest.TempPathFactory, **settings: str) -> Iterator[Server]:
+def running(
+    template: Template, tmp_path_factory: pytest.TempPathFactory, *, config: str = "config.server", **settings: str
+) -> Iterator[Server]:
     """For fixtures of more than one test: a server of their own, gone with them."""
     home = tmp_path_factory.mktemp("server") / "home"
-    server = Server(home, template.tokens, template.copy_to(home), settings)
+    server = Server(home, template.tokens, template.copy_to(home), settings, config=config)
     try:
         server.start()
         yield server

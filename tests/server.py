@@ -99,6 +99,7 @@ def drop_database(database_url: str) -> None:
 def environment(home: Path, database_url: str, **settings: str) -> dict[str, str]:
     """The environment of a Millrace process: ours, without what the test run itself set."""
     found = {**plain_environment(), "MILLRACE_HOME": str(home), "MILLRACE_MIN_FREE": "0", "MILLRACE_THREADS": "32"}
+    found["MILLRACE_CONNECTIONS_PER_ADDRESS"] = "100000"  # all clients of a test come from one
     if database_url:
         found["DATABASE_URL"] = database_url
     return found | {f"MILLRACE_{name}": value for name, value in settings.items()}

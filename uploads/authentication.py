@@ -123,13 +123,19 @@ def principal_of(request: Request) -> Principal:
     return principal
 
 
+def sender(request: HttpRequest) -> Principal:
+    """On whose behalf a request comes that brings a file. Asked before anything of its body is read."""
+    bearer = BearerAuthentication().authenticate(request)
+    if bearer is None:
+        return Principal(policy.require_upload(request.user), Scope.all())
+    policy.require_upload(bearer[0])
+    bearer[1].require(Scope.UPLOAD)
+    return bearer[1]
+
+
 def uploader(request: HttpRequest, fields: QueryDict) -> Principal:
     """On whose behalf a file may be taken, given the form fields that came before it."""
-    bearer = BearerAuthentication().authenticate(request)
-    if bearer is not None:
-        policy.require_upload(bearer[0])
-        bearer[1].require(Scope.UPLOAD)
-        return bearer[1]
-    user = policy.require_upload(request.user)
-    check_csrf(request, fields)
-    return Principal(user, Scope.all())
+    principal = sender(request)
+    if BearerAuthentication().authenticate(request) is None:
+        check_csrf(request, fields)
+    return principal

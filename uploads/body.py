@@ -1,6 +1,7 @@
 """A request's body as it comes off the wire: read once, checked against what was announced, decoded."""
 
 import socket
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +14,8 @@ from .hashing import Claims
 # Python's allocator serves pieces of this size from the heap, again and again; larger ones are mapped anew.
 PIECE = 64 * 1024
 GZIP = 16 + zlib.MAX_WBITS
+# For a body that brings no file, and for what comes before the file in a form: then Intake judges the pace.
+WITHOUT_FILE_SECONDS = 20.0
 
 
 Piece = bytes | memoryview
@@ -33,6 +36,7 @@ class Body:
         self.coding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
         self._socket: socket.socket | None = environ.get("gunicorn.socket")
         self._is_interrupted = False
+        self._deadline: float | None = None
         if self._socket is not None:
             self._socket.settimeout(idle_timeout)
 
@@ -44,6 +48,18 @@ class Body:
             return int(length)
         raise LengthRequired("Say how long the body is with Content-Length, or send it chunked.")
 
+    def limit_time(self) -> None:
+        """Refuse the body unless all that is read comes within WITHOUT_FILE_SECONDS, until lift_time_limit()."""
+        self._set_deadline(time.monotonic() + WITHOUT_FILE_SECONDS)
+
+    def lift_time_limit(self) -> None:
+        self._set_deadline(None)
+
+    def _set_deadline(self, deadline: float | None) -> None:
+        self._deadline = deadline
+        if (set_deadline := getattr(self._stream, "set_deadline", None)) is not None:
+            set_deadline(deadline)  # its waits for the client end then, too
+
     def pieces(self, speed: int = 0) -> Iterator[Piece]:
         """The bytes as sent, whole or not at all: a body cut short ends in IncompleteBody.
 
@@ -53,6 +69,7 @@ class Body:
         received = 0
         for data in self._read_into(speed) if self._can_read_into() else self._read():
             received += len(data)
+            self._check_deadline()
             self._claims.update(data)
             yield data
             if self._is_interrupted:
@@ -62,6 +79,10 @@ class Body:
             if self.length is not None:
                 raise IncompleteBody(f"{self.length} bytes were announced and {received} came.")
         self._claims.verify()
+
+    def _check_deadline(self) -> None:
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise TooSlow(f"The request, up to its file, must arrive within {WITHOUT_FILE_SECONDS:.0f} s.")
 
     def interrupt(self) -> None:
         """From another thread: end the reading, at once where the server shows its socket."""
@@ -107,17 +128,23 @@ class Body:
         left = self.length
         while left is None or left > 0:
             with self._broken_off():
-                data = self._stream.read(PIECE if left is None else min(PIECE, left))
+                data = self._read_piece(left)
             if not data:
                 return
             left = None if left is None else left - len(data)
             yield data
+
+    def _read_piece(self, left: int | None) -> bytes:
+        if left is None and self._deadline is not None and hasattr(self._stream, "read_some"):
+            return bytes(self._stream.read_some())  # a whole piece may take longer than the deadline allows
+        return self._stream.read(PIECE if left is None else min(PIECE, left))
 
     @contextmanager
     def _broken_off(self) -> Iterator[None]:
         try:
             yield
         except TimeoutError as error:
+            self._check_deadline()
             raise TooSlow("No bytes came for too long.") from error
         except Exception as error:
             # Each server has its own exceptions for a connection that broke or a chunk that cannot be read, and

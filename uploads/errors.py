@@ -114,6 +114,10 @@ class TooSlow(Refusal):
     code = "too_slow"
 
 
+class ServerBusy(Refusal):
+    code = "server_busy"
+
+
 class UnsupportedVersion(Refusal):
     code = "unsupported_version"
 

@@ -14,11 +14,12 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.http import HttpRequest, QueryDict
+from django.urls import ResolverMatch
 from django.utils.datastructures import MultiValueDict
 from rest_framework.exceptions import APIException
 
 from .admitting import Announcement, Replay
-from .authentication import uploader
+from .authentication import sender, uploader
 from .body import Body
 from .conf import limits
 from .errors import MissingFile, NotAnEntrance, Refusal
@@ -70,11 +71,20 @@ def takes_large_body(request: HttpRequest, view: Any) -> bool:
     return is_entrance(view, request.method)
 
 
+def takes_small_body(request: HttpRequest, view: Any) -> bool:
+    """Whether the body of a request may be read into memory: somebody answers its verb, and takes no large one."""
+    return _handler(view, request.method) is not None and not takes_large_body(request, view)
+
+
 def _marked(view: Any, verb: str | None, mark: str) -> Any:
+    return getattr(_handler(view, verb), mark, None)
+
+
+def _handler(view: Any, verb: str | None) -> Any:
+    """What answers a verb in a resolved view; None if nothing does, as far as the view says."""
     verb = (verb or "").lower()
     action = (getattr(view, "actions", None) or {}).get(verb, verb)
-    handler = getattr(view.cls, action, None) if hasattr(view, "cls") else view
-    return getattr(handler, mark, None)
+    return getattr(view.cls, action, None) if hasattr(view, "cls") else view
 
 
 class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic only in the stubs
@@ -119,6 +129,8 @@ class StreamingUploadHandler(FileUploadHandler):
 
     def _read(self, environ: dict[str, Any], boundary: bytes) -> tuple[QueryDict, Files]:
         assert self.request is not None
+        if self._entrance() is not None:
+            sender(self.request)  # or the slow forms of strangers would hold threads
         claims = parse_claims(self.request.headers)
         body = Body(environ, idle_timeout=limits().idle_timeout, claims=claims)
         form = FormReader(
@@ -128,6 +140,7 @@ class StreamingUploadHandler(FileUploadHandler):
             max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0,
             file_is_last=self._gate() is not None,
         )
+        body.limit_time()  # until the file is admitted
         form.read(body.content())
         files: Files = MultiValueDict()
         if form.reception is not None:
@@ -138,8 +151,8 @@ class StreamingUploadHandler(FileUploadHandler):
     def _admit(self, fields: QueryDict, field: str, name: str, body: Body, claims: Claims) -> Reception:
         request = self.request
         assert request is not None
-        match = request.resolver_match
-        if match is None or not is_entrance(match.func, request.method, _FORM_MARK):
+        match = self._entrance()
+        if match is None:
             raise NotAnEntrance("Files are not taken here. Send them to /api/v1/files/.")
         if field != FILE_FIELD:
             raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, not in “{field[:80]}”.")
@@ -148,7 +161,7 @@ class StreamingUploadHandler(FileUploadHandler):
             principal.require(needed)
         if gate := self._gate():
             gate(request, principal.user, fields)
-        return Reception.open(
+        reception = Reception.open(
             Announcement(
                 owner=principal.user,
                 token=principal.token_id,
@@ -161,6 +174,14 @@ class StreamingUploadHandler(FileUploadHandler):
                 length=body.length,
             )
         )
+        body.lift_time_limit()
+        return reception
+
+    def _entrance(self) -> ResolverMatch | None:
+        """The view that the request was resolved to, if it takes a file in a form."""
+        assert self.request is not None
+        match = self.request.resolver_match
+        return match if match and is_entrance(match.func, self.request.method, _FORM_MARK) else None
 
     def _gate(self) -> Gate | None:
         request = self.request
