@@ -86,6 +86,7 @@ def succeed(found: QuerySet[Job], job: Job, why: str = "", *, message: str = "",
     if done:
         record("job", job.pk, Status.SUCCEEDED, why)
         metrics.count_ended(job, Status.SUCCEEDED, cached=bool(changes.get("cached")))
+        results.show_facts(job)
     return bool(done)
 
 

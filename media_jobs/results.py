@@ -117,6 +117,16 @@ def lock_input(job: Job, facts: dict[str, Any] | None) -> None:
         Blob.objects.filter(pk=blob.pk).update(facts=facts)
 
 
+def show_facts(job: Job) -> None:
+    """Show the facts of its main file: a job of its owner has read them, or was given them."""
+    operation = operations.registry.get(job.operation)
+    if operation is None or not operation.reads_facts:
+        return
+    MediaFile.objects.filter(jobs=job).update(has_facts=True)
+    if Job._meta.get_field("file").is_cached(job) and job.file is not None:
+        job.file.has_facts = True  # the answer to its upload shows it already
+
+
 def copy(result: Result, job: Job) -> None:
     """Give `job` what the other made: files of its own, of the same bytes."""
     for name, blob in result.parts:

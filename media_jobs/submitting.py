@@ -83,7 +83,7 @@ def _unfit(operation: Operation[Any], name: str, kind: str) -> str:
 
 
 def _check_fit(operation: Operation[Any], params: Params, file: MediaFile) -> None:
-    known = file.blob.facts
+    known = file.facts
     try:
         operation.check(params, file.blob.kind, Facts.model_validate(known) if known else None)
     except Failure as failure:

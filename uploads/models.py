@@ -87,6 +87,9 @@ class MediaFile(models.Model):
     )
     size = models.BigIntegerField(editable=False)
     origin = models.CharField(max_length=16, choices=Origin.choices, default=Origin.UPLOAD)
+    # Whether this file's own inspection has read its facts. Its Blob may have them from another account's file: shown
+    # here too early, they would tell that somebody has the same content.
+    has_facts = models.BooleanField(default=False, editable=False)
     # Part of every signed link to this file: counting up revokes them all.
     link_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -126,6 +129,12 @@ class MediaFile(models.Model):
             # It would undo what others have changed since the row was read, and bring back a file that was deleted.
             raise TypeError("Change a file by an UPDATE of named columns, as rename_file does.")
         super().save(*args, **kwargs)
+
+    @property
+    def facts(self) -> dict[str, Any] | None:
+        """What was read from its content, as far as its owner may know. Whoever shows facts asks here."""
+        found: dict[str, Any] | None = self.blob.facts
+        return found if self.has_facts else None
 
 
 class Upload(models.Model):

@@ -22,7 +22,7 @@ class FileSerializer(serializers.ModelSerializer[MediaFile]):
     media_type = serializers.CharField(source="blob.media_type", read_only=True)
     size = serializers.IntegerField(source="blob.size", read_only=True)
     sha256 = serializers.CharField(source="blob.sha256", read_only=True)
-    facts = serializers.JSONField(source="blob.facts", read_only=True)
+    facts = serializers.JSONField(read_only=True)
     owner = serializers.CharField(source="owner.username", read_only=True)
     urls = serializers.SerializerMethodField()
 

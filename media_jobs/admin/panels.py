@@ -68,10 +68,10 @@ def _facts(file: MediaFile, jobs: Sequence[Job]) -> dict[str, Any]:
 
 
 def _read(file: MediaFile) -> list[tuple[str, str]]:
-    if not file.blob.facts:
+    if not file.facts:
         return []
     try:
-        return read_out(Facts.model_validate(file.blob.facts), file.blob.kind)
+        return read_out(Facts.model_validate(file.facts), file.blob.kind)
     except ValidationError:
         return [("Facts", "These were written by another version. Run inspect to read them again.")]
 

@@ -101,6 +101,7 @@ class Operation(ABC, Generic[P]):
     kinds: ClassVar[frozenset[str]]  # of the main input
     # Said where its owner's quota has no room for what it makes, if it is of use without: what it learnt is.
     spare: ClassVar[str] = ""
+    reads_facts: ClassVar[bool] = False  # of the main input, for its owner to see
     further: ClassVar[int] = 0  # inputs that it may be given besides
     parameters: type[P]
 

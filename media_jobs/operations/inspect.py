@@ -23,6 +23,7 @@ class Inspect(Operation[Params]):
     summary = "Reads what a file is made of, and makes a poster of a picture or a waveform of sound."
     lane = QUICK
     kinds = frozenset({"video", "audio", "image", "subtitle"})
+    reads_facts = True
     spare = "No picture of it could be kept."
     parameters = Params
 

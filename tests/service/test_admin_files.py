@@ -39,7 +39,7 @@ def make_file(name: str = "film.mp4", **blob: Any) -> MediaFile:
         **blob,
     }
     file: MediaFile = baker.make(
-        MediaFile, name=name, owner=User.objects.get_or_create(username="alice")[0],
+        MediaFile, has_facts="facts" in blob, name=name, owner=User.objects.get_or_create(username="alice")[0],
         blob=baker.make("uploads.Blob", sha256=name.encode().hex().rjust(64, "a")[-64:], **blob),
     )  # fmt: skip
     return file

@@ -672,6 +672,7 @@ def test_what_cannot_be_worked_on_is_told_at_submit() -> None:
     Blob.objects.filter(pk=file.blob_id).update(
         facts={"format": "mp4", "duration": 3.0, "video": [], "audio": [], "subtitles": []}
     )
+    MediaFile.objects.filter(pk=file.pk).update(has_facts=True)
     file = MediaFile.objects.select_related("blob").get(pk=file.pk)
     with pytest.raises(InvalidParams, match="moving pictures"):
         submit(Order(file.owner, "transcode", {}, file=file))

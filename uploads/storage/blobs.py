@@ -223,8 +223,9 @@ def _attach(blob: Blob, attach: Attach) -> MediaFile:
 def create_file(owner_id: int, name: str, blob: Blob, origin: str, file_id: uuid.UUID | None = None) -> MediaFile:
     """The only INSERT of a file: its sidecar follows. It has an id already when it is made anew from a sidecar."""
     file = MediaFile.objects.create(
-        pk=file_id or uuid.uuid4(), owner_id=owner_id, name=name, blob=blob, origin=origin
-    )
+        pk=file_id or uuid.uuid4(), owner_id=owner_id, name=name, blob=blob, origin=origin,
+        has_facts=origin == MediaFile.Origin.JOB,  # it was verified by the job that made it
+    )  # fmt: skip
     sidecars.changed(file)
     return file
 

@@ -54,7 +54,8 @@ def link_content(request: HttpRequest, token: str, name: str) -> HttpResponseBas
 
 def content_response(request: HttpRequest, file: MediaFile) -> HttpResponseBase:
     blob = file.blob
-    etag, modified = f'"{blob.sha256}"', int(blob.created_at.timestamp())
+    # The file's own time. Its Blob's may be that of another account's file.
+    etag, modified = f'"{blob.sha256}"', int(file.created_at.timestamp())
     answered = get_conditional_response(request, etag=etag, last_modified=modified)
     response = answered or _body_response(request, blob, etag, modified)
     response["ETag"] = etag
