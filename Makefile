@@ -26,8 +26,9 @@ check: .venv/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.env_example --check
 	$(BIN)/python -m pytest -q -n 0 tests/unit/test_layers.py
-	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export MILLRACE_HOME="$$scratch" MILLRACE_SANDBOX=off && \
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export MILLRACE_HOME="$$scratch" MILLRACE_SANDBOX=off MILLRACE_ENV_FILE=none && \
 	  $(BIN)/python manage.py makemigrations --check --dry-run && \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING && \
 	  $(BIN)/python manage.py spectacular --validate --fail-on-warn --file "$$scratch/schema.yaml"

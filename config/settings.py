@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from django.urls import reverse_lazy
 
-from config import cache, env, loading
+from config import cache, env, env_file, loading
 from config.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
 from config.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
 from config.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
@@ -23,6 +23,7 @@ loading.begin()
 
 os.umask(0o077)  # of every process of ours: whatever it makes is its account's alone
 BASE_DIR = env.ROOT
+env_file.load()
 HOME = env.read("HOME", BASE_DIR / "var", lambda raw: Path(raw).expanduser().resolve())
 
 

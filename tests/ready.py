@@ -127,8 +127,9 @@ class Ready:
 
 
 def plain_environment() -> dict[str, str]:
-    """Ours, without what the test run itself set."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_TESTS)}
+    """Ours, without what the test run itself set, and without the settings of whoever works here."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_TESTS)}
+    return kept | {"MILLRACE_ENV_FILE": "none"}
 
 
 def _begin_imported(wire: socket.socket) -> AnyProcess:

@@ -36,7 +36,11 @@ class Command(BaseCommand):
         with tempfile.TemporaryDirectory(prefix="millrace-demo-") as home:
             clip = self._make_clip(Path(home) / "demo.mp4", seconds)
             port = _free_port()
-            environment = os.environ | {"MILLRACE_HOME": home, "MILLRACE_PORT": str(port)}
+            environment = os.environ | {
+                "MILLRACE_HOME": home,
+                "MILLRACE_PORT": str(port),
+                "MILLRACE_ENV_FILE": "none",
+            }
             environment.pop("DATABASE_URL", None)
             with (Path(home) / "server.log").open("wb") as log:
                 server = subprocess.Popen(  # noqa: S603  # our own command
