@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from uploads.sizes import parse_size
+
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "MILLRACE_"
 T = TypeVar("T")
 
 _env = environ.Env()
-_SIZES = {"": 1, "B": 1, "K": 1024, "KIB": 1024, "KB": 1000, "M": 1024**2, "MIB": 1024**2, "MB": 1000**2,
-          "G": 1024**3, "GIB": 1024**3, "GB": 1000**3, "T": 1024**4, "TIB": 1024**4, "TB": 1000**4}  # fmt: skip
 _TIMES = {"": 1.0, "MS": 0.001, "S": 1.0, "MIN": 60.0, "H": 3600.0, "D": 86400.0}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
@@ -45,7 +45,7 @@ def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
 
 
 def size(raw: str) -> int:
-    return int(_quantity(raw, _SIZES, "a size, as 500MB or 10GiB"))
+    return parse_size(raw)
 
 
 def seconds(raw: str) -> float:

@@ -17,6 +17,7 @@ from django.urls import Resolver404, resolve
 
 from config.wire import KNOWS_CLIENT
 from uploads import metrics, tus
+from uploads.account_limits import largest_file
 from uploads.authentication import is_known
 from uploads.body import is_chunked
 from uploads.conf import limits
@@ -182,13 +183,16 @@ class RefuseLargeBodies:
         return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> None:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
         allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
         is_upload = takes_large_body(request, view)
         if is_upload:
-            allowed += limits().max_file_size
+            # Some accounts may have larger ones. Whose it is, and what that may send, is found out at admission.
+            usual = allowed + limits().max_file_size
+            allowed = usual if length <= usual else allowed + largest_file()
         elif is_chunked(request.META):
             raise LengthRequired("Say how long the body is with Content-Length.")
-        if int(request.META.get("CONTENT_LENGTH") or 0) > allowed:
+        if length > allowed:
             if is_upload:
                 metrics.count_refused(_protocol(request), TooLarge.code)
             raise TooLarge(f"A request here may have {allowed} bytes.")

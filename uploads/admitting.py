@@ -11,7 +11,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from . import metrics, promises, reserving
-from .conf import limits, sink
+from .account_limits import limits_of
+from .conf import sink
 from .connections import write
 from .ending import fail
 from .errors import (
@@ -68,6 +69,7 @@ class Announcement:
     name: str
     protocol: Upload.Protocol
     size: int | None = None  # at most this many bytes will come; None: nobody knows
+    besides: int = 0  # up to so many of them may be of the form around the file
     key: str = ""  # Idempotency-Key
     route: str = ""
     claims: str = ""
@@ -94,22 +96,24 @@ def _admit(announcement: Announcement) -> Upload:
     name, owner, size = clean_name(announcement.name), announcement.owner, announcement.size
     if size == 0:
         raise EmptyFile("The file is empty.")
-    reserving.check_size(size or 0)
     with write():
         reserving.lock_owner(owner.pk)
+        allowed = limits_of(owner.pk)
+        reserving.check_size((size or 0) - announcement.besides, allowed.max_file_size)
+        size = size and min(size, allowed.max_file_size)  # a form is a little larger than its file
         if announcement.key:
             _claim_key(announcement)
-        reserving.check_turn(owner.pk)
+        reserving.check_turn(owner.pk, allowed.max_uploads)
         resumable: dict[str, Any] = {}
         if announcement.kept_for is not None:
-            reserving.check_unfinished(owner)
+            reserving.check_unfinished(owner, allowed.max_uploads)
             identity = uuid.uuid4()
             resumable = {
                 "id": identity, "key": str(identity), "metadata": announcement.metadata, "heartbeat_at": None,
                 "paused_at": Now(), "expires_at": timezone.now() + announcement.kept_for,
             }  # fmt: skip
-        wanted = size or min(promises.STEP, limits().max_file_size)
-        reserved = promises.grant(owner, sink(), needed=size or 1, wanted=wanted)
+        wanted = size or min(promises.STEP, allowed.max_file_size)
+        reserved = promises.grant(owner, allowed, sink(), needed=size or 1, wanted=wanted)
         upload = Upload.objects.create(
             owner=owner, token=announcement.token, name=name, protocol=announcement.protocol, sink=sink().name,
             declared_size=size, reserved=reserved, route=announcement.route, idempotency_key=announcement.key,

@@ -167,7 +167,8 @@ class StreamingUploadHandler(FileUploadHandler):
                 token=principal.token_id,
                 name=name,
                 protocol=Upload.Protocol.FORM,
-                size=_at_most(body),
+                size=None if body.is_coded else body.length,
+                besides=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0,
                 key=request.headers.get("Idempotency-Key", ""),
                 route=match.route,
                 claims=str(claims),
@@ -189,14 +190,3 @@ class StreamingUploadHandler(FileUploadHandler):
         match = request.resolver_match
         gate: Gate | None = _marked(match.func, request.method, _GATE) if match else None
         return gate
-
-
-def _at_most(body: Body) -> int | None:
-    """The most the file can have: all of the body, as fields may follow it; never more than is allowed.
-
-    The form around a file is a little larger than the file. One that passes the limit by more than a form may
-    hold besides its file has been refused by its Content-Length, before this.
-    """
-    if body.length is None or body.is_coded:
-        return None
-    return min(body.length, limits().max_file_size)

@@ -4,6 +4,8 @@ import uuid
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from knox.models import AbstractAuthToken
@@ -277,6 +279,38 @@ class SidecarChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} of file {self.file_id}"
+
+
+class AccountLimits(models.Model):
+    """What administrators allow an account, or the members of a group. What is empty is left to others to say."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="own_limits"
+    )
+    group = models.OneToOneField(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="limits")
+    quota = models.BigIntegerField(null=True, blank=True)  # bytes, as is the next
+    max_file_size = models.BigIntegerField("largest file", null=True, blank=True)
+    max_uploads = models.PositiveIntegerField(
+        "parallel uploads", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(10_000)]
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = "limits"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(user__isnull=False, group=None) | Q(user=None, group__isnull=False),
+                name="limits_of_user_or_group",
+            ),
+            models.CheckConstraint(
+                condition=(Q(quota=None) | Q(quota__gte=0))
+                & (Q(max_file_size=None) | Q(max_file_size__gte=1))
+                & (Q(max_uploads=None) | Q(max_uploads__gte=1)),
+                name="limits_let_something_in",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"limits of {self.user or self.group}"
 
 
 class Token(AbstractAuthToken):  # type: ignore[misc]  # knox has no types

@@ -18,7 +18,8 @@ from django.contrib.auth.models import User
 from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Greatest, Now
 
-from .conf import limits
+from . import conf
+from .account_limits import EffectiveLimits
 from .connections import write
 from .errors import InsufficientStorage, QuotaExceeded
 from .models import SinkMark, Upload
@@ -65,21 +66,23 @@ class _Room:
             raise no_room()
 
 
-def grant(owner: User, sink: Sink, *, needed: int, wanted: int, is_growth: bool = False) -> int:
+def grant(
+    owner: User, limits: EffectiveLimits, sink: Sink, *, needed: int, wanted: int, is_growth: bool = False
+) -> int:
     """How many more bytes, from `needed` to `wanted`, may come. In a transaction that holds the owner's lock.
 
     Growth of an upload that is being sent is not measured by the shares: it takes little at a time.
     """
     try:
-        return _grant(owner, sink, needed, wanted, is_growth)
+        return _grant(owner, limits, sink, needed, wanted, is_growth)
     except (QuotaExceeded, InsufficientStorage):
         if not lapse():  # housekeeping may not have come to it
             raise
-    return _grant(owner, sink, needed, wanted, is_growth)
+    return _grant(owner, limits, sink, needed, wanted, is_growth)
 
 
-def _grant(owner: User, sink: Sink, needed: int, wanted: int, is_growth: bool) -> int:
-    quota = left_of_quota(owner.pk)
+def _grant(owner: User, limits: EffectiveLimits, sink: Sink, needed: int, wanted: int, is_growth: bool) -> int:
+    quota = left_of_quota(owner.pk, limits)
     if quota is not None and quota < needed:
         raise QuotaExceeded(f"Your quota has {quota} bytes left. Delete files you no longer need.")
     SinkMark.objects.select_for_update().filter(sink=sink.name).first()  # promises of one disk are made one by one
@@ -89,11 +92,11 @@ def _grant(owner: User, sink: Sink, needed: int, wanted: int, is_growth: bool) -
     return min(value for value in (wanted, quota, room.left if room else None) if value is not None)
 
 
-def renew(upload: Upload, sink: Sink) -> int:
+def renew(upload: Upload, limits: EffectiveLimits, sink: Sink) -> int:
     """What an upload has reserved when somebody goes on with it: if its promise has lapsed, a new one."""
     missing = (upload.declared_size or 0) - upload.reserved
     if missing > 0:
-        grant(upload.owner, sink, needed=missing, wanted=missing)
+        grant(upload.owner, limits, sink, needed=missing, wanted=missing)
     return max(upload.reserved, upload.declared_size or 0)
 
 
@@ -146,4 +149,4 @@ def _room(sink: Sink, owner: User | None) -> _Room | None:
 def left_to_uploads(sink: Sink) -> int:
     """As `check_room` sees it, but of a disk that need not be ours yet, and without regard to the ballast."""
     free = sink.free()
-    return sys.maxsize if free is None else free - promised(sink) - limits().min_free
+    return sys.maxsize if free is None else free - promised(sink) - conf.limits().min_free

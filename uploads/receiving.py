@@ -11,6 +11,7 @@ from django.db import Error as DatabaseFailure
 from django.db.models.functions import Now
 
 from . import metrics, promises, reserving
+from .account_limits import limits_of
 from .admitting import Announcement, admit
 from .ballast import ballast
 from .conf import limits, sink
@@ -128,15 +129,16 @@ def new_intake(upload: Upload, writer: Writer, **begun: Any) -> Intake:
 
 def _grow(upload: Upload, offset: int) -> int:
     """More bytes came than were reserved: reserve further, a step at a time."""
-    reserving.check_size(offset)
     if upload.declared_size is not None:
-        # The announced size was promised in full, so whoever passes it says more than it announced.
-        raise TooLarge(f"{upload.declared_size} bytes were announced and more came.")
+        # The announced size was promised in full. That of a form is what its file may have at most.
+        raise TooLarge(f"More bytes came than the {upload.declared_size} that were announced or are allowed.")
     owner = upload.owner
-    wanted = min(upload.reserved + promises.STEP, max(limits().max_file_size, offset)) - upload.reserved
     with write():
         reserving.lock_owner(owner.pk)
-        more = promises.grant(owner, sink(), needed=offset - upload.reserved, wanted=wanted, is_growth=True)
+        allowed = limits_of(owner.pk)
+        reserving.check_size(offset, allowed.max_file_size)
+        wanted = min(upload.reserved + promises.STEP, max(allowed.max_file_size, offset)) - upload.reserved
+        more = promises.grant(owner, allowed, sink(), needed=offset - upload.reserved, wanted=wanted, is_growth=True)
         upload.reserved += more
         Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
             reserved=upload.reserved, offset=offset, heartbeat_at=Now()

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Now
 
-from .account_limits import EffectiveLimits, limits_of
+from .account_limits import EffectiveLimits, has_quota, limits_of
 from .ballast import ballast, free_in
 from .conf import limits
 from .errors import InsufficientStorage, StorageUnavailable, TooLarge, TooManyUploads
@@ -49,18 +49,16 @@ def stalled_uploads() -> QuerySet[Upload]:
     return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__lt=Now() - HOLDER_TIMEOUT)
 
 
-def check_turn(owner_id: int) -> None:
+def check_turn(owner_id: int, max_uploads: int) -> None:
     """Whether the owner may send one more upload at a time."""
-    if moving_uploads().filter(owner_id=owner_id).count() >= limits().max_uploads_per_user:
-        raise TooManyUploads(
-            f"{limits().max_uploads_per_user} uploads of yours are on their way. Wait for one to end.", retry_after=10
-        )
+    if moving_uploads().filter(owner_id=owner_id).count() >= max_uploads:
+        raise TooManyUploads(f"{max_uploads} uploads of yours are on their way. Wait for one to end.", retry_after=10)
 
 
-def check_unfinished(owner: User) -> None:
+def check_unfinished(owner: User, max_uploads: int) -> None:
     """Whether the owner may begin one more resumable upload. They outlive their requests, so they are counted too."""
     unfinished = Upload.objects.filter(state=Upload.State.RECEIVING, owner=owner, expires_at__isnull=False).count()
-    if unfinished >= UNFINISHED * limits().max_uploads_per_user:
+    if unfinished >= UNFINISHED * max_uploads:
         raise TooManyUploads(f"{unfinished} uploads of yours are unfinished. Go on with some, or delete them.")
 
 
@@ -74,19 +72,19 @@ def lock_quotas(owners: Collection[int], *, wait: bool = True) -> None:
 
     Not to `wait` is for those who hold what others under these locks may wait for: an OperationalError, then.
     """
-    if limits().quota is not None:
+    if has_quota(owners):
         rows = get_user_model().objects.select_for_update(no_key=True, nowait=not wait)
         list(rows.filter(pk__in=owners).order_by("pk").values_list("pk"))
 
 
-def check_size(size: int) -> None:
-    largest = limits().max_file_size
+def check_size(size: int, largest: int) -> None:
     if size > largest:
         raise TooLarge(f"A file may have {largest} bytes; this has more.")
 
 
-def left_of_quota(owner_id: int) -> int | None:
-    quota = limits_of(owner_id).quota
+def left_of_quota(owner_id: int, found: EffectiveLimits | None = None) -> int | None:
+    """How many bytes more an account may have; None without a quota. `found`: its limits, if they are known."""
+    quota = (found or limits_of(owner_id)).quota
     if quota is None:
         return None
     taken = _of_owner(owner_id, (MediaFile.objects.all(), Sum("size")), (live_uploads(), Sum("reserved")))

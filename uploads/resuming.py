@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from . import noting, promises, reserving
+from .account_limits import limits_of
 from .admitting import Announcement, admit
 from .conf import limits, sink
 from .connections import let_go, write
@@ -89,7 +90,8 @@ class Turn(Reception):
             raise InvalidParams("The size was said before, or is less than what has come.")
         end = offset + (length or 0)
         announced = size if size is not None else declared
-        reserving.check_size(max(end, size or 0))
+        if declared is None:
+            reserving.check_size(max(end, size or 0), limits_of(self.upload.owner_id).max_file_size)
         if announced is not None and end > announced:
             raise TooLarge(f"{announced} bytes were announced; with these there would be {end}.")
         if size is not None and declared is None:
@@ -165,7 +167,7 @@ class Turn(Reception):
         with write():
             reserving.lock_owner(owner.pk)
             if missing > 0:
-                promises.grant(owner, sink(), needed=missing, wanted=missing)
+                promises.grant(owner, limits_of(owner.pk), sink(), needed=missing, wanted=missing)
             Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
         self.upload.declared_size = self.upload.reserved = self._intake.granted = size
 
@@ -207,14 +209,15 @@ class Turn(Reception):
 def _begin_to_move(upload: Upload) -> None:
     with write():
         reserving.lock_owner(upload.owner_id)
-        reserving.check_turn(upload.owner_id)
+        allowed = limits_of(upload.owner_id)
+        reserving.check_turn(upload.owner_id, allowed.max_uploads)
         row = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING)
-        reserved = promises.renew(upload, sink())
+        reserved = promises.renew(upload, allowed, sink())
         while not row.filter(reserved=upload.reserved).update(heartbeat_at=Now(), reserved=reserved):
             # The promise lapsed after we read the row.
             held = row.values_list("reserved", flat=True).first()
             if held is None:
                 raise Gone("This upload has been deleted.")
             upload.reserved = held
-            reserved = promises.renew(upload, sink())
+            reserved = promises.renew(upload, allowed, sink())
     upload.reserved = reserved

@@ -26,6 +26,16 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 HOSTILE = """<script>alert(1)<script>{{7*7}}"x-data='1'.mp4"""
 SOON = 60_000
+# An account and a group with limits, and where their pages are.
+LIMITED = """
+import json
+from django.contrib.auth.models import Group, User
+from uploads.models import AccountLimits
+user, group = User.objects.get(username="operator"), Group.objects.get(name="Operator")
+AccountLimits.objects.create(user=user, quota=50 * 10**9, max_uploads=4)
+AccountLimits.objects.create(group=group, max_file_size=20 * 1024**3)
+print(json.dumps([["auth/user", user.pk], ["auth/group", group.pk]]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +59,7 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
     for job in (done, failed):
         server.get(f"/api/v1/jobs/{job}/?wait=30", user="operator")
     below = {"file": ("uploads/mediafile", film), "upload": ("uploads/upload", upload.rpartition("/")[2])}
+    below |= dict(zip(("account", "group"), json.loads(server.shell(LIMITED)), strict=True))
     below |= {"job": ("media_jobs/job", done), "waiting-job": ("media_jobs/job", queued)}
     lists = ["uploads/mediafile", "uploads/upload", "media_jobs/job", "media_jobs/worker", "media_jobs/lane"]
     people = ["auth/user", "auth/group", "uploads/token", "admin/logentry"]

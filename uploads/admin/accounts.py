@@ -21,6 +21,7 @@ from ..connections import write
 from ..errors import Throttled
 from ..storage.sidecars import all_changed
 from . import cells
+from .account_limits import GroupLimitsInline, UserLimitsInline
 from .base import RoomAdmin
 
 GUESSES_A_MINUTE = 10
@@ -90,6 +91,7 @@ class UserAdmin(SavesChangedColumns, DjangoUserAdmin, ModelAdmin):  # type: igno
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = PasswordForm
+    inlines = [UserLimitsInline]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         with write():
@@ -101,6 +103,8 @@ class UserAdmin(SavesChangedColumns, DjangoUserAdmin, ModelAdmin):  # type: igno
 @admin.register(Group)
 class GroupAdmin(SavesChangedColumns, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """Viewer, Operator and Administrator are made after migrate; what is added to them stays."""
+
+    inlines = [GroupLimitsInline]
 
 
 @admin.register(LogEntry)

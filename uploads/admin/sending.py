@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from .. import policy, wording
+from ..account_limits import limits_of
 from ..conf import limits
 from ..errors import Forbidden, InvalidParams, MissingFile
 from ..handlers import FILE_FIELD, ReceivedFile, gated_form_entrance
@@ -50,7 +51,7 @@ class SendingMixin:
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Upload files",
-            "largest": wording.human_size(limits().max_file_size),
+            "largest": wording.human_size(limits_of(request.user.pk or 0).max_file_size),
             "kinds": sorted(limits().accept or ()),
             "uppy": _UPPY if finders.find(_UPPY) else "",
             **(extra_context or {}),

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from .. import policy, resuming, settling, tus
+from ..account_limits import limits_of
 from ..admitting import Announcement, Replay
 from ..authentication import principal_of
 from ..body import Body
@@ -58,7 +59,7 @@ class TusViewSet(UploadViewSet):
             tus.require_version(request.headers)
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
-        return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.capabilities(limits().max_file_size))
+        return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.capabilities(_largest(self.request.user)))
 
     @entrance
     @extend_schema(request={tus.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={201: None})
@@ -173,3 +174,7 @@ class TusViewSet(UploadViewSet):
             # A client that cannot ask how far it has come begins again from nothing, unless it is told to wait.
             return super().handle_exception(Locked("The upload cannot be looked at just now.", retry_after=5))
         return response
+
+
+def _largest(user: Any) -> int:
+    return limits_of(user.pk).max_file_size if user.is_authenticated else limits().max_file_size

@@ -1,0 +1,104 @@
+"""Limits on the pages of accounts and groups, with what an account has taken of them beside."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.admin import StackedInline
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from .. import wording
+from ..models import AccountLimits
+from ..reserving import use_of
+from ..sizes import parse_size, write_size
+
+_MOST = models.BigIntegerField.MAX_BIGINT
+_TABLE = """<table class="mr-table"><thead><tr><th scope="col">Limit</th><th scope="col">In force</th>
+<th scope="col">Taken</th></tr></thead><tbody>{}</tbody></table>"""
+_EMPTY = "Empty: what groups or the settings say."
+
+
+class SizeField(forms.CharField):
+    """Bytes, typed and shown as people write them."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def prepare_value(self, value: Any) -> Any:
+        return write_size(value) if isinstance(value, int) else value
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        if not text:
+            return None
+        try:
+            size = parse_size(text)
+        except ValueError:
+            raise ValidationError("Write a size, as 500 MB or 10 GiB.") from None
+        if size > _MOST:
+            raise ValidationError("That is more than any disk has.")
+        return size
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.to_python(data) != initial)
+        except ValidationError:
+            return True
+
+
+class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]  # not at run time
+    quota = SizeField(required=False, help_text=f"All files together, as 500 GB. {_EMPTY}")
+    max_file_size = SizeField(required=False, label="Largest file", help_text=f"As 20 GB. {_EMPTY}")
+
+    class Meta:
+        model = AccountLimits
+        fields = ["quota", "max_file_size", "max_uploads"]
+        help_texts = {"max_uploads": f"Sent at the same time. {_EMPTY}"}
+
+    def clean_max_file_size(self) -> int | None:
+        size: int | None = self.cleaned_data["max_file_size"]
+        if size == 0:
+            raise ValidationError("Write a size above 0.")
+        return size
+
+
+class _LimitsInline(StackedInline):  # type: ignore[misc]  # unfold has no types
+    model = AccountLimits
+    form = LimitsForm
+    can_delete = False
+    extra = max_num = 1
+    verbose_name_plural = "Limits"
+    fields: Any = ["quota", "max_file_size", "max_uploads"]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is not None and super().has_add_permission(request, obj)  # first an account, then its limits
+
+
+class GroupLimitsInline(_LimitsInline):
+    fk_name = "group"
+
+
+class UserLimitsInline(_LimitsInline):
+    fk_name = "user"
+    readonly_fields = ["use"]
+    fields = [*_LimitsInline.fields, "use"]
+
+    @admin.display(description="use")
+    def use(self, row: AccountLimits) -> SafeString:
+        """Each limit as it counts, whoever set it, and how much of it is taken."""
+        if row.user_id is None:  # the template of a row that is never added
+            return SafeString("")
+        found, size = use_of(row.user_id), wording.human_size
+        allowed = found.limits
+        quota = "none" if allowed.quota is None else size(allowed.quota)
+        lines = [
+            ("Quota", quota, f"{size(found.stored)} stored, {size(found.reserved)} for unfinished uploads"),
+            ("Largest file", size(allowed.max_file_size), ""),
+            ("Parallel uploads", allowed.max_uploads, f"{found.sending} being sent, {found.unfinished} unfinished"),
+        ]
+        rows = format_html_join("", '<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>', lines)
+        return format_html(_TABLE, rows)
