@@ -58,6 +58,18 @@ def wait(raw: str) -> float:
     return found
 
 
+def between(parse: Callable[[str], T], least: float, most: float) -> Callable[[str], T]:
+    """A quantity, of seconds or bytes, that lies within these."""
+
+    def parse_within(raw: str) -> T:
+        value = parse(raw)
+        if not least <= float(value) <= most:  # type: ignore[arg-type]  # a number
+            raise ValueError(f"write at least {least:g} and at most {most:g}")
+        return value
+
+    return parse_within
+
+
 def rate(raw: str) -> str:
     if not re.fullmatch(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)", raw):
         raise ValueError("write a rate, as 100/min or 1000/day")

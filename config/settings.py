@@ -17,7 +17,7 @@ from media_jobs.conf import JobSettings
 from media_jobs.ffmpeg.sandbox import Level
 from uploads.conf import EVERY_KIND, Limits
 from uploads.intake import Pace
-from uploads.sniffing import Kind
+from uploads.sniffing.accept import parse_accept
 
 loading.begin()
 
@@ -25,10 +25,6 @@ os.umask(0o077)  # of every process of ours: whatever it makes is its account's 
 BASE_DIR = env.ROOT
 env_file.load()
 HOME = env.read("HOME", BASE_DIR / "var", lambda raw: Path(raw).expanduser().resolve())
-
-
-def _kinds(raw: str) -> frozenset[Kind] | None:
-    return None if raw == "*" else frozenset(Kind(word) for word in env.words(raw))
 
 
 SECRET_KEY = env.read("SECRET_KEY", "", str) or kept_key(HOME / "secret_key")
@@ -56,13 +52,14 @@ _MIN_FREE = env.read("MIN_FREE", 1024**3, env.size)
 UPLOADS = Limits(
     media_root=HOME / "media",
     max_file_size=env.read("MAX_FILE_SIZE", 10 * 1024**3, env.size),
-    accept=env.read("ACCEPT", EVERY_KIND, _kinds),
+    accept=env.read("ACCEPT", EVERY_KIND, parse_accept),
     quota=env.read("QUOTA", None, env.optional(env.size)),
     min_free=_MIN_FREE,
     warn_free=env.read("WARN_FREE", 5 * _MIN_FREE, env.size),
     ballast=env.read("BALLAST", 64 * 1024**2, env.size),
     max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, env.number(1)),
     idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, env.wait),
+    progress_interval=env.read("PROGRESS_INTERVAL", 0.5, env.between(env.seconds, 0.1, 2)),
     upload_expiry=env.read("UPLOAD_EXPIRY", 7 * 86400.0, env.wait),
     pace=Pace(
         timeout=env.read("UPLOAD_TIMEOUT", None, env.optional(env.seconds)),

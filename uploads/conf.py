@@ -10,16 +10,17 @@ from .intake import Pace
 from .sinks.base import Sink
 from .sinks.local import LocalSink
 from .sniffing import Kind
+from .sniffing.accept import Accepted
 
 # None, in its place, accepts what is no media too.
-EVERY_KIND: frozenset[Kind] | None = frozenset(Kind)
+EVERY_KIND: Accepted | None = frozenset(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     media_root: Path
     max_file_size: int = 10 * 1024**3
-    accept: frozenset[Kind] | None = EVERY_KIND
+    accept: Accepted | None = EVERY_KIND
     quota: int | None = None
     min_free: int = 1024**3
     warn_free: int = 0  # below this the disk counts as nearly full
@@ -27,6 +28,7 @@ class Limits:
     max_uploads_per_user: int = 32
     idle_timeout: float = 60.0
     upload_expiry: float = 7 * 86400.0  # of a resumable upload that nobody goes on with
+    progress_interval: float = 0.5  # seconds; so often the progress of uploads is written
     pace: Pace = field(default_factory=Pace)
     quarantine_kept: float = 30 * 86400.0  # seconds until what nothing names is deleted for good
     accel_prefix: str = ""

@@ -5,16 +5,16 @@ import time
 from django.db.models.functions import Now
 
 from . import metrics, reserving
+from .conf import limits
 from .connections import write
 from .errors import Abandoned, Refusal, StorageUnavailable
 from .models import Blob, MediaFile, Upload
-from .progress import INTERVAL
 from .registry import upload_ended
 from .storage.blobs import create_file
 from .storage.tombstones import bury
 from .transitions import record
 
-_SECOND_LOOK = 4 * INTERVAL
+_SECOND_LOOK = 4  # times as long as a live holder takes to be heard of
 
 
 def complete(upload: Upload, blob: Blob) -> MediaFile:
@@ -62,7 +62,7 @@ def fail_stalled() -> int:
     if not looked:
         return 0
     # A clock that jumped makes every upload look stalled, until its holder writes the next time.
-    time.sleep(_SECOND_LOOK)
+    time.sleep(_SECOND_LOOK * limits().progress_interval)
     stalled = [upload for upload in one_shot.all() if looked.get(upload.pk) == upload.heartbeat_at]
     for upload in stalled:
         fail(upload, Abandoned("The server that received it stopped before it was complete."))

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from .conf import sink
+from .conf import limits, sink
 from .connections import let_go
 from .ending import complete
 from .errors import AlreadyComplete, Gone, Locked, StorageUnavailable
 from .intake import Content
 from .models import Upload
-from .progress import INTERVAL, flusher
+from .progress import flusher
 from .sinks.base import Held, NoSuchKey, Writer
 from .storage.blobs import find_claim, store
 from .storage.marker import is_ours
@@ -52,7 +52,7 @@ def hold(key: str, find: Find, patience: float) -> tuple[Upload, Writer]:
             raise Locked("Another request sends this upload, and has not let go yet. Try again.", retry_after=1)
         if not flusher.stop(upload.pk) and now >= ask_at:
             # Not once only: the next holder takes what was asked before it came as meant for the one before.
-            ask_at = now + INTERVAL
+            ask_at = now + limits().progress_interval
             Upload.objects.filter(pk=upload.pk).update(stop_asked=True)
         let_go()
         time.sleep(_LOOK_AGAIN)

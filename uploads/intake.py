@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from .errors import EmptyFile, TooSlow, UnsupportedMedia
 from .hashing import Sha256
 from .sinks.base import Writer
-from .sniffing import HEAD_SIZE, Kind, MediaType, sniff
+from .sniffing import HEAD_SIZE, MediaType, sniff
+from .sniffing.accept import Accepted, is_accepted
 
 # A rate is judged over this many seconds: a client may pause for a breath, not live on one.
 RATE_WINDOW = 10.0
@@ -42,7 +43,7 @@ class Intake:
     # Asked when the bytes pass what they have been granted: answers with a new grant, or refuses.
     grow: Callable[[int], int]
     granted: int = 0
-    accept: frozenset[Kind] | None = None  # None accepts anything
+    accept: Accepted | None = None  # None accepts anything
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = time.monotonic
     offset: int = 0
@@ -116,7 +117,7 @@ class Intake:
         assert self._head is not None
         head, self._head = self._head, None
         self.media = sniff(bytes(head[:HEAD_SIZE]))
-        if self.accept is not None and (self.media is None or self.media.kind not in self.accept):
+        if self.accept is not None and not is_accepted(self.media, self.accept):
             found = f"This is {self.media.name}" if self.media else "The content is no media that we know"
             accepted = ", ".join(sorted(self.accept))
             raise UnsupportedMedia(f"{found}; accepted here: {accepted}. The name of a file does not count.")

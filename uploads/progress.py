@@ -1,4 +1,4 @@
-"""Progress of the uploads this process holds, written by one thread in one transaction every half second."""
+"""Progress of the uploads this process holds, written by one thread in one transaction at short intervals."""
 
 import json
 import threading
@@ -11,12 +11,12 @@ from datetime import datetime
 import structlog
 from django.db import connection
 
+from .conf import limits
 from .connections import let_go, write
 from .metrics import ACTIVE
 from .models import Upload
 from .threads import start_essential
 
-INTERVAL = 0.5
 # An upload that comes in pieces is at rest when it was left for this long.
 REST = 1.0
 # How much a new measurement of speed counts against the earlier ones.
@@ -104,7 +104,7 @@ class Flusher:
 
     def _run(self) -> None:
         while self._has_work():
-            time.sleep(INTERVAL)
+            time.sleep(limits().progress_interval)
             self.flush()
         let_go()
 

@@ -176,6 +176,7 @@ def test_an_address_that_leads_nowhere_is_refused_by_name(
         ("MILLRACE_CORS_ORIGINS", "https://app.example.com/upload"),
         ("MILLRACE_THROTTLE_USER", "often"),
         ("MILLRACE_UPLOAD_IDLE_TIMEOUT", "0"),
+        ("MILLRACE_PROGRESS_INTERVAL", "1min"),
         ("MILLRACE_QUOTE", "1GB"),
         ("DATABASE_URL", "nonsense"),
     ],

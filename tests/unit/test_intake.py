@@ -35,7 +35,7 @@ class Bench:
     asked: list[int] = field(default_factory=list)
     limit: int = 10**9
 
-    def intake(self, pace: Pace | None = None, accept: frozenset[Kind] | None = None, granted: int = 0) -> Intake:
+    def intake(self, pace: Pace | None = None, accept: frozenset[str] | None = None, granted: int = 0) -> Intake:
         writer = self.sink.create("key")
         return Intake(writer, grow=self.grow, granted=granted, accept=accept, pace=pace or Pace(), clock=self.clock)
 
@@ -108,6 +108,19 @@ def test_content_shorter_than_a_head_is_judged_at_its_end(bench: Bench) -> None:
     with pytest.raises(UnsupportedMedia, match="This is image/gif; accepted here: audio, video"):
         intake.finish()
     assert intake.writer.offset == 0
+
+
+def test_a_media_type_may_be_accepted_without_its_kind(bench: Bench) -> None:
+    intake = bench.intake(accept=frozenset({"image/gif"}))
+    intake.feed(GIF)
+    assert intake.finish().media_type == "image/gif"
+
+
+def test_another_type_of_the_same_kind_is_refused(bench: Bench) -> None:
+    intake = bench.intake(accept=frozenset({"image/png", "video"}))
+    intake.feed(GIF)
+    with pytest.raises(UnsupportedMedia, match="This is image/gif; accepted here: image/png, video"):
+        intake.finish()
 
 
 def test_what_is_accepted_is_named(bench: Bench) -> None:

@@ -39,6 +39,7 @@ UPLOADS_LOWEST = [
     "sniffing.video",
     "sniffing.table",
     "sniffing",
+    "sniffing.accept",
     "sinks",
     "sinks.base",
     "sinks.memory",

@@ -3,6 +3,8 @@
 import threading
 import time
 import uuid
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,17 @@ def test_the_next_request_of_an_upload_is_told_how_fast_it_has_been() -> None:
     flusher.leave(upload_id, 100_000_000, None)
     assert 5_000_000 < flusher.watch(upload_id, lambda: 100_000_000) < 100_000_000 / 0.05
     assert flusher.watch(uuid.uuid4(), lambda: 100_000_000) == 0
+
+
+def test_progress_is_written_as_often_as_the_setting_says(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    flusher, upload_id, pauses = Flusher(), uuid.uuid4(), list[float]()
+    settings.UPLOADS = replace(settings.UPLOADS, progress_interval=0.125)
+    monkeypatch.setattr("uploads.progress.time.sleep", pauses.append)
+    monkeypatch.setattr(flusher, "flush", lambda: flusher.unwatch(upload_id))
+    flusher._thread = threading.current_thread()
+    flusher.watch(upload_id, lambda: 0)
+    flusher._run()
+    assert pauses == [0.125]
 
 
 def test_an_upload_whose_offset_cannot_be_read_does_not_end_the_flusher() -> None:

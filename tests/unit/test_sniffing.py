@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.corpus import BUILT, REAL, REFUSED, Built, Real, make
-from uploads.sniffing import HEAD_SIZE, Kind, MediaType, sniff
+from uploads.sniffing import HEAD_SIZE, MEDIA_TYPES, Kind, MediaType, sniff
 from uploads.sniffing.table import MAGIC
 
 
@@ -45,6 +45,12 @@ def test_a_file_cut_short_is_never_taken_for_another_family(clip: Real, clips: d
         found = sniff(content[:size])
         # An index that is cut off no longer says that there is sound only, so the kind may differ.
         assert found is None or found.name.partition("/")[2] in related(clip.media)
+
+
+def test_every_type_that_is_told_can_be_accepted_by_name() -> None:
+    told = {clip.media for clip in REAL} | {entry.media for entry in BUILT}
+    assert told - {None} <= MEDIA_TYPES
+    assert all(sniffed.partition("/")[2] for sniffed in MEDIA_TYPES)
 
 
 @pytest.mark.parametrize("entry", BUILT, ids=lambda entry: entry.name)

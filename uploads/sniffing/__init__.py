@@ -5,6 +5,7 @@ rest. Whether a file can be played is for the probe to find out, in its sandbox.
 """
 
 from .disguises import is_disguise
+from .frames import FRAMES
 from .streams import stream_type
 from .subtitles import as_text, subtitle_type
 from .table import MAGIC
@@ -12,7 +13,15 @@ from .tags import tags_size
 from .types import HEAD_SIZE, Kind, MediaType
 from .video import is_y4m
 
-__all__ = ["HEAD_SIZE", "Kind", "MediaType", "sniff"]
+__all__ = ["HEAD_SIZE", "MEDIA_TYPES", "Kind", "MediaType", "sniff"]
+
+# Everything that `sniff` may answer with.
+MEDIA_TYPES = frozenset(
+    {row.name for row in MAGIC}
+    | {name for name, *_ in FRAMES}
+    | {"audio/mpeg", "video/mp2t", "video/x-yuv4mpeg"}
+    | {"application/x-subrip", "text/vtt", "text/x-ass", "text/x-ssa"}
+)
 
 
 def sniff(head: bytes) -> MediaType | None:
