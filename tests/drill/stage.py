@@ -96,13 +96,14 @@ class Stage:
         return query(self.server, statement)[0][0]
 
     def meets(self, job_id: str, phase: str) -> bool:
-        """Whether it was seen in this phase. The database itself is asked, as often as can be: some are short."""
+        """Whether it was seen in this phase. The database itself is asked, and often: some are short."""
         statement = f"SELECT status, phase FROM media_jobs_job WHERE id = {self.quoted(job_id)}"  # noqa: S608  # our own
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             status, now = query(self.server, statement)[0]
             if status not in {"queued", "running"} or now == phase:
                 return bool(now == phase)
+            time.sleep(0.002)
         raise Broken(f"waited {PATIENCE:.0f} s in vain for job {job_id} to come to {phase}, or to an end")
 
     def scratch(self, attempt: str = "") -> list[Path]:
