@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -144,37 +145,38 @@ atexit.register(IMPORTED.end)
 
 
 class ReadyDjango:
-    """Runs management commands, one after the other or several at once. In another environment it is another."""
+    """Runs commands in forks of a process that has loaded Django, one for each environment: as many as are asked."""
 
     def __init__(self) -> None:
-        self._ready: Ready | None = None
-        self._environment: Mapping[str, str] = {}
+        self._ready: dict[frozenset[tuple[str, str]], Ready] = {}
         self._lock = threading.Lock()
 
     def run(self, environment: Mapping[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+        """A management command, to its end."""
         with TemporaryFile("w+") as out, TemporaryFile("w+") as err, Path(os.devnull).open() as nothing:
             files = (nothing.fileno(), out.fileno(), err.fileno())
-            code = self._ready_for(environment).start(["manage.py", *words], files).wait()
+            code = self.start(environment, ["manage.py", *words], files).wait()
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(words, code, out.read(), err.read())
 
-    def end(self) -> None:
-        if self._ready is not None:
-            self._ready.end()
-        self._ready = None
-
-    def _ready_for(self, environment: Mapping[str, str]) -> Ready:
+    def start(self, environment: Mapping[str, str], words: list[str], files: tuple[int, int, int]) -> Process:
+        key = frozenset(environment.items())
         with self._lock:
-            if self._ready is None or self._environment != environment:
-                self.end()
-                self._environment = environment
-                self._ready = Ready(self._begin)
-            return self._ready
+            if key not in self._ready:
+                self._ready[key] = Ready(partial(_begin_django, dict(environment)))
+        return self._ready[key].start(words, files)
 
-    def _begin(self, wire: socket.socket) -> AnyProcess:
-        with Path(os.devnull).open("w") as nothing:
-            return IMPORTED.start(DJANGO, (wire.fileno(), nothing.fileno(), 2), self._environment)
+    def end(self) -> None:
+        """What was started and still runs ends, too."""
+        for ready in self._ready.values():
+            ready.end()
+        self._ready.clear()
+
+
+def _begin_django(environment: Mapping[str, str], wire: socket.socket) -> AnyProcess:
+    with Path(os.devnull).open("w") as nothing:
+        return IMPORTED.start(DJANGO, (wire.fileno(), nothing.fileno(), 2), environment)
 
 
 def serve(wire: socket.socket) -> None:

@@ -169,7 +169,10 @@ class Server:
                     [*wrapper, sys.executable, *words], cwd=ROOT, env=self.environment, stdin=nothing, stdout=log,
                     stderr=log, start_new_session=True,
                 )  # fmt: skip
-            return IMPORTED.start(words, (nothing.fileno(), log.fileno(), log.fileno()), self.environment)
+            return self._fork(words, (nothing.fileno(), log.fileno(), log.fileno()))
+
+    def _fork(self, words: list[str], files: tuple[int, int, int]) -> AnyProcess:
+        return IMPORTED.start(words, files, self.environment)
 
     def start_worker(self, lane: str = "quick") -> AnyProcess:
         """One slot, as `serve` starts it, once it can be given work."""
