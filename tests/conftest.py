@@ -169,7 +169,7 @@ class _Shelf:
         self._folder, self._beginning = folder, beginning
         self._hashed: list[Any] = []
 
-    def take(self, number: int, size: int = 200_000_000) -> LongFilm:
+    def take(self, number: int, size: int = 100_000_000) -> LongFilm:
         path = self._folder / f"film-{number}.mp4"
         if not path.exists():
             self._hashed.append(self._write(path, size - self._END))
@@ -203,7 +203,7 @@ def _shelf(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_S
 
 @pytest.fixture
 def long_film(_shelf: _Shelf) -> Callable[[], LongFilm]:
-    """Films of 200 MB in files; call it for as many as a test needs."""
+    """Films of 100 MB in files; call it for as many as a test needs."""
     numbers = itertools.count()
     return lambda: _shelf.take(next(numbers))
 

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.prepare import PASSWORD
 from tests.server import Server
+
+_CONTEXTS = WeakKeyDictionary[Browser, dict[str, BrowserContext]]()
 
 
 def sign_in(page: Page, server: Server, user: str) -> None:
@@ -23,29 +26,40 @@ def signed_in(
     browser: Browser, server: Server, user: str = "operator", *, may_say: str = "", **look: Any
 ) -> Iterator[Page]:
     """No error or warning in the console, except those that end with `may_say`, and no request to anybody else."""
-    with browser.new_context(**look) as context:
-        page = context.new_page()
-        wrong: list[str] = []
-        page.on("console", lambda said: wrong.append(said.text) if said.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: wrong.append(dialog.message))
-        page.on("request", lambda asked: None if asked.url.startswith(_ours(server)) else wrong.append(asked.url))
-        _enter(page, server, user)
+    page = _context(browser, server, user, look).new_page()
+    wrong: list[str] = []
+    page.on("console", lambda said: wrong.append(said.text) if said.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: wrong.append(dialog.message))
+    page.on("request", lambda asked: None if asked.url.startswith(_ours(server)) else wrong.append(asked.url))
+    try:
+        page.goto(f"{server.url}/admin/")
         yield page
-        wrong = [said for said in wrong if not (may_say and said.endswith(may_say))]
-        assert not wrong, (wrong, server.log[-5000:])
+    finally:
+        page.close()
+    wrong = [said for said in wrong if not (may_say and said.endswith(may_say))]
+    assert not wrong, (wrong, server.log[-5000:])
 
 
-def _enter(page: Page, server: Server, user: str) -> None:
+def _context(browser: Browser, server: Server, user: str, look: dict[str, Any]) -> BrowserContext:
+    """One for all pages of somebody: what a new one loads and compiles takes a second of processor time."""
+    contexts = _CONTEXTS.setdefault(browser, {})
+    key = f"{server.url} {user} {look}"
+    if key not in contexts:
+        contexts[key] = browser.new_context(**look)
+        _enter(contexts[key], server, user)
+    return contexts[key]
+
+
+def _enter(context: BrowserContext, server: Server, user: str) -> None:
     """Through the login page the first time, which takes a third of a second, and then with what it gave."""
     if cookies := server.cookies.get(user):
-        page.context.add_cookies(
-            [{"name": name, "value": value, "url": server.url} for name, value in cookies.items()]
-        )
-        page.goto(f"{server.url}/admin/")
+        context.add_cookies([{"name": name, "value": value, "url": server.url} for name, value in cookies.items()])
         return
+    page = context.new_page()
     sign_in(page, server, user)
-    server.cookies[user] = {str(cookie["name"]): str(cookie["value"]) for cookie in page.context.cookies()}
+    page.close()
+    server.cookies[user] = {str(cookie["name"]): str(cookie["value"]) for cookie in context.cookies()}
 
 
 def _ours(server: Server) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ ADD = "/admin/uploads/mediafile/add/"
 FILE_PAGE = re.compile(r"/admin/uploads/mediafile/[0-9a-f-]{36}/change/$")
 SENDING = re.compile(r"Uploading: [\d.]+ MB \(\d+ %\) at [\d.]+ MB/s, \d+ s left")
 FILES = "input[type=file]"
+UPPYS_FILES = FILES + "[multiple]"  # takes several once Uppy is there: until then nothing answers
 needs_uppy = pytest.mark.skipif(not (ROOT / "node_modules/uppy").exists(), reason="npm did not install uppy")
 Film = Callable[..., bytes]
 
@@ -76,7 +77,7 @@ def test_a_film_shows_its_bar_speed_and_time_left_waits_while_paused_and_leads_t
     admin.goto(f"{server.url}/admin/uploads/mediafile/")
     admin.get_by_role("link", name="Upload", exact=True).click()
     with slow_line(admin):
-        admin.locator(FILES).set_input_files(long_film)
+        admin.locator(UPPYS_FILES).set_input_files(long_film)
         expect(admin.locator(".mr-sending strong")).to_have_text(long_film.name)
         expect(admin.locator(".mr-sending .mr-message")).to_have_text(SENDING, timeout=20_000)
         wait_for_bar(admin, 0.1)
@@ -97,11 +98,11 @@ def test_a_film_that_is_picked_again_after_a_reload_goes_on_where_it_stopped(
 ) -> None:
     with slow_line(admin):
         admin.goto(server.url + ADD)
-        admin.locator(FILES).set_input_files(long_film)
+        admin.locator(UPPYS_FILES).set_input_files(long_film)
         wait_for_bar(admin, 0.3)
         admin.reload()
         with admin.expect_request(lambda request: request.method == "PATCH") as patch:
-            admin.locator(FILES).set_input_files(long_film)
+            admin.locator(UPPYS_FILES).set_input_files(long_film)
         assert int(patch.value.headers["upload-offset"]) > 10_000_000
         expect(admin.locator(".mr-sending .mr-message")).to_contain_text("Went on from", timeout=20_000)
     admin.wait_for_url(FILE_PAGE, timeout=30_000)
@@ -112,7 +113,7 @@ def test_a_film_that_is_picked_again_after_a_reload_goes_on_where_it_stopped(
 def test_several_films_at_once_each_lead_to_their_page(admin: Page, server: Server, film: Film) -> None:
     admin.goto(server.url + ADD)
     films = [{"name": f"{name}.mp4", "mimeType": "video/mp4", "buffer": film()} for name in ("one", "two", "three")]
-    admin.locator(FILES + "[multiple]").set_input_files(films)  # type: ignore[arg-type]  # takes several once Uppy is there
+    admin.locator(UPPYS_FILES).set_input_files(films)  # type: ignore[arg-type]
     shown = admin.get_by_role("link", name="Show the file")
     expect(shown).to_have_count(3)
     for link in shown.all():
@@ -126,7 +127,7 @@ def test_a_cancelled_upload_leaves_nothing(browser: Browser, server: Server, lon
     with signed_in(browser, server, may_say="status of 423 (Locked)") as admin:
         admin.goto(server.url + ADD)
         with slow_line(admin):
-            admin.locator(FILES).set_input_files(long_film)
+            admin.locator(UPPYS_FILES).set_input_files(long_film)
             wait_for_bar(admin, 0.1)
             with admin.expect_response(lambda answer: answer.request.method == "DELETE") as end:
                 admin.get_by_role("button", name="Cancel").click()
@@ -136,16 +137,16 @@ def test_a_cancelled_upload_leaves_nothing(browser: Browser, server: Server, lon
 
 
 @needs_uppy
-def test_a_refusal_stands_there_in_words(page: Page, server: Server) -> None:
-    sign_in(page, server, "operator")
-    page.goto(server.url + ADD)
-    page.locator(FILES).set_input_files(
-        {"name": "notes.mp4", "mimeType": "video/mp4", "buffer": b"Not a film.\n" * 99}
-    )
-    expect(page.locator(".mr-sending .mr-state")).to_have_text("Failed")
-    [[said]] = query(server, "SELECT error_detail FROM uploads_upload WHERE name = 'notes.mp4'")
-    expect(page.locator(".mr-sending .mr-message")).to_have_text(said)
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+def test_a_refusal_stands_there_in_words(browser: Browser, server: Server) -> None:
+    with signed_in(browser, server, may_say="status of 415 (Unsupported Media Type)") as page:
+        page.goto(server.url + ADD)
+        page.locator(UPPYS_FILES).set_input_files(
+            {"name": "notes.mp4", "mimeType": "video/mp4", "buffer": b"Not a film.\n" * 99}
+        )
+        expect(page.locator(".mr-sending .mr-state")).to_have_text("Failed")
+        [[said]] = query(server, "SELECT error_detail FROM uploads_upload WHERE name = 'notes.mp4'")
+        expect(page.locator(".mr-sending .mr-message")).to_have_text(said)
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
 
 
 def test_without_npm_the_form_does_the_job(admin: Page, server: Server, film: Film) -> None:
@@ -196,11 +197,11 @@ def test_without_javascript_a_refusal_is_a_page_that_leads_back(
         expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
 
 
-def test_a_viewer_finds_no_way_in(page: Page, server: Server) -> None:
-    sign_in(page, server, "viewer")
-    page.goto(f"{server.url}/admin/uploads/mediafile/")
-    expect(page.get_by_role("link", name="Upload", exact=True)).to_have_count(0)
-    answer = page.goto(server.url + ADD)
-    assert answer is not None
-    assert answer.status == 403
-    expect(page.get_by_text("Your account may look, but not send files.")).to_be_visible()
+def test_a_viewer_finds_no_way_in(browser: Browser, server: Server) -> None:
+    with signed_in(browser, server, "viewer", may_say="status of 403 (Forbidden)") as page:
+        page.goto(f"{server.url}/admin/uploads/mediafile/")
+        expect(page.get_by_role("link", name="Upload", exact=True)).to_have_count(0)
+        answer = page.goto(server.url + ADD)
+        assert answer is not None
+        assert answer.status == 403
+        expect(page.get_by_text("Your account may look, but not send files.")).to_be_visible()

@@ -1,4 +1,4 @@
-"""tuspy, the client in Python: films of 200 MB, over wires that fail."""
+"""tuspy, the client in Python: films of 100 MB, over wires that fail."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.relay import Relay
 from tests.server import Server
 
 Films = Callable[[], LongFilm]
-HALF = 100_000_000
+HALF = 50_000_000
 
 
 def uploader(server: Server, url: str, film: LongFilm, **options: Any) -> Uploader:
@@ -47,7 +47,7 @@ def test_a_film_arrives(server: Server, long_film: Films) -> None:
 
 def test_a_film_arrives_in_chunks_with_checksums(server: Server, long_film: Films) -> None:
     film = long_film()
-    sending = uploader(server, server.url, film, chunk_size=30_000_000, upload_checksum=True)
+    sending = uploader(server, server.url, film, chunk_size=15_000_000, upload_checksum=True)
     sending.upload()
     check(server, sending, film)
 

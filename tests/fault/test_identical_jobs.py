@@ -17,7 +17,7 @@ from tests.service.test_running import ended, submit
 from tests.waiting import wait_until
 
 WORKERS = 2
-LONG = {"codec": "vp9", "quality": "high", "fps": 240}  # some seconds
+LONG = {"codec": "vp9", "quality": "high", "fps": 120}  # some seconds
 Ten = Callable[..., list[str]]
 
 
@@ -71,7 +71,7 @@ def test_it_is_run_once_and_all_have_what_it_made(server: Server, ten: Ten) -> N
 
 def test_a_failure_that_would_come_again_is_that_of_all(server: Server, ten: Ten, tmp_path: Path) -> None:
     # It is found late: who submits after a failure is not answered by that.
-    source = ("-f", "lavfi", "-i", "testsrc2=size=320x180:duration=5", "-pix_fmt", "yuv420p")
+    source = ("-f", "lavfi", "-i", "testsrc2=size=320x180:duration=4", "-pix_fmt", "yuv420p")
     film = make(tmp_path / "film.mp4", *source, "-movflags", "+faststart")
     jobs = ten(cut(film, 0.8).read_bytes(), **LONG)
     assert {ended(server, job)["error"]["code"] for job in jobs} == {"bad_media"}
