@@ -40,6 +40,11 @@ def read(name: str, default: T, parse: Callable[[str], T]) -> T:
         raise ImproperlyConfigured(f"{variable}={raw!r} cannot be used: {error}") from error
 
 
+def size_or_none(unlimited: int) -> Callable[[str], int]:
+    """`none`, and whatever is larger than what stands for it, is no limit."""
+    return lambda raw: unlimited if raw.lower() == "none" else min(size(raw), unlimited)
+
+
 def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda raw: None if raw.lower() == "none" else parse(raw)
 

@@ -15,7 +15,7 @@ from config.room import UNFOLD as UNFOLD
 from config.secret_key import kept_key
 from media_jobs.conf import JobSettings
 from media_jobs.ffmpeg.sandbox import Level
-from uploads.conf import EVERY_KIND, Limits
+from uploads.conf import EVERY_KIND, UNLIMITED, Limits
 from uploads.intake import Pace
 from uploads.sniffing.accept import parse_accept
 
@@ -51,7 +51,7 @@ if TRUSTED_PROXIES:
 _MIN_FREE = env.read("MIN_FREE", 1024**3, env.size)
 UPLOADS = Limits(
     media_root=HOME / "media",
-    max_file_size=env.read("MAX_FILE_SIZE", 10 * 1024**3, env.size),
+    max_file_size=env.read("MAX_FILE_SIZE", 10 * 1024**3, env.size_or_none(UNLIMITED)),
     accept=env.read("ACCEPT", EVERY_KIND, parse_accept),
     quota=env.read("QUOTA", None, env.optional(env.size)),
     min_free=_MIN_FREE,

@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import Max, Q, QuerySet
 
-from .conf import limits
+from .conf import finite, limits
 from .models import AccountLimits
 
 
@@ -19,8 +19,12 @@ class EffectiveLimits:
     """The limits in force for one account."""
 
     quota: int | None  # bytes in all; None: no limit
-    max_file_size: int
+    max_file_size: int  # UNLIMITED: no limit
     max_uploads: int  # sent at a time
+
+    @property
+    def largest(self) -> int | None:
+        return finite(self.max_file_size)
 
 
 def limits_of(owner_id: int) -> EffectiveLimits:

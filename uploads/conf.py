@@ -13,6 +13,8 @@ from .sniffing import Kind
 from .sniffing.accept import Accepted
 
 # None, in its place, accepts what is no media too.
+# A file size that stands for no limit: what a JSON number carries exactly, and a database can still add up. 9 PB.
+UNLIMITED = 2**53
 EVERY_KIND: Accepted | None = frozenset(Kind)
 
 
@@ -34,6 +36,11 @@ class Limits:
     accel_prefix: str = ""
     media_group: int | None = None  # the number of a group that may read content, such as nginx's
     private: tuple[Path, ...] = ()  # what Millrace keeps besides media_root: `ingest` takes nothing of it
+
+
+def finite(size: int) -> int | None:
+    """A largest size as people and programs are told it: None for no limit."""
+    return None if size >= UNLIMITED else size
 
 
 def limits() -> Limits:

@@ -110,11 +110,9 @@ def description(length: int | None, metadata: str) -> dict[str, str]:
     return {**said, "Upload-Metadata": metadata} if metadata else said
 
 
-def capabilities(largest: int) -> dict[str, str]:
-    return {
-        "Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": str(largest),
-        "Tus-Checksum-Algorithm": ",".join(CHECKSUMS),
-    }  # fmt: skip
+def capabilities(largest: int | None) -> dict[str, str]:
+    found = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Checksum-Algorithm": ",".join(CHECKSUMS)}
+    return found if largest is None else found | {"Tus-Max-Size": str(largest)}
 
 
 def _name_in(metadata: Mapping[str, bytes]) -> str:

@@ -18,7 +18,7 @@ from uploads import registry
 from uploads import wording as of_uploads
 from uploads.admin import cells
 from uploads.ballast import RELEASED, ballast
-from uploads.conf import limits, sink
+from uploads.conf import finite, limits, sink
 from uploads.models import Upload
 from uploads.promises import promised
 from uploads.reserving import floor
@@ -124,5 +124,6 @@ def _space() -> dict[str, Any]:
 
 
 def _trouble(left: int) -> str:
-    few = "" if left > limits().max_file_size else "Less is left than the largest file may have."
+    largest = finite(limits().max_file_size)
+    few = "" if largest is None or left > largest else "Less is left than the largest file may have."
     return RELEASED if ballast().is_released else few

@@ -97,7 +97,7 @@ class UserLimitsInline(_LimitsInline):
         quota = "none" if allowed.quota is None else size(allowed.quota)
         lines = [
             ("Quota", quota, f"{size(found.stored)} stored, {size(found.reserved)} for unfinished uploads"),
-            ("Largest file", size(allowed.max_file_size), ""),
+            ("Largest file", "no limit" if allowed.largest is None else size(allowed.largest), ""),
             ("Parallel uploads", allowed.max_uploads, f"{found.sending} being sent, {found.unfinished} unfinished"),
         ]
         rows = format_html_join("", '<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>', lines)

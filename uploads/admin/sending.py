@@ -47,11 +47,12 @@ class SendingMixin:
             self.log_addition(request, file, "Uploaded.")
             self.message_user(request, f"“{file.name}” has arrived.")
             return HttpResponseRedirect(reverse("admin:uploads_mediafile_change", args=[file.pk]))
+        largest = limits_of(request.user.pk or 0).largest
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Upload files",
-            "largest": wording.human_size(limits_of(request.user.pk or 0).max_file_size),
+            "largest": "" if largest is None else wording.human_size(largest),
             "kinds": sorted(limits().accept or ()),
             "uppy": _UPPY if finders.find(_UPPY) else "",
             **(extra_context or {}),

@@ -26,7 +26,7 @@ class UploadsSerializer(serializers.Serializer[Any]):
     limit = serializers.IntegerField(source="limits.max_uploads", help_text="That are sent at the same time.")
     sending = serializers.IntegerField(help_text="That are being sent just now.")
     unfinished = serializers.IntegerField(help_text="That have not ended, paused ones too.")
-    max_file_size = serializers.IntegerField(source="limits.max_file_size", allow_null=True)
+    max_file_size = serializers.IntegerField(source="limits.largest", allow_null=True, help_text="null: no limit.")
 
 
 class MeSerializer(serializers.Serializer[Any]):

@@ -18,7 +18,7 @@ from ..account_limits import limits_of
 from ..admitting import Announcement, Replay
 from ..authentication import principal_of
 from ..body import Body
-from ..conf import limits
+from ..conf import finite, limits
 from ..errors import (
     AlreadyComplete,
     Gone,
@@ -176,5 +176,5 @@ class TusViewSet(UploadViewSet):
         return response
 
 
-def _largest(user: Any) -> int:
-    return limits_of(user.pk).max_file_size if user.is_authenticated else limits().max_file_size
+def _largest(user: Any) -> int | None:
+    return limits_of(user.pk).largest if user.is_authenticated else finite(limits().max_file_size)
