@@ -67,6 +67,7 @@ UPLOADS = Limits(
     ),
     quarantine_kept=env.read("QUARANTINE_KEPT", 30 * 86400.0, env.wait),
     accel_prefix=env.read("ACCEL_PREFIX", "", str),
+    public_url=PUBLIC_URL,
     media_group=env.read("MEDIA_GROUP", None, env.group),
     private=tuple(HOME / name for name in ("work", "broker", "static", "snapshots", "run", "ballast", "secret_key")),
 )

@@ -34,6 +34,7 @@ class Limits:
     pace: Pace = field(default_factory=Pace)
     quarantine_kept: float = 30 * 86400.0  # seconds until what nothing names is deleted for good
     accel_prefix: str = ""
+    public_url: str = ""  # of links; "": as their request came
     media_group: int | None = None  # the number of a group that may read content, such as nginx's
     private: tuple[Path, ...] = ()  # what Millrace keeps besides media_root: `ingest` takes nothing of it
 

@@ -5,11 +5,13 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from django.contrib.auth.models import User
 from django.core import signing
-from django.db.models import F
+from django.db.models import Exists, F
 from django.http import HttpRequest
 from django.urls import reverse
 
+from .conf import limits
 from .errors import InvalidLink
 from .models import MediaFile
 
@@ -25,25 +27,33 @@ class Link:
 
 
 def make(file: MediaFile, seconds: int, request: HttpRequest) -> Link:
-    """A link that works for so long, at the address by which this request came."""
+    """A link that works for so long, at the public address, or else that by which this request came."""
     expires_at = int(time.time()) + seconds
-    path = reverse("link-content", args=[sign(file, expires_at), file.name])
-    return Link(request.build_absolute_uri(path), datetime.fromtimestamp(expires_at, UTC))
+    path = reverse("link-content", args=[sign(file, expires_at, request.user.pk), file.name])
+    url = f"{limits().public_url}{path}" if limits().public_url else request.build_absolute_uri(path)
+    return Link(url, datetime.fromtimestamp(expires_at, UTC))
 
 
-def sign(file: MediaFile, expires_at: int) -> str:
-    return signing.dumps([file.pk.hex, file.link_epoch, expires_at], salt=_SALT)
+def sign(file: MediaFile, expires_at: int, signer: int | None) -> str:
+    return signing.dumps([file.pk.hex, file.link_epoch, expires_at, signer], salt=_SALT)
 
 
 def resolve(token: str) -> MediaFile:
-    """The file a link means, or InvalidLink: forged, expired, revoked, or its file is gone."""
+    """The file a link means, or InvalidLink: forged, expired, revoked, or its file is gone.
+
+    It also ends with the accounts that answer for it: when the file's owner, or who made the link, is deactivated.
+    """
     try:
-        file_id, epoch, expires_at = signing.loads(token, salt=_SALT)
+        # Links of older releases do not say who made them.
+        file_id, epoch, expires_at, *signer = signing.loads(token, salt=_SALT)
     except (signing.BadSignature, ValueError) as error:
         raise InvalidLink("This link is not valid.") from error
     if time.time() >= expires_at:
         raise InvalidLink("This link has expired. Ask for a new one.")
-    found = MediaFile.objects.select_related("blob").filter(pk=uuid.UUID(file_id), link_epoch=epoch).first()
+    files = MediaFile.objects.select_related("blob").filter(owner__is_active=True)
+    for account in signer:
+        files = files.filter(Exists(User.objects.filter(pk=account, is_active=True)))
+    found = files.filter(pk=uuid.UUID(file_id), link_epoch=epoch).first()
     if found is None:
         raise InvalidLink("This link was revoked, or its file is gone.")
     return found

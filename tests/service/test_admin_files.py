@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -199,6 +200,12 @@ def test_a_link_is_made_for_as_long_as_is_asked_and_written_down_and_revoked() -
         links.resolve(token)
     said = LogEntry.objects.filter(object_id=str(file.pk)).order_by("action_time")
     assert [entry.change_message for entry in said] == ["Made a link that works for an hour.", "Revoked every link."]
+
+
+def test_a_link_is_made_for_the_public_address(settings: Any) -> None:
+    settings.UPLOADS = replace(settings.UPLOADS, public_url="https://media.example.org")
+    page = signed_in("Operator").post(page_of(make_file(), "link"), {"lasting": "3600"}).content.decode()
+    assert "https://media.example.org/api/v1/links/" in page
 
 
 def test_a_link_lasts_no_longer_than_is_offered() -> None:

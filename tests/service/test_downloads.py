@@ -325,6 +325,38 @@ def test_only_who_may_change_a_file_makes_links_to_it(kept: Kept) -> None:
     assert link_to(kept, user="operator").status == 201
 
 
+@pytest.mark.parametrize("account", ["alice", "operator"])
+def test_a_link_ends_with_the_account_that_owns_the_file_and_with_the_one_that_made_it(
+    account: str, start_server: StartServer, film: Film
+) -> None:
+    mine = Kept(start_server(), film())
+    path = path_of(link_to(mine, user="operator"))
+    assert mine.server.get(path).status == 200
+    activate = "from django.contrib.auth.models import User; User.objects.filter(username={!r}).update(is_active={})"
+    mine.server.shell(activate.format(account, False))
+    assert (mine.server.get(path).status, mine.server.get(path).code) == (403, "invalid_link")
+    mine.server.shell(activate.format(account, True))
+    assert mine.server.get(path).status == 200
+
+
+def test_a_link_of_an_older_release_that_names_no_maker_works(kept: Kept) -> None:
+    old = f"""
+import time
+from django.core import signing
+from uploads.models import MediaFile
+file = MediaFile.objects.get(pk="{kept.file["id"]}")
+print(signing.dumps([file.pk.hex, file.link_epoch, int(time.time()) + 60], salt="millrace.link"))
+"""
+    assert kept.server.get(f"/api/v1/links/{kept.server.shell(old)}/film.mp4").status == 200
+
+
+def test_a_link_is_made_for_the_public_address(start_server: StartServer, film: Film) -> None:
+    mine = Kept(start_server(PUBLIC_URL="https://media.example.org"), film())
+    link = link_to(mine)
+    assert link.json()["url"].startswith("https://media.example.org/api/v1/links/")
+    assert mine.server.get(path_of(link)).status == 200
+
+
 def test_the_token_of_a_link_is_never_in_the_log(kept: Kept) -> None:
     path = path_of(link_to(kept))
     token = path.split("/")[4]
