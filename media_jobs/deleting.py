@@ -1,6 +1,6 @@
 """How jobs go, and what goes with a file that people delete."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from django.db.models import QuerySet
@@ -44,15 +44,21 @@ def uses_of(file: MediaFile, jobs: QuerySet[Job] | None = None) -> Sequence[Quer
     return jobs.filter(file=file), jobs.filter(inputs__file=file).distinct()
 
 
+def _approve(file: MediaFile) -> None:
+    """Nobody has to be asked."""
+
+
 @frees_room
-def delete_job(job: Job, *, keep_artifacts: bool = False) -> None:
-    """Remove a finished job, and what it made unless that is to stay."""
+def delete_job(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaFile], object] = _approve) -> None:
+    """Remove a finished job, and what it made unless that is to stay. `approve` raises for a file that may not go."""
     with write():
         job = lock(job)
         if not job.is_finished:
             raise NotFinished("This job is not finished. Cancel it first.")
         made = [artifact.file for artifact in job.artifacts.select_related("file")]
         if not keep_artifacts:
+            for file in made:
+                approve(file)
             for file in made:
                 delete_file(file)
         forget(job)

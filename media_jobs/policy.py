@@ -1,5 +1,8 @@
 """Who may see and steer which jobs. The API and the admin both ask here; as uploads.policy, which says who is who."""
 
+from collections.abc import Callable
+from functools import partial
+
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import QuerySet
 
@@ -8,7 +11,7 @@ from uploads.errors import Forbidden, InvalidParams
 from uploads.models import MediaFile
 from uploads.policy import Account
 
-from .models import Job, Lane
+from .models import Artifact, Job, Lane
 from .operations.base import LANES
 
 _VIEW = ("view_job", "view_artifact", "view_worker", "view_lane")
@@ -52,6 +55,16 @@ def may(user: Account, verb: str, job: Job) -> bool:
 def require(user: Account, verb: str, job: Job) -> None:
     if not may(user, verb, job):
         raise Forbidden(f"Your account may not {verb} this job.")
+
+
+def visible_artifacts(user: Account, job: Job) -> QuerySet[Artifact]:
+    """What a job made is a file like others: who sees the job does not see it by that alone."""
+    return job.artifacts.select_related("file__blob").filter(file__in=of_files.visible_files(user).order_by())
+
+
+def file_deletion(user: Account) -> Callable[[MediaFile], None]:
+    """What refuses to delete a file, with a job that made it, for an account that may delete only the job."""
+    return partial(of_files.require, user, "delete")
 
 
 def may_steer_lanes(user: Account) -> bool:

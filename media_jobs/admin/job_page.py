@@ -67,7 +67,7 @@ def context(request: HttpRequest, job: Job) -> dict[str, Any]:
         "subject": saying.subject(job), "moving": not job.is_finished, "progress": saying.progress(job),
         "message": saying.doing(job, waits_for), "speed": saying.speed(job), "left": saying.left(job),
         "took": saying.took(job), "advice": advice(job), "steps": steps(job), "parameters": parameters(job),
-        "made": [Made.of(artifact) for artifact in job.artifacts.select_related("file__blob").order_by("name")],
+        "made": [Made.of(artifact) for artifact in policy.visible_artifacts(user, job).order_by("name")],
         "inputs": [item.file for item in job.inputs.select_related("file").order_by("number")],
         "allowed": allowed(user, job),
     }  # fmt: skip

@@ -209,4 +209,4 @@ class JobAdmin(ExportsCsv, LiveAdmin):
         return answer
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
-        delete_job(obj)
+        delete_job(obj, approve=policy.file_deletion(steering.account(request)))

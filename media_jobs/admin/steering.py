@@ -1,6 +1,7 @@
 """The verbs of jobs, for many at once."""
 
 from collections.abc import Callable
+from functools import partial
 
 from django.contrib.admin.models import CHANGE, DELETION
 from django.contrib.auth.models import User
@@ -32,7 +33,8 @@ def run_again(request: HttpRequest, chosen: QuerySet[Job]) -> None:
 
 
 def remove(request: HttpRequest, chosen: QuerySet[Job]) -> None:
-    _each(request, chosen, "delete", delete_job, "deleted", flag=DELETION)
+    delete = partial(delete_job, approve=policy.file_deletion(account(request)))
+    _each(request, chosen, "delete", delete, "deleted", flag=DELETION)
 
 
 def account(request: HttpRequest) -> User:

@@ -12,7 +12,6 @@ from uploads.scopes import Scope
 from uploads.views.download import content_response
 
 from .. import policy
-from ..models import Artifact
 
 
 class ArtifactView(APIView):
@@ -22,5 +21,5 @@ class ArtifactView(APIView):
     def get(self, request: Request, pk: str, name: str) -> HttpResponseBase:
         """The bytes of what a job made. Understands Range, If-Range and conditional requests."""
         job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
-        made = get_object_or_404(Artifact.objects.select_related("file__blob"), job=job, name=name)
+        made = get_object_or_404(policy.visible_artifacts(request.user, job), name=name)
         return content_response(request._request, made.file)

@@ -134,7 +134,7 @@ class JobViewSet(
         keep = _valid(DeleteQuery, request.query_params).get("keep")
         job = self.get_object()
         policy.require(request.user, "delete", job)
-        delete_job(job, keep_artifacts=keep == "artifacts")
+        delete_job(job, keep_artifacts=keep == "artifacts", approve=policy.file_deletion(request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=OneJobSerializer)
