@@ -2,9 +2,12 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from uploads.terminal import printable
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -12,8 +15,23 @@ _SHARED: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+
+
+def _write_out_controls(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """No address, name or error that strangers chose may steer the terminal. What is no text is shown by its repr."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = printable(value, one_line=name not in _OF_LINES)
+    return event
+
+
+_OF_LINES = {"exception", "stack"}
 _RENDER: list[Any] = (
-    [structlog.dev.ConsoleRenderer()]
+    [
+        structlog.processors.format_exc_info,
+        _write_out_controls,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
     if sys.stderr.isatty()
     else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 )

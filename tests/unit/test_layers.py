@@ -55,6 +55,7 @@ UPLOADS_LOWEST = [
     "body",
     "tus",
     "searching",
+    "terminal",
 ]
 UPLOADS = [
     *UPLOADS_LOWEST,
@@ -138,6 +139,7 @@ UPLOADS = [
     "urls",
     "apps",
     "management",
+    "management.terminal_command",
     "management.commands",
     "management.commands.token",
     "management.commands.ingest",

@@ -2,15 +2,16 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from config.backup import secrets
 from uploads.conf import limits
+from uploads.management.terminal_command import TerminalCommand
 from uploads.storage.backup import BackupFailed, take
 from uploads.wording import human_size
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Write a snapshot of the database into a folder, while Millrace runs. Copy the store with it, by rsync."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,7 +23,7 @@ class Command(BaseCommand):
         except BackupFailed as error:
             raise CommandError(str(error)) from error
         size = human_size(snapshot.database.stat().st_size)
-        self.stdout.write(self.style.SUCCESS(f"{snapshot.folder}: the database ({size}) and the secret key."))
+        self.stdout.write(f"{snapshot.folder}: the database ({size}) and the secret key.", self.style.SUCCESS)
         self.stdout.write(
             f"The files themselves are in {limits().media_root}: copy that folder after this, not before."
         )

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import imageio_ffmpeg
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from config.processes import manage
+from uploads.management.terminal_command import TerminalCommand
+from uploads.terminal import printable
 
 _PIECE = 256 * 1024
 _READY_WITHIN = 60.0
@@ -24,7 +26,7 @@ _SHOWN = ("codec", "width", "height", "fps", "sample_rate", "layout")
 _JOB_BAR = "{percentage:3.0f}%|{bar:30}| {desc}"
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "See Millrace work: starts one of its own, uploads a clip it makes, inspects and converts it, downloads it."
     )
@@ -63,13 +65,13 @@ class Command(BaseCommand):
             self.stdout.write(f"  {name:11} {file[name]}")
         if self._download(file) != hashlib.sha256(clip.read_bytes()).hexdigest():
             raise CommandError("What came back is not what went in.")
-        self.stdout.write(self.style.SUCCESS("What came back is what went in, bit for bit."))
+        self.stdout.write("What came back is what went in, bit for bit.", self.style.SUCCESS)
         self._show_facts(file)
         self._run("thumbnail", file, at="50%", width=640)
         for made in self._run("transcode", file, codec="h264", height=360):
             if self._download(made) != made["sha256"]:
                 raise CommandError("What came back is not what was made.")
-        self.stdout.write(self.style.SUCCESS("Made, verified, and downloaded with its SHA-256."))
+        self.stdout.write("Made, verified, and downloaded with its SHA-256.", self.style.SUCCESS)
 
     def _show_facts(self, file: dict[str, Any]) -> None:
         """What the job found out that inspects every file."""
@@ -95,7 +97,7 @@ class Command(BaseCommand):
                 job = self._get(f"/api/v1/jobs/{job['id']}/?wait=0.5")
                 bar.n = job["progress"]
                 message = f"waits for: {job['waiting_for']}" if job["waiting_for"] else job["message"]
-                bar.set_description_str(f"{job['operation']}: {message}")
+                bar.set_description_str(printable(f"{job['operation']}: {message}", one_line=True))
         if job["status"] != "succeeded":
             raise CommandError(f"{job['operation']}: {job['message']}")
         for artifact in job["artifacts"]:

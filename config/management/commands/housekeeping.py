@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from django.core.management.base import BaseCommand
-
 from config import instance_lock, lifeline
 from config.alerts import ALERTS
 from config.backup import snapshot_nightly
@@ -13,6 +11,7 @@ from config.celery import make_folders
 from media_jobs import housekeeping as of_jobs
 from uploads import housekeeping as of_uploads
 from uploads.housekeeping import Chore, run
+from uploads.management.terminal_command import TerminalCommand
 from uploads.steady_clock import SteadyClock, watch_clocks
 from uploads.threads import start_essential
 
@@ -26,7 +25,7 @@ CHORES = [
 ]
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Do the chores: take back lost jobs, sweep what crashes left, forget what is old. `serve` runs this."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -4,11 +4,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from config import instance_lock
 from media_jobs.leases import forget_outputs
 from uploads.conf import sink
+from uploads.management.terminal_command import TerminalCommand
 from uploads.storage.backup import BackupFailed, Snapshot, snapshots
 from uploads.storage.fsck import Finding
 from uploads.storage.marker import is_ours
@@ -17,7 +18,7 @@ from uploads.storage.restore import compare, forget_intentions, load
 _SHOWN = 20
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Put a snapshot in the place of the database, and list what differs from the store. Stop Millrace first."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -64,7 +65,7 @@ class Command(BaseCommand):
 
     def _show(self, what: str, findings: list[Finding]) -> None:
         if findings:
-            self.stdout.write(self.style.WARNING(f"{len(findings)} {what}:"))
+            self.stdout.write(f"{len(findings)} {what}:", self.style.WARNING)
         for finding in findings[:_SHOWN]:
             self.stdout.write(f"  {finding.key} ({finding.size} bytes)")
         if len(findings) > _SHOWN:

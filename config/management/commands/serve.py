@@ -4,14 +4,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from config import firststart, instance_lock, lifeline
 from config.processes import CannotStart, Child, Tree, manage, slots, web
 from uploads.errors import StorageUnavailable
+from uploads.management.terminal_command import TerminalCommand
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Run Millrace: web server, workers and housekeeping, as one process tree that dies together."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -46,7 +47,7 @@ class Command(BaseCommand):
 
     def _greet(self, account: tuple[str, str] | None) -> None:
         address = settings.PUBLIC_URL or f"http://{settings.HOST}:{settings.PORT}"
-        self.stdout.write(self.style.SUCCESS(f"Millrace on {address}/"))
+        self.stdout.write(f"Millrace on {address}/", self.style.SUCCESS)
         if account:
             self.stdout.write("Sign in as {} with {} (shown this once)".format(*account))
         self.stdout.write(

@@ -5,14 +5,15 @@ from typing import Any
 
 from celery.exceptions import SecurityWarning
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from config import instance_lock, lifeline
 from config.celery import app, make_folders
 from config.processes import CannotStart, Tree, slots
+from uploads.management.terminal_command import TerminalCommand
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "Run the jobs of a lane, each slot in a process of its own. `serve` starts those that the settings ask for."
     )

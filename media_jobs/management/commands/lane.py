@@ -2,13 +2,13 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from uploads.management.terminal_command import TerminalCommand
 
 from ... import lanes
 from ...operations.base import LANES
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "Show the lanes in which jobs queue. Pause one before work on the machine; drain it to wait until it is idle."
     )

@@ -9,12 +9,14 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError, DjangoHelpFormatter
+from django.core.management.base import CommandError, DjangoHelpFormatter
 from tqdm import tqdm
 
 from uploads.errors import Refusal
 from uploads.ingesting import Mode, ingest
+from uploads.management.terminal_command import TerminalCommand
 from uploads.models import MediaFile
+from uploads.terminal import printable
 from uploads.wording import human_size
 
 from ... import asking, operations
@@ -34,7 +36,7 @@ class _Help(RawDescriptionHelpFormatter, DjangoHelpFormatter):
     """Django's, with the lines of the list of operations as they are."""
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Run an operation on a file, show its progress, and tell what it made. Ctrl-C cancels it."
 
     def create_parser(self, prog_name: str, subcommand: str, **more: Any) -> Any:
@@ -99,7 +101,7 @@ class Command(BaseCommand):
                 job.refresh_from_db()
                 bar.n = job.progress
                 message = f"Waits for: {waits}" if (waits := waiting_for(job, Lanes.now([job]))) else message_of(job)
-                bar.set_description_str(f"{job.operation}: {message}")
+                bar.set_description_str(printable(f"{job.operation}: {message}", one_line=True))
                 if bar.disable and job.status != said:  # nobody wants each step of it in a log
                     said = job.status
                     self.stderr.write(f"{said}: {message}")

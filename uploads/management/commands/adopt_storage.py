@@ -2,13 +2,14 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from uploads.conf import sink
+from uploads.management.terminal_command import TerminalCommand
 from uploads.storage.marker import adopt, describe, is_ours
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Make this store and this database belong together, after one of them was lost or exchanged."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,6 +26,5 @@ class Command(BaseCommand):
         if not yes and input("Adopt it? Type yes: ").strip() != "yes":
             raise CommandError("Nothing was changed.")
         adopt(place)
-        self.stdout.write(
-            self.style.SUCCESS("Adopted. `manage.py rebuild` makes rows of what the database does not know.")
-        )
+        adopted = "Adopted. `manage.py rebuild` makes rows of what the database does not know."
+        self.stdout.write(adopted, self.style.SUCCESS)

@@ -3,11 +3,12 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db.models import Sum
 from tqdm import tqdm
 
 from uploads.conf import sink
+from uploads.management.terminal_command import TerminalCommand
 from uploads.models import Blob
 from uploads.storage.fsck import (
     LOST,
@@ -34,7 +35,7 @@ _HINTS = {
 }
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Compare rows, bytes and sidecars. Ends with 1 when something is wrong and was not repaired."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -66,7 +67,7 @@ class Command(BaseCommand):
         if left:
             hints = " ".join(hint for hint, defects in _HINTS.items() if defects & {one.defect for one in left})
             raise CommandError(f"{count} contents looked at; {len(left)} things are wrong. {hints}")
-        self.stdout.write(self.style.SUCCESS(f"{count} contents looked at; all is well."))
+        self.stdout.write(f"{count} contents looked at; all is well.", self.style.SUCCESS)
 
     def _repair(self, finding: Finding, repair: bool) -> bool:
         """Whether it is well now. Lost bytes are not, though their row says from now on that they are lost."""

@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from uploads.errors import Refusal
 from uploads.ingesting import Mode, Outcome, ingest
+from uploads.management.terminal_command import TerminalCommand
 from uploads.sources import find_files
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Take in files and folders that are on this server. Run it again after a break: what is in is skipped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,16 +1,17 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from uploads.conf import sink
+from uploads.management.terminal_command import TerminalCommand
 from uploads.sinks.base import Quarantined, SinkError
 from uploads.wording import human_size
 
 _REASONS = {"unknown": "no row and no sidecar names it", "unused": "no file used it"}
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = (
         "List what the sweep has moved out of the way because nothing names it; take it back, or delete it for good."
     )

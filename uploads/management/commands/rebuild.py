@@ -2,16 +2,17 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from uploads.conf import sink
+from uploads.management.terminal_command import TerminalCommand
 from uploads.storage.fsck import find_in_sidecars
 from uploads.storage.marker import is_ours
 from uploads.storage.rebuild import rebuild
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Make rows of the files that are in the store and not in the database, from their sidecars."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -46,4 +47,4 @@ class Command(BaseCommand):
         )
         if report.lost or report.unreadable:
             raise CommandError(f"{made}, {len(report.lost)} lost, {len(report.unreadable)} sidecars unreadable.")
-        self.stdout.write(self.style.SUCCESS(f"{made}."))
+        self.stdout.write(f"{made}.", self.style.SUCCESS)

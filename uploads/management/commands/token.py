@@ -3,13 +3,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from uploads.management.terminal_command import TerminalCommand
 from uploads.scopes import NAMES, Scope
 from uploads.tokens import make_token
 
 
-class Command(BaseCommand):
+class Command(TerminalCommand):
     help = "Make a token for an account. The token is the last word printed; it cannot be shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
