@@ -39,6 +39,7 @@ CORS_EXPOSE_HEADERS = [
     "Location",
     "Repr-Digest",
     "Retry-After",
+    "X-Request-ID",
     "Tus-Checksum-Algorithm",
     "Tus-Extension",
     "Tus-Max-Size",

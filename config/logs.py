@@ -56,6 +56,8 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
+        # Ours, also in a worker: Celery sets the level of all others to WARNING there.
+        **{name: {"level": "INFO"} for name in ("config", "media_jobs", "millrace", "uploads")},
         # Refusals are answers, and stand in the request log; Django would repeat each as a warning.
         "django.request": {"level": "ERROR"},
         "django.security.csrf": {"level": "ERROR"},

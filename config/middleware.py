@@ -1,13 +1,11 @@
 """What every request passes."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address, ip_network
 from itertools import takewhile
 from typing import Any, cast
 
-import structlog
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest
@@ -26,7 +24,6 @@ from uploads.handlers import takes_large_body, takes_small_body
 from uploads.models import Upload
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-log = structlog.get_logger("millrace.request")
 
 _STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -41,6 +38,7 @@ _ADMIN = _STRICT.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'")
 _DOCS = _STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 _RESUMABLE = "/api/v1/uploads/"
 _OVERRIDES = {"PATCH", "DELETE", "HEAD"}
+_OF_PROXIES = ("HTTP_X_FORWARDED_", "HTTP_X_REQUEST_ID")
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 
 
@@ -61,7 +59,7 @@ def _policy_for(path: str) -> str:
 
 
 def client_address(get_response: GetResponse) -> GetResponse:
-    """Believe X-Forwarded-* only from MILLRACE_TRUSTED_PROXIES, and take the client's address from there."""
+    """Believe X-Forwarded-* and X-Request-ID only from MILLRACE_TRUSTED_PROXIES; the client's address is in there."""
     trusted = [ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES]
 
     def is_trusted(address: str) -> bool:
@@ -70,7 +68,7 @@ def client_address(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponseBase:
         hops = [request.META.get("REMOTE_ADDR", ""), *_forwarded_for(request)]
         if not hops[0] or not is_trusted(hops[0]):
-            for name in [name for name in request.META if name.startswith("HTTP_X_FORWARDED_")]:
+            for name in [name for name in request.META if name.startswith(_OF_PROXIES)]:
                 del request.META[name]
         else:
             request.META["REMOTE_ADDR"] = next((hop for hop in hops if not is_trusted(hop)), hops[-1])
@@ -144,33 +142,6 @@ def _override_method(request: HttpRequest) -> None:
     meant = request.headers.get("X-HTTP-Method-Override", "").upper()
     if request.method == "POST" and meant in _OVERRIDES:
         request.method = request.META["REQUEST_METHOD"] = meant
-
-
-def request_log(get_response: GetResponse) -> GetResponse:
-    """One line a request. A signed link opens its file for whoever reads the line: its token is left out."""
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        started = time.monotonic()
-        response = get_response(request)
-        if request.path not in _QUIET:
-            log.info(
-                "request",
-                method=request.method,
-                path=_loggable(request),
-                status=response.status_code,
-                seconds=round(time.monotonic() - started, 3),
-                code=getattr(response, "problem_code", None),
-            )
-        return response
-
-    return middleware
-
-
-def _loggable(request: HttpRequest) -> str:
-    match = request.resolver_match
-    if match is not None and match.url_name == "link-content":
-        return "/api/v1/links/…"
-    return "/api/v1/links/…" if request.path.startswith("/api/v1/links/") else request.path
 
 
 class RefuseLargeBodies:

@@ -23,12 +23,16 @@ class Outgoing:
     """An answer of known length, sent as its reader takes it. Whoever sends it need not wait for the reader."""
 
     def __init__(self, answer: Any, length: int) -> None:
-        self._answer, self._left = answer, length
+        self._answer, self._length, self._left = answer, length, length
         self._pieces, self._piece = iter(answer), memoryview(b"")
         self._file = None
         if isinstance(answer, FileWrapper) and has_fileno(answer.filelike):
             self._file = answer.filelike.fileno()
             self._offset = os.lseek(self._file, 0, os.SEEK_CUR)
+
+    @property
+    def sent(self) -> int:
+        return self._length - self._left
 
     def send(self, wire: socket.socket) -> bool:
         """Send until the reader takes no more for a moment. Returns whether that was all."""

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from uploads.errors import ChecksumMismatch, Refusal
+from uploads.request_context import current_request_id
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -90,6 +91,8 @@ class Problem:
             "type": f"urn:millrace:problem:{code}", "title": title, "status": self.status, "code": code,
             "detail": detail, **more,
         }  # fmt: skip
+        if request_id := current_request_id():
+            self.body["request_id"] = request_id
 
 
 # What others raise, in our codes and words.
@@ -198,7 +201,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def describe_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """For the API's schema: every operation may answer with a problem."""
-    properties = {name: {"type": "string"} for name in ("type", "title", "code", "detail")}
+    properties = {name: {"type": "string"} for name in ("type", "title", "code", "detail", "request_id")}
     result["components"].setdefault("schemas", {})["Problem"] = {
         "type": "object",
         "properties": {**properties, "status": {"type": "integer"}, "code": {"enum": sorted(STATUS)}},

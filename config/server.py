@@ -44,7 +44,7 @@ forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1"
 # How long a stop waits for uploads on their way.
 graceful_timeout = 30
 keepalive = 15
-accesslog = None  # config.middleware.request_log knows which paths are secrets
+accesslog = None  # config.request_log knows which paths are secrets
 loglevel = "warning"
 control_socket_disable = True
 

@@ -149,7 +149,7 @@ MIDDLEWARE = [
     "config.middleware.client_address",
     "config.middleware.known_client",
     "config.middleware.resumable",
-    "config.middleware.request_log",
+    "config.request_log.log_requests",
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.content_policy",
     "corsheaders.middleware.CorsMiddleware",  # outside of whatever refuses: programs read refusals, too

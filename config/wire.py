@@ -83,6 +83,7 @@ class WireInput:
         self._stale: int | None = None  # so many bytes came before the first wait, and are no sign of life
         self._has_begun, self._least = False, _SHORTEST
         self._received = 0
+        self.taken = 0  # bytes of the body that were read
         self._broken: Exception | None = None
         self.read = self._first(self._read)
         self.read_some = self._first(self._read_some)
@@ -101,6 +102,7 @@ class WireInput:
         def reading(*args: Any) -> Any:
             self._begin()
             data = read(*args)
+            self.taken += len(data)
             self._is_alive()
             return data
 
@@ -155,9 +157,11 @@ class WireInput:
             wanted = min(len(buffer), reader.length)
             received = self._receive_into(buffer, wanted) if wanted else 0
             reader.length -= received
+            self.taken += received
             self._is_alive(received)
             return received
         buffer[: len(data)] = data
+        self.taken += len(data)
         return len(data)
 
     def _receive_into(self, buffer: memoryview, wanted: int) -> int:

@@ -22,6 +22,7 @@ from gunicorn.http.body import Body
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from config.connection_limits import ConnectionLimits
+from config.exchange import EXCHANGE, Exchange
 from config.incoming import Incoming
 from config.lingering import Lingering
 from config.outgoing import Outgoing
@@ -177,7 +178,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if conn is None or not isinstance(body, Body):  # HTTP/2 has its own ways
             return application(environ, start_response)
         wire = WireInput(body, conn.sock, conn.expects_continue, settings.UPLOADS.idle_timeout, conn.parser.unreader)
-        response, environ = start_response.__self__, environ | {"wsgi.input": wire}
+        response = start_response.__self__
+        exchange = Exchange(wire, response)
+        environ = environ | {"wsgi.input": wire, EXCHANGE: exchange}
 
         def starting(status: str, *args: Any) -> Any:
             # Mends: gunicorn drops an application's `Connection: close`, and would read, for up to five seconds,
@@ -191,7 +194,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if response.response_length is None or response.headers_sent or response._omits_body:
             return answer
         response.send_headers()
-        conn.outgoing = Outgoing(answer, response.response_length)
+        conn.outgoing = exchange.outgoing = Outgoing(answer, response.response_length)
         return ()
 
     def _close(self, conn: TConn, graceful: bool = False) -> None:

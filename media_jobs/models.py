@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from uploads.models import SHA256_HEX, MediaFile, Upload
+from uploads.request_context import REQUEST_ID_LENGTH
 
 
 class Lane(models.Model):
@@ -120,6 +121,8 @@ class Job(models.Model):
 
     idempotency_key = models.CharField(max_length=255, blank=True)
     fingerprint = models.CharField(max_length=SHA256_HEX, blank=True)
+    # Of the request that submitted it, for the log of its attempts. Empty: a command did.
+    request_id = models.CharField(max_length=REQUEST_ID_LENGTH, blank=True, default="", db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)

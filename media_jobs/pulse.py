@@ -6,6 +6,7 @@ import structlog
 from django.db import Error as DatabaseFailure
 from django.db import InterfaceError, OperationalError, close_old_connections
 
+from uploads.request_context import on_behalf_of
 from uploads.threads import end_process
 
 from . import leases
@@ -35,6 +36,10 @@ class Pulse:
 
     def renew(self) -> None:
         """The beat's. A database that does not answer is asked again at the next one."""
+        with on_behalf_of(self._lease.job.request_id):
+            self._renew_or_end()
+
+    def _renew_or_end(self) -> None:
         asked, ran = time.monotonic(), self._ran
         if asked > self._deadline:
             self._end_process()

@@ -19,6 +19,7 @@ from uploads.conf import sink
 from uploads.depositing import deposit
 from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.models import Blob, MediaFile
+from uploads.request_context import on_behalf_of
 from uploads.reserving import FloorWatch, check_free
 from uploads.sinks.base import SinkError, SinkFull
 from uploads.storage.blobs import discard
@@ -161,7 +162,12 @@ class Attempt:
 
 
 def run(lease: Lease, slot: Slot) -> None:
-    """Run a job that was claimed, to whatever end."""
+    """Run a job that was claimed, to whatever end. Its lines have the id of the request that asked for it."""
+    with on_behalf_of(lease.job.request_id):
+        _run(lease, slot)
+
+
+def _run(lease: Lease, slot: Slot) -> None:
     pulse = Pulse(lease, slot)
     slot.hold(pulse.renew)
     started = time.monotonic()
@@ -171,7 +177,8 @@ def run(lease: Lease, slot: Slot) -> None:
         log.warning("lease_lost", job=str(lease.job.pk))
     finally:
         slot.hold(None)
-        log.info("job_run", job=str(lease.job.pk), operation=lease.job.operation, seconds=time.monotonic() - started)
+        seconds = round(time.monotonic() - started, 3)
+        log.info("job_run", job=str(lease.job.pk), operation=lease.job.operation, seconds=seconds)
 
 
 def _attempt(lease: Lease, pulse: Pulse) -> Callable[[], None]:

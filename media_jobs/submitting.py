@@ -17,6 +17,7 @@ from uploads.connections import write
 from uploads.errors import InvalidParams, KeyReused, Refusal
 from uploads.models import MediaFile, Upload
 from uploads.receiving import Reception
+from uploads.request_context import current_request_id
 from uploads.reserving import lock_owner, lock_quotas
 from uploads.storage.blobs import delete_file, keep_from_deletion
 from uploads.transitions import record
@@ -126,6 +127,7 @@ def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Jo
             owner=order.owner, operation=operation.name, version=operation.version, params=said, lane=operation.lane,
             priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
             idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
+            request_id=current_request_id(),
         )  # fmt: skip
         result = None
         if order.file is None:

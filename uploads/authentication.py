@@ -90,6 +90,15 @@ def is_known(request: HttpRequest) -> bool:
         return False
 
 
+def known_principal(request: HttpRequest) -> Principal | None:
+    """Whose request it was, as far as anybody has asked. Nothing is looked up for this."""
+    bearer = getattr(request, _CACHED, None)
+    if isinstance(bearer, Principal):
+        return bearer
+    user = getattr(request, "_cached_user", None)  # Django's, once request.user has been read
+    return Principal(user, Scope.all()) if user is not None and user.is_authenticated else None
+
+
 class SessionAuthentication(authentication.SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
         found = super().authenticate(request)

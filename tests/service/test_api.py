@@ -256,6 +256,7 @@ def test_a_problem_says_what_happened_in_one_shape(shared_server: Server) -> Non
     answer = ask(shared_server, f"files/{uuid.uuid4()}/")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json() == {
+        "request_id": answer.headers["X-Request-ID"],
         "type": "urn:millrace:problem:not_found", "title": "Not Found", "status": 404, "code": "not_found",
         "detail": "There is nothing here, or nothing you may see.",
     }  # fmt: skip

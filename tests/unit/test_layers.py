@@ -60,6 +60,7 @@ UPLOADS_LOWEST = [
 UPLOADS = [
     *UPLOADS_LOWEST,
     "conf",
+    "request_context",
     "ballast",
     "connections",
     "monitoring",
