@@ -58,6 +58,7 @@ UPLOADS = Limits(
     warn_free=env.read("WARN_FREE", 5 * _MIN_FREE, env.size),
     ballast=env.read("BALLAST", 64 * 1024**2, env.size),
     max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, env.number(1)),
+    buffer_memory=env.read("BUFFER_MEMORY", 64 * 1024**2, env.size),
     idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, env.wait),
     progress_interval=env.read("PROGRESS_INTERVAL", 0.5, env.between(env.seconds, 0.1, 2)),
     upload_expiry=env.read("UPLOAD_EXPIRY", 7 * 86400.0, env.wait),

@@ -8,11 +8,13 @@ class UploadsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, policy, registry, schema  # noqa: F401  # checks and schema register themselves
-        from .conf import sink
+        from .buffers import budget
+        from .conf import limits, sink
         from .monitoring import chores
         from .storage import condition
 
         registry.warnings.append(lambda: condition.warnings(sink()))
         registry.warnings.append(chores.warnings)
 
+        budget.limit = limits().buffer_memory
         post_migrate.connect(policy.make_groups, sender=self)

@@ -113,15 +113,18 @@ class Body:
     def _read_into(self, speed: int) -> Iterator[Piece]:
         """The fast way, where the server offers it: into our own buffers, as much as there is."""
         buffers, left = Buffers(speed), self.length or 0
-        while left:
-            buffer = buffers.take()[:left]
-            with self._broken_off():
-                count = self._stream.readinto(buffer)  # type: ignore[attr-defined]  # can_read_into says so
-            if not count:
-                return
-            buffers.filled(count)
-            left -= count
-            yield buffer[:count]
+        try:
+            while left:
+                buffer = buffers.take()[:left]
+                with self._broken_off():
+                    count = self._stream.readinto(buffer)  # type: ignore[attr-defined]  # can_read_into says so
+                if not count:
+                    return
+                buffers.filled(count)
+                left -= count
+                yield buffer[:count]
+        finally:
+            buffers.close()
 
     def _read(self) -> Iterator[Piece]:
         """The way that every WSGI server knows."""

@@ -115,14 +115,14 @@ class Intake:
 
     def _judge(self) -> None:
         assert self._head is not None
-        head, self._head = self._head, None
+        head, self._head = memoryview(self._head), None  # of many at once, each copy of it would count
         self.media = sniff(bytes(head[:HEAD_SIZE]))
         if self.accept is not None and not is_accepted(self.media, self.accept):
             found = f"This is {self.media.name}" if self.media else "The content is no media that we know"
             accepted = ", ".join(sorted(self.accept))
             raise UnsupportedMedia(f"{found}; accepted here: {accepted}. The name of a file does not count.")
-        self.hash.update(bytes(head))
-        self.writer.write(bytes(head[self._written :]))
+        self.hash.update(head)
+        self.writer.write(head[self._written :])
 
     def _check_pace(self) -> None:
         now = self.clock()

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from tests.server import ROOT, Server, Template, drop_database, make_template
@@ -153,9 +154,9 @@ def attempt(part: str, results: Results) -> Iterator[str]:
 
 
 def crowds(chosen: argparse.Namespace, results: Results, source: Source, template: Template, scratch: Path) -> None:
-    for clients in map(int, chosen.clients.split(",")):
-        results.crowds.append(memory.crowd(clients, chosen.hold, source, template, scratch))
-        say(f"crowd of {clients}, {results.crowds[-1].database}: {memory.describe(results.crowds[-1])}")
+    for clients, at_once in product(map(int, chosen.clients.split(",")), (False, True)):
+        results.crowds.append(memory.crowd(clients, chosen.hold, source, template, scratch, at_once=at_once))
+        say(f"crowd of {results.crowds[-1].title}: {memory.describe(results.crowds[-1])}")
 
 
 def long_lists(chosen: argparse.Namespace, results: Results, template: Template, home: Path) -> None:

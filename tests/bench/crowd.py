@@ -1,4 +1,6 @@
-"""Many clients in one process: each sends 4 MB as fast as it can, then trickles, then ends.
+"""Many clients in one process: each sends some MB as fast as it can, then trickles, then ends.
+
+They take turns, as clients on a network do; or all send at the same time all that the server takes.
 
 A process of its own, pinned: `python -m tests.bench.crowd '{"port": …}'`. It prints one JSON object.
 """
@@ -19,6 +21,7 @@ from .machine import pinned
 from .payload import Payload, Source
 
 BURST = 4 * 1000**2
+AT_ONCE = 6 * 1024**2  # so much that a server may take each of them for a fast one
 DRIP = 2048
 EVERY = 0.5
 PIECE = 256 * 1024
@@ -33,6 +36,11 @@ class Orders:
     source: str
     size: int  # of each upload: the burst, and enough to trickle
     token: str
+    at_once: bool = False
+
+    @property
+    def burst(self) -> int:
+        return AT_ONCE if self.at_once else BURST
 
 
 @dataclass
@@ -52,7 +60,7 @@ class Client:
         request = Request("PUT", "/api/v1/upload/film.mp4", headers)
         self.payload, self.answer, self.error = payload, b"", ""
         self._pending = [memoryview(request.head(payload.size) + payload.head), payload.rest]
-        self._after_burst = len(payload.rest) - (BURST - len(payload.head))
+        self._after_burst = len(payload.rest) - (orders.burst - len(payload.head))
         self.next_drip = self.burst_over = 0.0
         self.wire = socket.socket()
         self.wire.setblocking(False)
@@ -148,7 +156,7 @@ class Crowd:
 
     def _burst(self, client: Client, now: float) -> None:
         if not client.has_burst:
-            client.send(min(PIECE, client.left_of_burst))
+            client.send(client.left_of_burst if self.orders.at_once else min(PIECE, client.left_of_burst))
             client.burst_over = client.next_drip = now + EVERY
         else:
             self._trickle(client, now)

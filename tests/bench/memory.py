@@ -14,12 +14,12 @@ from tests.server import ROOT, Template
 
 from .client import BenchError, ping
 from .contenders import CONTENDERS
-from .crowd import BURST, Orders, Result
+from .crowd import AT_ONCE, Orders, Result
 from .machine import PeakMemory, allow_open_files, pinned
 from .payload import Payload, Source
 from .servers import Running, millrace, tail
 
-UPLOAD_SIZE = BURST + 512 * 1024  # enough to trickle for two minutes
+UPLOAD_SIZE = AT_ONCE + 512 * 1024  # enough to trickle for two minutes
 LIMIT = 300.0
 PINGS = 200
 PING_EVERY = 0.05
@@ -58,6 +58,7 @@ def one_upload(key: str, size: int, source: Source, template: Template, scratch:
 class CrowdReport:
     database: str
     clients: int
+    at_once: bool = False  # all sent their burst at the same time, or took turns
     succeeded: int = 0
     wrong: dict[str, int] = field(default_factory=dict)
     burst_half: float = 0.0  # seconds until half of them had sent their 4 MB, and until all had
@@ -71,12 +72,18 @@ class CrowdReport:
     failure: str = ""
 
     @property
+    def title(self) -> str:
+        return f"{self.clients} clients{' at once' if self.at_once else ''}, {self.database}"
+
+    @property
     def per_client(self) -> float:
         return (self.peak - self.idle) / self.clients
 
 
-def crowd(clients: int, hold: float, source: Source, template: Template, scratch: Path) -> CrowdReport:
-    found = CrowdReport("PostgreSQL" if template.database_url else "SQLite", clients)
+def crowd(
+    clients: int, hold: float, source: Source, template: Template, scratch: Path, *, at_once: bool = False
+) -> CrowdReport:
+    found = CrowdReport("PostgreSQL" if template.database_url else "SQLite", clients, at_once)
     if not allow_open_files(4 * clients + 256):
         found.failure = f"{clients} clients need a higher limit of open files (ulimit -n)"
         return found
@@ -97,7 +104,7 @@ def _measure(found: CrowdReport, host: Running, hold: float, source: Source) -> 
     found.ping_idle = idle_pings.p95(0, float("inf"))
     assert host.server is not None
     token = host.server.tokens["alice"]
-    orders = Orders(host.port, found.clients, hold, LIMIT, str(source.path), UPLOAD_SIZE, token)
+    orders = Orders(host.port, found.clients, hold, LIMIT, str(source.path), UPLOAD_SIZE, token, found.at_once)
     pings = Pings(host.port)
     with PeakMemory(host.pids) as memory, pings:
         found.idle = memory.before

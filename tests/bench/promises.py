@@ -20,8 +20,9 @@ _RATIOS = (
     ("ours-tus-5m", "ours-raw", 0.7),
 )
 _OF_NGINX = 0.9
-_MB_OVER_IDLE, _KB_EACH = 6.0, 400.0
+_MB_OVER_IDLE, _KB_EACH = 6.0, 300.0
 _PING_MS, _TIMES_IDLE = 20.0, 10.0
+_PING_MS_AT_ONCE = 30.0
 
 
 def every(
@@ -55,9 +56,11 @@ def _of_memory(memory: Iterable[OneUpload]) -> Iterator[Figure]:
 def _of_crowd(crowd: CrowdReport) -> Iterator[Figure]:
     if crowd.failure:
         return
-    who = f"{crowd.clients} clients, {crowd.database}"
+    who = crowd.title
     if crowd.clients >= 500:  # what a server has anyway counts for more with few
         yield _most(f"Memory of each of {who}", crowd.per_client / 1000, _KB_EACH, " KB")
+    if crowd.at_once and crowd.ping_burst is not None:
+        yield _most(f"A ping while {who}, send", crowd.ping_burst * 1000, _PING_MS_AT_ONCE, " ms")
     if crowd.ping_idle is not None and crowd.ping_trickling is not None:
         ms, times = crowd.ping_trickling * 1000, crowd.ping_trickling / crowd.ping_idle
         yield _most(f"A ping beside {who}", ms, _PING_MS, " ms")

@@ -58,9 +58,7 @@ class Results:
 
     def every_failure(self) -> list[str]:
         speed = [f"{series.contender.key}: {series.failure}" for series in self.speed if series.failure]
-        crowds = [
-            f"{crowd.clients} clients, {crowd.database}: {crowd.failure}" for crowd in self.crowds if crowd.failure
-        ]
+        crowds = [f"{crowd.title}: {crowd.failure}" for crowd in self.crowds if crowd.failure]
         return [*self.failures, *speed, *crowds]
 
     def every_miss(self) -> list[str]:
@@ -116,18 +114,18 @@ class Results:
         return Table("Memory (RssAnon) of a fresh server over one upload", columns, rows)
 
     def _crowds(self) -> Table:
-        columns = ["clients", "succeeded", "KB each, peak", "KB each, trickling", "idle ping p95 ms"]
+        columns = ["", "succeeded", "KB each, peak", "KB each, trickling", "idle ping p95 ms"]
         columns += ["during the burst", "while all trickle", "burst s, half–all"]
         rows = [
             [
-                f"{one.clients}, {one.database}", str(one.succeeded), f"{one.per_client / 1000:.0f}",
+                one.title, str(one.succeeded), f"{one.per_client / 1000:.0f}",
                 f"{(one.trickling - one.idle) / one.clients / 1000:.0f}",
                 *map(in_ms, (one.ping_idle, one.ping_burst, one.ping_trickling)),
                 f"{one.burst_half:.1f}–{one.burst_seconds:.1f}",
             ]
             for one in self.crowds
         ]  # fmt: skip
-        return Table("Clients that each send 4 MB at full speed, then trickle", columns, rows)
+        return Table("Clients that each send 4 MB in turns, or 6 MB all at once, then trickle", columns, rows)
 
     def _downloads(self) -> Table:
         best = [one for one in self.downloads if one.rates]

@@ -26,7 +26,7 @@ from config.wire import WireInput
 from tests.unit.test_body import cut
 from uploads import hashing
 from uploads.body import Body
-from uploads.buffers import FAST, LARGE, SMALL, Buffers
+from uploads.buffers import FAST, LARGE, SMALL, TINY, Budget, Buffers
 from uploads.errors import IncompleteBody, TooSlow
 from uploads.hashing import HANDED_OVER, Sha256
 from uploads.sinks import writeback
@@ -46,17 +46,21 @@ def fill(buffers: Buffers, part: float, times: int = 1) -> int:
     return size
 
 
+def alone(speed: int = 0) -> Buffers:
+    return Buffers(speed, Budget(64 * MIB))
+
+
 def test_buffers_are_small_at_first() -> None:
-    assert fill(Buffers(), 1) == SMALL
+    assert fill(alone(), 1) == SMALL
 
 
 def test_buffers_are_large_at_once_for_a_client_that_was_fast_just_before() -> None:
-    assert fill(Buffers(FAST), 1) == LARGE
-    assert fill(Buffers(FAST - 1), 1) == SMALL
+    assert fill(alone(FAST), 1) == LARGE
+    assert fill(alone(FAST - 1), 1) == SMALL
 
 
 def test_buffers_grow_for_a_client_that_fills_them_all_the_time() -> None:
-    buffers = Buffers()
+    buffers = alone()
     sizes = [fill(buffers, 1) for _ in range(300)]
     assert sizes == sorted(sizes)
     assert sizes[-1] == LARGE
@@ -66,18 +70,18 @@ def test_buffers_grow_for_a_client_that_fills_them_all_the_time() -> None:
 
 @pytest.mark.parametrize("part", [0.01, 0.2, 0.5, 0.99])
 def test_buffers_stay_small_for_a_client_that_does_not_fill_them(part: float) -> None:
-    assert fill(Buffers(), part, 1000) == SMALL
+    assert fill(alone(), part, 1000) == SMALL
 
 
 def test_buffers_stay_small_for_a_client_that_is_fast_only_now_and_then() -> None:
-    buffers = Buffers()
+    buffers = alone()
     for _ in range(50):
         assert fill(buffers, 1, 30) == SMALL
         assert fill(buffers, 0.5) == SMALL
 
 
 def test_buffers_shrink_when_the_client_slows_down() -> None:
-    buffers = Buffers()
+    buffers = alone()
     assert fill(buffers, 1, 300) == LARGE
     fill(buffers, 0.01, 10)
     assert fill(buffers, 0.01) == SMALL
@@ -85,7 +89,7 @@ def test_buffers_shrink_when_the_client_slows_down() -> None:
 
 
 def test_buffers_do_not_shrink_for_one_pause() -> None:
-    buffers = Buffers()
+    buffers = alone()
     fill(buffers, 1, 300)
     fill(buffers, 0.01, 3)
     assert fill(buffers, 1) == LARGE
@@ -100,7 +104,7 @@ fillings = st.lists(
 @given(fillings, st.sampled_from([0, FAST]))
 def test_what_may_still_be_hashed_is_never_filled_again(parts: list[tuple[float, int]], speed: int) -> None:
     """A piece of HANDED_OVER bytes or more stays as it is until the piece after the next is asked for."""
-    buffers, sizes = Buffers(speed), set()
+    buffers, sizes = alone(speed), set()
     last: memoryview | None = None
     for number, part in enumerate(part for part, times in parts for _ in range(times)):
         buffer = buffers.take()
@@ -113,6 +117,50 @@ def test_what_may_still_be_hashed_is_never_filled_again(parts: list[tuple[float,
         buffers.filled(count)
         last = buffer[:count]
     assert sizes <= {SMALL, 4 * SMALL, LARGE}
+
+
+def in_turns(crowd: list[Buffers], rounds: int, part: float = 1) -> list[int]:
+    """All of a crowd use this part of their buffers, again and again. The sizes of the last ones."""
+    for _ in range(rounds):
+        sizes = [fill(buffers, part) for buffers in crowd]
+    return sizes
+
+
+@pytest.mark.parametrize("clients", [1, 10, 100, 500, 1000, 3000])
+def test_the_buffers_of_a_crowd_that_is_fast_at_once_keep_to_their_budget(clients: int) -> None:
+    shared = Budget(64 * MIB)
+    crowd = [Buffers(0, shared) for _ in range(clients)]
+    for _ in range(3):
+        sizes = in_turns(crowd, 70)
+        assert shared.taken <= 64 * MIB
+    expected = {1: LARGE, 10: LARGE, 100: 4 * SMALL, 500: SMALL, 1000: SMALL, 3000: TINY}[clients]
+    assert min(sizes) == expected
+    for buffers in crowd:
+        buffers.close()
+    assert (shared.taken, shared.share) == (0, 64 * MIB)
+
+
+def test_a_fast_client_among_many_that_trickle_has_a_large_buffer() -> None:
+    shared = Budget(64 * MIB)
+    crowd = [Buffers(0, shared) for _ in range(500)]
+    in_turns(crowd, 10, 0.1)
+    assert fill(Buffers(0, shared), 1, 300) == LARGE
+
+
+def test_large_buffers_shrink_when_others_become_fast() -> None:
+    shared = Budget(8 * MIB)
+    first = Buffers(0, shared)
+    assert fill(first, 1, 300) == LARGE
+    others = [Buffers(FAST, shared) for _ in range(20)]
+    in_turns(others, 3)
+    fill(first, 1)
+    assert fill(first, 1) == SMALL
+    assert shared.taken <= 8 * MIB
+
+
+def test_nobody_waits_for_a_budget_that_is_spent() -> None:
+    shared = Budget(0)
+    assert {fill(Buffers(FAST, shared), 1, 100) for _ in range(10)} == {TINY}
 
 
 # SHA-256
