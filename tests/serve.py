@@ -26,10 +26,11 @@ class Serve:
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
     known: dict[int, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)  # of the environment, without our prefix
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment(self.home, self.database_url, PORT=str(self.port), **self.settings)
+        return environment(self.home, self.database_url, PORT=str(self.port), **self.settings) | self.variables
 
     @property
     def pid(self) -> int:

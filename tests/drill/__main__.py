@@ -1,6 +1,7 @@
 """`make drill`: break a Millrace in every way we know of, at moments of chance, and see whether its jobs care.
 
 Then lose its database, its store and its key, once each, and see whether a file is lost: --only disasters.
+--only soak: keep it busy for twenty minutes, hurt it once a minute, and see whether it stays as it was.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from tests.drill.cluster import own_cluster
 from tests.drill.disasters import DISASTERS, play
 from tests.drill.faults import CANCELS, FAULTS, Fault
 from tests.drill.outcomes import as_table
+from tests.drill.soak.run import soak
 from tests.drill.stage import Broken, Stage, make_film, staged
 from tests.server import Server, drop_database, make_template
 
@@ -28,12 +30,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make drill ARGS=…", description=__doc__, epilog=_WHERE)
     parser.add_argument("--rounds", type=int, default=10, help="of every fault (%(default)s)")
     parser.add_argument("--only", default="", metavar="WORDS", help="faults whose name has these words")
+    parser.add_argument("--minutes", type=float, default=20, help="of the soak (%(default)s)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="for the same moments again")
     chosen = parser.parse_args()
     faults = {name: fault for name, fault in (FAULTS | CANCELS).items() if chosen.only in name}
     disasters = [name for name in DISASTERS if chosen.only in name]
-    if not faults and not disasters:
-        parser.error(f"no fault is named so; there are: {'; '.join([*FAULTS, *CANCELS, *DISASTERS])}")
+    is_soak = chosen.only == "soak"
+    if not faults and not disasters and not is_soak:
+        parser.error(f"no fault is named so; there are: {'; '.join([*FAULTS, *CANCELS, *DISASTERS, 'soak'])}")
     database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
     say(
         f"seed {chosen.seed}; {'PostgreSQL' if database else 'SQLite'}; broker: {broker.partition(':')[0] or 'files'}"
@@ -48,6 +52,8 @@ def main() -> int:
                 broken += check_bytes(stage)
         if disasters:
             broken += suffer(disasters, Path(folder), database)
+        if is_soak:
+            broken += soak(Path(folder), database, broker, chosen.minutes, say)
     say(f"{broken} broken promises" if broken else "Nothing was lost, doubled or left over.")
     return min(broken, 1)
 

@@ -1,0 +1,44 @@
+"""The soak of `make drill` for some seconds: that it loads, hurts, measures, and would find what is lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.drill.soak.content import unseen
+from tests.drill.soak.faults import Scene
+from tests.drill.soak.ledger import Ledger
+from tests.drill.soak.load import Load
+from tests.drill.soak.run import hurt, installed, judge
+from tests.people import signed_in
+from tests.server import Template
+from tests.smtp import mail_server
+
+FAULTS = ("clients that disconnect", "kill -9 of the quick slot")
+
+
+@pytest.fixture
+def scene(template: Template, tmp_path: Path, clip: bytes) -> Iterator[Scene]:
+    with mail_server() as mails, installed(tmp_path, template, "", mails) as (serve, server):
+        load = Load(server, signed_in(server, "operator"), clip, Ledger())
+        yield Scene(serve, load, mails, has_own_disk=False)
+
+
+def test_a_soak_of_some_seconds_holds_and_names_a_file_that_is_lost(scene: Scene) -> None:
+    said: list[str] = []
+    taken = hurt(scene, 4, said.append, FAULTS.__getitem__, every=2)
+    assert judge(scene, taken, said.append, warm_up=0) == 0, said
+    assert len(scene.load.ledger.files) > 0
+    assert {each.subject for each in taken} >= {
+        "serve",
+        "web",
+        "web worker",
+        "housekeeping",
+        "quick",
+        "heavy",
+        "work",
+    }
+
+    content, _ = unseen(scene.load.film, 1000)
+    scene.load.ledger.files["00000000-0000-0000-0000-000000000007"] = content
+    assert judge(scene, [], said.append) == 1, said
