@@ -72,17 +72,19 @@ def ours(server: Server) -> list[Path]:
     return [path for path in [server.home, *server.home.rglob("*")] if path.name != "server.log" and path.exists()]
 
 
-def test_what_every_process_makes_is_its_accounts_alone(make_server: Callable[..., Server], film: Film) -> None:
+def test_what_every_process_makes_is_its_accounts_alone(make_server: Callable[..., Server]) -> None:
     server = make_server()
-    for path in server.home.glob("millrace.sqlite3*"):
-        path.chmod(0o600)
-    before = set(ours(server))
+    server.shell("from uploads.models import SinkMark; SinkMark.objects.all().delete()")
+    server.ready.end()
+    shutil.rmtree(server.home)  # a first start makes all of it
+    server.home.mkdir(mode=0o700)
+    server.shell(PREPARE)
     server.start()
-    assert server.put("film.mp4", film()).status == 201
+    server.start_worker()
     server.manage("backup", str(server.home / "backup"))
-    made = [path for path in ours(server) if path not in before]
-    assert {"meta", "backup", "partial"} & {path.name for path in made}
-    assert {path: oct(path.stat().st_mode) for path in made if path.stat().st_mode & 0o077} == {}
+    modes = {path: path.stat().st_mode for path in ours(server)}
+    assert {"backup", "media", "work"} < {path.name for path in modes}
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
 def test_a_start_closes_what_was_left_open(make_server: Callable[..., Server], film: Film) -> None:
@@ -161,3 +163,31 @@ def test_an_unknown_group_stops_the_start_with_its_name(make_server: Callable[..
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode != 0
     assert "MILLRACE_MEDIA_GROUP='no-such-group' cannot be used: there is no group no-such-group" in ended.stderr
+
+
+_AS_NOBODY = f"""
+import django, os, shutil
+django.setup()
+from django.conf import settings
+from config import file_modes
+from uploads.conf import sink
+file_modes.restrict()
+for folder, folders, files in os.walk(settings.HOME):
+    for name in [".", *folders, *files]:
+        os.chown(os.path.join(folder, name), {NOBODY}, 0)
+settings.HOME.chmod(0o700)
+os.setgroups([])
+os.setegid({NOBODY})
+os.seteuid({NOBODY})
+file_modes.restrict()
+"""
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become an account that is in no group")
+def test_a_group_that_the_account_is_no_member_of_stops_the_start(make_server: Callable[..., Server]) -> None:
+    server = make_server(MEDIA_GROUP=a_group().gr_name)
+    env = server.environment | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    command = [sys.executable, "-c", _AS_NOBODY]
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert "ImproperlyConfigured: MILLRACE_MEDIA_GROUP: " in ended.stderr
+    assert "a member of the group" in ended.stderr

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
 from config import firststart, instance_lock, lifeline
@@ -27,6 +28,8 @@ class Command(TerminalCommand):
             firststart.prepare()
         except StorageUnavailable as error:
             raise CommandError(error.detail) from error
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
         self._greet(firststart.first_account())
         workers = [child for lane, number in settings.SLOTS.items() for child in slots(lane, number, essential=False)]
         tree = Tree("serve", [Child("web", web()), Child("housekeeping", manage("housekeeping")), *workers])
