@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -143,6 +144,13 @@ def addresses(raw: str) -> list[str]:
     if wrong := [word for word in found if not _ADDRESS.fullmatch(word)]:
         raise ValueError(f"{wrong[0]!r} is no e-mail address; write ops@example.com, or several with commas")
     return found
+
+
+def time_zone(raw: str) -> str:
+    try:
+        return ZoneInfo(raw).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("write a time zone that this machine knows, as Europe/Berlin") from error
 
 
 def networks(raw: str) -> list[str]:

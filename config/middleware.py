@@ -1,6 +1,7 @@
 """What every request passes."""
 
 from collections.abc import Callable
+from datetime import UTC
 from functools import partial
 from ipaddress import ip_address, ip_network
 from itertools import takewhile
@@ -12,6 +13,7 @@ from django.http import HttpRequest
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
+from django.utils import timezone
 
 from config.wire import KNOWS_CLIENT
 from uploads import metrics, tus
@@ -56,6 +58,18 @@ def _policy_for(path: str) -> str:
     if path.startswith("/admin/"):
         return _ADMIN
     return _DOCS if path == "/api/v1/docs/" else _STRICT
+
+
+def api_in_utc(get_response: GetResponse) -> GetResponse:
+    """Programs read and write times in UTC, whatever the server's zone is: that is for people."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if not request.path.startswith("/api/"):
+            return get_response(request)
+        with timezone.override(UTC):
+            return get_response(request)
+
+    return middleware
 
 
 def client_address(get_response: GetResponse) -> GetResponse:

@@ -26,7 +26,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "LOGIN": {"form": "config.login.LoginForm"},
     "STYLES": ["/static/uploads/admin.css"],
-    "SCRIPTS": ["/static/uploads/live.js"],
+    "SCRIPTS": ["/static/uploads/times.js", "/static/uploads/live.js"],
     "DASHBOARD_CALLBACK": "media_jobs.admin.frontpage.fill",
     "SIDEBAR": {
         "navigation": [

@@ -92,6 +92,7 @@ SLOTS = {
     "heavy": env.read("SLOTS_HEAVY", 1, env.number(0)),
 }
 ALERT_EMAIL: list[str] = env.read("ALERT_EMAIL", [], env.addresses)
+TIME_ZONE = env.read("TIME_ZONE", "UTC", env.time_zone)
 _THROTTLE_RATES: dict[str, str | None] = {
     "anon": env.read("THROTTLE_ANON", None, env.rate),
     "user": env.read("THROTTLE_USER", None, env.rate),
@@ -163,6 +164,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.middleware.api_in_utc",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -242,7 +244,6 @@ STATICFILES_DIRS = [("uppy", _UPPY)] if _UPPY.is_dir() else []
 WHITENOISE_USE_FINDERS = True  # no collectstatic step before the first start
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # other sites have business below /api/ alone
 USE_TZ = True
-TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-gb"
 
 SESSION_COOKIE_HTTPONLY = True

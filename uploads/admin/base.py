@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_datetime
 from unfold.admin import ModelAdmin
 
 from ..errors import Refusal
+from . import local_times as local_times  # before any list or page is drawn
 from . import selection
 from .lists import ListMixin
 

@@ -16,6 +16,7 @@ from .. import finding, policy, registry, wording
 from ..finding import Found
 from ..models import Blob, MediaFile, NameKey
 from ..registry import FilePage
+from ..templatetags.local_times import local_time
 from . import cells
 from .deleting import DeletesFiles
 from .exporting import ExportsCsv
@@ -142,7 +143,7 @@ def facts_of(file: MediaFile) -> list[tuple[str, object]]:
         ("ID", cells.copyable(str(file.pk))),
         ("Origin", file.get_origin_display()),
         ("Owner", file.owner),
-        ("Created", file.created_at),
+        ("Created", local_time(file.created_at)),
         ("Content", cells.state(file, blob.state, blob.get_state_display(), is_moving=False)),
     ]
 

@@ -19,6 +19,7 @@ from unfold.widgets import (
 from .. import policy
 from ..models import Token
 from ..scopes import Scope
+from ..templatetags.local_times import local_time
 from ..tokens import USUAL, make_token
 from .base import RoomAdmin
 
@@ -71,7 +72,7 @@ class TokenAdmin(RoomAdmin):
 
     @admin.display(description="expires", ordering="expiry")
     def expires(self, token: Token) -> Any:
-        return token.expiry or "never"
+        return local_time(token.expiry) if token.expiry else "never"
 
     @admin.display(description="scopes")
     def scope(self, token: Token) -> str:

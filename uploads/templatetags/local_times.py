@@ -1,0 +1,30 @@
+"""Moments on pages: in the server's zone, which times.js turns into that of whoever looks. The title says UTC."""
+
+from datetime import UTC, datetime
+
+from django import template
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+register = template.Library()
+_FORMAT = "j M Y, H:i:s"  # as times.js writes it
+_TIME = '<time datetime="{}" title="{} UTC"{}>{}</time>'
+
+
+@register.filter
+def local_time(moment: datetime | None) -> SafeString:
+    if moment is None:
+        return SafeString("")
+    return _time(moment, SafeString(" data-local"), formats.date_format(timezone.localtime(moment), _FORMAT))
+
+
+@register.filter
+def time_ago(moment: datetime | None, now: datetime | None = None) -> SafeString:
+    return SafeString("") if moment is None else _time(moment, SafeString(""), f"{timesince(moment, now)} ago")
+
+
+def _time(moment: datetime, attribute: SafeString, words: str) -> SafeString:
+    utc = moment.astimezone(UTC)
+    return format_html(_TIME, utc.isoformat(timespec="milliseconds"), f"{utc:%Y-%m-%d %H:%M:%S}", attribute, words)
