@@ -59,6 +59,13 @@ class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]  # not at run time
         fields = ["quota", "max_file_size", "max_uploads"]
         help_texts = {"max_uploads": f"Sent at the same time. {_EMPTY}"}
 
+    def clean(self) -> None:
+        super().clean()
+        row = self.instance
+        if row._state.adding and AccountLimits.objects.filter(user=row.user_id, group=row.group_id).exists():
+            # At a field: unfold shows no other errors of such a form.
+            self.add_error("quota", "Somebody has set limits meanwhile. Load the page anew.")
+
     def clean_max_file_size(self) -> int | None:
         size: int | None = self.cleaned_data["max_file_size"]
         if size == 0:
