@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
@@ -125,7 +125,9 @@ def probes(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.path_info in _QUIET and _is_address(_host(request)):
             view, args, kwargs = request.resolver_match = resolve(request.path_info)
-            return cast(HttpResponseBase, view(request, *args, **kwargs))
+            answer = cast(HttpResponse, view(request, *args, **kwargs))
+            answer["Content-Length"] = str(len(answer.content))  # CommonMiddleware, which is passed by, would say it
+            return answer
         return get_response(request)
 
     return middleware

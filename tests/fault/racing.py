@@ -15,7 +15,6 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
-from rest_framework.test import APIClient
 
 from media_jobs import asking, leases, results
 from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished, QuotaReached
@@ -25,6 +24,7 @@ from media_jobs.models import Job, Worker
 from media_jobs.submitting import Order, submit
 from tests.crew import alone, at_once
 from tests.heap import BUILD, a_file, a_worker, an_owner, pile
+from tests.people import api_client
 from uploads.admitting import Announcement, admit
 from uploads.errors import QuotaExceeded
 from uploads.intake import Content
@@ -192,8 +192,7 @@ def _ask_of_each(
     owner: User, jobs: list[tuple[str, str]], ready: Barrier, method: str, path: str, data: dict[str, Any]
 ) -> list[str]:
     """The status and the code of each answer."""
-    client, answers = APIClient(raise_request_exception=False), []
-    client.force_authenticate(owner)
+    client, answers = api_client(owner), []
     for job, file in jobs:
         body = {key: file if value == "{file}" else value for key, value in data.items()}
         ready.wait(60)

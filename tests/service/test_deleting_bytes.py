@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.db.models import F
 from django.utils import timezone
-from rest_framework.test import APIClient
 
 from media_jobs import leases
 from media_jobs.errors import BadMedia
+from tests.people import api_client
 from tests.service.test_leases import a_job, a_worker, started
 from tests.stores import Film, an_owner, lose_file, own_store, quarantined_keys, stored_keys, upload
 from uploads import registry, settling
@@ -246,8 +246,7 @@ def test_a_sidecar_says_all_that_is_needed_to_make_the_file_anew(place: LocalSin
 def test_a_renamed_file_has_its_new_name_in_its_sidecar(place: LocalSink, film: Film) -> None:
     file = upload(an_owner(), film(), "old.mp4")
     write_changed(place)
-    client = APIClient()
-    client.force_authenticate(file.owner)
+    client = api_client(file.owner)
     answer = client.patch(f"/api/v1/files/{file.pk}/", {"name": "new.mp4"}, format="json")
     assert (answer.status_code, write_changed(place)) == (200, 1)
     [name] = place.sidecars.of([file.blob.key])

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from rest_framework.test import APIClient
 
 from media_jobs import leases
 from media_jobs.admin import saying
 from media_jobs.errors import NoRoom
 from media_jobs.models import Job, Lane
 from media_jobs.wording import Lanes, message_of, waiting_for
+from tests.people import api_client
 from tests.service.test_leases import a_file, a_job, a_user, a_worker, now, started
 from uploads.conf import sink
 from uploads.models import SinkMark
@@ -94,8 +94,7 @@ def test_a_list_of_many_jobs_asks_no_more_than_one_of_few(django_assert_max_num_
     a_worker()
     owner = a_user()
     several(owner, 40)
-    client = APIClient()
-    client.force_authenticate(owner)
+    client = api_client(owner)
     with django_assert_max_num_queries(8):
         answer = client.get("/api/v1/jobs/")
     assert len(answer.json()["results"]) == 40

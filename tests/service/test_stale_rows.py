@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 from media_jobs import asking
 from media_jobs.deleting import delete_job
 from media_jobs.models import Job
+from tests.people import api_client
 from tests.service.test_leases import a_file, a_job
 from uploads import links
 from uploads.models import MediaFile
@@ -47,9 +48,7 @@ def _plain(value: object) -> str:
 
 
 def client_of(file: MediaFile) -> APIClient:
-    client = APIClient(raise_request_exception=False)
-    client.force_authenticate(file.owner)
-    return client
+    return api_client(file.owner)
 
 
 def rename(file: MediaFile, **data: str) -> Any:
@@ -145,7 +144,8 @@ def staff() -> Client:
 def form_of(user: User, **changed: str) -> dict[str, Any]:
     """What a browser sends of the page of an account."""
     joined = {"date_joined_0": f"{user.date_joined:%Y-%m-%d}", "date_joined_1": f"{user.date_joined:%H:%M:%S}"}
-    return {"username": user.username, "is_active": "on", **joined, **changed}
+    of_limits = {"own_limits-TOTAL_FORMS": "0", "own_limits-INITIAL_FORMS": "0"}
+    return {"username": user.username, "is_active": "on", **joined, **of_limits, **changed}
 
 
 def an_account() -> User:
