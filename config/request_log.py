@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from config.exchange import EXCHANGE
-from uploads import request_context
+from uploads import audit, request_context
 from uploads.authentication import known_principal
 
 HEADER = "X-Request-ID"
@@ -31,7 +31,7 @@ def log_requests(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Cal
         try:
             response = get_response(request)
         finally:
-            request_context.end()
+            _end()
         response[HEADER] = request_id
         if request.path not in _QUIET:
             # Django's own, and private: what close() calls, before it says that the request is finished.
@@ -77,6 +77,7 @@ def _loggable(request: HttpRequest) -> str:
 
 def _end(**_: Any) -> None:
     request_context.end()
+    audit.act_as(None)
 
 
 request_finished.connect(_end)

@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.db.models.functions import Now
 
+from uploads import audit
 from uploads.connections import frees_room, write
 from uploads.models import MediaFile
 from uploads.storage.blobs import keep_from_deletion
@@ -29,6 +30,7 @@ def cancel(job: Job) -> Job:
             Job.objects.filter(pk=job.pk, status=Status.RUNNING).update(cancel_asked=True)
         else:
             end_cancelled(waiting(job), job)
+        audit.note(job, "Cancelled.")
         job.refresh_from_db()
     return job
 
@@ -61,6 +63,7 @@ def _retry(job: Job) -> Job:
         Job.objects.filter(pk=job.pk, status=job.status), job, "asked to try again", message="Waits for another try",
         leader=leader, queued_at=Now(), attempts=0, error_code="", error_detail="", finished_at=None, started_at=None,
     )  # fmt: skip
+    audit.note(job, "Tried again.")
     if leader is None:
         transaction.on_commit(lambda: wake(job.lane))
     job.refresh_from_db()

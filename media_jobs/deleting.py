@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from django.db.models import QuerySet
 
+from uploads import audit
 from uploads.connections import frees_room, write
 from uploads.models import MediaFile
 from uploads.storage.blobs import delete_file
@@ -24,7 +25,7 @@ def let_go_of(file: MediaFile) -> None:
         withdraw(job)
     for job in Job.objects.filter(file=file, automatic=True):
         with suppress(NoSuchJob):
-            delete_job(job)
+            _remove(job)
 
 
 def why_kept(file: MediaFile) -> str:
@@ -51,6 +52,12 @@ def _approve(file: MediaFile) -> None:
 @frees_room
 def delete_job(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaFile], object] = _approve) -> None:
     """Remove a finished job, and what it made unless that is to stay. `approve` raises for a file that may not go."""
+    with write():
+        _remove(job, keep_artifacts=keep_artifacts, approve=approve)
+        audit.note(job, "Deleted.", audit.DELETION)
+
+
+def _remove(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaFile], object] = _approve) -> None:
     with write():
         job = lock(job)
         if not job.is_finished:

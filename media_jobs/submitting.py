@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
-from uploads import resuming
+from uploads import audit, resuming
 from uploads.admitting import KEY_KEPT, LONGEST_KEY, Announcement
 from uploads.connections import write
 from uploads.errors import InvalidParams, KeyReused, Refusal
@@ -142,6 +142,8 @@ def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Jo
         if result is not None:
             moving.answer(job, result, f"answered by job {result.job.pk}, which made the same")
         job.refresh_from_db()
+        if not order.automatic:
+            audit.note(job, "Submitted.", audit.ADDITION)
         _take_turns(job)
     return job, True
 

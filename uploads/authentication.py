@@ -17,6 +17,7 @@ from rest_framework.request import Request, is_form_media_type
 
 from . import policy
 from .attempts import Attempts, network
+from .audit import Actor
 from .errors import CsrfFailed, ScopeMissing, Throttled
 from .models import Token
 from .scopes import Scope
@@ -36,6 +37,11 @@ class Principal:
     @property
     def token_id(self) -> UUID | None:
         return self.token and self.token.public_id
+
+    def actor(self, address: str) -> Actor:
+        """For the audit log, of what is done through the API."""
+        credentials = f"token “{self.token.name}”" if self.token is not None else "a session"
+        return Actor(self.user.pk, f"Through the API with {credentials} from {address}.")
 
     def has(self, needed: Scope) -> bool:
         """Whether it has one of these scopes."""

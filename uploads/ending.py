@@ -4,10 +4,10 @@ import time
 
 from django.db.models.functions import Now
 
-from . import metrics, reserving
+from . import audit, metrics, reserving
 from .conf import limits
 from .connections import write
-from .errors import Abandoned, Refusal, StorageUnavailable
+from .errors import Abandoned, Refusal, StorageUnavailable, Terminated
 from .models import Blob, MediaFile, Upload
 from .registry import upload_ended
 from .storage.blobs import create_file
@@ -34,6 +34,7 @@ def end_complete(upload: Upload, file: MediaFile) -> None:
     if ended != 1:
         raise StorageUnavailable("The server lost sight of this upload and ended it. Send it again.")
     record("upload", upload.pk, Upload.State.COMPLETE)
+    audit.note(file, f"Uploaded by {upload.get_protocol_display()}.", audit.ADDITION)
     metrics.count_complete(upload.protocol, file.size, upload.created_at)
     for act in upload_ended:
         act(upload, file)
@@ -49,6 +50,8 @@ def fail(upload: Upload, refusal: Refusal) -> bool:
         if ended:
             bury(upload.sink, upload.key)
             record("upload", upload.pk, Upload.State.FAILED, refusal.code)
+            if isinstance(refusal, Terminated):
+                audit.note(upload, "Ended before it was complete.")
             metrics.count_failed(upload.protocol, refusal.code)
             for act in upload_ended:
                 act(upload, None)

@@ -11,7 +11,9 @@ from django.db.models import Exists, F
 from django.http import HttpRequest
 from django.urls import reverse
 
+from . import audit
 from .conf import limits
+from .connections import write
 from .errors import InvalidLink
 from .models import MediaFile
 
@@ -31,7 +33,9 @@ def make(file: MediaFile, seconds: int, request: HttpRequest) -> Link:
     expires_at = int(time.time()) + seconds
     path = reverse("link-content", args=[sign(file, expires_at, request.user.pk), file.name])
     url = f"{limits().public_url}{path}" if limits().public_url else request.build_absolute_uri(path)
-    return Link(url, datetime.fromtimestamp(expires_at, UTC))
+    ends = datetime.fromtimestamp(expires_at, UTC)
+    audit.note(file, f"Made a link that works until {ends:%Y-%m-%d %H:%M} UTC.")
+    return Link(url, ends)
 
 
 def sign(file: MediaFile, expires_at: int, signer: int | None) -> str:
@@ -60,4 +64,6 @@ def resolve(token: str) -> MediaFile:
 
 
 def revoke(file: MediaFile) -> None:
-    MediaFile.objects.filter(pk=file.pk).update(link_epoch=F("link_epoch") + 1)
+    with write():
+        MediaFile.objects.filter(pk=file.pk).update(link_epoch=F("link_epoch") + 1)
+        audit.note(file, "Revoked every link.")

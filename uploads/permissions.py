@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from . import audit
 from .authentication import principal_of
 from .scopes import Scope
 
@@ -16,7 +17,10 @@ NONE = Scope(0)
 
 
 class HasScope(BasePermission):
-    """Refuse a token that was not made for this. What a view does not declare is refused, to sessions too."""
+    """Refuse a token that was not made for this. What a view does not declare is refused, to sessions too.
+
+    What follows in this request is done by whom it let in.
+    """
 
     def has_permission(self, request: Request, view: Any) -> bool:
         actions = getattr(view, "action_map", None)
@@ -24,7 +28,9 @@ class HasScope(BasePermission):
         if needed == NONE:
             return False
         if needed is not None:
-            principal_of(request).require(needed)
+            principal = principal_of(request)
+            principal.require(needed)
+            audit.act_as(principal.actor(request.META.get("REMOTE_ADDR", "")))
         return True
 
 

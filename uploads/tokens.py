@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils import timezone
 
+from . import audit
 from .authentication import Principal
 from .connections import write
 from .errors import InvalidParams, ScopeMissing, TooManyTokens
@@ -26,7 +27,14 @@ def make_token(user: User, name: str, scopes: Scope, lifetime: timedelta | None)
         if working.count() >= MOST:
             raise TooManyTokens(f"The account {user.username} has {MOST} tokens. Revoke some first.")
         row, secret = Token.objects.create(user, expiry=lifetime, name=name, scopes=scopes.words)
+        audit.note(user, f"Made the token “{name}” for {', '.join(scopes.words)}.")
     return row, str(secret)
+
+
+def revoke(token: Token) -> None:
+    with write():
+        if Token.objects.filter(pk=token.pk).delete()[0]:
+            audit.note(token.user, f"Revoked the token “{token.name}”.")
 
 
 def pass_on(giver: Principal, name: str, scopes: Scope, lifetime: timedelta | None) -> tuple[Token, str]:

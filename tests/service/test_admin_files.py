@@ -199,7 +199,10 @@ def test_a_link_is_made_for_as_long_as_is_asked_and_written_down_and_revoked() -
     with pytest.raises(InvalidLink):
         links.resolve(token)
     said = LogEntry.objects.filter(object_id=str(file.pk)).order_by("action_time")
-    assert [entry.change_message for entry in said] == ["Made a link that works for an hour.", "Revoked every link."]
+    assert [entry.change_message for entry in said] == [
+        f"{deed} In the admin from 127.0.0.1."
+        for deed in ("Made a link that works for an hour.", "Revoked every link.")
+    ]
 
 
 def test_a_link_is_made_for_the_public_address(settings: Any) -> None:

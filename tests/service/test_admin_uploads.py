@@ -52,7 +52,7 @@ def test_an_operator_ends_an_upload_and_nothing_of_it_is_left(server: Server, op
     assert operator.post(f"{page}end/").status == 302
     assert "terminated" in operator.request("GET", f"{page}change/").body.decode()
     assert server.stored_bytes() == before
-    assert history(server, pk) == [("Ended.", "operator")]
+    assert history(server, pk) == [("Ended. In the admin from 127.0.0.1.", "operator")]
 
 
 def test_ending_it_twice_is_refused_in_words(server: Server, operator: Browser, clip: bytes) -> None:
@@ -87,7 +87,11 @@ def test_of_many_each_is_ended_that_can_be_and_one_message_says_what_became_of_t
     assert operator.post("/admin/uploads/upload/", [("action", "end_selected"), *chosen]).status == 302
     said = operator.request("GET", "/admin/uploads/upload/").body.decode()
     assert "1 ended, 1 had ended already, 1 are complete, or end with their request." in said
-    assert history(server, open_one) == history(server, ended_one) == [("Ended.", "operator")]
+    assert (
+        history(server, open_one)
+        == history(server, ended_one)
+        == [("Ended. In the admin from 127.0.0.1.", "operator")]
+    )
     assert history(server, at_once) == []
 
 

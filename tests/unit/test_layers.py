@@ -66,6 +66,7 @@ UPLOADS = [
     "monitoring",
     "monitoring.models",
     "models",
+    "audit",
     "registry",
     "monitoring.counters",
     "monitoring.chores",

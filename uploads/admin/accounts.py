@@ -109,7 +109,7 @@ class GroupAdmin(SavesChangedColumns, DjangoGroupAdmin, ModelAdmin):  # type: ig
 
 @admin.register(LogEntry)
 class HistoryAdmin(RoomAdmin):
-    """The audit trail: every deed done here. What programs do is in the server's log, and in each job's timeline."""
+    """The audit log: every deed done here, and every change through the API."""
 
     list_display = ["deed", "subject", "user", "action_time"]
     list_display_links = None

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -13,6 +12,7 @@ from django.urls import path
 from django.utils.dateparse import parse_datetime
 from unfold.admin import ModelAdmin
 
+from .. import audit
 from ..errors import Refusal
 from . import local_times as local_times  # before any list or page is drawn
 from . import selection
@@ -46,7 +46,13 @@ class RoomAdmin(ListMixin, ModelAdmin):  # type: ignore[misc]
         except Refusal as refusal:
             messages.error(request, f"{row}: {refusal.detail}")
         else:
-            LogEntry.objects.log_actions(request.user.pk or 0, [row], CHANGE, deed, single_object=True)
+            audit.record(selection.actor(request), [row], deed)
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> None:
+        audit.record(selection.actor(request), [obj], message, audit.ADDITION)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
+        audit.record(selection.actor(request), [*queryset], "Deleted.", audit.DELETION)
 
 
 class LiveAdmin(RoomAdmin):

@@ -5,16 +5,21 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from .. import audit
 from ..errors import Refusal
 
 # More than a page shows: nobody has looked at those.
 MOST = 250
 M = TypeVar("M", bound=Model)
+
+
+def actor(request: HttpRequest) -> audit.Actor:
+    """For the audit log, of what staff do in the admin."""
+    return audit.Actor(request.user.pk or 0, f"In the admin from {request.META.get('REMOTE_ADDR', '')}.")
 
 
 def at_most(request: HttpRequest, chosen: QuerySet[M]) -> list[M] | None:
@@ -33,7 +38,7 @@ def each(
     done: str,
     *,
     why: Mapping[str, str],
-    flag: int = CHANGE,
+    flag: int = audit.CHANGE,
 ) -> None:
     """Carry a verb out on each. `done` and `why`, by a refusal's code, go on after a number: 3 cancelled, 1 …"""
     rows = at_most(request, chosen)
@@ -51,6 +56,6 @@ def each(
         else:
             carried_out.append(row)
     if carried_out:
-        LogEntry.objects.log_actions(request.user.pk or 0, carried_out, flag, f"{done.capitalize()}.")
+        audit.record(actor(request), carried_out, f"{done.capitalize()}.", flag)
     said = [f"{number} {what}" for what, number in [(done, len(carried_out)), *refused.items()] if number]
     messages.add_message(request, messages.WARNING if refused else messages.SUCCESS, f"{', '.join(said) or 'None'}.")

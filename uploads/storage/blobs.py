@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 from django.db import IntegrityError, transaction
 
+from .. import audit
 from ..conf import sink
 from ..connections import frees_room, write
 from ..errors import StorageUnavailable
@@ -244,6 +245,8 @@ def rename_file(file: MediaFile, name: str) -> bool:
     """Give a file another name, and change nothing else of its row. False if the file is gone."""
     with write():
         renamed = MediaFile.objects.filter(pk=file.pk).update(name=name)
+        if renamed:
+            audit.note(file, f"Renamed to “{name}”.")
         sidecars.changed(file)
     if renamed:
         file.name = name
@@ -262,6 +265,8 @@ def delete_file(file: MediaFile) -> bool:
             act(file)
         Upload.objects.filter(file=file).update(idempotency_key="")  # the key may make a new file now
         deleted = MediaFile.objects.filter(pk=file.pk).delete()[1].get("uploads.MediaFile", 0)
+        if deleted:
+            audit.note(file, "Deleted.", audit.DELETION)
         sidecars.moved([file.pk], blob.sink, blob.key)
         is_last = not blob.files.exists()
         if is_last:

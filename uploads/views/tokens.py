@@ -13,7 +13,7 @@ from ..authentication import principal_of
 from ..models import Token
 from ..permissions import Scopes
 from ..scopes import NAMES, Scope
-from ..tokens import LONGEST, USUAL, pass_on, usual_lifetime
+from ..tokens import LONGEST, USUAL, pass_on, revoke, usual_lifetime
 
 _NAMES = [(name, name) for name in NAMES]
 
@@ -69,7 +69,10 @@ class TokenViewSet(
     queryset = Token.objects.none()  # for the API's documentation; the answer is get_queryset's
 
     def get_queryset(self) -> Any:
-        return Token.objects.filter(user_id=self.request.user.pk).order_by("-created")
+        return Token.objects.select_related("user").filter(user_id=self.request.user.pk).order_by("-created")
+
+    def perform_destroy(self, instance: Token) -> None:
+        revoke(instance)
 
     @extend_schema(request=TokenRequest, responses={201: NewTokenSerializer})
     def create(self, request: Request) -> Response:
