@@ -1,5 +1,6 @@
 """Room on the disk that is promised to uploads: who gets how much of it, and when a promise lapses."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -188,6 +189,25 @@ def test_promises_are_told_on_the_front_page_and_in_readyz(of_12_gib: None, admi
 
 
 # Over HTTP
+
+
+def test_one_account_with_many_empty_uploads_stops_nobody(start_server: StartServer, clip: bytes) -> None:
+    server = start_server()
+    marker = next(server.media.glob(".*"))
+    content = marker.read_bytes()
+    with disk_at(server.media, 100 * GIB):
+        (server.media / marker.name).write_bytes(content)
+        began = [Client(server).create(10 * GIB).status for _ in range(17)]
+        sent = server.put("film.mp4", clip, user="bob")
+        assert sent.status == 201, (began, sent)
+        assert Client(server, "carol").create(10 * GIB).status == 201
+        assert set(began) == {201, 507}
+        order = json.dumps({"operation": "thumbnail", "file": sent.json()["id"]}).encode()
+        job = server.request("POST", "/api/v1/jobs/", order, {"Content-Type": "application/json"}, user="bob").json()
+        found = server.get(f"/api/v1/jobs/{job['id']}/", user="bob").json()
+        assert found["waiting_for"] == "A worker: none of the lane quick is running."
+        server.kill()
+
 
 IS_PAUSED = "from uploads.models import Upload; print(Upload.objects.get().heartbeat_at is None)"
 LAPSE = """
