@@ -129,6 +129,23 @@ for path, how in (({str(store / "film.mp4")!r}, "rb"), ({str(store / "other.srt"
     assert probe(store / "film.mp4", on).video
 
 
+@pytest.mark.parametrize("version", range(1, 8))
+def test_it_asks_an_older_kernel_for_no_more_than_that_knows(version: int, store: Path, on: Sandbox) -> None:
+    """A newer kernel accepts what was written for an older one, and refuses what neither knows."""
+    if version > landlock.version():
+        pytest.skip("this kernel is older")
+    attack = f"""
+from media_jobs.ffmpeg import landlock
+landlock.version = lambda: {version}
+landlock.confine(read=[{str(store / "film.mp4")!r}])
+open({str(store / "film.mp4")!r}, "rb").close()
+open({str(store / "other.srt")!r}, "rb")
+"""
+    told = subprocess.run([sys.executable, "-c", attack], capture_output=True, text=True)
+    assert told.stderr.splitlines()[-1].startswith("PermissionError: [Errno 13]")
+    assert "other.srt" in told.stderr.splitlines()[-1]
+
+
 def test_it_reaches_no_server_even_where_the_network_cannot_be_taken_away(store: Path, on: Sandbox) -> None:
     if landlock.version() < 4:
         pytest.skip("this Landlock does not know TCP")
