@@ -1,7 +1,9 @@
 """The end of an upload, whatever becomes of it: the row says so, and everybody is told in the same transaction."""
 
 import time
+from functools import partial
 
+from django.db import transaction
 from django.db.models.functions import Now
 
 from . import audit, metrics, reserving
@@ -13,6 +15,7 @@ from .registry import upload_ended
 from .storage.blobs import create_file
 from .storage.tombstones import bury
 from .transitions import record
+from .upload_log import log_complete
 
 _SECOND_LOOK = 4  # times as long as a live holder takes to be heard of
 
@@ -36,6 +39,7 @@ def end_complete(upload: Upload, file: MediaFile) -> None:
     record("upload", upload.pk, Upload.State.COMPLETE)
     audit.note(file, f"Uploaded by {upload.get_protocol_display()}.", audit.ADDITION)
     metrics.count_complete(upload.protocol, file.size, upload.created_at)
+    transaction.on_commit(partial(log_complete, upload, file))
     for act in upload_ended:
         act(upload, file)
 

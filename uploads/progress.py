@@ -15,7 +15,9 @@ from .conf import limits
 from .connections import let_go, write
 from .metrics import ACTIVE
 from .models import Upload
+from .request_context import current_request_id
 from .threads import start_essential
+from .upload_log import ProgressLines
 
 # An upload that comes in pieces is at rest when it was left for this long.
 REST = 1.0
@@ -31,6 +33,7 @@ class _Watched:
     seen: int
     at: float
     stop: Callable[[], None] | None
+    lines: ProgressLines
     speed: float = 0.0
     left_at: float | None = None  # since when nobody holds it
     expires_at: datetime | None = None  # if that has changed
@@ -41,6 +44,8 @@ class _Watched:
         latest = (offset - self.seen) / passed
         self.speed = latest if not self.speed else self.speed + _WEIGHT * (latest - self.speed)
         self.seen, self.at = offset, now
+        if self.left_at is None:
+            self.lines.log_if_due(offset, now, self.speed)
         if self.left_at is not None and now - self.left_at >= REST:
             self.speed, self.is_at_rest = 0.0, True
 
@@ -53,7 +58,13 @@ class Flusher:
         self._watched: dict[uuid.UUID, _Watched] = {}
         self._thread: threading.Thread | None = None
 
-    def watch(self, upload_id: uuid.UUID, offset: Callable[[], int], stop: Callable[[], None] | None = None) -> int:
+    def watch(
+        self,
+        upload_id: uuid.UUID,
+        offset: Callable[[], int],
+        stop: Callable[[], None] | None = None,
+        size: int | None = None,
+    ) -> int:
         """`stop` is called when another request asks for this upload, here or in another process.
 
         Returns how many bytes a second came in the requests before this one, if there were some just now.
@@ -62,11 +73,13 @@ class Flusher:
             if self._thread is None:
                 self._thread = start_essential("progress", self._run)
             before = self._watched.get(upload_id)
-            item = _Watched(offset, offset(), time.monotonic(), stop)
+            seen, now = offset(), time.monotonic()
+            item = _Watched(offset, seen, now, stop, ProgressLines(upload_id, size, current_request_id(), seen, now))
             speed = 0.0
             if before is not None:  # it comes in pieces: its speed is that of them all
                 speed = before.speed or (item.seen - before.seen) / max(item.at - before.at, 1e-3)
                 item.seen, item.at, item.speed = before.seen, before.at, before.speed
+                item.lines.offset, item.lines.at = before.lines.offset, before.lines.at
             self._watched[upload_id] = item
             self._changed()
             return int(speed)

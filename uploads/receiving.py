@@ -49,7 +49,7 @@ class Reception:
             fail(upload, refusal)
             raise
         intake = new_intake(upload, writer)
-        flusher.watch(upload.pk, lambda: intake.offset)
+        flusher.watch(upload.pk, lambda: intake.offset, size=upload.declared_size)
         let_go()
         return cls(upload, writer, intake)
 

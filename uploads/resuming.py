@@ -70,7 +70,7 @@ class Turn(Reception):
                 writer.close()
                 raise
         if stop is not None:
-            turn.speed = flusher.watch(upload.pk, lambda: turn.offset, stop)
+            turn.speed = flusher.watch(upload.pk, lambda: turn.offset, stop, upload.declared_size)
         return turn
 
     @property

@@ -103,6 +103,22 @@ def test_a_session_is_named_by_its_account(server: Server) -> None:
     assert line["account"] is None  # nobody has asked for it, and the log does not
 
 
+def test_a_finished_upload_tells_its_size_its_time_and_its_speed(server: Server, film: Film) -> None:
+    content = film()
+    sent = server.put("film.mp4", content)
+    wait_until(lambda: lines(server, sent.headers["X-Request-ID"]))
+    [line] = [line for line in lines(server, sent.headers["X-Request-ID"]) if line["event"] == "upload_complete"]
+    assert (line["file"], line["protocol"], line["size"]) == (sent.json()["id"], "put", len(content))
+    assert line["megabytes_per_second"] == pytest.approx(len(content) / line["seconds"] / 1e6, rel=0.2, abs=0.02)
+    client = Client(server)
+    path = client.new(len(content))
+    client.patch(path, 0, content[:1000])
+    last = client.patch(path, 1000, content[1000:])
+    wait_until(lambda: lines(server, last.headers["X-Request-ID"]))
+    [line] = [line for line in lines(server, last.headers["X-Request-ID"]) if line["event"] == "upload_complete"]
+    assert (line["upload"], line["protocol"]) == (path.rpartition("/")[2], "tus")
+
+
 # The id
 
 

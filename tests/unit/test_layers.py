@@ -83,6 +83,7 @@ UPLOADS = [
     "depositing",
     "metrics",
     "threads",
+    "upload_log",
     "progress",
     "ending",
     "admitting",

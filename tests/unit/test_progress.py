@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from uploads.progress import Flusher
+from uploads.upload_log import ProgressLines
 
 
 def test_the_next_request_of_an_upload_is_told_how_fast_it_has_been() -> None:
@@ -54,3 +56,46 @@ def test_where_no_thread_can_be_started_the_next_upload_starts_it(monkeypatch: p
 
 def no_more_threads(thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def lines_of(size: int | None) -> ProgressLines:
+    return ProgressLines(uuid.uuid4(), size, "a-request", offset=0, at=0.0)
+
+
+def due(lines: ProgressLines, offset: int, now: float) -> list[Any]:
+    with capture_logs() as said:
+        lines.log_if_due(offset, now, speed=2.5e6)
+    return said
+
+
+def test_a_long_upload_has_a_line_after_a_tenth_and_a_minute_whichever_is_rarer() -> None:
+    slow = lines_of(1000)
+    assert [now for now in range(0, 6001, 10) if due(slow, now // 10, now)] == [*range(1000, 6001, 1000)]
+    quick = lines_of(1000)
+    assert [now for now in range(0, 101, 10) if due(quick, now * 10, now)] == [60]
+    endless = lines_of(None)
+    assert [now for now in range(0, 201, 10) if due(endless, 1, now)] == [60, 120, 180]
+
+
+def test_a_line_of_a_long_upload_tells_how_far_it_is_and_of_which_request() -> None:
+    lines = lines_of(1000)
+    [said] = due(lines, 250, 61)
+    assert said == {
+        "event": "upload_progress", "log_level": "info", "upload": str(lines.upload_id), "offset": 250, "size": 1000,
+        "percent": 25, "megabytes_per_second": 2.5, "request_id": "a-request",
+    }  # fmt: skip
+
+
+def test_an_upload_in_many_pieces_has_the_lines_of_one() -> None:
+    flusher, upload_id = Flusher(), uuid.uuid4()
+    flusher._thread = threading.current_thread()
+    flusher.watch(upload_id, lambda: 0, None, 1000)
+    flusher._watched[upload_id].lines.at -= 50
+    flusher.leave(upload_id, 200, None)
+    flusher.watch(upload_id, lambda: 200, None, 1000)
+    item = flusher._watched[upload_id]
+    with capture_logs() as said:
+        item.measure(time.monotonic())
+        assert said == []
+        item.measure(time.monotonic() + 30)
+    assert [(line["event"], line["offset"]) for line in said] == [("upload_progress", 200)]
