@@ -46,8 +46,8 @@ def size_or_none(unlimited: int) -> Callable[[str], int]:
     return lambda raw: unlimited if raw.lower() == "none" else min(size(raw), unlimited)
 
 
-def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
-    return lambda raw: None if raw.lower() == "none" else parse(raw)
+def optional(parse: Callable[[str], T], absent: str = "none") -> Callable[[str], T | None]:
+    return lambda raw: None if raw.lower() == absent else parse(raw)
 
 
 def size(raw: str) -> int:
@@ -64,13 +64,13 @@ def wait(raw: str) -> float:
     return found
 
 
-def between(parse: Callable[[str], T], least: float, most: float) -> Callable[[str], T]:
-    """A quantity, of seconds or bytes, that lies within these."""
+def between(parse: Callable[[str], T], least: float, most: float, words: str) -> Callable[[str], T]:
+    """A quantity, of seconds or bytes, that lies within these; `words` names them."""
 
     def parse_within(raw: str) -> T:
         value = parse(raw)
         if not least <= float(value) <= most:  # type: ignore[arg-type]  # a number
-            raise ValueError(f"write at least {least:g} and at most {most:g}")
+            raise ValueError(f"write {words}")
         return value
 
     return parse_within

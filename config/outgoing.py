@@ -5,6 +5,7 @@ import socket
 from contextlib import suppress
 from typing import Any
 
+from django.conf import settings
 from gunicorn.http.wsgi import FileWrapper
 from gunicorn.util import has_fileno
 
@@ -25,6 +26,7 @@ class Outgoing:
     def __init__(self, answer: Any, length: int) -> None:
         self._answer, self._length, self._left = answer, length, length
         self._pieces, self._piece = iter(answer), memoryview(b"")
+        self._chunk_size = settings.UPLOADS.chunk_size or length
         self._file = None
         if isinstance(answer, FileWrapper) and has_fileno(answer.filelike):
             self._file = answer.filelike.fileno()
@@ -50,7 +52,7 @@ class Outgoing:
 
     def _send(self, wire: socket.socket) -> int:
         if self._file is not None:
-            sent = os.sendfile(wire.fileno(), self._file, self._offset, self._left)
+            sent = os.sendfile(wire.fileno(), self._file, self._offset, min(self._left, self._chunk_size))
             self._offset += sent
             if not sent:
                 raise EOFError("a file became shorter while it was sent")

@@ -49,6 +49,7 @@ if TRUSTED_PROXIES:
     USE_X_FORWARDED_HOST = True
 
 _MIN_FREE = env.read("MIN_FREE", 1024**3, env.size)
+_chunk_size = env.between(env.size, 64 * 1024, 8 * 1024**2, "adaptive, or 64KiB to 8MiB")
 UPLOADS = Limits(
     media_root=HOME / "media",
     max_file_size=env.read("MAX_FILE_SIZE", 10 * 1024**3, env.size_or_none(UNLIMITED)),
@@ -58,9 +59,10 @@ UPLOADS = Limits(
     warn_free=env.read("WARN_FREE", 5 * _MIN_FREE, env.size),
     ballast=env.read("BALLAST", 64 * 1024**2, env.size),
     max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, env.number(1)),
+    chunk_size=env.read("CHUNK_SIZE", None, env.optional(_chunk_size, "adaptive")),
     buffer_memory=env.read("BUFFER_MEMORY", 64 * 1024**2, env.size),
     idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, env.wait),
-    progress_interval=env.read("PROGRESS_INTERVAL", 0.5, env.between(env.seconds, 0.1, 2)),
+    progress_interval=env.read("PROGRESS_INTERVAL", 0.5, env.between(env.seconds, 0.1, 2, "100ms to 2s")),
     upload_expiry=env.read("UPLOAD_EXPIRY", 7 * 86400.0, env.wait),
     pace=Pace(
         timeout=env.read("UPLOAD_TIMEOUT", None, env.optional(env.seconds)),

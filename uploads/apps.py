@@ -16,5 +16,5 @@ class UploadsConfig(AppConfig):
         registry.warnings.append(lambda: condition.warnings(sink()))
         registry.warnings.append(chores.warnings)
 
-        budget.limit = limits().buffer_memory
+        budget.limit, budget.chunk_size = limits().buffer_memory, limits().chunk_size
         post_migrate.connect(policy.make_groups, sender=self)

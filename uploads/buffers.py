@@ -23,6 +23,7 @@ class Budget:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.chunk_size: int | None = None  # of all buffers, if memory allows it; None: by the client's speed
         self.taken = self._fast = 0
         self._lock = threading.Lock()
 
@@ -73,7 +74,9 @@ class Buffers:
         self._set_fast(speed >= FAST)
         self._size = TINY
         shared.take_anyway(_footprint(TINY))
-        if not (self._is_fast and self._resize(LARGE)):
+        if shared.chunk_size is not None:
+            self._approach(shared.chunk_size)
+        elif not (self._is_fast and self._resize(LARGE)):
             self._resize(SMALL)
 
     def take(self) -> memoryview:
@@ -92,10 +95,22 @@ class Buffers:
             self._set_fast(is_full)
         if self._budget.is_spent:
             self._resize(TINY)
+        elif (fixed := self._budget.chunk_size) is not None:
+            if self._size > SMALL and _footprint(self._size) > self._budget.share:
+                self._resize(SMALL)
+            elif is_full and self._size < fixed:
+                self._approach(fixed)
         elif self._full >= _FULL_IN_A_ROW and self._size < LARGE and self._resize(self._size * _GROWTH):
             self._full = 0
         elif self._poor >= _POOR_IN_A_ROW or (self._size > SMALL and _footprint(self._size) > self._budget.share):
             self._resize(min(self._size, SMALL))
+
+    def _approach(self, size: int) -> None:
+        """Take that size, or the largest half, quarter … of it that there is memory for."""
+        while size > SMALL and not self._resize(size):
+            size //= 2
+        if size <= SMALL:
+            self._resize(SMALL)
 
     def close(self) -> None:
         """Give everything back."""

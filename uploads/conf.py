@@ -29,6 +29,7 @@ class Limits:
     ballast: int = 0  # bytes, of a file beside the media root
     max_uploads_per_user: int = 32
     buffer_memory: int = 64 * 1024**2  # bytes, for all that arrives at a time
+    chunk_size: int | None = None  # of reading uploads and sending downloads; None: adaptive
     idle_timeout: float = 60.0
     upload_expiry: float = 7 * 86400.0  # of a resumable upload that nobody goes on with
     progress_interval: float = 0.5  # seconds; so often the progress of uploads is written

@@ -177,6 +177,7 @@ def test_an_address_that_leads_nowhere_is_refused_by_name(
         ("MILLRACE_THROTTLE_USER", "often"),
         ("MILLRACE_UPLOAD_IDLE_TIMEOUT", "0"),
         ("MILLRACE_PROGRESS_INTERVAL", "1min"),
+        ("MILLRACE_CHUNK_SIZE", "9MiB"),
         ("MILLRACE_QUOTE", "1GB"),
         ("DATABASE_URL", "nonsense"),
     ],

@@ -163,6 +163,31 @@ def test_nobody_waits_for_a_budget_that_is_spent() -> None:
     assert {fill(Buffers(FAST, shared), 1, 100) for _ in range(10)} == {TINY}
 
 
+@pytest.mark.parametrize("size", [SMALL, 256 * 1024, 3 * MIB, 8 * MIB])
+def test_buffers_of_a_fixed_size_keep_it_whatever_the_client_does(size: int) -> None:
+    for speed in (0, FAST):
+        shared = Budget(64 * MIB)
+        shared.chunk_size = size
+        buffers = Buffers(speed, shared)
+        assert {fill(buffers, part) for part in (1, 0.01, 1, 0.01) for _ in range(100)} == {size}
+        buffers.close()
+        assert shared.taken == 0
+
+
+@pytest.mark.parametrize("clients", [10, 500, 3000])
+def test_buffers_of_a_fixed_size_keep_to_the_budget_too(clients: int) -> None:
+    shared = Budget(64 * MIB)
+    shared.chunk_size = 8 * MIB
+    crowd = [Buffers(0, shared) for _ in range(clients)]
+    for _ in range(3):
+        sizes = in_turns(crowd, 3)
+        assert shared.taken <= 64 * MIB
+    assert min(sizes) <= 8 * MIB // 4
+    for buffers in crowd[1:]:
+        buffers.close()
+    assert fill(crowd[0], 1, 3) == 8 * MIB  # when the others have gone
+
+
 # SHA-256
 
 pieces_of_any_size = st.lists(

@@ -15,7 +15,7 @@ def parse_accept(raw: str) -> Accepted | None:
 def _parse(word: str) -> str:
     kind = word.removesuffix("/*")
     if kind in {each.value for each in Kind}:
-        return kind
+        return Kind(kind)
     if word not in MEDIA_TYPES:
         alike = sorted(name for name in MEDIA_TYPES if name.startswith(f"{word.partition('/')[0]}/"))
         known = ", ".join(alike or sorted(Kind))

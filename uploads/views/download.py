@@ -29,6 +29,7 @@ from ..sniffing import Kind
 
 # Content is somebody else's: a browser may show media, and may run nothing, whatever it believes to see in it.
 _CONTENT_POLICY = "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'; sandbox"
+_PIECE = 256 * 1024  # where the server has no sendfile()
 _INLINE = {Kind.VIDEO, Kind.AUDIO, Kind.IMAGE}
 
 
@@ -153,4 +154,5 @@ class _Part(io.RawIOBase):
         super().close()
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self.read(256 * 1024) or b"", b"")
+        size = limits().chunk_size or _PIECE
+        return iter(lambda: self.read(size) or b"", b"")
