@@ -41,6 +41,7 @@ worker_tmp_dir = _MEMORY if os.access(_MEMORY, os.W_OK) else None
 worker_connections = places(settings.THREADS, allow_open_files())
 bind = f"{settings.HOST}:{settings.PORT}"
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1"
+forwarder_headers = ""  # gunicorn would take SCRIPT_NAME and PATH_INFO from anybody on this machine
 # How long a stop waits for uploads on their way.
 graceful_timeout = 30
 keepalive = 15

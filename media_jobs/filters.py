@@ -2,7 +2,7 @@
 
 import django_filters
 
-from uploads.filters import OwnerFilter
+from uploads.filters import MomentFilter, OwnerFilter
 
 from .models import Job
 
@@ -13,8 +13,8 @@ class JobFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
     file = django_filters.UUIDFilter(field_name="file_id", label="Jobs whose main file has this id")
     owner = OwnerFilter()
     key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of its request")
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
 
     class Meta:
         model = Job

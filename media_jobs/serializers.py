@@ -1,5 +1,6 @@
 """The shape of what the API shows of jobs. No rules: those are in policy and the verbs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -142,11 +143,13 @@ class Strict(serializers.Serializer[Any]):
     """A name that means nothing is a mistake of whoever wrote it, and not to be passed over."""
 
     def to_internal_value(self, data: Any) -> Any:
-        unknown = [name for name in data if name not in {*self.fields, "csrfmiddlewaretoken"}] if data else []
+        known = {*self.fields, "csrfmiddlewaretoken"}
+        # What is no object at all, `super` says.
+        unknown = [name for name in data if name not in known] if isinstance(data, Mapping) else []
         said = super().to_internal_value(data)
         if unknown:
-            known = ", ".join(self.fields)
-            raise serializers.ValidationError({_shown(name): [f"Unknown. There are: {known}."] for name in unknown})
+            names = ", ".join(self.fields)
+            raise serializers.ValidationError({_shown(name): [f"Unknown. There are: {names}."] for name in unknown})
         return said
 
 

@@ -1,12 +1,16 @@
 """What lists can be narrowed to. Each goes by an index, or narrows what an index has found."""
 
+from datetime import datetime
 from typing import Any
 
 import django_filters
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django_filters.fields import IsoDateTimeField
 
 from . import finding
 from .models import MediaFile, Upload
+from .moments import parse_moment
 from .sniffing import Kind
 
 
@@ -17,6 +21,20 @@ class OwnerFilter(django_filters.CharFilter):  # type: ignore[misc]  # no types
         return finding.owned_by(rows, name) if name else rows
 
 
+class _MomentField(IsoDateTimeField):  # type: ignore[misc]
+    def to_python(self, value: Any) -> datetime | None:
+        if value in self.empty_values:
+            return None
+        try:
+            return parse_moment(str(value).strip())
+        except ValueError as error:
+            raise ValidationError(str(error), code="invalid") from error
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):  # type: ignore[misc]
+    field_class = _MomentField
+
+
 class FileFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
     kind = django_filters.MultipleChoiceFilter(choices=[(kind.value, kind.value) for kind in Kind])
     media_type = django_filters.CharFilter(field_name="blob__media_type")
@@ -25,8 +43,8 @@ class FileFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
     sha256 = django_filters.CharFilter(field_name="blob__sha256")
     size_min = django_filters.NumberFilter(field_name="size", lookup_expr="gte")
     size_max = django_filters.NumberFilter(field_name="size", lookup_expr="lte")
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
     # The last: it looks among what the others leave.
     q = django_filters.CharFilter(
         method="search",

@@ -38,6 +38,19 @@ def begin(announcement: Announcement) -> Upload:
     return admit(announcement)
 
 
+def check_first(owner_id: int, length: int, announced: int | None) -> None:
+    """Whether so many bytes may come along with the creation of an upload, before there is one."""
+    if announced is None:
+        reserving.check_size(length, limits_of(owner_id).max_file_size)
+    check_end(length, announced)
+
+
+def check_end(end: int, announced: int | None) -> None:
+    """Whether bytes may come up to here."""
+    if announced is not None and end > announced:
+        raise TooLarge(f"{announced} bytes were announced; with these there would be {end}.")
+
+
 def kept_for(offset: int) -> timedelta:
     kept = timedelta(seconds=limits().upload_expiry)
     return kept if offset else min(kept, EMPTY_KEPT)
@@ -92,8 +105,7 @@ class Turn(Reception):
         announced = size if size is not None else declared
         if declared is None:
             reserving.check_size(max(end, size or 0), limits_of(self.upload.owner_id).max_file_size)
-        if announced is not None and end > announced:
-            raise TooLarge(f"{announced} bytes were announced; with these there would be {end}.")
+        check_end(end, announced)
         if size is not None and declared is None:
             self._declare(size)
         if checked:

@@ -33,7 +33,7 @@ def _moment(value: Any) -> float | str:
 def _number(value: Any, most: float) -> float:
     try:
         number = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # of a whole number with three hundred digits
         number = float("nan")
     if not 0 <= number <= most:
         raise ValueError('must be seconds, a share such as "50%", or "best"')

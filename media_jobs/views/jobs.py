@@ -17,11 +17,12 @@ from uploads.admitting import Replay
 from uploads.authentication import principal_of
 from uploads.errors import MissingFile
 from uploads.handlers import FILE_FIELD, ReceivedFile, gated_form_entrance
+from uploads.pagination import NewestFirst
 from uploads.permissions import Scopes
 from uploads.scopes import Scope
 from uploads.transitions import past
 from uploads.views.entrances import EntranceMixin
-from uploads.views.files import NewestFirst, StreamedFormParser
+from uploads.views.files import StreamedFormParser
 
 from .. import asking, ordering, policy
 from ..deleting import delete_job

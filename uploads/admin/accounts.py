@@ -23,6 +23,7 @@ from ..storage.sidecars import all_changed
 from . import cells
 from .account_limits import GroupLimitsInline, UserLimitsInline
 from .base import RoomAdmin
+from .requests import CheckedRequests
 
 GUESSES_A_MINUTE = 10
 
@@ -30,7 +31,7 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
-class SavesChangedColumns(ModelAdmin):  # type: ignore[misc]
+class SavesChangedColumns(CheckedRequests, ModelAdmin):  # type: ignore[misc]
     """Django's admin would write the whole row. It would undo what others have changed since it was read, such as
     `is_active`, and make a row again that was deleted.
     """

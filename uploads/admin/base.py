@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from django.urls import path
-from django.utils.dateparse import parse_datetime
 from unfold.admin import ModelAdmin
 
 from .. import audit
-from ..errors import Refusal
+from ..errors import InvalidParams, Refusal
+from ..moments import parse_moment
 from . import local_times as local_times  # before any list or page is drawn
 from . import selection
 from .lists import ListMixin
@@ -29,14 +30,6 @@ class RoomAdmin(ListMixin, ModelAdmin):  # type: ignore[misc]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """An action that is not offered is forbidden. Django would answer with the list, as if nothing had been."""
-        asked = request.POST.get("action") if request.method == "POST" else None
-        if asked and asked not in self.get_actions(request):
-            raise PermissionDenied
-        response: HttpResponse = super().changelist_view(request, extra_context)
-        return response
 
     @contextmanager
     def acting(self, request: HttpRequest, row: Model, deed: str) -> Iterator[None]:
@@ -89,10 +82,9 @@ class LiveAdmin(RoomAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         asked = [pk for text in request.GET.getlist("id")[: selection.MOST] if (pk := self._pk(text))]
-        since = parse_datetime(request.GET.get("since", "").replace(" ", "+"))
         wanted = Q(pk__in=asked)
-        if since is not None and self.live_since:
-            wanted |= Q(**{f"{self.live_since}__gt": since})
+        if self.live_since and (text := request.GET.get("since", "").replace(" ", "+")):
+            wanted |= Q(**{f"{self.live_since}__gt": _moment(text)})
         known = set(asked)
         found = list(self.live_queryset(request).filter(wanted).order_by()[: 2 * selection.MOST])
         rows = self.live_rows([row for row in found if row.pk in known])
@@ -104,3 +96,10 @@ class LiveAdmin(RoomAdmin):
             return self.opts.pk.to_python(text)
         except ValidationError:
             return None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        raise InvalidParams(str(error)) from error

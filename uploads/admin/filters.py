@@ -9,15 +9,15 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesRadioFilter, TextFilter
 from unfold.widgets import INPUT_CLASSES
 
 from ..finding import owned_by
+from ..moments import to_utc
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?(?:ytes)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_LARGEST = 2**63 - 1
+_LARGEST = float(2**62)  # beyond any file; what is larger, or infinite, is as good
 
 
 class ChoiceFilter(ChoicesRadioFilter):  # type: ignore[misc]
@@ -47,9 +47,13 @@ class RangeFilter(admin.ListFilter):
     example: ClassVar[str]
     attributes: ClassVar[dict[str, str]] = {}
 
+    @classmethod
+    def parameters(cls) -> tuple[str, str]:
+        return f"{cls.field}_from", f"{cls.field}_to"
+
     @property
     def names(self) -> tuple[str, str]:
-        return f"{self.field}_from", f"{self.field}_to"
+        return self.parameters()
 
     def __init__(
         self, request: HttpRequest, params: dict[str, list[str]], model: type[Model], model_admin: Any
@@ -105,7 +109,7 @@ class CreatedFilter(RangeFilter):
     attributes: ClassVar[dict[str, str]] = {"type": "date"}
 
     def read(self, text: str) -> datetime:
-        return timezone.make_aware(datetime.combine(date.fromisoformat(text), time()))
+        return to_utc(datetime.combine(date.fromisoformat(text), time()))
 
     def upper(self, value: datetime) -> dict[str, Any]:
         try:
@@ -123,4 +127,4 @@ class SizeFilter(RangeFilter):
         match = _SIZE.fullmatch(text)
         if match is None:
             raise ValueError
-        return min(int(float(match[1]) * _UNITS[match[2].lower()]), _LARGEST)
+        return int(min(float(match[1]) * _UNITS[match[2].lower()], _LARGEST))

@@ -23,6 +23,7 @@ from unfold.templatetags import unfold_list
 from unfold.views import ChangeList
 
 from ..finding import MOST, Found
+from .requests import CheckedRequests
 
 _PREFIXED = ("created_at",)  # orders in which indexes have what equals what is asked for
 REACHABLE = 1_000_000  # rows, by turning pages: further on, a filter or the other order leads
@@ -105,7 +106,7 @@ def _free(where: WhereNode) -> None:
             freed.lhs = _Unindexed(part.lhs)
 
 
-class ListMixin:
+class ListMixin(CheckedRequests):
     """Of a ModelAdmin whose rows are never all counted."""
 
     paginator = RoomPaginator

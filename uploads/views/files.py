@@ -7,7 +7,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ParseError
-from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +18,7 @@ from ..errors import MalformedForm, MissingFile
 from ..filters import FileFilter, UploadFilter
 from ..handlers import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
+from ..pagination import NewestFirst
 from ..permissions import Scopes
 from ..scopes import Scope
 from ..serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
@@ -28,13 +28,6 @@ from .entrances import EntranceMixin, created
 # Without this scope, a token that may upload sees, or ends, the uploads that it has begun itself. It goes on with any
 # of its account's: that needs the upload's address, and changes nothing but for the better.
 _WHOLE = {"list": Scope.READ, "retrieve": Scope.READ, "destroy": Scope.ADMIN}
-
-
-class NewestFirst(CursorPagination):
-    ordering = ("-created_at", "-id")
-    page_size = 50
-    page_size_query_param = "page_size"
-    max_page_size = 500
 
 
 class StreamedFormParser(MultiPartParser):

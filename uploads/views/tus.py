@@ -29,7 +29,7 @@ from ..errors import (
     UploadComplete,
 )
 from ..handlers import entrance
-from ..hashing import parse_claims
+from ..hashing import Claims, parse_claims
 from ..models import MediaFile, Upload
 from ..permissions import Scopes
 from ..scopes import Scope
@@ -66,8 +66,12 @@ class TusViewSet(UploadViewSet):
     def create(self, request: Request) -> Response:
         """Begin a resumable upload (tus 1.0). Location says where its bytes go; the first may come along."""
         said = tus.read_creation(request.headers)
+        owner = policy.require_upload(request.user)
+        # Whatever is wrong with the request is said before there is a row, and room reserved for it.
+        claims = tus.parse_checksum(request.headers)
+        body = self._first_body(request, owner.pk, claims, said.length) if said.has_body else None
         announcement = Announcement(
-            owner=policy.require_upload(request.user),
+            owner=owner,
             token=principal_of(request).token_id,
             name=said.name,
             protocol=Upload.Protocol.TUS,
@@ -88,8 +92,8 @@ class TusViewSet(UploadViewSet):
                 replay.answer()
             upload.offset = settling.offset_now(upload)
         headers |= tus.progress(upload.offset, upload.expires_at)
-        if said.has_body and "Idempotency-Replayed" not in headers:
-            headers |= self._receive(request, upload.pk, tus.Patch(0, None, tus.parse_checksum(request.headers)))
+        if body is not None and "Idempotency-Replayed" not in headers:
+            headers |= self._fill(upload.pk, tus.Patch(0, None, claims), body)
         headers["Location"] = reverse("upload-detail", [upload.pk])
         return Response(status=status.HTTP_201_CREATED, headers=headers)
 
@@ -106,7 +110,7 @@ class TusViewSet(UploadViewSet):
         """Send the next bytes of a resumable upload. With the last one it becomes a file."""
         said = tus.read_patch(request.headers)
         try:
-            headers = self._receive(request, pk, said)
+            headers = self._fill(pk, said, self._body(request, said.claims))
         except AlreadyComplete as complete:
             if (said.offset, request.headers.get("Content-Length")) != (complete.size, "0"):
                 raise
@@ -118,7 +122,7 @@ class TusViewSet(UploadViewSet):
     def update(self, request: Request, pk: UUID) -> Response:
         """Send all of an upload as one body, without tus: `curl -T movie.mp4 UPLOAD_URL`."""
         claims = parse_claims(request.headers)
-        body = Body(request.META, idle_timeout=limits().idle_timeout, claims=claims)
+        body = self._body(request, claims)
         self._fill(pk, tus.Patch(0, body.length, claims), body)
         upload = self.get_object()
         if upload.state != Upload.State.COMPLETE:
@@ -153,12 +157,19 @@ class TusViewSet(UploadViewSet):
         policy.require_sender(self.request.user, upload)
         return upload
 
-    def _receive(self, request: Request, pk: UUID, said: tus.Patch) -> dict[str, str]:
-        return self._fill(pk, said, Body(request.META, idle_timeout=limits().idle_timeout, claims=said.claims))
+    def _first_body(self, request: Request, owner_id: int, claims: Claims, size: int | None) -> Body:
+        """The bytes that come along with a creation."""
+        body = self._body(request, claims)
+        resuming.check_first(owner_id, body.length or 0, size)
+        return body
 
-    def _fill(self, pk: UUID, said: tus.Patch, body: Body) -> dict[str, str]:
+    def _body(self, request: Request, claims: Claims) -> Body:
+        body = Body(request.META, idle_timeout=limits().idle_timeout, claims=claims)
         if body.is_coded:
             raise UnsupportedCoding("The bytes of an upload are sent as they are: without Content-Encoding.")
+        return body
+
+    def _fill(self, pk: UUID, said: tus.Patch, body: Body) -> dict[str, str]:
         with resuming.Turn.take(str(pk), lambda: self._get_own(pk), stop=body.interrupt) as turn:
             turn.expect(said.offset, length=body.length, size=said.length, checked=bool(said.claims))
             for piece in body.pieces(turn.speed):

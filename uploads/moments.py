@@ -1,0 +1,26 @@
+"""Moments as people and programs write them, read to the last one that a database can hold."""
+
+from datetime import UTC, datetime
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+UNREADABLE = "Write a date and time as 2026-01-31T12:00:00Z."
+
+
+def parse_moment(text: str) -> datetime:
+    """In UTC. ValueError for what is none: also for one that an offset takes out of the years 1 to 9999."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None  # the thirteenth month
+    if moment is None:
+        raise ValueError(UNREADABLE)
+    return to_utc(moment)
+
+
+def to_utc(moment: datetime) -> datetime:
+    try:
+        return (moment if timezone.is_aware(moment) else timezone.make_aware(moment)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(UNREADABLE) from error
