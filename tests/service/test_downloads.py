@@ -498,7 +498,9 @@ def test_an_answer_without_a_length_waits_for_its_reader_behind_one_that_had_one
         wire.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         answer = b""
         while not answer.endswith(b'{"status": "ok"}'):
-            answer += wire.recv(4096)
+            data = wire.recv(4096)
+            assert data, (answer, server.log[-3000:])
+            answer += data
         path = "/admin/uploads/mediafile/export/"
         wire.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid={session}\r\n\r\n".encode())
         received = bytearray(wire.recv(4096))
