@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 
 import psycopg
 
-from tests.ready import IMPORTED, AnyProcess, ReadyDjango, plain_environment
 from tests.ready import ROOT as ROOT
+from tests.ready import AnyProcess, ReadyDjango, plain_environment
 from tests.waiting import wait_until
 
 Body = bytes | Iterable[bytes] | None
@@ -169,10 +169,7 @@ class Server:
                     [*wrapper, sys.executable, *words], cwd=ROOT, env=self.environment, stdin=nothing, stdout=log,
                     stderr=log, start_new_session=True,
                 )  # fmt: skip
-            return self._fork(words, (nothing.fileno(), log.fileno(), log.fileno()))
-
-    def _fork(self, words: list[str], files: tuple[int, int, int]) -> AnyProcess:
-        return IMPORTED.start(words, files, self.environment)
+            return self.ready.start(self.environment, words, (nothing.fileno(), log.fileno(), log.fileno()))
 
     def start_worker(self, lane: str = "quick") -> AnyProcess:
         """One slot, as `serve` starts it, once it can be given work."""

@@ -197,6 +197,7 @@ def lose_secret_key(scene: Scene) -> str:
     browser = signed_in(here.server, "operator")
     here.server.kill()
     (here.server.home / "secret_key").unlink()
+    here.server.ready.end()  # which has read it
     here.start()
     scene.outcome.refused = "no"
     scene.wait_for_hours(before)

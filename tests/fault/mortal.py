@@ -1,16 +1,12 @@
 """A server that dies when it is told to."""
 
 from tests.fault.killing import KILL_AT, STEPS_LOG
-from tests.ready import AnyProcess
 from tests.server import Server
 from uploads.steps import Step
 
 
 class MortalServer(Server):
-    """With its housekeeping beside it, unless it is told to be alone.
-
-    It starts often: all its processes are forked from one that has loaded Django.
-    """
+    """With its housekeeping beside it, unless it is told to be alone."""
 
     alone = False
 
@@ -18,9 +14,6 @@ class MortalServer(Server):
     def environment(self) -> dict[str, str]:
         orders = {KILL_AT: str(self.home / "kill-at"), STEPS_LOG: str(self.home / "steps")}
         return super().environment | orders
-
-    def _fork(self, words: list[str], files: tuple[int, int, int]) -> AnyProcess:
-        return self.ready.start(self.environment, words, files)
 
     def die_at(self, step: Step) -> None:
         (self.home / "kill-at").write_text(step)
