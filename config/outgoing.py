@@ -12,6 +12,7 @@ from gunicorn.util import has_fileno
 from config.wire import timeval
 
 _MOMENT = 0.01
+_AT_ONCE = 64 * 1024  # the kernel takes so much without waiting
 
 
 def _cork(wire: socket.socket, corked: bool) -> None:
@@ -35,6 +36,11 @@ class Outgoing:
     @property
     def sent(self) -> int:
         return self._length - self._left
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its client may take a while to receive it."""
+        return self._left > _AT_ONCE
 
     def send(self, wire: socket.socket) -> bool:
         """Send until the reader takes no more for a moment. Returns whether that was all."""

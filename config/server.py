@@ -6,6 +6,7 @@ One process is enough: hashing, reading and writing let go of the interpreter's 
 import gc
 import os
 import resource
+import sys
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -49,6 +50,10 @@ accesslog = None  # config.request_log knows which paths are secrets
 loglevel = "warning"
 control_socket_disable = True
 
+# Seconds that a thread which computes keeps the interpreter from others. Python's 5 ms are five for each turn that a
+# short request takes, and it takes several, beside every thread that computes.
+_SWITCH_INTERVAL = 0.001
+
 
 def on_starting(server: object) -> None:
     loading.end()  # of the settings; the apps are loaded by the worker
@@ -62,6 +67,7 @@ def post_fork(server: object, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     # To look through what was loaded for garbage, every so often, held all threads for a tenth of a second.
     gc.collect()
     loading.end()

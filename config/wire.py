@@ -75,10 +75,16 @@ class WireInput:
     """
 
     def __init__(
-        self, body: Body, wire: socket.socket, expects_continue: bool, idle_timeout: float, unreader: Any = None
+        self,
+        body: Body,
+        wire: socket.socket,
+        expects_continue: bool,
+        idle_timeout: float,
+        unreader: Any = None,
+        on_wait: Callable[[], None] = lambda: None,  # called once, before the first wait for the client
     ) -> None:
         self._body, self._wire, self._expects_continue = body, wire, expects_continue
-        self._unreader, self._deadline = unreader, float("inf")
+        self._unreader, self._on_wait, self._deadline = unreader, on_wait, float("inf")
         self._idle_timeout, self._moment = idle_timeout, min(_GATHERED, idle_timeout / 2)
         self._stale: int | None = None  # so many bytes came before the first wait, and are no sign of life
         self._has_begun, self._least = False, _SHORTEST
@@ -197,6 +203,9 @@ class WireInput:
         if self._has_begun:
             return
         self._has_begun = True
+        reader = self._body.reader
+        if not (isinstance(reader, LengthReader) and reader.length <= reader.unreader.buf.tell()):
+            self._on_wait()
         self._stale = _held(self._wire)
         self._least = min(_BREATH, self._idle_timeout / 10)
         if self._expects_continue:

@@ -26,8 +26,9 @@ from config.exchange import EXCHANGE, Exchange
 from config.incoming import Incoming
 from config.lingering import Lingering
 from config.outgoing import Outgoing
+from config.turns import COUNTS_FOR, Turns
 from config.wire import KNOWS_CLIENT, WireInput, timeval
-from uploads.connections import let_go
+from uploads import connections
 from uploads.errors import Refusal
 
 _ACCEPTED_AT_ONCE = 32
@@ -55,11 +56,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._limits = ConnectionLimits(
             self.worker_connections, settings.CONNECTIONS_PER_ADDRESS, settings.TRUSTED_PROXIES
         )
+        self._turns = Turns(super().enqueue_req)
+        connections.when_waiting = self._end_turn
         self._incoming = Incoming(
             self.poller,
             min(self.cfg.keepalive, settings.UPLOADS.idle_timeout),
             reads_body_into_memory=reads_body_into_memory,
-            hand_over=super().enqueue_req,
+            hand_over=self._turns.begin,
             give_up=self._give_up,
         )
         application: Any = self.wsgi
@@ -126,7 +129,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle(self, conn: TConn) -> Any:
         conn.keeps = super().handle(conn)
-        return conn.keeps if conn.outgoing is None else self._send(conn)
+        if conn.outgoing is None:
+            return conn.keeps
+        if conn.outgoing.is_long:
+            self._end_turn_of(conn)
+        return self._send(conn)
 
     def _send(self, conn: TConn) -> Any:
         """Send what the reader takes; whether the connection goes on, or _UNSENT.
@@ -135,7 +142,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         """
         try:
             if not conn.outgoing.send(conn.sock):
-                let_go()  # the request may end on another thread, which would not close this one's
+                connections.let_go()  # the request may end on another thread, which would not close this one's
                 return _UNSENT
         except Exception:
             self.log.exception("An answer broke off.")
@@ -144,6 +151,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         return conn.keeps
 
     def finish_request(self, conn: TConn, done: "Future[Any]") -> None:
+        self._turns.end(conn)
         self._incoming.release(conn)
         if done.cancelled() or done.exception() or done.result() is not _UNSENT:
             super().finish_request(conn, done)
@@ -177,7 +185,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn, body = getattr(self._serving, "conn", None), environ["wsgi.input"]
         if conn is None or not isinstance(body, Body):  # HTTP/2 has its own ways
             return application(environ, start_response)
-        wire = WireInput(body, conn.sock, conn.expects_continue, settings.UPLOADS.idle_timeout, conn.parser.unreader)
+        idle_timeout, unreader = settings.UPLOADS.idle_timeout, conn.parser.unreader
+        wire = WireInput(body, conn.sock, conn.expects_continue, idle_timeout, unreader, self._end_turn)
         response = start_response.__self__
         exchange = Exchange(wire, response)
         environ = environ | {"wsgi.input": wire, EXCHANGE: exchange}
@@ -197,6 +206,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.outgoing = exchange.outgoing = Outgoing(answer, response.response_length)
         return ()
 
+    def _end_turn(self) -> None:
+        """From the thread of a request, which is going to wait: others of its address may begin."""
+        if (conn := getattr(self._serving, "conn", None)) is not None:
+            self._end_turn_of(conn)
+
+    def _end_turn_of(self, conn: TConn) -> None:
+        if conn.has_turn:
+            conn.has_turn = False
+            self.method_queue.defer(self._turns.end, conn)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        super().wait_for_and_dispatch_events(min(timeout, COUNTS_FOR / 2) if self._turns.are_waited_for else timeout)
+
     def _close(self, conn: TConn, graceful: bool = False) -> None:
         """Close, so that an answer arrives which was given before the whole body was sent.
 
@@ -211,6 +233,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             util.close(conn.sock)
 
     def murder_pending(self) -> None:
+        self._turns.expire()
         self._incoming.expire()
         self._lingering.expire()
         now = time.monotonic()

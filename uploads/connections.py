@@ -17,9 +17,17 @@ _turns = {"sqlite": threading.Semaphore(1)}
 # Of the pool's forty: those who wait for one another's locks leave enough for those who only read.
 _other_turns = threading.Semaphore(16)
 
+# Set by the server.
+when_waiting: Callable[[], None] | None = None
+
 
 def let_go() -> None:
-    """Give this thread's connection back. Django opens another when one is needed. Not within a transaction."""
+    """Give this thread's connection back. Django opens another when one is needed. Not within a transaction.
+
+    Called before what may take long: the server may let others begin, too.
+    """
+    if when_waiting is not None:
+        when_waiting()
     if not connection.in_atomic_block:
         connection.close()
 

@@ -1,6 +1,7 @@
 """`make drill`: break a Millrace in every way we know of, at moments of chance, and see whether its jobs care.
 
 Then lose its database, its store and its key, once each, and see whether a file is lost: --only disasters.
+Then attack it from one address, and see what others feel of it: --only attacks.
 --only soak: keep it busy for twenty minutes, hurt it once a minute, and see whether it stays as it was.
 """
 
@@ -14,6 +15,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+from tests.drill.attacks import ATTACKS, attack, idle_p95, target
 from tests.drill.cluster import own_cluster
 from tests.drill.disasters import DISASTERS, play
 from tests.drill.faults import CANCELS, FAULTS, Fault
@@ -35,9 +37,11 @@ def main() -> int:
     chosen = parser.parse_args()
     faults = {name: fault for name, fault in (FAULTS | CANCELS).items() if chosen.only in name}
     disasters = [name for name in DISASTERS if chosen.only in name]
+    attacks = [name for name in ATTACKS if chosen.only in name]
     is_soak = chosen.only == "soak"
-    if not faults and not disasters and not is_soak:
-        parser.error(f"no fault is named so; there are: {'; '.join([*FAULTS, *CANCELS, *DISASTERS, 'soak'])}")
+    if not (faults or disasters or attacks or is_soak):
+        every = [*FAULTS, *CANCELS, *DISASTERS, *ATTACKS, "soak"]
+        parser.error(f"no fault is named so; there are: {'; '.join(every)}")
     database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
     say(
         f"seed {chosen.seed}; {'PostgreSQL' if database else 'SQLite'}; broker: {broker.partition(':')[0] or 'files'}"
@@ -54,6 +58,8 @@ def main() -> int:
             broken += suffer(disasters, Path(folder), database)
         if is_soak:
             broken += soak(Path(folder), database, broker, chosen.minutes, say)
+        if attacks:
+            broken += withstand(attacks, Path(folder), database)
     say(f"{broken} broken promises" if broken else "Nothing was lost, doubled or left over.")
     return min(broken, 1)
 
@@ -87,6 +93,25 @@ def suffer(disasters: list[str], folder: Path, base_url: str) -> int:
             drop_database(template.database_url)
     say(f"\n{as_table(outcomes)}\n")
     return sum(outcome.verdict != "holds" for outcome in outcomes.values())
+
+
+def withstand(attacks: list[str], folder: Path, base_url: str) -> int:
+    """Each of these attacks once, on one server."""
+    template = make_template(folder / "to-attack", base_url)
+    film = make_film(folder, 1)
+    broken = 0
+    try:
+        with target(template, folder) as server:
+            idle = idle_p95(server)
+            for name in attacks:
+                try:
+                    say(f"{name}: {attack(server, name, film, idle)}")
+                except Broken as error:
+                    broken += 1
+                    say(f"{name}: BROKEN: {error}")
+    finally:
+        drop_database(template.database_url)
+    return broken
 
 
 def check_bytes(stage: Stage) -> int:

@@ -1,0 +1,61 @@
+"""Let the requests of one address begin a few at a time.
+
+Requests that compute take turns at the interpreter. Hundreds at once, of one address, would make everybody wait
+behind them; a few at a time are done as soon, and leave room for the requests of others.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from gunicorn.workers.gthread import TConn
+
+AT_ONCE = 2  # while one waits for the database, the other computes: only one can, however many cores there are
+COUNTS_FOR = 0.5  # seconds: a request that takes longer waits for something, and needs no core meanwhile
+
+
+class Turns:
+    """Used by the thread that polls, and by no other."""
+
+    def __init__(self, start: Callable[[TConn], None]) -> None:
+        self._start = start
+        self._running: dict[TConn, tuple[str, float]] = {}  # in the order in which they began
+        self._count: Counter[str] = Counter()
+        self._waiting: dict[str, deque[TConn]] = {}
+
+    @property
+    def are_waited_for(self) -> bool:
+        return bool(self._waiting)
+
+    def begin(self, conn: TConn) -> None:
+        """Start a request now, or when enough others of its address have ended."""
+        conn.has_turn = bool(conn.origin)
+        if not conn.origin:  # a proxy, behind which everybody may be
+            self._start(conn)
+        elif self._count[conn.origin] < AT_ONCE:
+            self._run(conn)
+        else:
+            self._waiting.setdefault(conn.origin, deque()).append(conn)
+
+    def end(self, conn: TConn) -> None:
+        """The request has ended, or waits for something. Once it has, it may do so again."""
+        if conn not in self._running:
+            return
+        origin, _ = self._running.pop(conn)
+        self._count[origin] -= 1
+        if waiting := self._waiting.get(origin):
+            self._run(waiting.popleft())
+        if not waiting:
+            self._waiting.pop(origin, None)
+        if not self._count[origin]:
+            del self._count[origin]
+
+    def expire(self) -> None:
+        now = time.monotonic()
+        while self._running and (first := next(iter(self._running.items())))[1][1] < now:
+            self.end(first[0])
+
+    def _run(self, conn: TConn) -> None:
+        self._count[conn.origin] += 1
+        self._running[conn] = conn.origin, time.monotonic() + COUNTS_FOR
+        self._start(conn)
