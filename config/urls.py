@@ -1,6 +1,7 @@
-from typing import Any
+from typing import Any, NoReturn
 
 from django.contrib import admin
+from django.http import Http404, HttpRequest
 from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
@@ -20,6 +21,13 @@ api: list[Any] = [
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]
+
+
+def view_on_site(request: HttpRequest, rest: str) -> NoReturn:
+    """Nothing has a page outside the admin. Django's view answers 500 to an id that is none."""
+    raise Http404
+
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("favicon.ico", RedirectView.as_view(url="/static/favicon.svg"), name="favicon"),
@@ -34,6 +42,7 @@ urlpatterns = [
         name="change-own-password",
     ),
     path("admin/login/", login, name="login"),
+    path("admin/r/<path:rest>", admin.site.admin_view(view_on_site)),
     path("admin/", admin.site.urls),
 ]
 handler400 = "config.problems.bad_request"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from media_jobs.models import Job
@@ -101,6 +102,12 @@ def test_an_action_on_what_is_no_id_is_refused(path: str, chosen: str, client: C
     action = {"uploads/upload/": "end_selected"}.get(path, "delete_selected")
     answer = client.post(f"/admin/{path}", {"action": action, "_selected_action": chosen})
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("pk", ["foo", "00000000-0000-0000-0000-000000000000"])
+def test_a_page_of_an_object_on_the_site_is_not_found(pk: str, client: Client) -> None:
+    kind = ContentType.objects.get_for_model(Upload).pk
+    assert client.get(f"/admin/r/{kind}/{pk}/").status_code == 404
 
 
 @pytest.mark.django_db
