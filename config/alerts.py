@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.utils import timezone
 
+from config.addresses import with_port
 from uploads.connections import write
 from uploads.housekeeping import Chore
 from uploads.models import Alert
@@ -87,7 +88,7 @@ def _send(news: _News) -> None:
         for title, alerts in parts
         for alert in alerts
     ]
-    where = settings.PUBLIC_URL or f"http://{settings.HOST}:{settings.PORT}"
+    where = settings.PUBLIC_URL or f"http://{with_port(settings.HOST, settings.PORT)}"
     footer = f"{where}/admin/ shows what is wrong just now; docs/operations.md tells what to do."
     EmailMessage(
         subject=f"Millrace on {socket.gethostname()}: {_subject(news)}",

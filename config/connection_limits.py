@@ -8,9 +8,11 @@ import struct
 import time
 from collections import Counter
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 
 import structlog
+
+from config.addresses import peer
 
 _SHARE = 4  # by default one address has at most a quarter of all places
 _IPV6_PREFIX = 64  # of one customer, who may use every address in it
@@ -48,7 +50,7 @@ class ConnectionLimits:
             del self._open[origin]
 
     def _is_exempt(self, host: str) -> bool:
-        return bool(self._exempt) and any(ip_address(host) in network for network in self._exempt)
+        return bool(self._exempt) and any(peer(host) in network for network in self._exempt)
 
     def _log(self, origin: str) -> None:
         now = time.monotonic()
@@ -62,9 +64,7 @@ class ConnectionLimits:
 @lru_cache(maxsize=4096)
 def _origin(host: str) -> str:
     """What counts as one address: an IPv4 address, or all of an IPv6 /64."""
-    address = ip_address(host)
+    address = peer(host)
     if isinstance(address, IPv6Address):
-        if address.ipv4_mapped is None:
-            return str(ip_network((address, _IPV6_PREFIX), strict=False))
-        address = address.ipv4_mapped
+        return str(ip_network((address, _IPV6_PREFIX), strict=False))
     return str(address)

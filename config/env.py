@@ -157,6 +157,11 @@ def networks(raw: str) -> list[str]:
     return [str(ip_network(word, strict=False)) for word in words(raw)]
 
 
+def host(raw: str) -> str:
+    """To listen at. An IPv6 address may stand in brackets, as in a URL."""
+    return raw[1:-1] if raw.startswith("[") and raw.endswith("]") else raw
+
+
 def site(raw: str) -> str:
     """The address of a site, without a slash at its end."""
     parts = urlsplit(raw)

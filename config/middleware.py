@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
+from config.addresses import peer, unmapped
 from config.wire import KNOWS_CLIENT
 from uploads import metrics, tus
 from uploads.account_limits import largest_file
@@ -77,10 +78,11 @@ def client_address(get_response: GetResponse) -> GetResponse:
     trusted = [ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES]
 
     def is_trusted(address: str) -> bool:
-        return any(ip_address(address) in network for network in trusted)
+        return any(peer(address) in network for network in trusted)
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        hops = [request.META.get("REMOTE_ADDR", ""), *_forwarded_for(request)]
+        request.META["REMOTE_ADDR"] = unmapped(request.META.get("REMOTE_ADDR", ""))
+        hops = [request.META["REMOTE_ADDR"], *_forwarded_for(request)]
         if not hops[0] or not is_trusted(hops[0]):
             for name in [name for name in request.META if name.startswith(_OF_PROXIES)]:
                 del request.META[name]

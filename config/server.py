@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 
 from config import instance_lock, lifeline, loading
+from config.addresses import with_port
 
 
 def allow_open_files() -> int:
@@ -40,7 +41,7 @@ threads = settings.THREADS
 _MEMORY = "/dev/shm"  # noqa: S108  # gunicorn makes a file of its own there
 worker_tmp_dir = _MEMORY if os.access(_MEMORY, os.W_OK) else None
 worker_connections = places(settings.THREADS, allow_open_files())
-bind = f"{settings.HOST}:{settings.PORT}"
+bind = with_port(settings.HOST, settings.PORT)
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1"
 forwarder_headers = ""  # gunicorn would take SCRIPT_NAME and PATH_INFO from anybody on this machine
 # How long a stop waits for uploads on their way.

@@ -29,7 +29,7 @@ HOME = env.read("HOME", BASE_DIR / "var", lambda raw: Path(raw).expanduser().res
 
 SECRET_KEY = env.read("SECRET_KEY", "", str) or kept_key(HOME / "secret_key")
 DEBUG = env.read("DEBUG", False, env.switch)
-HOST = env.read("HOST", "127.0.0.1", str)
+HOST = env.read("HOST", "127.0.0.1", env.host)
 PORT = env.read("PORT", 8000, env.number(1, 65535))
 THREADS = env.read("THREADS", 512, env.number(2, 10_000))
 CONNECTIONS_PER_ADDRESS: int | None = env.read("CONNECTIONS_PER_ADDRESS", None, env.number(1))

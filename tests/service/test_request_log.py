@@ -175,3 +175,15 @@ def test_jobs_carry_the_id_of_their_request_into_the_log_of_their_attempts(serve
 
     wanted = {("inspect", "an-upload"), ("thumbnail", "an-order"), ("thumbnail", None)}
     wait_until(lambda: ran() >= wanted, 60, lambda: server.log)
+
+
+def test_a_server_at_an_ipv6_address_knows_its_proxies_by_their_ipv4_addresses(start_server: StartServer) -> None:
+    # As at `::`, where all IPv4 peers look like this; and reached by nobody but this machine.
+    server = start_server(HOST="[::ffff:127.0.0.1]", TRUSTED_PROXIES="127.0.0.1", CONNECTIONS_PER_ADDRESS="1")
+    said = {"X-Forwarded-For": "192.0.2.7", "X-Request-ID": "from-the-proxy"}
+    with socket.create_connection(("127.0.0.1", server.port)):  # that all others come from is no limit for it
+        answer = server.get(FILES, said, user="alice")
+    assert answer.headers["X-Request-ID"] == "from-the-proxy"
+    assert line_of(server, answer)["address"] == "192.0.2.7"
+    direct = start_server(HOST="::ffff:127.0.0.1")
+    assert line_of(direct, direct.get(FILES, said, user="alice"))["address"] == "127.0.0.1"

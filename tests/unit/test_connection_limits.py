@@ -55,5 +55,6 @@ def test_what_counts_as_one_address(one: str, other: str, together: bool) -> Non
 
 def test_trusted_proxies_are_not_limited() -> None:
     limits = ConnectionLimits(40, 1, ["10.0.0.0/8", "2001:db8::/32"])
-    assert count(limits, *["10.1.2.3"] * 9, *["2001:db8::1"] * 9, *["192.0.2.1"] * 9) == 19
+    proxies = [*["10.1.2.3"] * 9, *["2001:db8::1"] * 9, *["::ffff:10.1.2.3"] * 9]
+    assert count(limits, *proxies, *["192.0.2.1"] * 9) == 28
     limits.release(admitted(limits, "10.1.2.3") or "")

@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
 from config import firststart, instance_lock, lifeline
+from config.addresses import with_port
 from config.processes import CannotStart, Child, Tree, manage, slots, web
 from uploads.errors import StorageUnavailable
 from uploads.management.terminal_command import TerminalCommand
@@ -45,11 +46,12 @@ class Command(TerminalCommand):
             socket.create_server((settings.HOST, settings.PORT), family=family).close()
         except OSError as error:
             raise CommandError(
-                f"{settings.HOST}:{settings.PORT} cannot be used ({error.strerror}). Choose another MILLRACE_PORT."
+                f"{with_port(settings.HOST, settings.PORT)} cannot be used ({error.strerror}). Choose another "
+                "MILLRACE_PORT."
             ) from error
 
     def _greet(self, account: tuple[str, str] | None) -> None:
-        address = settings.PUBLIC_URL or f"http://{settings.HOST}:{settings.PORT}"
+        address = settings.PUBLIC_URL or f"http://{with_port(settings.HOST, settings.PORT)}"
         self.stdout.write(f"Millrace on {address}/", self.style.SUCCESS)
         if account:
             self.stdout.write("Sign in as {} with {} (shown this once)".format(*account))
