@@ -4,16 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
-from typing import Any, cast
 from urllib.parse import urlencode
-
-from django.contrib.auth.models import User
-from rest_framework.test import APIClient
 
 from tests.prepare import PASSWORD
 from tests.server import Answer, Server
-from uploads.authentication import Principal
-from uploads.scopes import Scope
 
 
 @dataclass
@@ -79,10 +73,3 @@ def signed_in(server: Server, user: str, password: str = PASSWORD) -> Browser:
     browser = Browser(server)
     browser.sign_in(user, password)
     return browser
-
-
-def api_client(user: User) -> APIClient:
-    """A client of the API in this process, as somebody with a session."""
-    client = APIClient(raise_request_exception=False)
-    client.force_authenticate(user, cast(Any, Principal(user, Scope.all())))
-    return client

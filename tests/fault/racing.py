@@ -22,9 +22,9 @@ from media_jobs.ffmpeg.progress import Report
 from media_jobs.leases import Lease
 from media_jobs.models import Job, Worker
 from media_jobs.submitting import Order, submit
+from tests.api_client import api_client
 from tests.crew import alone, at_once
 from tests.heap import BUILD, a_file, a_worker, an_owner, pile
-from tests.people import api_client
 from uploads.admitting import Announcement, admit
 from uploads.errors import QuotaExceeded
 from uploads.intake import Content

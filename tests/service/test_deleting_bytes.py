@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from media_jobs import leases
 from media_jobs.errors import BadMedia
-from tests.people import api_client
+from tests.api_client import api_client
 from tests.service.test_leases import a_job, a_worker, started
 from tests.stores import Film, an_owner, lose_file, own_store, quarantined_keys, stored_keys, upload
 from uploads import registry, settling

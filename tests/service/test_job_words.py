@@ -12,7 +12,7 @@ from media_jobs.admin import saying
 from media_jobs.errors import NoRoom
 from media_jobs.models import Job, Lane
 from media_jobs.wording import Lanes, message_of, waiting_for
-from tests.people import api_client
+from tests.api_client import api_client
 from tests.service.test_leases import a_file, a_job, a_user, a_worker, now, started
 from uploads.conf import sink
 from uploads.models import SinkMark

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from media_jobs import asking
 from media_jobs.deleting import delete_job
 from media_jobs.models import Job
-from tests.people import api_client
+from tests.api_client import api_client
 from tests.service.test_leases import a_file, a_job
 from uploads import links
 from uploads.models import MediaFile
