@@ -2,8 +2,8 @@
 
 As a program it serves the socket that is its input. Each command runs in a fork, in a session of its own, with an
 environment, an output and an end of its own, just as Python would have run it. One for a whole test run has imported
-what reads no settings; from it every server, every worker, and for each server a Django is forked that is ready for
-management commands. It ends with whoever holds the other end of the socket.
+what reads no settings; from it a Django is forked for each server, and from that the server, its workers and its
+management commands. Each ends with whoever holds the other end of the socket.
 """
 
 import atexit

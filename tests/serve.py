@@ -42,12 +42,16 @@ class Serve:
         return self.process is not None and self.process.poll() is None
 
     @property
+    def log(self) -> Path:
+        return self.home.with_suffix(".log")
+
+    @property
     def output(self) -> str:
-        return self.home.with_suffix(".log").read_text()
+        return self.log.read_text()
 
     def start(self, *command: str, ready: bool = True) -> None:
         """With a log of its own: `output` is what this start said."""
-        with self.home.with_suffix(".log").open("wb") as log:
+        with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command or [*MANAGE, "serve"], cwd=ROOT, env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,

@@ -1,9 +1,12 @@
 """The soak of `make drill` finds what grows, and tells failures that a fault explains from others."""
 
+import subprocess
+import sys
 import time
 
 from tests.drill.soak.ledger import CUT, Ledger
 from tests.drill.soak.samples import Sample, Trend, as_table, trends
+from tests.server import ROOT
 
 
 def life(pid: int, begin: float, *values: float) -> list[Sample]:
@@ -38,3 +41,10 @@ def test_a_failure_counts_unless_a_fault_was_on_at_some_moment_of_its_request() 
     assert len(ledger.wrong) == 2
     assert ledger.excused == {"connections cut": 2}
     assert ledger.answers == {("GET files/", CUT): 3, ("GET files/", 500): 1}
+
+
+def test_the_drill_starts() -> None:
+    """It runs outside of pytest: what it imports must need no settings of the tests."""
+    done = subprocess.run([sys.executable, "-m", "tests.drill", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "soak" in done.stdout

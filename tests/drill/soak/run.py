@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +19,13 @@ from tests.drill.soak.load import Load
 from tests.drill.stage import Broken, make_film
 from tests.people import signed_in
 from tests.serve import Serve
-from tests.server import Server, Template, drop_database, make_template, query
+from tests.server import ROOT, Server, Template, drop_database, make_template, query
 from tests.smtp import MailServer, mail_server
 from tests.waiting import wait_until
 
 EVERY = 2.0  # seconds between samples
 DISK = 6 * 1024 * MIB
+KEPT_LOG = ROOT / "var/soak.log"
 Say = Callable[[str], None]
 _UNFINISHED = "SELECT count(*) FROM media_jobs_job WHERE finished_at IS NULL"
 _ENDED = "SELECT operation, status, error_code, count(*) FROM media_jobs_job GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
@@ -40,7 +42,12 @@ def soak(folder: Path, base_url: str, broker_url: str, minutes: float, say: Say)
     ):
         load = Load(server, signed_in(server, "operator"), make_film(folder, 2), Ledger())
         scene = Scene(serve, load, mails, has_own_disk)
-        return judge(scene, hurt(scene, minutes * 60, say), say)
+        broken = judge(scene, hurt(scene, minutes * 60, say), say)
+        if broken:
+            KEPT_LOG.parent.mkdir(exist_ok=True)
+            shutil.copy(serve.log, KEPT_LOG)
+            say(f"What the processes logged is in {KEPT_LOG.relative_to(ROOT)}.")
+        return broken
 
 
 def hurt(
