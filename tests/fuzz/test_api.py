@@ -140,9 +140,9 @@ def test_nothing_in_a_header_is_answered_by_500(fuzzer: Fuzzer) -> None:
         ("GET", f"/api/v1/jobs/{job}/", "", {}),
         ("POST", "/api/v1/jobs/", f'{{"operation": "inspect", "file": "{file}"}}', {}),
     ]
-    for method, path, body, headers in places:
-        for name in _HEADERS:
-            for value in some(path + name, [], _WRITTEN)[: None if name in _read_at(path) else 1]:
+    for number, (method, path, body, headers) in enumerate(places):
+        for name in (name for name in _HEADERS if number == 0 or name in _read_at(path)):
+            for value in some(path + name, [], _WRITTEN)[: LEAST if name in _read_at(path) else 1]:
                 fuzzer.ask(method, path, body, **headers | {name: value})
 
 

@@ -63,4 +63,4 @@ def some(of: str, sharp: Sequence[V], pool: Sequence[V]) -> list[V]:
     TESTS_MORE=10 makes that all of it.
     """
     rest = [value for value in pool if value not in sharp]
-    return [*sharp, *Random(of).sample(rest, min(len(rest), max(LEAST - len(sharp), 6) * MORE))]
+    return [*sharp, *Random(of).sample(rest, min(len(rest), max(LEAST - len(sharp), 2) * MORE))]
