@@ -194,6 +194,10 @@ def test_somebody_else_finds_nothing_to_act_on(
     assert shared_server.get(f"{FILES}{file_of_alice}/", user="alice").json()["name"] == "alice.mp4"
 
 
+# A token of one's own lets nobody do more than before.
+OWN = {("POST", "/api/v1/tokens/")}
+
+
 def test_a_viewer_acts_nowhere_in_the_documented_api(shared_server: Server, file_of_alice: str) -> None:
     """So that an address which is added later is covered as well."""
     schema = shared_server.get("/api/v1/schema/", {"Accept": "application/json"}, user="admin").json()
@@ -204,7 +208,7 @@ def test_a_viewer_acts_nowhere_in_the_documented_api(shared_server: Server, file
         if method in {"post", "put", "patch", "delete"}
     ]
     assert len(acting) >= len(ACTS)
-    for method, path in acting:
+    for method, path in sorted({*acting} - OWN):
         address = re.sub(r"\{\w+\}", file_of_alice, path)
         headers = {"Content-Type": "application/json", "Tus-Resumable": "1.0.0", "Upload-Length": "5"}
         if path.startswith("/api/v1/uploads/"):
