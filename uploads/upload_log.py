@@ -16,7 +16,12 @@ log = structlog.get_logger(__name__)
 
 
 def log_complete(upload: Upload, file: MediaFile) -> None:
-    """`seconds` begin with the upload, and so have the pauses of a resumable one in them."""
+    """`seconds` begin with the upload, and so have the pauses of a resumable one in them.
+
+    `manage.py ingest` prints what it took in, and needs no line.
+    """
+    if upload.protocol == Upload.Protocol.INGEST:
+        return
     seconds = max((timezone.now() - upload.created_at).total_seconds(), 1e-3)
     log.info(
         "upload_complete", upload=str(upload.pk), file=str(file.pk), protocol=upload.protocol, size=file.size,
