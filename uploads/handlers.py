@@ -23,6 +23,7 @@ from .authentication import sender, uploader
 from .body import Body
 from .conf import limits
 from .errors import MissingFile, NotAnEntrance, Refusal
+from .form_turns import FormTurn
 from .forms import FormReader
 from .hashing import Claims, parse_claims
 from .models import Upload
@@ -104,6 +105,7 @@ class StreamingUploadHandler(FileUploadHandler):
     def __init__(self, request: HttpRequest | None = None) -> None:
         super().__init__(request)
         self._ended_by: Exception | None = None
+        self._turn: FormTurn | None = None
 
     def handle_raw_input(
         self,
@@ -130,7 +132,19 @@ class StreamingUploadHandler(FileUploadHandler):
     def _read(self, environ: dict[str, Any], boundary: bytes) -> tuple[QueryDict, Files]:
         assert self.request is not None
         if self._entrance() is not None:
-            sender(self.request)  # or the slow forms of strangers would hold threads
+            # Strangers' slow forms would hold threads, and so would one account's, if there were any number of them.
+            self._turn = FormTurn(sender(self.request).user.pk)
+        try:
+            return self._read_form(environ, boundary)
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.end()
+
+    def _read_form(self, environ: dict[str, Any], boundary: bytes) -> tuple[QueryDict, Files]:
+        assert self.request is not None
         claims = parse_claims(self.request.headers)
         body = Body(environ, idle_timeout=limits().idle_timeout, claims=claims)
         form = FormReader(
@@ -175,6 +189,7 @@ class StreamingUploadHandler(FileUploadHandler):
                 length=body.length,
             )
         )
+        self._end_turn()  # from here on the upload is counted
         body.lift_time_limit()
         return reception
 

@@ -176,3 +176,28 @@ def test_one_address_has_only_so_many_connections(start_server: StartServer) -> 
     assert server.log.count("connections_refused") == 1
     for client in clients:
         client.close()
+
+
+def test_one_account_has_only_so_many_forms_at_a_time_before_their_files(start_server: StartServer, clip: bytes) -> None:
+    server = start_server(MAX_UPLOADS_PER_USER="2")
+    whole = form_part("file", clip, "film.mp4") + form_end()
+    head = (FORM, f"Content-Length: {len(whole)}", "Expect: 100-continue")
+
+    @contextmanager
+    def form_begun(user: str) -> Iterator[socket.socket]:
+        with asking(server, "POST /api/v1/files/", *head, user=user) as client:
+            assert client.recv(12) == b"HTTP/1.1 100"  # a thread reads it from now on
+            client.recv(100)
+            yield client
+
+    with form_begun("alice") as first, form_begun("alice"):
+        with asking(server, "POST /api/v1/files/", *head) as third:
+            refused = answer_to(third)
+        assert (refused.status, refused.code) == (429, "too_many_uploads")
+        with form_begun("bob"):
+            pass
+        first.sendall(whole)
+        assert answer_to(first).status == 201
+        with form_begun("alice") as again:
+            again.sendall(whole)
+            assert answer_to(again).status == 201

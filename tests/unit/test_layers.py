@@ -93,6 +93,7 @@ UPLOADS = [
     "resuming",
     "settling",
     "forms",
+    "form_turns",
     "sources",
     "ingesting",
     "storage.fsck",
