@@ -220,6 +220,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     ],
     "DEFAULT_THROTTLE_RATES": _THROTTLE_RATES,
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.negotiation.Lenient",
+    "DEFAULT_METADATA_CLASS": "config.negotiation.Metadata",
     "EXCEPTION_HANDLER": "config.problems.api_exception",
     "URL_FORMAT_OVERRIDE": None,
 }

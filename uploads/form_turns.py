@@ -14,7 +14,7 @@ _reading: Counter[int] = Counter()  # by account, in this process: it is this pr
 
 
 class FormTurn:
-    """Taken before the first byte of a form is read, or refused; ended when its file is admitted, or the form ends."""
+    """Taken before the first byte of a form is read, or refused. Ends with the form, or when its file is admitted."""
 
     def __init__(self, account: int) -> None:
         self._account, self._has_ended = account, False

@@ -83,6 +83,14 @@ def test_a_form_that_makes_no_sense_makes_no_token(scopes: list[str], server: Se
     assert tokens(server) == before
 
 
+@pytest.mark.parametrize("account", ["x", "-1", "99999999999", "9" * 30, ""])
+def test_what_is_no_account_is_told_to_be_none(account: str, server: Server) -> None:
+    before = tokens(server)
+    fields = {"account": account, "name": "camera", "lasting": "30", "scopes": "read"}
+    assert signed_in(server, "admin").post(ADD, fields).status == 200
+    assert tokens(server) == before
+
+
 @pytest.mark.parametrize("staff", ["viewer", "operator"])
 def test_only_those_who_have_the_permission_make_tokens(staff: str, server: Server) -> None:
     before = tokens(server)

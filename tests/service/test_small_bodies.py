@@ -178,7 +178,7 @@ def test_one_address_has_only_so_many_connections(start_server: StartServer) -> 
         client.close()
 
 
-def test_one_account_has_only_so_many_forms_at_a_time_before_their_files(start_server: StartServer, clip: bytes) -> None:
+def test_one_account_has_only_so_many_forms_before_their_files(start_server: StartServer, clip: bytes) -> None:
     server = start_server(MAX_UPLOADS_PER_USER="2")
     whole = form_part("file", clip, "film.mp4") + form_end()
     head = (FORM, f"Content-Length: {len(whole)}", "Expect: 100-continue")

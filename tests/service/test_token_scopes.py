@@ -133,3 +133,17 @@ def test_the_command_names_the_scopes_that_there_are(words: str, server: Server)
     said = server.manage("token", "alice", "--scopes", words, check=False)
     assert said.returncode != 0
     assert "Choose from upload, read, work, admin." in said.stderr
+
+
+@pytest.mark.parametrize("days", ["-1", "1e9", "nan", "inf"])
+def test_the_command_makes_no_token_that_has_ended_or_lasts_longer_than_any(days: str, server: Server) -> None:
+    said = server.manage("token", "alice", f"--days={days}", check=False)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "--days may be up to 3650, or 0 for ever." in said.stderr
+
+
+@pytest.mark.parametrize("scope", NAMES)
+def test_any_token_may_ask_what_an_address_understands(scope: str, server: Server) -> None:
+    for address in sorted({found.address for found, _ in NEEDED}):
+        answer = server.request("OPTIONS", address, b"", user=scope)
+        assert answer.status in {200, 204}, (address, answer)

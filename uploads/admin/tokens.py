@@ -1,5 +1,7 @@
 """Tokens: staff make them for an account, see the secret once, and revoke them by deleting."""
 
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -29,14 +31,22 @@ _SCOPES = {
     Scope.WORK: "work: submit, cancel and retry jobs",
     Scope.ADMIN: "admin: rename, share and delete files, delete jobs, manage tokens",
 }
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _NEVER = 0
 _LASTING = {30: "30 days", USUAL.days: "90 days", 365: "a year", _NEVER: "until it is revoked"}
+
+
+class AccountSelect(AutocompleteSelect):
+    """Shows nothing chosen where what was sent is no number of an account: Django's own looks it up, and fails."""
+
+    def optgroups(self, name: str, value: Sequence[str], attr: Any = None) -> Any:
+        return super().optgroups(name, [number for number in value if _NUMBER.fullmatch(number)], attr)
 
 
 class TokenForm(forms.Form):
     account = forms.ModelChoiceField(
         User.objects.filter(is_active=True), help_text="The token acts for it, with its rights.",
-        widget=AutocompleteSelect(Token._meta.get_field("user"), admin.site),
+        widget=AccountSelect(Token._meta.get_field("user"), admin.site),
     )  # fmt: skip
     name = forms.CharField(
         max_length=100, help_text="What it is for: the program or device that gets it.",

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 
 from uploads.management.terminal_command import TerminalCommand
 from uploads.scopes import NAMES, Scope
-from uploads.tokens import make_token
+from uploads.tokens import LONGEST, make_token
 
 
 class Command(TerminalCommand):
@@ -29,6 +29,8 @@ class Command(TerminalCommand):
             allowed = Scope.of(word.strip() for word in scopes.split(","))
         except ValueError as error:
             raise CommandError(str(error)) from error
+        if not 0 <= days <= LONGEST.days:  # nor if it is no number
+            raise CommandError(f"--days may be up to {LONGEST.days}, or 0 for ever.")
         lifetime = timedelta(days=days) if days else None
         ends = f"for {days:g} days" if days else "until it is revoked"
         # Beside the token, so that TOKEN=$(manage.py token admin) holds the token alone.
