@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "MILLRACE_"
 T = TypeVar("T")
 
-_env = environ.Env()
 _TIMES = {"": 1.0, "MS": 0.001, "S": 1.0, "MIN": 60.0, "H": 3600.0, "D": 86400.0}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
@@ -32,13 +31,21 @@ known: set[str] = set()
 def read(name: str, default: T, parse: Callable[[str], T]) -> T:
     variable = PREFIX + name
     known.add(variable)
-    raw: str = _env.str(variable, default="").strip()
+    raw = _said(variable)
     if not raw:
         return default
     try:
         return parse(raw)
     except (ValueError, KeyError) as error:
         raise ImproperlyConfigured(f"{variable}={raw!r} cannot be used: {error}") from error
+
+
+def _said(variable: str) -> str:
+    """What stands there, and nothing if it is empty or absent. Not by the library's methods: to them `$x` is the name
+    of another variable, and where there is none, a password or limit that begins so would not be set.
+    """
+    value: str = environ.Env.ENVIRON.get(variable, "")
+    return value.strip()
 
 
 def size_or_none(unlimited: int) -> Callable[[str], int]:
@@ -207,8 +214,7 @@ def email(default: str) -> dict[str, Any]:
 
 
 def text(variable: str, default: str) -> str:
-    value: str = _env.str(variable, default="").strip() or default  # empty is absent, as for our own
-    return value
+    return _said(variable) or default
 
 
 def _url(variable: str, default: str, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:

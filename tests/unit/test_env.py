@@ -191,3 +191,11 @@ def test_a_wrong_value_stops_the_start(variable: str, raw: str, tmp_path: Any) -
     )  # fmt: skip
     assert stopped.returncode != 0
     assert variable in stopped.stderr.strip().splitlines()[-1]
+
+
+def test_a_dollar_at_the_beginning_of_a_value_is_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_ADMIN_PASSWORD", "$ecret")
+    monkeypatch.setenv("MILLRACE_QUOTA", "$1GB")
+    assert env.read("ADMIN_PASSWORD", "", str) == "$ecret"
+    with pytest.raises(ImproperlyConfigured, match="MILLRACE_QUOTA="):
+        env.read("QUOTA", None, env.optional(env.size))
