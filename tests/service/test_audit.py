@@ -5,15 +5,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client as DjangoClient
 
 from tests.conftest import running
 from tests.endpoints import CHANGING, endpoints
 from tests.people import signed_in
 from tests.server import Answer, Server, Template, form_end, form_part, query
 from tests.tus import Client
+from uploads import audit
+from uploads.audit import Actor
 
 JSON = {"Content-Type": "application/json"}
 SRT = b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n\r\n"
+NAMES = ("boss", "bob", "idle")
 HOW = "Through the API with token “test” from 127.0.0.1."
 
 
@@ -210,3 +215,17 @@ def test_what_is_not_through_the_api_is_nobody_s_from_before(house: House) -> No
     assert [(who, said) for who, *_, said in entries(house.server)[len(before) :]] == [
         ("operator", "Deleted. In the admin from 127.0.0.1.")
     ]
+
+
+@pytest.mark.django_db
+def test_an_account_that_has_acted_is_deactivated_instead_of_deleted(client: DjangoClient) -> None:
+    boss, bob, idle = (User.objects.create_user(name, is_superuser=name == "boss", is_staff=True) for name in NAMES)
+    audit.record(Actor(bob.pk, "In a test."), [idle], "Renamed.")
+    client.force_login(boss)
+    kept = client.post(f"/admin/auth/user/{bob.pk}/delete/", {"post": "yes"})
+    assert "What bob did is in the audit log. Deactivate the account instead." in kept.content.decode()
+    several = {"action": "delete_selected", "_selected_action": [bob.pk, idle.pk], "post": "yes"}
+    assert "What bob did" in client.post("/admin/auth/user/", several).content.decode()
+    assert User.objects.count() == 3
+    assert client.post(f"/admin/auth/user/{idle.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not User.objects.filter(pk=idle.pk).exists()

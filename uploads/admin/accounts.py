@@ -100,6 +100,15 @@ class UserAdmin(SavesChangedColumns, DjangoUserAdmin, ModelAdmin):  # type: igno
             if change and "username" in form.changed_data:  # which the sidecars of their files say
                 all_changed(obj.media_files.all())
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, ...]:
+        to_delete, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        lines = LogEntry.objects.filter(user__in=[account.pk for account in objs])
+        for account in User.objects.filter(pk__in=lines.values("user")):
+            # Its lines would go with it, and nobody could tell any more who deleted what.
+            protected = [*protected, f"What {account} did is in the audit log. Deactivate the account instead."]
+            lacking = set(lacking) - {LogEntry._meta.verbose_name}
+        return to_delete, counts, lacking, protected
+
 
 @admin.register(Group)
 class GroupAdmin(SavesChangedColumns, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
