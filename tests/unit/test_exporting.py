@@ -11,7 +11,8 @@ from django.utils.html import format_html
 from model_bakery import baker
 
 from uploads.admin import exporting
-from uploads.admin.exporting import cell, csv_blocks, newest_first
+from uploads.admin.exporting import Export, cell, csv_blocks, newest_first
+from uploads.errors import ServerBusy
 from uploads.models import Upload
 
 
@@ -59,3 +60,21 @@ def test_all_rows_come_once_in_blocks_even_those_of_one_moment(monkeypatch: pyte
         Upload.objects.order_by("-created_at", "-pk").values_list("pk", flat=True)
     )
     assert len(queries) == 3
+
+
+def test_only_so_many_exports_take_threads_at_a_time() -> None:
+    def export() -> Export:
+        return Export(csv_blocks(["a"], [["b"]]))
+
+    begun = [export() for _ in range(8)]
+    with pytest.raises(ServerBusy):
+        export()
+    begun[0].close()  # as with its answer, when all is sent or its client is gone
+    begun[0].close()
+    last = export()
+    assert "".join(last) == "a\r\nb\r\n"
+    with pytest.raises(ServerBusy):
+        export()
+    last.close()
+    begun.clear()  # answers that were never sent
+    assert len([export() for _ in range(8)]) == 8

@@ -5,6 +5,7 @@ import html
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from threading import Semaphore
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -20,10 +21,13 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from ..connections import let_go
+from ..errors import ServerBusy
 
 _AT_ONCE = 1000
 # What spreadsheets begin to calculate at.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# A reader that stops holds its export's thread for a minute, and uploads need those, too.
+_places = Semaphore(8)
 
 Value = Callable[[Any], object]
 
@@ -66,7 +70,7 @@ class ExportsCsv:
     def export_csv(self: Any, request: HttpRequest, queryset: QuerySet[Any]) -> StreamingHttpResponse:
         columns = dict(self.export_columns(request))
         rows = newest_first(queryset, self.export_by)
-        lines = csv_blocks(list(columns), ([value(row) for value in columns.values()] for row in rows))
+        lines = Export(csv_blocks(list(columns), ([value(row) for value in columns.values()] for row in rows)))
         name = f"{self.opts.verbose_name_plural}-{timezone.now():%Y-%m-%d-%H%M}.csv".replace(" ", "-")
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8; header=present", headers=headers)
@@ -81,6 +85,27 @@ class ExportsCsv:
 
     def _shown(self, name: str) -> Value:
         return lambda row: lookup_field(name, row, self)[2]  # type: ignore[arg-type]
+
+
+class Export:
+    """The lines of one export, which has one of a few places until its answer is closed. Refused if there is none."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        if not _places.acquire(blocking=False):
+            raise ServerBusy("Others are exporting lists just now. Try again in a minute.", retry_after=60)
+        self._lines, self._has_place = lines, True
+
+    def __iter__(self) -> Iterator[str]:
+        return self._lines
+
+    def close(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            _places.release()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_has_place"):  # an answer that was never sent is never closed
+            self.close()
 
 
 def newest_first(queryset: QuerySet[Any], by: str) -> Iterator[Any]:
