@@ -7,7 +7,7 @@ from enum import Flag, auto
 class Scope(Flag):
     """A set of them, too: of a token, all that it has; of a view, those of which it needs one."""
 
-    UPLOAD = auto()  # send files; see and end the uploads that this token began
+    UPLOAD = auto()  # send files; see, and until they are complete give up, the uploads that this token began
     READ = auto()  # see and download what the account may see
     WORK = auto()  # submit, cancel and retry jobs
     ADMIN = auto()  # rename, share and delete files, delete jobs, manage tokens

@@ -101,10 +101,14 @@ def test_a_token_for_uploads_sees_and_ends_those_that_it_began(server: Server, f
     assert mine.patch(others, 0, content[:100_000]).status == 204
     assert mine.offset(others) == 100_000
     assert mine.patch(others, 100_000, content[100_000:]).status == 204
+    given_up = mine.new(len(content))
+    assert mine.delete(given_up).status == 204
+    # What is complete is a file: a stolen token of a camera must not delete all that the camera has sent.
     assert mine.patch(path, 0, content).status == 204
-    assert mine.delete(path).status == 204  # and with it the file that it became, as tus clients expect
+    refused = mine.delete(path)
+    assert (refused.status, refused.code, refused.json()["scopes"]) == (403, "scope_missing", ["admin"])
     assert mine.delete(others).status == 404
-    assert full.delete(others).status == 204
+    assert full.delete(path).status == full.delete(others).status == 204
 
 
 def test_a_session_has_every_scope(server: Server) -> None:

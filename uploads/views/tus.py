@@ -141,7 +141,11 @@ class TusViewSet(UploadViewSet):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _delete_file(self, pk: UUID) -> None:
-        """tus clients terminate what they have uploaded, also after its last byte."""
+        """tus clients terminate what they have uploaded, also after its last byte.
+
+        Not with a token that may only send: who steals a camera's must not be able to delete what it has sent.
+        """
+        principal_of(self.request).require(Scope.ADMIN)
         file = MediaFile.objects.filter(uploads=pk).first()
         if file is not None:
             policy.require(self.request.user, "delete", file)
