@@ -123,11 +123,12 @@ def test_tokens_of_the_release_before_keep_all_that_they_could_do(
 ) -> None:
     with running(template, tmp_path_factory) as old:
         old.kill()
+        [(number,)] = query(old, "SELECT COUNT(*) FROM uploads_token")
         old.manage("migrate", "uploads", "0004_store")
         old.manage("migrate")
         old.start()
         found = query(old, "SELECT DISTINCT public_id FROM uploads_token")
-        assert len(found) == len(old.tokens)
+        assert len(found) == number > 0
         film = old.put("a.srt", b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n\r\n").json()
         assert old.request("DELETE", f"/api/v1/files/{film['id']}/").status == 204
 
