@@ -61,5 +61,7 @@ LOGGING: dict[str, Any] = {
         # Refusals are answers, and stand in the request log; Django would repeat each as a warning.
         "django.request": {"level": "ERROR"},
         "django.security.csrf": {"level": "ERROR"},
+        # Scanners send wrong hosts all day; each would be an error with its trace.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }
