@@ -7,15 +7,14 @@ import socket
 import struct
 import time
 from collections import Counter
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_network
+from ipaddress import ip_network
 
 import structlog
 
 from config.addresses import peer
+from uploads.attempts import network
 
 _SHARE = 4  # by default one address has at most a quarter of all places
-_IPV6_PREFIX = 64  # of one customer, who may use every address in it
 _LOG_EVERY = 60.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: neither the kernel nor we remember a refused connection
 
@@ -34,7 +33,7 @@ class ConnectionLimits:
         host = address[0] if isinstance(address, tuple) else ""
         if not host or self._is_exempt(host):
             return ""
-        origin = _origin(host)
+        origin = network(host)
         if self._open[origin] >= self._most:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             client.close()
@@ -59,12 +58,3 @@ class ConnectionLimits:
         self._logged = {known: until for known, until in self._logged.items() if now < until}
         self._logged[origin] = now + _LOG_EVERY
         log.warning("connections_refused", address=origin, limit=self._most)
-
-
-@lru_cache(maxsize=4096)
-def _origin(host: str) -> str:
-    """What counts as one address: an IPv4 address, or all of an IPv6 /64."""
-    address = peer(host)
-    if isinstance(address, IPv6Address):
-        return str(ip_network((address, _IPV6_PREFIX), strict=False))
-    return str(address)

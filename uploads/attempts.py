@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.core.cache import cache
@@ -76,6 +77,7 @@ def counted(*attempts: Attempts) -> Iterator[Callable[[], None]]:
         raise
 
 
+@lru_cache(maxsize=4096)
 def network(address: str) -> str:
     """What one client has: an address, and of IPv6 all of a /64, within which it may choose any."""
     try:
