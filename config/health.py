@@ -20,6 +20,9 @@ from uploads.reserving import floor
 from uploads.sinks.base import SinkError
 from uploads.storage.marker import is_ours
 
+# What machines ask: answered by whatever address, and left out of the log.
+PROBES = {"/healthz", "/readyz", "/metrics"}
+
 
 def _database() -> bool:
     """Whether every migration is applied: by their names, in one query."""

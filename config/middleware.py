@@ -16,6 +16,7 @@ from django.urls import Resolver404, resolve
 from django.utils import timezone
 
 from config.addresses import peer, unmapped
+from config.health import PROBES
 from config.wire import KNOWS_CLIENT
 from uploads import metrics, tus
 from uploads.account_limits import largest_file
@@ -42,7 +43,6 @@ _DOCS = _STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 _RESUMABLE = "/api/v1/uploads/"
 _OVERRIDES = {"PATCH", "DELETE", "HEAD"}
 _OF_PROXIES = ("HTTP_X_FORWARDED_", "HTTP_X_REQUEST_ID")
-_QUIET = {"/healthz", "/readyz", "/metrics"}
 
 
 def content_policy(get_response: GetResponse) -> GetResponse:
@@ -125,7 +125,7 @@ def probes(get_response: GetResponse) -> GetResponse:
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if request.path_info in _QUIET and _is_address(_host(request)):
+        if request.path_info in PROBES and _is_address(_host(request)):
             view, args, kwargs = request.resolver_match = resolve(request.path_info)
             answer = cast(HttpResponse, view(request, *args, **kwargs))
             answer["Content-Length"] = str(len(answer.content))  # CommonMiddleware, which is passed by, would say it

@@ -13,12 +13,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from config.exchange import EXCHANGE
+from config.health import PROBES
 from uploads import audit, request_context
 from uploads.authentication import known_principal
 
 HEADER = "X-Request-ID"
 _WELL_FORMED = re.compile(rf"[A-Za-z0-9._:=+/@-]{{1,{request_context.REQUEST_ID_LENGTH}}}")
-_QUIET = {"/healthz", "/readyz", "/metrics"}
 log = structlog.get_logger("millrace.request")
 
 
@@ -33,7 +33,7 @@ def log_requests(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Cal
         finally:
             _end()
         response[HEADER] = request_id
-        if request.path not in _QUIET:
+        if request.path not in PROBES:
             # Django's own, and private: what close() calls, before it says that the request is finished.
             closers: list[Callable[[], object]] = response._resource_closers  # type: ignore[attr-defined]
             closers.append(partial(_write_line, request, response, request_id, started))
@@ -68,7 +68,7 @@ def _write_line(request: HttpRequest, response: HttpResponseBase, request_id: st
 
 
 def _loggable(request: HttpRequest) -> str:
-    """A signed link opens its file for whoever reads the line: its token is left out."""
+    """Leave out the token of a signed link: with it, anybody who reads the log could download the file."""
     match = request.resolver_match
     if match is not None and match.url_name == "link-content":
         return "/api/v1/links/…"
