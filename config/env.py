@@ -57,8 +57,7 @@ def optional(parse: Callable[[str], T], absent: str = "none") -> Callable[[str],
     return lambda raw: None if raw.lower() == absent else parse(raw)
 
 
-def size(raw: str) -> int:
-    return parse_size(raw)
+size = parse_size
 
 
 def seconds(raw: str) -> float:

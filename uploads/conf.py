@@ -12,9 +12,9 @@ from .sinks.local import LocalSink
 from .sniffing import Kind
 from .sniffing.accept import Accepted
 
-# None, in its place, accepts what is no media too.
 # A file size that stands for no limit: what a JSON number carries exactly, and a database can still add up. 9 PB.
 UNLIMITED = 2**53
+# None, in its place, accepts what is no media too.
 EVERY_KIND: Accepted | None = frozenset(Kind)
 
 
