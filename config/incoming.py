@@ -154,7 +154,7 @@ class Incoming:
         self._in_bodies += received
         while self._in_bodies > BODIES_BUDGET:
             unfinished = self._bodies.keys() & self._requests.keys()
-            if not unfinished:  # threads work on all of them, and there are only so many threads
+            if not unfinished:  # threads have all of them, and their number is limited
                 return
             largest = max(unfinished, key=self._bodies.__getitem__)
             self._end(largest, ServerBusy("Too many requests are being received. Try again soon.", retry_after=5))

@@ -22,7 +22,7 @@ def _cork(wire: socket.socket, corked: bool) -> None:
 
 
 class Outgoing:
-    """An answer of known length, sent as its reader takes it. Whoever sends it need not wait for the reader."""
+    """An answer of known length, sent piece by piece. A slow client does not hold the thread that sends it."""
 
     def __init__(self, answer: Any, length: int) -> None:
         self._answer, self._length, self._left = answer, length, length

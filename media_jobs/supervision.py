@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from uploads.wording import human_time
 
-_LATELY = 3600.0  # a restart is shown for so many seconds
+_LATELY = 3600.0  # seconds for which a restart is shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 As a program it serves the socket that is its input. Each command runs in a fork, in a session of its own, with an
 environment, an output and an end of its own, just as Python would have run it. One for a whole test run has imported
 what reads no settings; from it a Django is forked for each server, and from that the server, its workers and its
-management commands. Each ends with whoever holds the other end of the socket.
+management commands. Each ends when the process at the other end of the socket does.
 """
 
 import atexit
@@ -128,7 +128,7 @@ class Ready:
 
 
 def plain_environment() -> dict[str, str]:
-    """Ours, without what the test run itself set, and without the settings of whoever works here."""
+    """Our environment, without what the test run has set and without the developer's own settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_TESTS)}
     return kept | {"MILLRACE_ENV_FILE": "none"}
 

@@ -8,7 +8,7 @@ import tempfile
 _home = tempfile.mkdtemp(prefix="millrace-test-")
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
 os.environ["MILLRACE_HOME"] = _home
-os.environ["MILLRACE_ENV_FILE"] = "none"  # the settings of whoever works here are none of the tests'
+os.environ["MILLRACE_ENV_FILE"] = "none"  # tests do not read the developer's settings
 os.environ["MILLRACE_MIN_FREE"] = "0"
 
 from config.settings import *  # noqa: E402, F403

@@ -191,7 +191,7 @@ def test_kill_9_of_serve_while_its_children_are_starting_leaves_none_of_them(ser
     serve.known = descendants(serve.pid)
     kill(serve.pid)
     time.sleep(0.2)
-    # Whoever had not come so far as to hold on to its parent finds it gone when it does, and goes too.
+    # A process that has not yet bound its life to its parent finds the parent gone when it does, and ends, too.
     group = serve.known
     wait_until(lambda: not alive(group), 30, lambda: {pid: group[pid] for pid in alive(group)})
 

@@ -42,7 +42,7 @@ def test_a_method_without_a_declaration_needs_what_nobody_has() -> None:
     view = Forgotten.as_view()
     assert scope_needed(view, "GET") == scope_needed(view, "HEAD") == Scope.READ
     assert scope_needed(view, "POST") == NONE
-    assert scope_needed(view, "DELETE") is None  # 405, whoever asks
+    assert scope_needed(view, "DELETE") is None  # 405 for everybody
     assert not Scope.all() & NONE
 
 

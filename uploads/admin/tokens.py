@@ -26,7 +26,7 @@ from ..tokens import USUAL, make_token
 from .base import RoomAdmin
 
 _SCOPES = {
-    Scope.UPLOAD: "upload: send files, see and end the uploads that it began",
+    Scope.UPLOAD: "upload: send files, see its uploads, give up unfinished ones",
     Scope.READ: "read: see and download what the account may see",
     Scope.WORK: "work: submit, cancel and retry jobs",
     Scope.ADMIN: "admin: rename, share and delete files, delete jobs, manage tokens",

@@ -1,4 +1,4 @@
-"""What is done to the installation once a minute while clients use it, and which alerts must tell of it."""
+"""The faults of the soak, one a minute while clients use the installation, and the alerts that must report them."""
 
 import contextlib
 import os

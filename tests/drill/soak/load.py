@@ -62,7 +62,7 @@ class Load:
             [act] = random.choices(list(acts), list(acts.values()))
             try:
                 act()
-            except Exception as error:  # the soak goes on, and tells of it
+            except Exception as error:  # reported at the end; the soak goes on
                 self.ledger.complain(f"{act.__name__}: {error!r}")
             self.over.wait(random.expovariate(1 / self.pause))
 
