@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.drill.soak.content import unseen
-from tests.drill.soak.faults import Scene
 from tests.drill.soak.ledger import Ledger
 from tests.drill.soak.load import Load
 from tests.drill.soak.run import hurt, installed, judge
+from tests.drill.soak.scene import Scene
 from tests.drill.stage import make_film
 from tests.people import signed_in
 from tests.server import Template

@@ -13,9 +13,11 @@ import pytest
 
 from tests.disks import MIB, small_disk
 from tests.drill.soak import samples
-from tests.drill.soak.faults import CALM, FAULTS, MIN_FREE, WARN_FREE, Scene, at_minute
+from tests.drill.soak.clients import THREADS, start_all_threads
+from tests.drill.soak.faults import CALM, FAULTS, MIN_FREE, WARN_FREE, at_minute
 from tests.drill.soak.ledger import Ledger
 from tests.drill.soak.load import Load
+from tests.drill.soak.scene import Scene
 from tests.drill.stage import Broken, make_film
 from tests.people import signed_in
 from tests.serve import Serve
@@ -54,6 +56,7 @@ def hurt(
     scene: Scene, seconds: float, say: Say, faults: Callable[[int], str] = at_minute, every: float = 60.0
 ) -> list[samples.Sample]:
     """Load, faults and samples, for so long."""
+    start_all_threads(scene)
     load, began = scene.load, time.monotonic()
     watch = _Watch(scene, began)
     load.begin()
@@ -173,8 +176,9 @@ def installed(
     home = place / "home"
     url = template.copy_to(home)
     settings = {
-        "LEASE": "10s", "ATTEMPTS": "9", "THREADS": "64", "MIN_FREE": str(MIN_FREE), "WARN_FREE": str(WARN_FREE),
-        "ALERT_EMAIL": "ops@example.com", **settings,
+        "LEASE": "10s", "ATTEMPTS": "9", "THREADS": str(THREADS), "MAX_UPLOADS_PER_USER": "100",
+        "MIN_FREE": str(MIN_FREE),
+        "WARN_FREE": str(WARN_FREE), "ALERT_EMAIL": "ops@example.com", **settings,
     }  # fmt: skip
     variables = {"EMAIL_URL": f"smtp://127.0.0.1:{mails.port}", "BROKER_URL": broker_url}
     serve = Serve(home, url, settings, variables=variables)
