@@ -1,22 +1,24 @@
-"""Clients that do what people and programs do, as often as keeps the machine busy for a share of its time."""
+"""Clients that do what people and programs do, as often as takes a share of the machine."""
 
 import http.client
 import json
+import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.bench.machine import CORES, busy_cores
+from tests.bench.machine import CORES, busy_cores, cpu_of, cpu_of_ended
 from tests.drill.soak.content import Content, unseen
 from tests.drill.soak.ledger import CUT, Ledger
 from tests.people import Browser
 from tests.server import Answer, Server, form_end, form_part
 from tests.tus import OCTETS, UPLOADS, VERSION, metadata
 
-SHARE = 0.6  # of the machine
+SHARE = 0.6  # of the machine, for the installation and its clients; others may use it, too
 CLIENTS = 8
 MOST_FILES = 120  # then the oldest are deleted
 MOST_WAITING = 30  # jobs: clients that submit more would only make a queue
@@ -39,8 +41,9 @@ class Load:
     over: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: list[threading.Thread] = field(default_factory=list)
-    _busy: tuple[float, float] | None = None
-    shares: list[float] = field(default_factory=list)
+    _before: tuple[float, float, float] | None = None
+    shares: list[float] = field(default_factory=list)  # of the machine, that we had
+    business: list[float] = field(default_factory=list)  # of the machine, with all others
 
     def begin(self) -> None:
         for _ in range(CLIENTS):
@@ -66,13 +69,16 @@ class Load:
                 self.ledger.complain(f"{act.__name__}: {error!r}")
             self.over.wait(random.expovariate(1 / self.pause))
 
-    def adjust(self) -> None:
-        """Call it every few seconds: the clients' pauses follow how busy the machine was since."""
-        now, before = (sum(busy for busy, _ in busy_cores().values()), time.monotonic()), self._busy
-        self._busy = now
+    def adjust(self, pids: Iterable[int]) -> None:
+        """Call it every few seconds: the clients' pauses follow what these processes, and we, have used since."""
+        busy = sum(busy for busy, _ in busy_cores().values())
+        now, before = (time.monotonic(), _used(pids) + sum(os.times()[:4]), busy), self._before
+        self._before = now
         if before is not None:
-            share = (now[0] - before[0]) / (now[1] - before[1]) / len(CORES)
+            passed = (now[0] - before[0]) * len(CORES)
+            share = max(0.0, now[1] - before[1]) / passed  # what a killed process used is gone
             self.shares.append(share)
+            self.business.append((now[2] - before[2]) / passed)
             self.pause = min(5.0, max(0.02, self.pause * (1.15 if share > SHARE else 0.87)))
 
     # Asking
@@ -203,3 +209,12 @@ class Load:
     def _any(self) -> tuple[str, Content] | None:
         with self._lock:
             return random.choice(list(self.ledger.files.items())) if self.ledger.files else None
+
+
+def _used(pids: Iterable[int]) -> float:
+    """Seconds of processor time, also of what these have started and seen the end of."""
+    total = 0.0
+    for pid in pids:
+        with suppress(OSError):  # it has ended since
+            total += cpu_of([pid]).total + cpu_of_ended(pid)
+    return total

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import shutil
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tests.drill.soak.load import Load
 from tests.drill.soak.scene import Scene
 from tests.drill.stage import Broken, make_film
 from tests.people import signed_in
+from tests.processes import descendants
 from tests.serve import Serve
 from tests.server import ROOT, Server, Template, drop_database, make_template, query
 from tests.smtp import MailServer, mail_server
@@ -89,10 +91,11 @@ class _Watch:
 
     def _go_on(self) -> None:
         while not self._over.wait(EVERY):
-            self._scene.load.adjust()
+            serve = self._scene.serve
+            self._scene.load.adjust([serve.pid, *descendants(serve.pid)])
             metrics = self._scene.load.ask("GET", "/metrics")
             with contextlib.suppress(OSError):
-                self.taken += samples.take(self._scene.serve, self._began, metrics.body.decode() if metrics else "")
+                self.taken += samples.take(serve, self._began, metrics.body.decode() if metrics else "")
 
     def end(self) -> None:
         self._over.set()
@@ -104,8 +107,8 @@ def judge(scene: Scene, taken: list[samples.Sample], say: Say, warm_up: float = 
     say(f"\n{samples.as_table(found)}\n")
     broken = [f"{each.subject}: {each.figure} grows" for each in found if not each.is_flat]
     broken += ledger.wrong + _alerts(scene, say) + _jobs(scene, say) + _files(scene, say) + _left_over(scene)
-    shares = scene.load.shares or [0.0]
-    say(f"{sum(ledger.answers.values())} answers; the machine was busy by {sum(shares) / len(shares):.0%}")
+    shares, business = (statistics.mean(each or [0.0]) for each in (scene.load.shares, scene.load.business))
+    say(f"{ledger.answers.total()} answers, for {shares:.0%} of the machine, which was busy by {business:.0%}")
     for (kind, status), number in sorted(ledger.answers.items()):
         if status >= 400 or not status:
             say(f"  {number:6}  {status or 'cut off'}  {kind}")
