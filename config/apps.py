@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 
-from config import loading
+from config.processes import garbage_collector
 
 
 class ConfigConfig(AppConfig):
@@ -8,11 +8,12 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         # Every process that may submit a job knows the broker.
-        from config import backup, celery, process_reports  # noqa: F401
-        from media_jobs import supervision
-        from uploads import registry
+        from config import snapshots
+        from config.processes import reports
+        from media_jobs.worker import process_table
+        from uploads import hooks
 
-        registry.warnings.append(backup.warnings)
+        hooks.warnings.append(snapshots.warnings)
 
-        supervision.sources.append(process_reports.read)
-        loading.end()
+        process_table.sources.append(reports.read)
+        garbage_collector.end()

@@ -11,7 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 
-from config import broker  # noqa: F401  # registers itself
+from config.backends import file_broker  # noqa: F401  # registers itself
 
 app = Celery("millrace")
 app.conf.update(

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from uploads.sizes import parse_size
+from uploads.text.sizes import parse_size
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "MILLRACE_"

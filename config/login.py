@@ -15,8 +15,8 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from unfold.forms import AuthenticationForm
 
-from config import problems
-from uploads.attempts import Attempts, cache_key, counted, network
+from config.http import error_responses
+from uploads.access.attempt_limits import Attempts, cache_key, counted, network
 from uploads.errors import Throttled
 
 # Failed attempts within a minute.
@@ -98,7 +98,7 @@ def login(request: HttpRequest) -> HttpResponseBase:
     response: Any = admin.site.login(request)
     form = (getattr(response, "context_data", None) or {}).get("form")
     if isinstance(form, LoginForm) and form.refusal is not None:
-        problem = problems.of(form.refusal)
+        problem = error_responses.of(form.refusal)
         assert problem is not None
         response.status_code, response.problem_code = problem.status, problem.code
         for name, value in problem.headers.items():

@@ -6,8 +6,8 @@ It must never change: signed links, sessions and their signatures depend on it.
 import secrets
 from pathlib import Path
 
-from config.locks import exclusive
-from uploads.sinks import disk
+from config.processes.file_locks import exclusive
+from uploads.sinks.local import filesystem
 
 
 def kept_key(path: Path) -> str:
@@ -33,6 +33,6 @@ def _write(path: Path, key: str) -> None:
     """It gets its name when it is whole and on the disk. What a crash leaves is overwritten by the next start."""
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)  # its mode might be another
-    disk.write_synced(unfinished, key.encode())
+    filesystem.write_synced(unfinished, key.encode())
     unfinished.replace(path)
-    disk.sync_folder(path.parent)
+    filesystem.sync_folder(path.parent)

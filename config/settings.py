@@ -6,20 +6,22 @@ from typing import Any, get_args
 
 from django.urls import reverse_lazy
 
-from config import cache, env, env_file, loading
-from config.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
-from config.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
-from config.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
-from config.logs import LOGGING as LOGGING
-from config.room import UNFOLD as UNFOLD
+from config import env, env_file
+from config.admin_site import UNFOLD as UNFOLD
+from config.backends import fallback_cache
+from config.http.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
+from config.http.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
+from config.http.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
+from config.monitoring.logs import LOGGING as LOGGING
+from config.processes import garbage_collector
 from config.secret_key import kept_key
 from media_jobs.conf import JobSettings
 from media_jobs.ffmpeg.sandbox import Level
 from uploads.conf import EVERY_KIND, UNLIMITED, Limits
-from uploads.intake import Pace
-from uploads.sniffing.accept import parse_accept
+from uploads.content.intake import Pace
+from uploads.content.sniffing.accept import parse_accept
 
-loading.begin()
+garbage_collector.begin()
 
 os.umask(0o077)  # of every process of ours: whatever it makes is its account's alone
 BASE_DIR = env.ROOT
@@ -103,7 +105,7 @@ env.refuse_unknown()
 
 DATABASES = {"default": env.database(f"sqlite:///{HOME / 'millrace.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"]["ENGINE"] = "config.sqlite3"
+    DATABASES["default"]["ENGINE"] = "config.backends.sqlite3"
     # Measured with web and workers writing together: without IMMEDIATE and WAL, 18 % of writes fail as locked.
     # synchronous=FULL: an answered upload must survive a power cut, and costs one fdatasync a transaction.
     # temp_store=MEMORY: a list must not fail to be sorted because a disk is full.
@@ -119,7 +121,7 @@ if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     pool = {"min_size": 1, "max_size": 40, "timeout": 30, "reconnect_timeout": 10}
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = pool
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have been restarted
-CACHES = {"default": cache.configured(env.cache("locmemcache://"))}
+CACHES = {"default": fallback_cache.configured(env.cache("locmemcache://"))}
 BROKER_URL = env.text("BROKER_URL", "filesystem://localhost")
 _EMAIL = env.email("smtp://localhost:25")
 EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _EMAIL["EMAIL_BACKEND"], _EMAIL["EMAIL_HOST"], _EMAIL["EMAIL_PORT"] or 25
@@ -149,24 +151,24 @@ INSTALLED_APPS = [
     "config",
 ]
 MIDDLEWARE = [
-    "config.request_metrics.count_answers",
-    "config.middleware.client_address",
-    "config.middleware.known_client",
-    "config.middleware.resumable",
-    "config.request_log.log_requests",
+    "config.monitoring.request_metrics.count_answers",
+    "config.http.middleware.client_address",
+    "config.http.middleware.known_client",
+    "config.http.middleware.resumable",
+    "config.monitoring.request_log.log_requests",
     "django.middleware.security.SecurityMiddleware",
-    "config.middleware.content_policy",
+    "config.http.middleware.content_policy",
     "corsheaders.middleware.CorsMiddleware",  # outside of whatever refuses: programs read refusals, too
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.middleware.probes",
+    "config.http.middleware.probes",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "config.middleware.RefuseLargeBodies",
+    "config.http.middleware.RefuseLargeBodies",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.middleware.api_in_utc",
+    "config.http.middleware.api_in_utc",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -186,7 +188,7 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # The one handler: no form, on any URL, reaches the disk but through it.
-FILE_UPLOAD_HANDLERS = ["uploads.handlers.StreamingUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["uploads.http.upload_handler.StreamingUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
@@ -196,19 +198,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-CSRF_FAILURE_VIEW = "config.problems.csrf_failure"
+CSRF_FAILURE_VIEW = "config.http.error_responses.csrf_failure"
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 KNOX_TOKEN_MODEL = "uploads.Token"  # noqa: S105  # a model, not a secret
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": None}
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "uploads.authentication.BearerAuthentication",
-        "uploads.authentication.SessionAuthentication",
+        "uploads.access.authentication.BearerAuthentication",
+        "uploads.access.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": [
         "rest_framework.permissions.IsAuthenticated",
-        "uploads.permissions.HasScope",
+        "uploads.access.scope_permission.HasScope",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
@@ -219,9 +221,9 @@ REST_FRAMEWORK: dict[str, Any] = {
         "rest_framework.throttling.UserRateThrottle",
     ],
     "DEFAULT_THROTTLE_RATES": _THROTTLE_RATES,
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.negotiation.Lenient",
-    "DEFAULT_METADATA_CLASS": "config.negotiation.Metadata",
-    "EXCEPTION_HANDLER": "config.problems.api_exception",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.content_negotiation.Lenient",
+    "DEFAULT_METADATA_CLASS": "config.http.content_negotiation.Metadata",
+    "EXCEPTION_HANDLER": "config.http.error_responses.api_exception",
     "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -235,7 +237,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.problems.describe_problems",
+        "config.http.error_responses.describe_problems",
     ],
 }
 

@@ -6,17 +6,17 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from config import health
-from config.entrances import EntrancesView
+from config.http.api_root import EntrancesView
+from config.http.openapi_document import SchemaView
 from config.login import login
-from config.metrics import metrics
-from config.openapi import SchemaView
-from media_jobs.admin import frontpage
+from config.monitoring import health
+from config.monitoring.metrics import metrics
+from media_jobs.admin import dashboard
 from uploads.admin.accounts import change_own_password
 
 api: list[Any] = [
-    path("", include("uploads.urls")),
-    path("", include("media_jobs.urls")),
+    path("", include("uploads.api.urls")),
+    path("", include("media_jobs.api.urls")),
     path("", EntrancesView.as_view(), name="entrances"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
@@ -35,7 +35,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("api/v1/", include(api)),
-    path("admin/now/", admin.site.admin_view(frontpage.now), name="now"),
+    path("admin/now/", admin.site.admin_view(dashboard.now), name="now"),
     path(
         "admin/password_change/",
         admin.site.admin_view(change_own_password, cacheable=True),
@@ -45,7 +45,7 @@ urlpatterns = [
     path("admin/r/<path:rest>", admin.site.admin_view(view_on_site)),
     path("admin/", admin.site.urls),
 ]
-handler400 = "config.problems.bad_request"
-handler403 = "config.problems.forbidden"
-handler404 = "config.problems.not_found"
-handler500 = "config.problems.server_error"
+handler400 = "config.http.error_responses.bad_request"
+handler403 = "config.http.error_responses.forbidden"
+handler404 = "config.http.error_responses.not_found"
+handler500 = "config.http.error_responses.server_error"

@@ -10,19 +10,20 @@ class MediaJobsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from uploads import registry
+        from uploads import hooks
 
-        from . import checks, deleting, lanes, leases, policy, submitting  # noqa: F401  # checks registers itself
-        from .admin import panels, running
+        from . import policy
+        from .admin import file_panels, run_operation
+        from .queue import deletion, lanes, leases, submission  # checks registers itself
 
-        registry.warnings.append(lanes.warnings)
-        registry.file_stored.append(submitting.inspect_new)
-        registry.file_deleting.append(deleting.let_go_of)
-        registry.upload_ended.append(submitting.begin_uploaded)
-        registry.keys_in_use.append(leases.keys_in_use)
-        registry.file_pictures.append(panels.pictures)
-        registry.file_panels.append(panels.panels)
-        registry.owners_rights.update(policy.OWNERS_RIGHTS)
-        registry.file_going.append(panels.going)
-        registry.file_pages.append(running.PAGE)
+        hooks.warnings.append(lanes.warnings)
+        hooks.file_stored.append(submission.inspect_new)
+        hooks.file_deleting.append(deletion.let_go_of)
+        hooks.upload_ended.append(submission.begin_uploaded)
+        hooks.keys_in_use.append(leases.keys_in_use)
+        hooks.file_pictures.append(file_panels.pictures)
+        hooks.file_panels.append(file_panels.panels)
+        hooks.owners_rights.update(policy.OWNERS_RIGHTS)
+        hooks.file_going.append(file_panels.going)
+        hooks.file_pages.append(run_operation.PAGE)
         post_migrate.connect(policy.make_groups_and_lanes, sender=self)

@@ -1,4 +1,4 @@
-"""What must be done for jobs now and then; as uploads.housekeeping, which says what a Chore must be."""
+"""What must be done for jobs now and then; as uploads.maintenance.housekeeping, which says what a Chore must be."""
 
 import time
 from datetime import timedelta
@@ -6,17 +6,17 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from uploads.connections import write
-from uploads.housekeeping import Chore
+from uploads.maintenance.housekeeping import Chore
+from uploads.runtime.database_connections import write
 
 from .conf import jobs
-from .deleting import forget
-from .ffmpeg.workfolder import sweep
-from .leases import reap
+from .ffmpeg.work_folder import sweep
 from .models import Job, Worker
-from .results import WORKER_TIMEOUT
-from .slots import BEAT
-from .waking import wake_idle_again
+from .queue.deletion import forget
+from .queue.leases import reap
+from .queue.notify import wake_idle_again
+from .queue.results import WORKER_TIMEOUT
+from .worker.slot import BEAT
 
 _AT_ONCE = 500
 

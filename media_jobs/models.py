@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from uploads.models import SHA256_HEX, MediaFile, Upload
-from uploads.request_context import REQUEST_ID_LENGTH
+from uploads.runtime.request_context import REQUEST_ID_LENGTH
 
 
 class Lane(models.Model):

@@ -1,4 +1,4 @@
-"""Who may see and steer which jobs. The API and the admin both ask here; as uploads.policy, which says who is who."""
+"""Who may see and steer which jobs. The API and the admin both ask here."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,10 +6,10 @@ from functools import partial
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import QuerySet
 
-from uploads import policy as of_files
+from uploads.access import policy as of_files
+from uploads.access.policy import Account
 from uploads.errors import Forbidden, InvalidParams
 from uploads.models import MediaFile
-from uploads.policy import Account
 
 from .models import Artifact, Job, Lane
 from .operations.base import LANES

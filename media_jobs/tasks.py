@@ -9,15 +9,15 @@ from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown, w
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections
 
-from uploads.threads import end_process
+from uploads.runtime.essential_threads import end_process
 
-from . import running
 from .conf import jobs
-from .equipment import equipment
-from .ffmpeg.workfolder import sweep
+from .ffmpeg.work_folder import sweep
 from .models import Worker
-from .slots import Slot
-from .waking import TASK, wake
+from .queue.notify import TASK, wake
+from .worker import attempt
+from .worker.slot import Slot
+from .worker.tools import equipment
 
 log = structlog.get_logger(__name__)
 _AGAIN = 1.0
@@ -29,7 +29,7 @@ def work(lane: str) -> None:
     assert _slot is not None  # only a worker that was started as a slot of a lane consumes its queue
     _slot.hear()
     try:
-        running.work(_slot)
+        attempt.work(_slot)
     finally:
         _slot.become(Worker.State.IDLE)
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from uploads.authentication import Principal
+from uploads.access.authentication import Principal
 from uploads.scopes import Scope
 
 

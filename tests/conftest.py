@@ -72,7 +72,11 @@ def shared_server(template: Template, tmp_path_factory: pytest.TempPathFactory) 
 
 @contextmanager
 def running(
-    template: Template, tmp_path_factory: pytest.TempPathFactory, *, config: str = "config.server", **settings: str
+    template: Template,
+    tmp_path_factory: pytest.TempPathFactory,
+    *,
+    config: str = "config.web_server.gunicorn_config",
+    **settings: str,
 ) -> Iterator[Server]:
     """For fixtures of more than one test: a server of their own, gone with them."""
     home = tmp_path_factory.mktemp("server") / "home"
@@ -108,7 +112,7 @@ def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
 
     def start(
         *,
-        config: str = "config.server",
+        config: str = "config.web_server.gunicorn_config",
         wrapper: list[str] | None = None,
         broker_url: str = "",
         cache_url: str = "",

@@ -12,9 +12,9 @@ django.setup()
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 
-from config import firststart
+from config import first_start
+from uploads.access.tokens import make_token
 from uploads.scopes import Scope
-from uploads.tokens import make_token
 
 PASSWORD = "a long and boring password"
 # name -> (is_staff, group)
@@ -28,7 +28,7 @@ ACCOUNTS: dict[str, tuple[bool, str]] = {
 
 
 def main() -> None:
-    firststart.prepare()
+    first_start.prepare()
     tokens, password = {}, make_password(PASSWORD)  # one for all: it takes a quarter of a second
     for name, (is_staff, group) in ACCOUNTS.items():
         user = User.objects.create(username=name, password=password, is_staff=is_staff)

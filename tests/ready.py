@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from config import lifeline
+from config.processes import parent_death
 
 ROOT = Path(__file__).resolve().parent.parent
 DJANGO = ["-m", "tests.ready", "django"]
@@ -40,7 +40,7 @@ _HEAVY = (
     "django.db.backends.postgresql.psycopg_any", "django.db.migrations.executor", "django.test", "django_filters",
     "environ", "gunicorn.app.wsgiapp", "gunicorn.workers.gthread", "imageio_ffmpeg", "kombu.transport.filesystem",
     "media_jobs.operations.registry", "multipart", "prometheus_client.core", "pydantic", "requests",
-    "rest_framework.serializers", "structlog", "unfold.sections", "uploads.sniffing", "uritemplate",
+    "rest_framework.serializers", "structlog", "unfold.sections", "uploads.content.sniffing", "uritemplate",
     "whitenoise.middleware", "yaml",
 )  # fmt: skip
 
@@ -187,7 +187,7 @@ def serve(wire: socket.socket) -> None:
             return
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            lifeline.hold(parent)
+            parent_death.hold(parent)
             _run(*json.loads(order), *files)
         for file in files:
             os.close(file)

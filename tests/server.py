@@ -128,7 +128,7 @@ class Server:
     database_url: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     broker_url: str = ""
-    config: str = "config.server"  # the module of gunicorn's configuration
+    config: str = "config.web_server.gunicorn_config"  # the module of gunicorn's configuration
     wrapper: list[str] = field(default_factory=list)  # e.g. strace and its options
     cache_url: str = ""
     port: int = field(default_factory=free_port)

@@ -13,5 +13,5 @@ os.environ["MILLRACE_MIN_FREE"] = "0"
 
 from config.settings import *  # noqa: E402, F403
 
-if DATABASES["default"]["ENGINE"] == "config.sqlite3":  # noqa: F405
+if DATABASES["default"]["ENGINE"] == "config.backends.sqlite3":  # noqa: F405
     DATABASES["default"]["TEST"] = {"NAME": ":memory:"}  # noqa: F405  # which pytest-django says for Django's own alone

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from uploads.sinks.base import Sink, Writer
-from uploads.sinks.local import LocalSink
+from uploads.sinks.local.sink import LocalSink
 from uploads.sinks.memory import MemorySink
 
 KEY = "0b5c6c1e-0000-4000-8000-000000000001"

@@ -10,9 +10,9 @@ from django.contrib.auth.models import User
 
 from media_jobs.models import Job
 from uploads.conf import sink
-from uploads.intake import Intake
+from uploads.content.intake import Intake
 from uploads.models import Blob, MediaFile, SidecarChange, Tombstone, Transition, Upload
-from uploads.sinks.local import LocalSink
+from uploads.sinks.local.sink import LocalSink
 from uploads.storage.blobs import create_file, new_key, store
 from uploads.storage.marker import claim_store
 

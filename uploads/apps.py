@@ -7,14 +7,16 @@ class UploadsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, policy, registry, schema  # noqa: F401  # checks and schema register themselves
-        from .buffers import budget
+        from . import hooks
+        from .access import policy
+        from .api import openapi_authentication  # noqa: F401  # checks and schema register themselves
         from .conf import limits, sink
-        from .monitoring import chores
-        from .storage import condition
+        from .http.read_buffers import budget
+        from .maintenance import storage_warnings
+        from .monitoring import chore_records
 
-        registry.warnings.append(lambda: condition.warnings(sink()))
-        registry.warnings.append(chores.warnings)
+        hooks.warnings.append(lambda: storage_warnings.warnings(sink()))
+        hooks.warnings.append(chore_records.warnings)
 
         budget.limit, budget.chunk_size = limits().buffer_memory, limits().chunk_size
         post_migrate.connect(policy.make_groups, sender=self)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from .intake import Pace
+from .content.intake import Pace
+from .content.sniffing import Kind
+from .content.sniffing.accept import Accepted
 from .sinks.base import Sink
-from .sinks.local import LocalSink
-from .sniffing import Kind
-from .sniffing.accept import Accepted
+from .sinks.local.sink import LocalSink
 
 # A file size that stands for no limit: what a JSON number carries exactly, and a database can still add up. 9 PB.
 UNLIMITED = 2**53

@@ -1,7 +1,7 @@
 """Everything we refuse, by name.
 
 An error here says what happened and what to do about it, in words a client may read, and carries a stable
-`code`. What HTTP status a code becomes is decided in one place only: config/problems.py.
+`code`. What HTTP status a code becomes is decided in one place only: config/http/error_responses.py.
 """
 
 from typing import Any, ClassVar

@@ -9,15 +9,15 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.urls import reverse
 
-from uploads import wording as of_uploads
 from uploads.models import Blob, MediaFile
+from uploads.text import wording as of_uploads
 from uploads.transitions import past
 
 from .. import operations, policy
 from ..models import Artifact, Job
-from . import saying
-from .advice import advice
-from .steering import account
+from . import job_cells
+from .failure_advice import advice
+from .job_actions import account
 
 _RETRIABLE = {Job.Status.FAILED, Job.Status.CANCELLED}
 
@@ -61,12 +61,12 @@ class Made:
 
 def context(request: HttpRequest, job: Job) -> dict[str, Any]:
     user = account(request)
-    waits_for = saying.waits([job]).get(job.pk)
+    waits_for = job_cells.waits([job]).get(job.pk)
     return {
-        "job": job, "title": f"{saying.title(job)}: {saying.subject(job)}", "operation": saying.title(job),
-        "subject": saying.subject(job), "moving": not job.is_finished, "progress": saying.progress(job),
-        "message": saying.doing(job, waits_for), "speed": saying.speed(job), "left": saying.left(job),
-        "took": saying.took(job), "advice": advice(job), "steps": steps(job), "parameters": parameters(job),
+        "job": job, "title": f"{job_cells.title(job)}: {job_cells.subject(job)}", "operation": job_cells.title(job),
+        "subject": job_cells.subject(job), "moving": not job.is_finished, "progress": job_cells.progress(job),
+        "message": job_cells.doing(job, waits_for), "speed": job_cells.speed(job), "left": job_cells.left(job),
+        "took": job_cells.took(job), "advice": advice(job), "steps": steps(job), "parameters": parameters(job),
         "made": [Made.of(artifact) for artifact in policy.visible_artifacts(user, job).order_by("name")],
         "inputs": [item.file for item in job.inputs.select_related("file").order_by("number")],
         "allowed": allowed(user, job),
@@ -82,7 +82,7 @@ def steps(job: Job) -> list[Step]:
     labels = dict(Job.Status.choices)
     told, before = [], None
     for change in past("job", job.pk):
-        after = saying.between(before, change.created_at) if before else ""
+        after = job_cells.between(before, change.created_at) if before else ""
         told.append(
             Step(change.state, labels.get(change.state, change.state), change.detail, change.created_at, after)
         )

@@ -15,20 +15,21 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from uploads.admin import cells
-from uploads.admin.base import LiveAdmin
-from uploads.admin.exporting import ExportsCsv
-from uploads.admin.filters import ChoiceFilter, CreatedFilter, OwnerFilter
-from uploads.admin.selection import at_most
+from uploads.admin.lists import cells
+from uploads.admin.lists.bulk_actions import at_most
+from uploads.admin.lists.csv_export import ExportsCsv
+from uploads.admin.lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter
+from uploads.admin.lists.model_admin import LiveAdmin
 from uploads.errors import Refusal
-from uploads.finding import Found
+from uploads.search import Found
 
-from .. import asking, finding, policy
-from ..deleting import delete_job
+from .. import policy, search
 from ..models import Job
-from . import job_page, saying, steering
-from .filters import LaneFilter, OperationFilter
-from .removal import Removal
+from ..queue import control
+from ..queue.deletion import delete_job
+from . import job_actions, job_cells, job_page
+from .job_deletion import Removal
+from .job_filters import LaneFilter, OperationFilter
 
 
 @admin.register(Job)
@@ -44,9 +45,11 @@ class JobAdmin(ExportsCsv, LiveAdmin):
     ordering = ["-created_at", "-id"]
     actions = ["cancel_selected", "retry_selected", "delete_selected"]
     export_values = {
-        "job": saying.title, "status_now": lambda job: job.status, "progress_now": saying.progress,
-        "speed_now": lambda job: job.speed, "left_now": None, "duration": saying.seconds, "file": saying.subject,
-        "message": lambda job: saying.doing(job, None), "error": lambda job: job.error_code, "id": lambda job: job.pk,
+        "job": job_cells.title, "status_now": lambda job: job.status, "progress_now": job_cells.progress,
+        "speed_now": lambda job: job.speed, "left_now": None, "duration": job_cells.seconds,
+        "file": job_cells.subject,
+        "message": lambda job: job_cells.doing(job, None), "error": lambda job: job.error_code,
+        "id": lambda job: job.pk,
     }  # fmt: skip
 
     live_only = (
@@ -55,7 +58,7 @@ class JobAdmin(ExportsCsv, LiveAdmin):
     )  # fmt: skip
 
     def find(self, among: QuerySet[Job], text: str) -> Found:
-        return finding.jobs(among, text)
+        return search.jobs(among, text)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         # Of a hundred jobs, commands and logs would be megabytes.
@@ -64,7 +67,7 @@ class JobAdmin(ExportsCsv, LiveAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         page = super().get_changelist_instance(request)
         page.result_list = list(page.result_list)
-        waits = saying.waits(page.result_list)
+        waits = job_cells.waits(page.result_list)
         for job in page.result_list:
             job.waits_for = waits.get(job.pk)
         return page
@@ -72,13 +75,13 @@ class JobAdmin(ExportsCsv, LiveAdmin):
     def live_row(self, row: Any) -> dict[str, Any]:
         return {
             "state": row.status, "label": row.get_status_display(), "moving": not row.is_finished,
-            "progress": saying.progress(row), "message": saying.doing(row, row.waits_for),
-            "speed": saying.speed(row), "left": saying.left(row), "took": saying.took(row),
+            "progress": job_cells.progress(row), "message": job_cells.doing(row, row.waits_for),
+            "speed": job_cells.speed(row), "left": job_cells.left(row), "took": job_cells.took(row),
         }  # fmt: skip
 
     def live_rows(self, rows: list[Any]) -> dict[str, dict[str, Any]]:
         prefetch_related_objects([job for job in rows if job.status == Job.Status.UPLOADING], "upload")
-        waits = saying.waits(rows)
+        waits = job_cells.waits(rows)
         for job in rows:
             job.waits_for = waits.get(job.pk)
         return super().live_rows(rows)
@@ -88,7 +91,9 @@ class JobAdmin(ExportsCsv, LiveAdmin):
     @admin.display(description="job")
     def job(self, job: Job) -> SafeString:
         return format_html(
-            '<span class="mr-job">{}</span><span class="mr-subject">{}</span>', saying.title(job), saying.subject(job)
+            '<span class="mr-job">{}</span><span class="mr-subject">{}</span>',
+            job_cells.title(job),
+            job_cells.subject(job),
         )
 
     @admin.display(description="status", ordering="status")
@@ -97,19 +102,19 @@ class JobAdmin(ExportsCsv, LiveAdmin):
 
     @admin.display(description="progress")
     def progress_now(self, job: Any) -> SafeString:
-        return cells.bar(job, saying.progress(job), saying.doing(job, getattr(job, "waits_for", None)))
+        return cells.bar(job, job_cells.progress(job), job_cells.doing(job, getattr(job, "waits_for", None)))
 
     @admin.display(description="speed")
     def speed_now(self, job: Job) -> SafeString:
-        return cells.moving(job, "speed", saying.speed(job))
+        return cells.moving(job, "speed", job_cells.speed(job))
 
     @admin.display(description="left")
     def left_now(self, job: Job) -> SafeString:
-        return cells.moving(job, "left", saying.left(job))
+        return cells.moving(job, "left", job_cells.left(job))
 
     @admin.display(description="took")
     def duration(self, job: Job) -> SafeString:
-        return cells.moving(job, "took", saying.took(job))
+        return cells.moving(job, "took", job_cells.took(job))
 
     # One job's page
 
@@ -148,15 +153,15 @@ class JobAdmin(ExportsCsv, LiveAdmin):
 
     @method_decorator(require_POST)
     def cancel_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
-        return self._steer(request, pk, asking.cancel, "Cancelled", "It stops within two seconds.")
+        return self._steer(request, pk, control.cancel, "Cancelled", "It stops within two seconds.")
 
     @method_decorator(require_POST)
     def retry_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
-        return self._steer(request, pk, asking.retry, "Queued again", "It is queued again.")
+        return self._steer(request, pk, control.retry, "Queued again", "It is queued again.")
 
     def _steer(self, request: HttpRequest, pk: Any, verb: Any, deed: str, said: str) -> HttpResponseBase:
         job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
-        policy.require(steering.account(request), "change", job)
+        policy.require(job_actions.account(request), "change", job)
         with self.acting(request, job, f"{deed}."):
             verb(job)
             messages.success(request, said)
@@ -165,23 +170,23 @@ class JobAdmin(ExportsCsv, LiveAdmin):
     # Many at once, and deleting
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
-        return policy.may(steering.account(request), "change", Job())
+        return policy.may(job_actions.account(request), "change", Job())
 
     def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return policy.may(steering.account(request), "delete", obj or Job())
+        return policy.may(job_actions.account(request), "delete", obj or Job())
 
     @admin.action(description="Cancel", permissions=["steer"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        steering.cancel(request, queryset)
+        job_actions.cancel(request, queryset)
 
     @admin.action(description="Retry", permissions=["steer"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        steering.run_again(request, queryset)
+        job_actions.run_again(request, queryset)
 
     @admin.action(description="Delete, with what they made", permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
         if request.POST.get("post"):
-            steering.remove(request, queryset)
+            job_actions.remove(request, queryset)
             return None
         jobs = at_most(request, queryset)
         if jobs is None:
@@ -209,4 +214,4 @@ class JobAdmin(ExportsCsv, LiveAdmin):
         return answer
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
-        delete_job(obj, approve=policy.file_deletion(steering.account(request)))
+        delete_job(obj, approve=policy.file_deletion(job_actions.account(request)))

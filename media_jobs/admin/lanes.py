@@ -8,11 +8,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from uploads.admin import cells
-from uploads.admin.base import LiveAdmin
+from uploads.admin.lists import cells
+from uploads.admin.lists.model_admin import LiveAdmin
 
-from .. import lanes, policy
+from .. import policy
 from ..models import Lane
+from ..queue import lanes
 
 
 @admin.register(Lane)

@@ -10,13 +10,13 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from uploads import wording as of_uploads
-from uploads.admin import cells
-from uploads.admin.base import LiveAdmin
+from uploads.admin.lists import cells
+from uploads.admin.lists.model_admin import LiveAdmin
+from uploads.text import wording as of_uploads
 
 from ..models import Job, Worker
-from ..results import live_workers
-from ..supervision import process_troubles
+from ..queue.results import live_workers
+from ..worker.process_table import process_troubles
 
 
 @admin.register(Worker)

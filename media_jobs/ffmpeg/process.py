@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import IO
 
 from ..errors import ResourceLimit, Stalled, TimedOut
-from .log import Log
 from .sandbox import Files, Limits, Sandbox
+from .stderr_log import Log
 
 TICK = 0.1  # seconds between two looks at it, and two calls of `check`, at most
 _MOMENT = 0.002  # between its closing its outputs and its end: milliseconds, thrice in every job

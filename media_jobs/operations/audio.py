@@ -10,13 +10,13 @@ from pydantic import Field, model_validator
 
 from ..errors import BadMedia, UnfitMedia
 from ..ffmpeg.command import Command, Source, Target
-from ..ffmpeg.facts import AudioStream, Facts
-from ..ffmpeg.verifying import Expected
+from ..ffmpeg.probing.media_facts import AudioStream, Facts
+from ..ffmpeg.probing.verification import Expected
 from .base import HEAVY, Operation, Outcome, Output, Work
-from .codecs import AUDIO, SOUND_FILES, encoded, heard, is_deep
-from .cutting import Cut, length_of, longest
-from .parsing import Fault
-from .values import LONGEST, Bitrate
+from .shared.codecs import AUDIO, SOUND_FILES, encoded, heard, is_deep
+from .shared.parameter_values import LONGEST, Bitrate
+from .shared.parameters import Fault
+from .shared.time_range import Cut, length_of, longest
 
 PEAK = -1.0  # dBTP at most, by EBU R128
 LONGEST_SOUND = 4 * LONGEST  # books read aloud go on for days

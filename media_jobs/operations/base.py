@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from ..ffmpeg.command import Command
-from ..ffmpeg.facts import Facts
-from ..ffmpeg.verifying import Expected
+from ..ffmpeg.probing.media_facts import Facts
+from ..ffmpeg.probing.verification import Expected
 
 QUICK, HEAVY = LANES = "quick", "heavy"
 
@@ -44,7 +44,7 @@ class Output:
 
     name: str  # of the artifact, and of the file that its owner gets: "video.mp4"
     path: Path
-    kind: str  # video, audio, image or subtitle, as of uploads.sniffing.Kind
+    kind: str  # video, audio, image or subtitle, as of uploads.content.sniffing.Kind
     media_type: str
     expected: Expected = field(default_factory=Expected)
 

@@ -2,11 +2,11 @@
 
 from ..errors import BadMedia, Failure, ToolFailed
 from ..ffmpeg.command import Command, Source, Target
-from ..ffmpeg.facts import Facts
-from ..ffmpeg.verifying import Expected
+from ..ffmpeg.probing.media_facts import Facts
+from ..ffmpeg.probing.verification import Expected
 from .base import QUICK, Operation, Outcome, Output, Params, Work
-from .cutting import length_of, longest
-from .pictures import Camera
+from .shared.still_images import Camera
+from .shared.time_range import length_of, longest
 
 POSTER_WIDTH = 640
 WAVE_SIZE = (640, 160)

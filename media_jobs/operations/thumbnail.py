@@ -5,11 +5,11 @@ from typing import Literal
 from pydantic import Field
 
 from ..errors import UnfitMedia
-from ..ffmpeg.facts import Facts
+from ..ffmpeg.probing.media_facts import Facts
 from .base import QUICK, Operation, Outcome, Params, Work
-from .cutting import SLACK
-from .pictures import Camera, picture_of
-from .values import Moment
+from .shared.parameter_values import Moment
+from .shared.still_images import Camera, picture_of
+from .shared.time_range import SLACK
 
 
 class ThumbnailParams(Params):

@@ -6,14 +6,14 @@ from pydantic import Field, model_validator
 
 from ..errors import UnfitMedia
 from ..ffmpeg.command import Command, Source, Target
-from ..ffmpeg.facts import AudioStream, Facts, VideoStream
-from ..ffmpeg.verifying import Expected
+from ..ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
+from ..ffmpeg.probing.verification import Expected
 from .base import HEAVY, Operation, Outcome, Output, Work
-from .codecs import AUDIO, VIDEO, VideoCodec, container_for, encoded, heard
-from .cutting import Cut, is_guessed, length_of, longest
-from .filters import even, fitted, progressive, scaled, standard_range, thinned
-from .parsing import Fault
-from .values import Bitrate
+from .shared.codecs import AUDIO, VIDEO, VideoCodec, container_for, encoded, heard
+from .shared.parameter_values import Bitrate
+from .shared.parameters import Fault
+from .shared.time_range import Cut, is_guessed, length_of, longest
+from .shared.video_filters import even, fitted, progressive, scaled, standard_range, thinned
 
 # A recorder's own count of frames is not always right, and the rate that a file tells may be that of half frames,
 # or of the ticks of its clock.

@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from django.db import DatabaseError
 
-from media_jobs import leases
 from media_jobs.errors import LeaseLost
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.models import Job
-from media_jobs.submitting import Order, submit
+from media_jobs.queue import leases
+from media_jobs.queue.submission import Order, submit
 from tests.crew import alone, at_once
 from tests.heap import a_file, a_worker, an_owner, pile
 from uploads.models import MediaFile

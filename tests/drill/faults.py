@@ -18,7 +18,7 @@ from tests.drill.cluster import MODES, Cluster
 from tests.drill.stage import LEASE, Broken, Stage
 from tests.processes import kill, signalled
 from tests.server import query
-from uploads.steps import Step
+from uploads.sinks.crash_points import Step
 
 # Told the stage and the source of chance; answers with the job that it was done to.
 Fault = Callable[[Stage, random.Random], str]

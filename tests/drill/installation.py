@@ -29,9 +29,9 @@ _HOURS_LATER = """
 from datetime import timedelta
 from django.utils import timezone
 from uploads.conf import sink
-from uploads.housekeeping import remove_bytes
+from uploads.maintenance.housekeeping import remove_bytes
 from uploads.models import Blob, Tombstone
-from uploads.storage.sweep import sweep
+from uploads.maintenance.sweep import sweep
 long_ago = timezone.now() - timedelta(hours=2)
 Blob.objects.filter(state="storing").update(created_at=long_ago)
 sweep(sink(), grace=timedelta(0))

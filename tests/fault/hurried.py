@@ -11,12 +11,12 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from config.management.commands import housekeeping
-from uploads import resuming
-from uploads.admitting import Announcement
-from uploads.housekeeping import Chore
+from uploads.access.tokens import make_token
+from uploads.maintenance.housekeeping import Chore
 from uploads.models import Token, Upload
 from uploads.scopes import Scope
-from uploads.tokens import make_token
+from uploads.transfers.admission import Announcement
+from uploads.transfers.resumable import session
 
 
 def keep_house() -> None:
@@ -28,7 +28,7 @@ def keep_house() -> None:
         owner=owner, name="a.mp4", protocol=Upload.Protocol.TUS, size=9, length=9, route="uploads",
         kept_for=timedelta(days=1),
     )  # fmt: skip
-    resuming.begin(announced)
+    session.begin(announced)
     make_token(owner, "jumped", Scope.all(), timedelta(days=3))
     second = timedelta(seconds=1)
     # Not of each second, or they would be done in another thread than what expires.

@@ -17,11 +17,14 @@ from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
 from config.management.commands import housekeeping
-from media_jobs import leases, pulse, slots, tasks
+from media_jobs import tasks
 from media_jobs.models import Job, Worker
-from media_jobs.slots import Slot
+from media_jobs.queue import leases
+from media_jobs.worker import heartbeat
+from media_jobs.worker import slot as worker_slot
+from media_jobs.worker.slot import Slot
 from tests.heap import a_file, an_owner, pile
-from uploads.housekeeping import Chore
+from uploads.maintenance.housekeeping import Chore
 
 State = Worker.State
 
@@ -37,7 +40,7 @@ def become_idle_without_database() -> None:
 
 def become_idle_after_long_work() -> None:
     """Whoever was busy for longer than the deaf hear nothing is not deaf."""
-    slots._DEAF, slots._TOUCH = 3, 0.1
+    worker_slot._DEAF, worker_slot._TOUCH = 3, 0.1
     told = list[int]()
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     slot = Slot("quick", "", {})
@@ -49,18 +52,18 @@ def become_idle_after_long_work() -> None:
     time.sleep(0.2)
     slot.nudge()
     time.sleep(0.5)
-    is_early = bool(told) and time.monotonic() - idle_since < slots._DEAF
+    is_early = bool(told) and time.monotonic() - idle_since < worker_slot._DEAF
     _say(not is_early and _in_time(lambda: told))
 
 
 def hang_in_storing() -> None:
     """The lease is not renewed any more, and the process ends."""
-    pulse._PATIENCE = 6
+    heartbeat._PATIENCE = 6
     slot = Slot("quick", "", {})
     pile(1, [a_file(an_owner())], "thumbnail")
     lease = leases.claim(slot.worker)
     assert lease is not None
-    held = pulse.Pulse(lease, slot)
+    held = heartbeat.Pulse(lease, slot)
     slot.hold(held.renew)
     held.enter(Job.Phase.STORING, "Storing", size=3_000_000)
     _in_time(lambda: "so far" in Job.objects.get().message)
@@ -71,7 +74,7 @@ def hang_in_storing() -> None:
 
 def renew_after_errors() -> None:
     """As sqlite3 raised for a number that was too large, and Python may at any time."""
-    slots.BEAT = 0.05
+    worker_slot.BEAT = 0.05
     errors = [OverflowError("Python int too large"), MemoryError(), RuntimeError("can't start new thread")]
     calls = list[int]()
 
@@ -85,13 +88,13 @@ def renew_after_errors() -> None:
 
 
 def fail_at_every_beat() -> None:
-    slots.BEAT = 0.05
+    worker_slot.BEAT = 0.05
     Slot("quick", "", {}).hold(_overflow)
     _in_time(lambda: False, 10)
 
 
 def lose_the_thread_of_the_heartbeat() -> None:
-    slots.BEAT = 0.05
+    worker_slot.BEAT = 0.05
     Slot("quick", "", {}).hold(sys.exit)
     _in_time(lambda: False, 10)
 
@@ -102,7 +105,7 @@ def report_what_cannot_be_written() -> None:
     pile(1, [a_file(an_owner())], "thumbnail")
     lease = leases.claim(slot.worker)
     assert lease is not None
-    held = pulse.Pulse(lease, slot)
+    held = heartbeat.Pulse(lease, slot)
     held.tell({"log": "\ud800"})
     Job.objects.update(lease_until=Now())
     held.renew()

@@ -1,4 +1,4 @@
-"""gunicorn's configuration as in config.server, with a death to order, and a diary of the steps.
+"""gunicorn's configuration as in config.web_server.gunicorn_config, with a death to order, and a diary of the steps.
 
 A file named by KILL_AT that holds the name of a Step kills the worker, as kill -9 would, when it next reaches that
 step; the file goes first, so that it kills once. STEPS_LOG names a file to which each step is written, with its time.
@@ -9,17 +9,17 @@ import signal
 import time
 from pathlib import Path
 
-from config import server as production
-from config.server import *  # noqa: F403
-from uploads import steps
-from uploads.steps import Step
+from config.web_server import gunicorn_config as production
+from config.web_server.gunicorn_config import *  # noqa: F403
+from uploads.sinks import crash_points
+from uploads.sinks.crash_points import Step
 
 KILL_AT, STEPS_LOG = "KILL_AT", "STEPS_LOG"
 
 
 def post_fork(server: object, worker: object) -> None:  # type: ignore[no-redef]
     production.post_fork(server, worker)
-    steps.listeners.append(_listen)
+    crash_points.listeners.append(_listen)
 
 
 def _listen(step: Step) -> None:

@@ -2,7 +2,7 @@
 
 from tests.fault.killing import KILL_AT, STEPS_LOG
 from tests.server import Server
-from uploads.steps import Step
+from uploads.sinks.crash_points import Step
 
 
 class MortalServer(Server):

@@ -16,20 +16,20 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
 
-from media_jobs import asking, leases, results
 from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished, QuotaReached
 from media_jobs.ffmpeg.progress import Report
-from media_jobs.leases import Lease
 from media_jobs.models import Job, Worker
-from media_jobs.submitting import Order, submit
+from media_jobs.queue import control, leases, results
+from media_jobs.queue.leases import Lease
+from media_jobs.queue.submission import Order, submit
 from tests.api_client import api_client
 from tests.crew import alone, at_once
 from tests.heap import BUILD, a_file, a_worker, an_owner, pile
-from uploads.admitting import Announcement, admit
+from uploads.content.intake import Content
 from uploads.errors import QuotaExceeded
-from uploads.intake import Content
 from uploads.models import MediaFile, Transition, Upload
-from uploads.reserving import left_of_quota
+from uploads.transfers.admission import Announcement, admit
+from uploads.transfers.quota import left_of_quota
 
 MEMBERS = 8
 LANE = "quick"
@@ -140,8 +140,8 @@ def _meddle(chance: random.Random, seconds: float) -> dict[str, int]:
 
     deeds: dict[str, Callable[[], object]] = {
         "claim": take,
-        "cancel": lambda: asking.cancel(chance.choice(jobs)),
-        "retry": lambda: asking.retry(chance.choice(jobs)),
+        "cancel": lambda: control.cancel(chance.choice(jobs)),
+        "retry": lambda: control.retry(chance.choice(jobs)),
         "reap": lambda: leases.reap(lambda: None),
         "lose": lose,
         "renew": lambda: held and leases.renew(held[-1], Job.Phase.WORKING, Report("Working", chance.random())),
@@ -185,7 +185,7 @@ def delete_what_is_used(rounds: int) -> dict[str, Any]:
 def _cancelled_jobs(number: int) -> tuple[User, list[tuple[str, str]]]:
     owner = an_owner()
     jobs = [submit(Order(owner, "thumbnail", file=a_file(owner)))[0] for _ in range(number)]
-    return owner, [(str(job.pk), str(job.file_id)) for job in map(asking.cancel, jobs)]
+    return owner, [(str(job.pk), str(job.file_id)) for job in map(control.cancel, jobs)]
 
 
 def _ask_of_each(

@@ -20,7 +20,7 @@ from tests.fault.mortal import MortalServer
 from tests.server import ROOT, Answer, Server, Template, form_end, form_part
 from tests.thorough import MORE
 from tests.waiting import wait_until
-from uploads.steps import Step
+from uploads.sinks.crash_points import Step
 
 Film = Callable[..., bytes]
 STORING = [Step.CLAIMED, Step.SYNCED, Step.LINKED, Step.DIRECTORY_SYNCED, Step.STORED, Step.ANSWERED]
@@ -44,9 +44,9 @@ from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.conf import sink
 from uploads.models import Blob, Upload
-from uploads.ending import fail_stalled
+from uploads.transfers.completion import fail_stalled
 from uploads.storage.sidecars import write_changed
-from uploads.storage.sweep import sweep
+from uploads.maintenance.sweep import sweep
 from uploads.storage.tombstones import remove_buried
 Upload.objects.filter(state="receiving").update(heartbeat_at=Now() - timedelta(hours=2))
 fail_stalled()
@@ -252,7 +252,7 @@ def test_sweeping_right_after_a_kill_leaves_alone_what_is_young(server: MortalSe
 def test_files_being_stored_survive_sweeping_that_never_stops(server: MortalServer, film: Film) -> None:
     """Also bytes that have their name and not yet their row flipped, which are what a sweeper might take."""
     code = (
-        "import time; from uploads.conf import sink; from uploads.storage.sweep import sweep\n"
+        "import time; from uploads.conf import sink; from uploads.maintenance.sweep import sweep\n"
         "print('sweeping', flush=True)\nwhile True: sweep(sink()); time.sleep(0.001)"
     )
     sweeper = subprocess.Popen(
@@ -281,7 +281,7 @@ def test_a_file_whose_claim_was_swept_while_it_was_stored_is_refused_or_whole(
 ) -> None:
     """A sweep that judges too early (no grace at all) may cost an upload; never half a file."""
     code = (
-        "from datetime import timedelta; from uploads.conf import sink; from uploads.storage.sweep import sweep\n"
+        "from datetime import timedelta; from uploads.conf import sink; from uploads.maintenance.sweep import sweep\n"
         "print('sweeping', flush=True)\nwhile True: sweep(sink(), grace=timedelta(0))"
     )
     sweeper = subprocess.Popen(

@@ -14,7 +14,7 @@ import pytest
 
 from tests.server import ROOT, Server, Template
 from tests.tus import Client
-from uploads.sinks.writeback import WINDOW
+from uploads.sinks.local.writeback import WINDOW
 
 Film = Callable[..., bytes]
 # Of a write of three windows in one request. It begins to push out each, and waits for each but the last at the next.

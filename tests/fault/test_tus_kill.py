@@ -19,7 +19,7 @@ from tests.server import Answer, Server, Template, query
 from tests.service.test_tus_holding import can_lock
 from tests.tus import OCTETS, UPLOADS, Client, checksum, metadata
 from tests.waiting import wait_until
-from uploads.steps import Step
+from uploads.sinks.crash_points import Step
 
 Film = Callable[..., bytes]
 SEED = os.environ.get("TUS_KILL_SEED") or str(random.randrange(10**6))
@@ -349,7 +349,7 @@ MINUTES_LATER = """
 from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.models import Blob, Upload
-from uploads.settling import settle_stalled
+from uploads.transfers.resumable.recovery import settle_stalled
 Blob.objects.filter(state="storing").update(created_at=Now() - timedelta(minutes=5))
 Upload.objects.filter(heartbeat_at__isnull=False).update(heartbeat_at=Now() - timedelta(minutes=5))
 settle_stalled()
@@ -359,7 +359,7 @@ DAYS_LATER = """
 from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.models import Upload
-from uploads.settling import expire
+from uploads.transfers.resumable.recovery import expire
 Upload.objects.filter(expires_at__isnull=False).update(expires_at=Now() - timedelta(minutes=5))
 expire()
 """

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from uploads.sinks.base import SinkError
-from uploads.sinks.local import LocalSink
-from uploads.sinks.writeback import WINDOW
+from uploads.sinks.local.sink import LocalSink
+from uploads.sinks.local.writeback import WINDOW
 
 KEY = "0b5c6c1e-0000-4000-8000-000000000001"
 _PIECE = os.urandom(1024**2)
@@ -92,8 +92,8 @@ def ingested(film: str) -> None:
 
     from uploads.conf import sink
     from uploads.errors import Refusal
-    from uploads.ingesting import Mode, ingest
     from uploads.models import Blob, MediaFile
+    from uploads.transfers.ingest import Mode, ingest
 
     path, owner, place = Path(film), User.objects.get(username="alice"), sink()
     assert isinstance(place, LocalSink)
@@ -115,12 +115,13 @@ def job(film: str, function: str) -> None:
     from django.conf import settings
     from django.contrib.auth.models import User
 
-    from media_jobs import leases, running
-    from media_jobs.equipment import equipment
     from media_jobs.models import Job
-    from media_jobs.slots import Slot
-    from media_jobs.submitting import Order, submit
-    from uploads.ingesting import Mode, ingest
+    from media_jobs.queue import leases
+    from media_jobs.queue.submission import Order, submit
+    from media_jobs.worker import attempt
+    from media_jobs.worker.slot import Slot
+    from media_jobs.worker.tools import equipment
+    from uploads.transfers.ingest import Mode, ingest
 
     owner = User.objects.get(username="alice")
     file, _ = ingest(Path(film), owner, Mode.COPY, lambda _: None)
@@ -133,7 +134,7 @@ def job(film: str, function: str) -> None:
         Job.objects.update(not_before=None)
         lease = leases.claim(slot.worker)
         assert lease is not None
-        running.run(lease, slot)
+        attempt.run(lease, slot)
         made.refresh_from_db()
         seen.append([made.status, made.attempts, made.message, made.artifacts.count(), has_failed()])
     _tell(attempts=seen)

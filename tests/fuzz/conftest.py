@@ -13,9 +13,9 @@ from django.core.signals import got_request_exception
 from django.template.response import SimpleTemplateResponse
 from django.test import Client
 
-from config.problems import STATUS
-from media_jobs import asking
+from config.http.error_responses import STATUS
 from media_jobs.models import Job
+from media_jobs.queue import control
 from tests.service.test_leases import a_job, a_worker
 from uploads.conf import sink
 from uploads.models import MediaFile, Upload
@@ -75,7 +75,7 @@ def fuzzer(clip: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fuzzer]:
     sent = client.generic("PUT", "/api/v1/upload/clip.mp4", clip)
     assert sent.status_code == 201, sent.content
     worker, job = a_worker(), a_job(MediaFile.objects.get())
-    asking.cancel(job)  # so that nobody waits for its end
+    control.cancel(job)  # so that nobody waits for its end
     begun = client.generic("POST", "/api/v1/uploads/", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "10"})
     assert begun.status_code == 201, begun.content
     upload = begun["Location"].rpartition("/")[2]

@@ -12,10 +12,10 @@ from django.http import HttpRequest
 from django.urls import get_resolver
 
 from media_jobs import operations
-from media_jobs.operations.parsing import schema
+from media_jobs.operations.shared.parameters import schema
 from tests.fuzz.conftest import Fuzzer
 from tests.fuzz.values import EVERYTHING, LEAST, MOMENTS, NUMBERS, some
-from uploads.admin.filters import RangeFilter
+from uploads.admin.lists.filters import RangeFilter
 
 pytestmark = pytest.mark.django_db
 FORM = "application/x-www-form-urlencoded"

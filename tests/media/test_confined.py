@@ -15,10 +15,10 @@ from media_jobs.errors import Failure, Internal
 from media_jobs.ffmpeg import binary, landlock
 from media_jobs.ffmpeg import sandbox as module
 from media_jobs.ffmpeg.command import Command, Source, Target
-from media_jobs.ffmpeg.probing import probe
+from media_jobs.ffmpeg.probing.probe import probe
 from media_jobs.ffmpeg.process import Watch, run
 from media_jobs.ffmpeg.sandbox import OWN_FILES, Files, Limits, Sandbox
-from media_jobs.ffmpeg.toolbox import Toolbox
+from media_jobs.ffmpeg.tools import Toolbox
 from tests.films import FILM, make
 
 SECRET = "the secret of another file"
@@ -115,7 +115,7 @@ def test_it_does_what_jobs_need(store: Path, on: Sandbox) -> None:
 def test_the_probe_opens_nothing_but_the_file(store: Path, on: Sandbox) -> None:
     """Its own code stands for code that a hostile file made it run."""
     attack = f"""
-from media_jobs.ffmpeg.child import main
+from media_jobs.ffmpeg.probing.child_process import main
 main("facts", {str(store / "film.mp4")!r}, "confined")
 for path, how in (({str(store / "film.mp4")!r}, "rb"), ({str(store / "other.srt")!r}, "rb"), ("stray", "wb")):
     try:
@@ -187,7 +187,8 @@ def test_a_file_is_not_blamed_when_its_probe_could_not_be_confined(
     nested = (
         "from media_jobs.ffmpeg.landlock import confine\nfor _ in range(16): confine(read=['/'], write=['/dev'])\n"
     )
-    start = f"{nested}import sys; from media_jobs.ffmpeg.child import main; sys.exit(main(*sys.argv[-3:]))"
+    main = "from media_jobs.ffmpeg.probing.child_process import main"
+    start = f"{nested}import sys; {main}; sys.exit(main(*sys.argv[-3:]))"
     python = store / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{start}" "$@"\n')
     python.chmod(0o755)

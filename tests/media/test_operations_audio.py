@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from media_jobs.errors import BadMedia, Failure, UnfitMedia
-from uploads.sniffing import HEAD_SIZE, sniff
+from uploads.content.sniffing import HEAD_SIZE, sniff
 
 from .conftest import Operate
 from .looking import loudness, pauses

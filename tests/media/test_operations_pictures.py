@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from media_jobs.errors import BadMedia, Failure, UnfitMedia
-from uploads.sniffing import HEAD_SIZE, sniff
+from uploads.content.sniffing import HEAD_SIZE, sniff
 
 from .conftest import Operate
 from .looking import colours, is_near

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from media_jobs.errors import BadMedia, Failure, OutputInvalid, UnfitMedia
-from uploads.sniffing import HEAD_SIZE, sniff
+from uploads.content.sniffing import HEAD_SIZE, sniff
 
 from .conftest import Operate
 from .looking import black, boxes, colours, is_near, pixel_format, times

@@ -1,10 +1,10 @@
-"""gunicorn's configuration as in config.server, which says whether garbage is collected by those that stay."""
+"""gunicorn's usual configuration, which says whether garbage is collected by those that stay."""
 
 import gc
 from typing import Any
 
-from config import server as production
-from config.server import *  # noqa: F403
+from config.web_server import gunicorn_config as production
+from config.web_server.gunicorn_config import *  # noqa: F403
 
 
 def when_ready(server: Any) -> None:

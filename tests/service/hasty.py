@@ -1,5 +1,5 @@
-"""gunicorn's configuration as in config.server, with little time for a stop."""
+"""gunicorn's configuration as in config.web_server.gunicorn_config, with little time for a stop."""
 
-from config.server import *  # noqa: F403
+from config.web_server.gunicorn_config import *  # noqa: F403
 
 graceful_timeout = 2

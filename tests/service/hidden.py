@@ -1,6 +1,6 @@
-"""gunicorn's configuration as in config.server, on a Python whose libcrypto cannot be called."""
+"""gunicorn's configuration as in config.web_server.gunicorn_config, on a Python whose libcrypto cannot be called."""
 
-from config.server import *  # noqa: F403
-from uploads import hashing
+from config.web_server.gunicorn_config import *  # noqa: F403
+from uploads.content import hashing
 
 hashing._libcrypto = None

@@ -1,8 +1,8 @@
-"""gunicorn's configuration as in config.server, with little time and memory for bodies that bring no file."""
+"""gunicorn's usual configuration, with little time and memory for bodies that bring no file."""
 
-from config import incoming
-from config.server import *  # noqa: F403
-from uploads import body
+from config.web_server import request_gathering
+from config.web_server.gunicorn_config import *  # noqa: F403
+from uploads.http import body
 
 body.WITHOUT_FILE_SECONDS = 2.0
-incoming.BODIES_BUDGET = 250_000
+request_gathering.BODIES_BUDGET = 250_000

@@ -4,13 +4,13 @@ from typing import Any
 
 import structlog
 
-from config.server import *  # noqa: F403
+from config.web_server.gunicorn_config import *  # noqa: F403
 
 log = structlog.get_logger("test")
 
 
 def post_worker_init(worker: Any) -> None:  # type: ignore[no-redef]
-    from media_jobs.views.operations import OperationsView
+    from media_jobs.api.operations import OperationsView
 
     get, handle = OperationsView.get, worker.handle
 

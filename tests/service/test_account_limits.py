@@ -17,16 +17,16 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from model_bakery import baker
 
-from media_jobs import results
+from media_jobs.queue import results
 from tests.conftest import running
 from tests.people import signed_in
 from tests.server import Answer, Server, Template, form_end, form_part
 from tests.service.test_leases import a_file, a_job
 from tests.stores import Film
 from tests.tus import UPLOADS, Client, pieces
-from uploads import reserving
-from uploads.account_limits import EffectiveLimits, has_quota, limits_of
 from uploads.models import AccountLimits, Upload
+from uploads.transfers import quota as quota_rules
+from uploads.transfers.account_limits import EffectiveLimits, has_quota, limits_of
 
 pytestmark = pytest.mark.django_db
 
@@ -104,7 +104,7 @@ def test_a_quota_of_its_own_is_decided_on_under_a_lock(settings: Any) -> None:
     give({"quota": 5}, group=group)
     assert has_quota([alice.pk, baker.make(User).pk])
     with CaptureQueriesContext(connection) as asked:
-        reserving.lock_quotas([alice.pk])
+        quota_rules.lock_quotas([alice.pk])
     assert len(asked) == 2  # whether there is one, and the lock
 
 
@@ -127,12 +127,12 @@ def test_the_use_of_an_account_is_told_beside_its_limits(settings: Any) -> None:
     an_upload(alice, 60, heartbeat_at=Now())
     an_upload(alice, 0, state="failed", error_code="x", finished_at=timezone.now())
     an_upload(bob, 7)
-    found = reserving.use_of(alice.pk)
+    found = quota_rules.use_of(alice.pk)
     assert (found.limits.quota, found.limits.max_file_size, found.limits.max_uploads) == (1000, 500, 3)
     assert (found.stored, found.reserved, found.sending, found.unfinished) == (file.size, 160, 1, 2)
-    assert found.left == reserving.left_of_quota(alice.pk) == 1000 - file.size - 160
+    assert found.left == quota_rules.left_of_quota(alice.pk) == 1000 - file.size - 160
     settings.UPLOADS = replace(settings.UPLOADS, quota=None)
-    assert reserving.use_of(alice.pk).left is None
+    assert quota_rules.use_of(alice.pk).left is None
 
 
 # Over HTTP

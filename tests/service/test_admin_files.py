@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from model_bakery import baker
 
 from media_jobs.models import Job
-from uploads import links
+from uploads.access import signed_links
 from uploads.errors import InvalidLink
 from uploads.models import MediaFile
 
@@ -193,11 +193,11 @@ def test_a_link_is_made_for_as_long_as_is_asked_and_written_down_and_revoked() -
     assert '<option value="86400" selected>a day' in operator.get(page_of(file, "link")).content.decode()
     page = operator.post(page_of(file, "link"), {"lasting": str(3600)}).content.decode()
     [token] = re.findall(r"http://testserver/api/v1/links/([^/]+)/", page)
-    assert links.resolve(token) == file
+    assert signed_links.resolve(token) == file
     assert HOSTILE not in page
     assert operator.post(page_of(file, "link"), {"revoke": "yes"}).status_code == 302
     with pytest.raises(InvalidLink):
-        links.resolve(token)
+        signed_links.resolve(token)
     said = LogEntry.objects.filter(object_id=str(file.pk)).order_by("action_time")
     assert [entry.change_message for entry in said] == [
         f"{deed} In the admin from 127.0.0.1."

@@ -12,8 +12,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.test import Client
 
-from config import alerts
-from config.alerts import mail_alerts
+from config.monitoring import email_alerts
+from config.monitoring.email_alerts import mail_alerts
 from media_jobs.models import Job
 from tests.conftest import StartServer
 from tests.server import free_port, query
@@ -21,10 +21,10 @@ from tests.service.test_leases import a_job, a_worker
 from tests.smtp import MailServer, mail_server, text_of
 from tests.waiting import wait_until
 from uploads.conf import sink
-from uploads.housekeeping import Chore, run
+from uploads.hooks import current_warnings
+from uploads.maintenance.housekeeping import Chore, run
 from uploads.models import Alert, ChoreRecord
-from uploads.monitoring import chores
-from uploads.registry import current_warnings
+from uploads.monitoring import chore_records
 from uploads.storage.marker import adopt
 
 
@@ -92,15 +92,15 @@ def test_a_disk_at_its_limit_sends_no_mail_each_minute(mails: MailServer, settin
 def test_an_unreachable_mail_server_is_tried_again_and_the_chore_is_seen_to_fail(
     mails: MailServer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chores, "_unwritten", {})
+    monkeypatch.setattr(chore_records, "_unwritten", {})
     settings.EMAIL_PORT = free_port()
     fill_disk(settings)
-    run(alerts.ALERTS)  # it raises nothing
+    run(email_alerts.ALERTS)  # it raises nothing
     assert not mails.mails
     record = ChoreRecord.objects.get(name="mail alerts")
     assert (record.done, record.failed, record.failing_since is None) == (0, 1, False)
     settings.EMAIL_PORT = mails.port
-    run(alerts.ALERTS)
+    run(email_alerts.ALERTS)
     assert "new: disk_nearly_full" in mails.mails[-1]["Subject"]
     record.refresh_from_db()
     assert (record.done, record.failed, record.failing_since) == (1, 1, None)

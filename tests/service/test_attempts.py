@@ -9,10 +9,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from media_jobs import asking, leases
 from media_jobs.errors import BadMedia, NoRoom
-from media_jobs.leases import Lease
 from media_jobs.models import Job, Worker
+from media_jobs.queue import control, leases
+from media_jobs.queue.leases import Lease
 from tests.service.test_leases import a_job, a_worker, end, expire, now, reap, started
 from uploads.conf import sink
 from uploads.models import Transition
@@ -54,17 +54,17 @@ def give_back(worker: Worker, job: Job) -> None:
 
 
 def cancel(worker: Worker, job: Job) -> None:
-    asking.cancel(job)
+    control.cancel(job)
 
 
 def run_and_cancel(worker: Worker, job: Job) -> None:
     lease = begin(worker, job)
-    asking.cancel(job)
+    control.cancel(job)
     leases.end_cancelled(lease)
 
 
 def retry(worker: Worker, job: Job) -> None:
-    asking.retry(job)
+    control.retry(job)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from tests.endpoints import CHANGING, endpoints
 from tests.people import signed_in
 from tests.server import Answer, Server, Template, form_end, form_part, query
 from tests.tus import Client
-from uploads import audit
-from uploads.audit import Actor
+from uploads import audit_log
+from uploads.audit_log import Actor
 
 JSON = {"Content-Type": "application/json"}
 SRT = b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n\r\n"
@@ -220,7 +220,7 @@ def test_what_is_not_through_the_api_is_nobody_s_from_before(house: House) -> No
 @pytest.mark.django_db
 def test_an_account_that_has_acted_is_deactivated_instead_of_deleted(client: DjangoClient) -> None:
     boss, bob, idle = (User.objects.create_user(name, is_superuser=name == "boss", is_staff=True) for name in NAMES)
-    audit.record(Actor(bob.pk, "In a test."), [idle], "Renamed.")
+    audit_log.record(Actor(bob.pk, "In a test."), [idle], "Renamed.")
     client.force_login(boss)
     kept = client.post(f"/admin/auth/user/{bob.pk}/delete/", {"post": "yes"})
     assert "What bob did is in the audit log. Deactivate the account instead." in kept.content.decode()

@@ -17,7 +17,7 @@ from django.conf import settings
 from tests.conftest import StartServer
 from tests.server import Server, Template, query
 from tests.stores import Film
-from uploads.storage.backup import BackupFailed, run_tool
+from uploads.maintenance.backup import BackupFailed, run_tool
 
 
 def test_a_snapshot_under_write_load_has_every_file_that_was_answered_before_it(
@@ -85,7 +85,7 @@ def home(template: Template, tmp_path: Path) -> Iterator[Server]:
 def nightly(server: Server) -> list[Path]:
     """Let the chore run. Answers with the snapshots that it took: their manifests."""
     before = taken(server)
-    said = server.shell("from config.backup import snapshot_nightly; print(snapshot_nightly())")
+    said = server.shell("from config.snapshots import snapshot_nightly; print(snapshot_nightly())")
     new = [path for path in taken(server) if path not in before]
     assert said == str(len(new))
     return new
@@ -132,7 +132,7 @@ def test_seven_are_kept_by_default_and_none_are_taken_where_the_setting_says_so(
 def test_a_snapshot_that_fails_leaves_nothing_and_is_told_of_after_two_days(home: Server) -> None:
     folder, warnings = (
         home.home / "snapshots",
-        "from config.backup import warnings; print(*(warning.words for warning in warnings()))",
+        "from config.snapshots import warnings; print(*(warning.words for warning in warnings()))",
     )
     folder.write_text("in the way")
     done = home.manage("backup", str(folder), check=False)

@@ -8,13 +8,13 @@ from contextlib import closing, contextmanager
 
 import psycopg
 
-from config.sqlite3.base import KEPT
+from config.backends.sqlite3.base import KEPT
 from tests.conftest import StartServer
 from tests.server import Server, query
 from tests.service.test_downloads import sqlite_connections
 
 UPLOADS = 32
-TURNS = 16  # at writing to a database server, as in uploads.connections
+TURNS = 16  # at writing to a database server, as in uploads.runtime.database_connections
 
 
 @contextmanager

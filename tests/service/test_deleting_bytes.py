@@ -10,21 +10,22 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from media_jobs import leases
 from media_jobs.errors import BadMedia
+from media_jobs.queue import leases
 from tests.api_client import api_client
 from tests.service.test_leases import a_job, a_worker, started
 from tests.stores import Film, an_owner, lose_file, own_store, quarantined_keys, stored_keys, upload
-from uploads import registry, settling
-from uploads.housekeeping import purge_quarantine
+from uploads import hooks
+from uploads.maintenance.fsck import Defect, find_in_sidecars, find_in_sink
+from uploads.maintenance.housekeeping import purge_quarantine
+from uploads.maintenance.restore import forget_intentions
+from uploads.maintenance.sweep import sweep
 from uploads.models import Blob, MediaFile, SinkMark, Tombstone, Upload
-from uploads.sinks.local import LocalSink
+from uploads.sinks.local.sink import LocalSink
 from uploads.storage.blobs import delete_file
-from uploads.storage.fsck import Defect, find_in_sidecars, find_in_sink
-from uploads.storage.restore import forget_intentions
 from uploads.storage.sidecars import Sidecar, write_changed
-from uploads.storage.sweep import sweep
 from uploads.storage.tombstones import bury, remove_buried
+from uploads.transfers.resumable import recovery
 
 pytestmark = pytest.mark.django_db
 AT_ONCE = timedelta(0)
@@ -46,7 +47,7 @@ def keep(place: LocalSink, content: bytes = b"bytes", key: str = "") -> str:
 
 
 def warnings() -> str:
-    return " ".join(warning.words for warning in registry.current_warnings())
+    return " ".join(warning.words for warning in hooks.current_warnings())
 
 
 # Tombstones
@@ -119,7 +120,7 @@ def test_an_upload_that_is_given_up_leaves_a_tombstone(place: LocalSink) -> None
         expires_at=timezone.now() + timedelta(days=1),
     )  # fmt: skip
     assert list(find_in_sink(place, grace=AT_ONCE)) == []
-    settling.terminate(arriving)
+    recovery.terminate(arriving)
     assert list(Tombstone.objects.values_list("key", flat=True)) == [key]
     assert stored_keys(place) == set()
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from config.sqlite3.base import KEPT
+from config.backends.sqlite3.base import KEPT
 from tests.conftest import StartServer, sha256
 from tests.processes import children
 from tests.server import Answer, Server, form_end, form_part

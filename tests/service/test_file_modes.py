@@ -18,7 +18,7 @@ import pytest
 from tests.server import ROOT, Server, Template
 
 Film = Callable[..., bytes]
-PREPARE = "from config import firststart; firststart.prepare()"
+PREPARE = "from config import first_start; first_start.prepare()"
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
 

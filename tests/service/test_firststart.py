@@ -13,9 +13,9 @@ from tests.server import drop_database, environment, sql
 
 STARTS = 3
 _START = """
-from config import firststart
-firststart.prepare()
-print("password", firststart.first_account())
+from config import first_start
+first_start.prepare()
+print("password", first_start.first_account())
 """
 _COUNT = """
 from django.contrib.auth.models import User

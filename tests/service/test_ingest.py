@@ -15,9 +15,9 @@ from django.core.management import CommandError, call_command
 
 from uploads.conf import sink
 from uploads.errors import InvalidParams
-from uploads.ingesting import Mode, Outcome, ingest
 from uploads.models import Blob, MediaFile
 from uploads.storage.marker import adopt
+from uploads.transfers.ingest import Mode, Outcome, ingest
 
 pytestmark = pytest.mark.django_db
 Film = Callable[..., bytes]

@@ -15,7 +15,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission, User
 from tests.prepare import PASSWORD
 from uploads.scopes import Scope, NAMES
-from uploads.tokens import make_token
+from uploads.access.tokens import make_token
 user = User.objects.create(username="{name}", is_staff=True, password=make_password(PASSWORD))
 user.user_permissions.set(Permission.objects.filter(codename__in={codenames}))
 print(make_token(user, "test", Scope.of(NAMES), None)[1])

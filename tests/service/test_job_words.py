@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from media_jobs import leases
-from media_jobs.admin import saying
+from media_jobs.admin import job_cells
 from media_jobs.errors import NoRoom
 from media_jobs.models import Job, Lane
-from media_jobs.wording import Lanes, message_of, waiting_for
+from media_jobs.queue import leases
+from media_jobs.queue.status_text import Lanes, message_of, waiting_for
 from tests.api_client import api_client
 from tests.service.test_leases import a_file, a_job, a_user, a_worker, now, started
 from uploads.conf import sink
@@ -103,19 +103,19 @@ def test_a_list_of_many_jobs_asks_no_more_than_one_of_few(django_assert_max_num_
 def test_all_who_watch_the_same_queue_share_one_look_at_it(
     django_assert_num_queries: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(saying, "_FRESH", 60.0)  # of a second, a busy machine may leave nothing
+    monkeypatch.setattr(job_cells, "_FRESH", 60.0)  # of a second, a busy machine may leave nothing
     a_worker()
     queue = [now(job) for job in several(a_user(), 3)]
-    said = saying.waits(queue)
+    said = job_cells.waits(queue)
     with django_assert_num_queries(0):
-        assert saying.waits(queue) == said
-    assert saying.doing(queue[1], said[queue[1].pk]) == "Waits for its turn: 1 job is ahead of it."
+        assert job_cells.waits(queue) == said
+    assert job_cells.doing(queue[1], said[queue[1].pk]) == "Waits for its turn: 1 job is ahead of it."
 
 
 def test_who_comes_into_a_queue_that_others_watch_is_told_their_own_place() -> None:
     a_worker()
     owner = a_user()
     first, second = several(owner, 2)
-    saying.waits([now(first), now(second)])
+    job_cells.waits([now(first), now(second)])
     [third] = several(owner, 1, first=40)
-    assert saying.waits([now(third)]) == {third.pk: "Its turn: 2 jobs are ahead of it."}
+    assert job_cells.waits([now(third)]) == {third.pk: "Its turn: 2 jobs are ahead of it."}

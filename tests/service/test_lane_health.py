@@ -8,8 +8,8 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
-from media_jobs import lanes
 from media_jobs.models import Job, Worker
+from media_jobs.queue import lanes
 from tests.service.test_leases import a_job, a_worker, started
 from uploads.conf import sink
 from uploads.storage.marker import adopt

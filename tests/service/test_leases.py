@@ -17,8 +17,6 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from model_bakery import baker
 
-from media_jobs import asking, leases, results
-from media_jobs.deleting import delete_job
 from media_jobs.errors import (
     AlreadyFinished,
     BadMedia,
@@ -32,12 +30,14 @@ from media_jobs.errors import (
     QuotaReached,
 )
 from media_jobs.ffmpeg.progress import Report
-from media_jobs.leases import Lease
 from media_jobs.models import Artifact, Job, Lane, Worker
-from media_jobs.submitting import Order, begin_uploaded, submit
+from media_jobs.queue import control, leases, results
+from media_jobs.queue.deletion import delete_job
+from media_jobs.queue.leases import Lease
+from media_jobs.queue.submission import Order, begin_uploaded, submit
 from tests.heap import pile
+from uploads.content.intake import Content
 from uploads.errors import InvalidParams, KeyReused
-from uploads.intake import Content
 from uploads.models import Blob, MediaFile, Transition, Upload
 from uploads.storage.blobs import delete_file
 
@@ -217,7 +217,7 @@ def test_renewing_carries_progress_and_brings_word_of_a_cancel(worker: Worker) -
         2,
         61,
     )
-    asking.cancel(job)
+    control.cancel(job)
     assert now(job).status == "running"
     assert leases.renew(lease, Job.Phase.WORKING, Report("Half", 1.0)) is True
     assert now(job).progress < 1
@@ -241,7 +241,7 @@ def test_a_lease_is_renewed_whatever_numbers_are_reported(absurd: float, worker:
 def test_a_cancel_that_comes_at_the_last_moment_is_kept(worker: Worker) -> None:
     job = a_job()
     lease = started(worker, job)
-    asking.cancel(job)
+    control.cancel(job)
     with pytest.raises(Cancelled):
         end(lease, "poster.jpg")
     leases.end_cancelled(lease)
@@ -255,7 +255,7 @@ def test_a_job_that_is_to_be_cancelled_is_whatever_ends_its_attempt(end: str, wo
     if end == "lost for good":
         Job.objects.filter(pk=job.pk).update(attempts=settings.JOBS.attempts - 1)
     lease = started(worker, job)
-    asking.cancel(job)
+    control.cancel(job)
     expire(job)
     if end == "stopped":
         leases.give_back(lease)
@@ -440,7 +440,7 @@ def test_a_result_that_is_gone_or_of_an_ffmpeg_that_is_gone_answers_nothing(work
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
     other = a_job(file)
     assert other.status == "queued"
-    asking.cancel(other)
+    control.cancel(other)
     Worker.objects.update(seen_at=Now())
     delete_file(first.artifacts.get().file)
     assert a_job(file).status == "queued"
@@ -470,7 +470,7 @@ def test_the_oldest_follower_takes_over_from_a_leader_that_ends_without_result(
     Job.objects.filter(pk=leader.pk).update(attempts=settings.JOBS.attempts - 1)
     lease.job.refresh_from_db()
     if loss == "cancelled":
-        asking.cancel(leader)
+        control.cancel(leader)
         leases.end_cancelled(lease)
     elif loss == "worker lost":
         expire(leader)
@@ -556,7 +556,7 @@ def test_one_owners_quota_is_no_matter_of_others_who_want_the_same(worker: Worke
     a_file(poor.owner)
     leases.fail(started(worker, leader), QuotaReached("It does not fit."), {})
     assert (now(leader).status, now(poor).leader, now(rich).leader) == ("failed", None, poor)
-    asking.cancel(poor)
+    control.cancel(poor)
     again = a_job(twins[1])
     end(started(worker, rich), "poster.jpg")
     assert (now(rich).status, now(again).status, now(again).error_code) == ("succeeded", "failed", "quota_exceeded")
@@ -565,7 +565,7 @@ def test_one_owners_quota_is_no_matter_of_others_who_want_the_same(worker: Worke
 def test_a_cancelled_follower_leaves_the_others_in_peace(worker: Worker) -> None:
     file = a_file()
     leader, follower, last = (a_job(file) for _ in range(3))
-    asking.cancel(follower)
+    control.cancel(follower)
     assert (now(follower).status, now(last).leader) == ("cancelled", leader)
     end(started(worker, leader), "poster.jpg")
     assert (now(follower).status, now(last).status) == ("cancelled", "succeeded")
@@ -574,14 +574,14 @@ def test_a_cancelled_follower_leaves_the_others_in_peace(worker: Worker) -> None
 def test_a_failed_job_can_be_tried_again_and_a_succeeded_one_cannot(worker: Worker) -> None:
     job = a_job()
     leases.fail(started(worker, job), BadMedia("It is cut off."), {})
-    assert (asking.retry(job).status, now(job).error_code, now(job).finished_at) == ("queued", "", None)
+    assert (control.retry(job).status, now(job).error_code, now(job).finished_at) == ("queued", "", None)
     with pytest.raises(NotFinished):
-        asking.retry(job)
+        control.retry(job)
     end(started(worker, job))
     with pytest.raises(AlreadyFinished):
-        asking.retry(job)
+        control.retry(job)
     with pytest.raises(AlreadyFinished):
-        asking.cancel(job)
+        control.cancel(job)
 
 
 def test_a_file_that_somebody_works_on_cannot_be_deleted_and_the_job_neither(worker: Worker) -> None:

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from config import firststart
-from media_jobs import leases
+from config import first_start
+from media_jobs.queue import leases
 from tests.disks import MIB, fill, fill_but, small_disk
 from tests.service.test_leases import a_user
-from uploads import reserving
-from uploads.admitting import Announcement
-from uploads.ballast import Ballast, ballast, free_in
 from uploads.conf import sink
-from uploads.depositing import deposit
 from uploads.errors import InsufficientStorage
 from uploads.models import SinkMark, Upload
-from uploads.receiving import Reception
+from uploads.runtime.ballast_file import Ballast, ballast, free_in
 from uploads.storage.marker import adopt
+from uploads.transfers import quota
+from uploads.transfers.admission import Announcement
+from uploads.transfers.made_files import deposit
+from uploads.transfers.reception import Reception
 
 pytestmark = pytest.mark.django_db
 
@@ -64,7 +64,7 @@ def test_no_upload_is_promised_what_the_ballast_needs(kept: Ballast, small: Path
 
 def test_a_start_on_a_full_disk_makes_room_for_what_it_has_to_write(kept: Ballast, small: Path) -> None:
     fill(small)
-    firststart.prepare()
+    first_start.prepare()
     assert kept.held == kept.size // 2
 
 
@@ -109,10 +109,10 @@ def test_works_stop_one_after_another_and_go_on_where_there_is_room_again(
 ) -> None:
     def leave(min_free: int, spread: float) -> None:
         settings.UPLOADS = replace(settings.UPLOADS, media_root=tmp_path, min_free=min_free)
-        monkeypatch.setattr(reserving, "SPREAD", spread)
+        monkeypatch.setattr(quota, "SPREAD", spread)
 
     leave(10**18, 1e9)
-    work = reserving.FloorWatch(sink(), tmp_path)
+    work = quota.FloorWatch(sink(), tmp_path)
     work.check()  # its turn to stop has not come
     leave(0, 1e9)
     work.check()

@@ -303,7 +303,7 @@ import os
 from pathlib import Path
 from django.contrib.auth.models import User
 from uploads.errors import Refusal
-from uploads.ingesting import Mode, ingest
+from uploads.transfers.ingest import Mode, ingest
 path = Path({path!r})
 def change(size):
     if not changed:
@@ -626,7 +626,7 @@ def test_a_holder_that_was_given_up_and_yet_comes_to_its_end_makes_no_second_fil
     with slow_put(server, data, 100_000, Idempotency_Key="late") as wire:
         wait_until(lambda: uploads(server, "late"))
         server.shell(
-            "from uploads.models import Upload; from uploads.ending import fail; "
+            "from uploads.models import Upload; from uploads.transfers.completion import fail; "
             "from uploads.errors import Abandoned; "
             "fail(Upload.objects.get(state='receiving'), Abandoned('Given up.'))"
         )
@@ -646,7 +646,7 @@ def test_a_clock_that_jumps_ends_no_upload_that_goes_on(server: Server, film: Fi
         wait_until(lambda: uploads(server, "jump"))
         ended_by_chore = server.shell(
             "from datetime import timedelta; from django.db.models import F; from uploads.models import Upload; "
-            "from uploads.ending import fail_stalled; "
+            "from uploads.transfers.completion import fail_stalled; "
             "Upload.objects.update(heartbeat_at=F('heartbeat_at') - timedelta(hours=1)); print(fail_stalled())"
         )
         assert ended_by_chore == "0"

@@ -15,16 +15,16 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from media_jobs import leases, moving
 from media_jobs.errors import BadMedia
 from media_jobs.models import Job, Worker
+from media_jobs.queue import leases, states
 from tests.conftest import StartServer
 from tests.server import ROOT, Server, query
 from tests.service.test_leases import a_job, a_worker, claimed
 from tests.waiting import wait_until
-from uploads import metrics as of_uploads
 from uploads.models import CounterIncrement
 from uploads.monitoring.counters import StoredCounter, add_up, count
+from uploads.transfers import upload_counters as of_uploads
 
 Film = Callable[..., bytes]
 
@@ -54,7 +54,7 @@ def test_jobs_are_counted_by_operation_and_result_with_their_durations() -> None
     lease.job.refresh_from_db()
     leases.fail(lease, BadMedia("It is broken."), {})
     waiting = a_job(params={"width": 20})
-    moving.cancel(moving.waiting(waiting), waiting)
+    states.cancel(states.waiting(waiting), waiting)
     found = here()
     assert found['millrace_jobs_ended_total{operation="thumbnail",reason="bad_media",result="failed"}'] == 1
     assert found['millrace_jobs_ended_total{operation="thumbnail",reason="",result="cancelled"}'] == 1

@@ -13,9 +13,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from config import process_reports
-from config.process_reports import Reporter
-from media_jobs.supervision import Process, process_troubles
+from config.processes import reports
+from config.processes.reports import Reporter
+from media_jobs.worker.process_table import Process, process_troubles
 from tests.server import ROOT, environment
 
 NOW = time.time()
@@ -23,8 +23,8 @@ _REPORT = """
 import os, sys, time, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 django.setup()
-from config.process_reports import Reporter
-from media_jobs.supervision import Process
+from config.processes.reports import Reporter
+from media_jobs.worker.process_table import Process
 with Reporter("other") as reporter:
     reporter.write([Process("web", 1, time.time(), 7, 1, time.time())])
     print("written", flush=True)
@@ -75,10 +75,10 @@ def test_the_report_of_one_that_was_killed_counts_for_nothing_and_is_removed(hom
         assert killed.stdout is not None
         assert killed.stdout.readline() == b"written\n"
         reporter.write([Process("web", 2, NOW)])
-        assert [process.restarts for process in process_reports.read()] == [7, 0]
+        assert [process.restarts for process in reports.read()] == [7, 0]
         os.kill(killed.pid, signal.SIGKILL)
         killed.communicate()
-        assert [process.restarts for process in process_reports.read()] == [0]
+        assert [process.restarts for process in reports.read()] == [0]
     assert len(list((home / "run").glob("other-*.json"))) == 1
     with Reporter("serve"):
         assert list((home / "run").glob("other-*")) == []
@@ -89,7 +89,7 @@ def test_a_report_that_cannot_be_written_or_read_keeps_nobody_from_work(home: Pa
     (home / "run").write_text("no folder")
     with Reporter("serve") as reporter:
         reporter.write([Process("web", 1, NOW)])
-        assert process_reports.read() == []
+        assert reports.read() == []
 
 
 @pytest.mark.django_db

@@ -12,20 +12,22 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.test import Client as Browser
 
-from media_jobs import leases
+from media_jobs.queue import leases
 from tests.conftest import StartServer
 from tests.disks import disk_at
 from tests.service.test_leases import a_user
 from tests.stores import Film
 from tests.tus import Client
 from tests.waiting import wait_until
-from uploads import housekeeping, promises, resuming
-from uploads.admitting import Announcement
 from uploads.conf import sink
 from uploads.errors import InsufficientStorage, QuotaExceeded
+from uploads.maintenance import housekeeping
 from uploads.models import SinkMark, Upload
-from uploads.receiving import Reception
 from uploads.storage.marker import adopt
+from uploads.transfers import reserved_space
+from uploads.transfers.admission import Announcement
+from uploads.transfers.reception import Reception
+from uploads.transfers.resumable import session
 
 GIB = 1024**3
 
@@ -52,7 +54,7 @@ def _store_of(size: int, media: Path, settings: Any) -> Iterator[None]:
 
 def begin(owner: User, size: int) -> Upload:
     week = timedelta(days=7)
-    return resuming.begin(Announcement(owner, "film.mp4", Upload.Protocol.TUS, size=size, kept_for=week))
+    return session.begin(Announcement(owner, "film.mp4", Upload.Protocol.TUS, size=size, kept_for=week))
 
 
 def pause(upload: Upload, since: timedelta) -> None:
@@ -62,7 +64,7 @@ def pause(upload: Upload, since: timedelta) -> None:
 def go_on(upload: Upload) -> None:
     """Take a turn at it, as a PATCH does."""
     found = Upload.objects.get(pk=upload.pk)
-    with resuming.Turn.take(found.key, lambda: found, stop=lambda: None):
+    with session.Turn.take(found.key, lambda: found, stop=lambda: None):
         pass
 
 
@@ -70,7 +72,7 @@ def reserved(upload: Upload) -> int:
     return Upload.objects.get(pk=upload.pk).reserved
 
 
-LATE = promises.PROMISE_KEPT + timedelta(seconds=1)
+LATE = reserved_space.PROMISE_KEPT + timedelta(seconds=1)
 
 
 def test_empty_uploads_of_one_account_leave_room_for_the_others(of_100_gib: None) -> None:
@@ -92,9 +94,9 @@ def test_all_promises_together_leave_room_for_small_uploads(of_100_gib: None) ->
         begin(a_user(), 8 * GIB)
     begin(a_user(), 7 * GIB + GIB // 2)
     with pytest.raises(InsufficientStorage):
-        begin(a_user(), promises.STEP + 1)
+        begin(a_user(), reserved_space.STEP + 1)
     for _ in range(20):
-        begin(a_user(), promises.STEP)
+        begin(a_user(), reserved_space.STEP)
 
 
 def test_a_single_upload_may_have_nearly_all_of_the_disk(of_12_gib: None) -> None:
@@ -102,7 +104,7 @@ def test_a_single_upload_may_have_nearly_all_of_the_disk(of_12_gib: None) -> Non
     begin(alice, 10 * GIB)
     with pytest.raises(InsufficientStorage):
         begin(alice, GIB)
-    begin(a_user(), promises.STEP)
+    begin(a_user(), reserved_space.STEP)
 
 
 def test_what_is_promised_twice_is_never_more_than_there_is(of_12_gib: None) -> None:
@@ -127,14 +129,14 @@ def test_a_promise_lapses_minutes_after_the_last_byte_and_what_has_come_counts_o
     alice = a_user()
     upload = begin(alice, 8 * GIB)
     Upload.objects.filter(pk=upload.pk).update(offset=3 * GIB)
-    pause(upload, promises.PROMISE_KEPT - timedelta(minutes=1))
-    assert promises.lapse() == 0
+    pause(upload, reserved_space.PROMISE_KEPT - timedelta(minutes=1))
+    assert reserved_space.lapse() == 0
     with pytest.raises(QuotaExceeded):
         begin(alice, 3 * GIB)
     pause(upload, LATE)
     [chore] = [chore for chore in housekeeping.CHORES if chore.name == "let promises lapse"]
     assert (chore.do(), chore.do()) == (1, 0)
-    assert (reserved(upload), promises.promised(sink())) == (3 * GIB, 0)
+    assert (reserved(upload), reserved_space.promised(sink())) == (3 * GIB, 0)
     with pytest.raises(QuotaExceeded, match=f"{7 * GIB} bytes left"):
         begin(alice, 7 * GIB + 1)
 
@@ -143,7 +145,7 @@ def test_the_promise_of_an_upload_that_is_being_sent_does_not_lapse(of_12_gib: N
     upload = begin(a_user(), GIB)
     pause(upload, LATE)
     Upload.objects.filter(pk=upload.pk).update(heartbeat_at=Now() - timedelta(days=1))  # the clock has jumped
-    assert promises.lapse() == 0
+    assert reserved_space.lapse() == 0
     assert reserved(upload) == GIB
 
 
@@ -153,10 +155,10 @@ def test_a_promise_that_lapses_as_somebody_goes_on_is_made_again(of_12_gib: None
     stale = Upload.objects.get(pk=upload.pk)
 
     def find() -> Upload:  # between this look and the turn it lapses
-        assert promises.lapse() == 1
+        assert reserved_space.lapse() == 1
         return stale
 
-    with resuming.Turn.take(upload.key, find, stop=lambda: None) as turn:
+    with session.Turn.take(upload.key, find, stop=lambda: None) as turn:
         assert turn.upload.reserved == reserved(upload) == GIB
 
 
@@ -167,16 +169,16 @@ def test_where_nobody_knows_since_when_an_upload_is_paused_its_time_begins_now(
     """Of an earlier version, or before the clock was set back."""
     upload = begin(a_user(), GIB)
     Upload.objects.filter(pk=upload.pk).update(paused_at=paused_at)
-    assert promises.lapse() == 0
+    assert reserved_space.lapse() == 0
     pause_ends = Upload.objects.filter(pk=upload.pk, paused_at__lte=Now(), paused_at__gt=Now() - timedelta(minutes=1))
     assert pause_ends.exists()
     pause(upload, LATE)
-    assert promises.lapse() == 1
+    assert reserved_space.lapse() == 1
 
 
 def test_jobs_do_not_wait_for_what_uploads_were_promised(of_12_gib: None) -> None:
     begin(a_user(), 12 * GIB)
-    assert promises.promised(sink()) == 12 * GIB
+    assert reserved_space.promised(sink()) == 12 * GIB
     assert leases.lacking() == ""
 
 
@@ -212,9 +214,9 @@ def test_one_account_with_many_empty_uploads_stops_nobody(start_server: StartSer
 IS_PAUSED = "from uploads.models import Upload; print(Upload.objects.get().heartbeat_at is None)"
 LAPSE = """
 from datetime import timedelta; from django.db.models.functions import Now
-from uploads import promises; from uploads.models import Upload
+from uploads.transfers import reserved_space; from uploads.models import Upload
 Upload.objects.filter(state="receiving").update(paused_at=Now() - timedelta(hours=1), heartbeat_at=None)
-print(promises.lapse())
+print(reserved_space.lapse())
 """
 FILL = """
 from django.contrib.auth.models import User; from django.db.models.functions import Now

@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from media_jobs.models import Job
 from tests.stores import Film, an_owner, lose_file, lose_rows, own_store, stored_keys, upload
+from uploads.maintenance.fsck import Defect, find_in_sidecars
+from uploads.maintenance.rebuild import rebuild
 from uploads.models import Blob, MediaFile, Upload
-from uploads.sinks.local import LocalSink
+from uploads.sinks.local.sink import LocalSink
 from uploads.storage.blobs import delete_file, rename_file
-from uploads.storage.fsck import Defect, find_in_sidecars
-from uploads.storage.rebuild import rebuild
 from uploads.storage.sidecars import name_of, write_changed
 
 pytestmark = pytest.mark.django_db

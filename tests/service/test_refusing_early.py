@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from config.lingering import LINGER_SECONDS, MAX_LINGERING, Lingering
+from config.web_server.lingering_close import LINGER_SECONDS, MAX_LINGERING, Lingering
 from tests.conftest import StartServer, running, sha256
 from tests.server import Answer, Server, Template, form_end, form_part
 from tests.waiting import wait_until

@@ -10,13 +10,13 @@ import pytest
 
 from tests.conftest import sha256
 from tests.service.test_leases import a_user
-from uploads import noting, resuming
-from uploads.admitting import Announcement
 from uploads.conf import sink
 from uploads.models import Upload
-from uploads.resuming import Turn
-from uploads.sinks.local import LocalSink
+from uploads.sinks.local.sink import LocalSink
 from uploads.storage.marker import adopt
+from uploads.transfers.admission import Announcement
+from uploads.transfers.resumable import checkpoint, session
+from uploads.transfers.resumable.session import Turn
 
 pytestmark = pytest.mark.django_db
 Film = Callable[..., bytes]
@@ -33,9 +33,9 @@ def _sink(settings: Any, tmp_path: Path) -> None:
 def upload() -> Upload:
     announced = Announcement(
         owner=a_user(), name="a.mp4", protocol=Upload.Protocol.TUS, size=SIZE, length=SIZE, route="uploads",
-        kept_for=resuming.kept_for(0),
+        kept_for=session.kept_for(0),
     )  # fmt: skip
-    return resuming.begin(announced)
+    return session.begin(announced)
 
 
 def take_turn(upload: Upload, data: bytes = b"") -> int:
@@ -57,8 +57,8 @@ def note_of(upload: Upload) -> Path:
 def start_machine_again(upload: Upload) -> None:
     """The note beside the bytes is of another boot then."""
     note = note_of(upload)
-    assert noting.BOOT_ID in note.read_text()
-    note.write_text(note.read_text().replace(noting.BOOT_ID, "5ee1b0f0-0000-4000-8000-000000000000"))
+    assert checkpoint.BOOT_ID in note.read_text()
+    note.write_text(note.read_text().replace(checkpoint.BOOT_ID, "5ee1b0f0-0000-4000-8000-000000000000"))
 
 
 def test_bytes_that_are_all_there_are_gone_on_with_and_read_once(upload: Upload, film: Film) -> None:
@@ -66,7 +66,7 @@ def test_bytes_that_are_all_there_are_gone_on_with_and_read_once(upload: Upload,
     take_turn(upload, content[:CAME])
     start_machine_again(upload)
     assert take_turn(upload) == CAME
-    assert noting.BOOT_ID in note_of(upload).read_text()  # it need not be read again by the next
+    assert checkpoint.BOOT_ID in note_of(upload).read_text()  # it need not be read again by the next
     take_turn(upload, content[CAME:])
     assert sha256_of(upload) == sha256(content)
 

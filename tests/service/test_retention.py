@@ -12,18 +12,18 @@ from django.db.models.functions import Now
 from django.db.models.signals import pre_delete
 from django.utils import timezone
 
-from media_jobs import asking, leases
 from media_jobs.errors import BadMedia
-from media_jobs.ffmpeg.workfolder import workfolder
+from media_jobs.ffmpeg.work_folder import workfolder
 from media_jobs.housekeeping import forget_jobs, forget_workers, sweep_work
 from media_jobs.models import Job, Worker
-from media_jobs.submitting import Order, submit_with_upload
+from media_jobs.queue import control, leases
+from media_jobs.queue.submission import Order, submit_with_upload
 from tests.service.test_leases import a_job, a_user, a_worker, end, now, past, started
-from uploads import resuming, settling
-from uploads.admitting import Announcement
 from uploads.conf import sink
 from uploads.models import MediaFile, SinkMark, Upload
 from uploads.storage.marker import adopt
+from uploads.transfers.admission import Announcement
+from uploads.transfers.resumable import recovery, session
 
 pytestmark = pytest.mark.django_db
 
@@ -81,7 +81,7 @@ def test_an_old_job_that_is_tried_again_just_then_lives() -> None:
 
     def retry_the_other(job: Job) -> None:
         [other] = jobs - {job}
-        asking.retry(other)
+        control.retry(other)
 
     with (
         before_deleting(first, lambda: retry_the_other(first)),
@@ -129,11 +129,11 @@ def test_an_upload_that_nobody_goes_on_with_fails_its_job(settings: Any, tmp_pat
     owner = a_user()
     announced = Announcement(
         owner=owner, name="a.mp4", protocol=Upload.Protocol.TUS, size=9, length=9, route="jobs",
-        kept_for=resuming.kept_for(0),
+        kept_for=session.kept_for(0),
     )  # fmt: skip
     job, _ = submit_with_upload(Order(owner, "thumbnail"), announced)
-    assert (settling.expire(), job.status) == (0, "uploading")
+    assert (recovery.expire(), job.status) == (0, "uploading")
     Upload.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    assert settling.expire() == 1
+    assert recovery.expire() == 1
     assert (now(job).status, now(job).error_code) == ("failed", "upload_failed")
     assert "Submit the job again" in now(job).error_detail

@@ -131,7 +131,7 @@ def past(server: Server, job: str) -> list[tuple[Any, ...]]:
 # A worker had the one job, and was lost, while the lane of the other was paused.
 LOSE = """
 import uuid; from datetime import timedelta; from django.db.models.functions import Now
-from media_jobs import lanes; from media_jobs.models import Job
+from media_jobs.queue import lanes; from media_jobs.models import Job
 Job.objects.filter(pk="{lost}").update(status="running", token=uuid.uuid4(), lease_until=Now() - timedelta(seconds=1))
 lanes.resume("heavy")
 """
@@ -140,7 +140,7 @@ lanes.resume("heavy")
 def test_what_others_have_lost_is_taken_back_before_anything_is_begun(
     server: Server, upload: Callable[..., str]
 ) -> None:
-    server.shell("from media_jobs import lanes; lanes.pause('heavy')")
+    server.shell("from media_jobs.queue import lanes; lanes.pause('heavy')")
     lost, other = submit(server, upload(), "thumbnail"), submit(server, upload(), height=90)
     time.sleep(4)  # the worker heard of these, and looks for lost ones once a second
     server.shell(LOSE.format(lost=lost))

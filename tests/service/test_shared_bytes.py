@@ -97,6 +97,6 @@ def test_facts_of_the_release_before_stay_where_they_were_shown(start_server: St
     facts = file_of(server, first, "alice")["facts"]
     server.kill()
     server.manage("migrate", "uploads", "0007")
-    server.shell("from config import firststart; firststart.prepare()")
+    server.shell("from config import first_start; first_start.prepare()")
     server.start()
     assert file_of(server, first, "alice")["facts"] == facts

@@ -11,7 +11,7 @@ from tests.endpoints import Endpoint, endpoints
 from tests.people import signed_in
 from tests.server import Answer, Server, Template, form_end, form_part, query
 from tests.tus import Client, metadata
-from uploads.permissions import scope_needed
+from uploads.access.scope_permission import scope_needed
 from uploads.scopes import NAMES, Scope
 
 Film = Callable[..., bytes]

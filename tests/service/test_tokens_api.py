@@ -125,7 +125,7 @@ def test_an_account_has_a_hundred_tokens_at_most(server: Server) -> None:
     has = len(listed(server, "carol"))
     server.shell(
         "from django.contrib.auth.models import User; from uploads.scopes import Scope;"
-        "from uploads.tokens import make_token; carol = User.objects.get(username='carol');"
+        "from uploads.access.tokens import make_token; carol = User.objects.get(username='carol');"
         f"[make_token(carol, 'x', Scope.READ, None) for _ in range({100 - has})]"
     )
     answer = make(server, server.tokens["carol"])

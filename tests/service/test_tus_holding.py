@@ -388,8 +388,8 @@ LONG_AGO = """
 from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.models import Upload
-from uploads.ending import fail_stalled
-from uploads.settling import settle_stalled
+from uploads.transfers.completion import fail_stalled
+from uploads.transfers.resumable.recovery import settle_stalled
 Upload.objects.filter(state="receiving").update(heartbeat_at=Now() - timedelta(hours=12))
 fail_stalled()
 settle_stalled()
@@ -428,15 +428,16 @@ def test_uploads_that_move_are_counted_and_paused_ones_are_not(start_server: Sta
 
 OVERTAKEN = """
 from django.conf import settings
-from uploads import resuming, settling, steps
+from uploads.transfers.resumable import recovery, session
+from uploads.sinks import crash_points
 from uploads.models import Upload
 upload = Upload.objects.get(state='receiving')
-turn = resuming.Turn.take(upload.key, lambda: Upload.objects.get(pk=upload.pk))
+turn = session.Turn.take(upload.key, lambda: Upload.objects.get(pk=upload.pk))
 def overtake(step):
-    if step == steps.Step.DIRECTORY_SYNCED:
-        steps.listeners.clear()
-        settling.take_look(Upload.objects.get(pk=upload.pk))
-steps.listeners.append(overtake)
+    if step == crash_points.Step.DIRECTORY_SYNCED:
+        crash_points.listeners.clear()
+        recovery.take_look(Upload.objects.get(pk=upload.pk))
+crash_points.listeners.append(overtake)
 with turn:
     turn.feed((settings.UPLOADS.media_root.parent / "rest").read_bytes())
     turn.end()
@@ -623,7 +624,7 @@ SWEPT = """
 import json
 from datetime import timedelta
 from uploads.conf import sink
-from uploads.storage.sweep import sweep
+from uploads.maintenance.sweep import sweep
 print(json.dumps(sweep(sink(), grace=timedelta(0))))
 """
 

@@ -34,7 +34,7 @@ def test_data_of_the_release_before_is_all_there_and_gets_its_sidecars(
     server.manage("migrate", "media_jobs", "0002_lists")
     server.manage("migrate", "uploads", "0003_lists")  # the tables as that release has them
     assert not (server.media / "meta").exists()  # housekeeping, which writes the sidecars, has not run
-    server.shell("from config import firststart; firststart.prepare()")
+    server.shell("from config import first_start; first_start.prepare()")
     server.start()
     assert jobs(server) == before
     for file in files:

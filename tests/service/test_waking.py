@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db.models import F
 
 from config.celery import make_folders
-from media_jobs import waking
 from media_jobs.models import Worker
+from media_jobs.queue import notify
 from tests.service.test_leases import a_job, a_worker
 
 pytestmark = pytest.mark.django_db
@@ -23,7 +23,7 @@ def _broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if not settings.BROKER_URL.startswith("filesystem:"):
         pytest.fail("these read messages as files")
     make_folders()
-    monkeypatch.setattr(waking, "_told", {})
+    monkeypatch.setattr(notify, "_told", {})
     _take_messages()
     yield
     _take_messages()
@@ -40,7 +40,7 @@ def _take_messages() -> list[dict[str, Any]]:
 def test_a_message_does_not_expire_by_anybodys_clock() -> None:
     a_worker()
     a_job()
-    assert waking.wake_idle_again() == 1
+    assert notify.wake_idle_again() == 1
     [message] = _take_messages()
     assert message["headers"]["expires"] is None
     assert "expiration" not in message["properties"]
@@ -48,14 +48,14 @@ def test_a_message_does_not_expire_by_anybodys_clock() -> None:
 
 def test_workers_that_do_nothing_are_told_again_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(waking, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(notify, "time", SimpleNamespace(monotonic=lambda: now))
     a_worker()
     a_job()
     sent = []
     for second in range(40):
         now = 1000.0 + second
-        sent += [second] * waking.wake_idle_again()
+        sent += [second] * notify.wake_idle_again()
     assert sent == [0, 1, 3, 7, 15, 25, 35]
     Worker.objects.update(heard_at=F("heard_at") + timedelta(seconds=1))  # it has worked since
-    assert waking.wake_idle_again() == 1
-    assert waking.wake_idle() == 1  # whoever has a reason of their own need not wait
+    assert notify.wake_idle_again() == 1
+    assert notify.wake_idle() == 1  # whoever has a reason of their own need not wait

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from media_jobs.admin.advice import advice, codes
+from media_jobs.admin.failure_advice import advice, codes
 from media_jobs.errors import Failure
 from media_jobs.models import Job
 

@@ -12,9 +12,9 @@ import pytest
 from django.db import OperationalError
 
 from tests.disks import MIB, fill, filler, small_disk
-from uploads import reserving
-from uploads.ballast import Ballast
-from uploads.connections import frees_room
+from uploads.runtime.ballast_file import Ballast
+from uploads.runtime.database_connections import frees_room
+from uploads.transfers import quota
 
 SIZE = 256 * 1024
 
@@ -151,8 +151,8 @@ def test_a_database_that_fails_for_another_reason_releases_nothing(of_settings: 
 
 
 def test_the_floor_is_what_the_ballast_needs_where_that_is_more(of_settings: Ballast, settings: Any) -> None:
-    assert reserving.floor() == SIZE // 4
+    assert quota.floor() == SIZE // 4
     of_settings.release(everything=True)
-    assert reserving.floor() == SIZE
+    assert quota.floor() == SIZE
     settings.UPLOADS = replace(settings.UPLOADS, min_free=SIZE + 1)
-    assert reserving.floor() == SIZE + 1
+    assert quota.floor() == SIZE + 1

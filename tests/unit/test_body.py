@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_hashing import claim
-from uploads.body import PIECE, Body, gunzip, is_chunked
+from uploads.content.hashing import parse_claims
 from uploads.errors import DigestMismatch, IncompleteBody, LengthRequired, Refusal, TooSlow, UnsupportedCoding
-from uploads.hashing import parse_claims
+from uploads.http.body import PIECE, Body, gunzip, is_chunked
 
 
 def body(content: bytes, *, claims: str = "", stream: object = None, **environ: Any) -> Body:

@@ -8,7 +8,7 @@ from kombu import Connection
 from kombu.simple import SimpleQueue
 
 from config import celery
-from config.broker import Transport
+from config.backends.file_broker import Transport
 
 MESSAGES = 1000
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from config.connection_limits import ConnectionLimits
+from config.web_server.connection_limits import ConnectionLimits
 
 
 def admitted(limits: ConnectionLimits, address: str) -> str | None:

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.html import format_html
 from model_bakery import baker
 
-from uploads.admin import exporting
-from uploads.admin.exporting import Export, cell, csv_blocks, newest_first
+from uploads.admin.lists import csv_export
+from uploads.admin.lists.csv_export import Export, cell, csv_blocks, newest_first
 from uploads.errors import ServerBusy
 from uploads.models import Upload
 
@@ -46,7 +46,7 @@ def test_what_was_written_is_read_back_as_it_was() -> None:
 
 @pytest.mark.django_db
 def test_all_rows_come_once_in_blocks_even_those_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "_AT_ONCE", 3)
+    monkeypatch.setattr(csv_export, "_AT_ONCE", 3)
     made: Callable[..., Any] = baker.make
     uploads = made(Upload, _quantity=8)
     Upload.objects.filter(pk__in=[upload.pk for upload in uploads[:5]]).update(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from media_jobs.admin.facts import clock, rate, read_out
-from media_jobs.ffmpeg.facts import AudioStream, Facts, SubtitleStream, VideoStream
+from media_jobs.admin.media_info import clock, rate, read_out
+from media_jobs.ffmpeg.probing.media_facts import AudioStream, Facts, SubtitleStream, VideoStream
 
 
 def video(**changed: Any) -> VideoStream:

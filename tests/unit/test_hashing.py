@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uploads.content.hashing import HANDED_OVER, Sha256, can_resume, parse_claims
 from uploads.errors import DigestMismatch, InvalidDigest
-from uploads.hashing import HANDED_OVER, Sha256, can_resume, parse_claims
 
 CONTENT = b"a film"
 

@@ -10,7 +10,8 @@ import pytest
 from tests.server import ROOT, environment
 
 _SETUP = (
-    "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'; from config import instance_lock; "
+    "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'; "
+    "from config.processes import instance_lock; "
 )
 SHARED = _SETUP + "instance_lock.hold_shared(); print('held', flush=True); sys.stdin.read()"
 EXCLUSIVE = _SETUP + "x = instance_lock.exclusively(); x.__enter__(); print('held', flush=True); sys.stdin.read()"

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_body import cut
+from uploads.content.hashing import Sha256
+from uploads.content.intake import RATE_WINDOW, UNKNOWN, Intake, Pace
+from uploads.content.sniffing import HEAD_SIZE, Kind
 from uploads.errors import EmptyFile, TooLarge, TooSlow, UnsupportedMedia
-from uploads.hashing import Sha256
-from uploads.intake import RATE_WINDOW, UNKNOWN, Intake, Pace
 from uploads.sinks.base import Writer
 from uploads.sinks.memory import MemorySink
-from uploads.sniffing import HEAD_SIZE, Kind
 
 GIF = b"GIF89a" + bytes(20)
 

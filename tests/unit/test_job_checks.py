@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from media_jobs.checks import tools
-from media_jobs.equipment import equipment
 from media_jobs.ffmpeg import sandbox
+from media_jobs.system_checks import tools
+from media_jobs.worker.tools import equipment
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,10 @@
-"""Who may know whom: config -> media_jobs -> uploads, and within each of the two apps one row."""
+"""Which code may import which: config → media_jobs → uploads, and inside an app one list of packages."""
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,245 +16,80 @@ MAY_IMPORT = {
     "config": {"config", "media_jobs", "uploads"},
 }
 
-# In the order of reading: a module knows only those before it. The lowest know nothing of Django.
-UPLOADS_LOWEST = [
-    "scopes",
-    "errors",
-    "ranges",
-    "hashing",
-    "names",
-    "sizes",
-    "steps",
-    "sniffing.numbers",
-    "sniffing.types",
-    "sniffing.checks",
-    "sniffing.tags",
-    "sniffing.disguises",
-    "sniffing.frames",
-    "sniffing.streams",
-    "sniffing.subtitles",
-    "sniffing.boxes",
-    "sniffing.containers",
-    "sniffing.pictures",
-    "sniffing.sound",
-    "sniffing.video",
-    "sniffing.table",
-    "sniffing",
-    "sniffing.accept",
-    "sinks",
-    "sinks.base",
-    "sinks.memory",
-    "sinks.writeback",
-    "sinks.local_access",
-    "sinks.disk",
-    "sinks.local_sidecars",
-    "sinks.local_quarantine",
-    "sinks.local_writer",
-    "sinks.local",
-    "intake",
-    "buffers",
-    "body",
-    "tus",
-    "searching",
-    "terminal",
-]
-UPLOADS = [
-    *UPLOADS_LOWEST,
-    "conf",
-    "request_context",
-    "ballast",
-    "connections",
-    "monitoring",
-    "monitoring.models",
-    "models",
-    "audit",
-    "registry",
-    "monitoring.counters",
-    "monitoring.chores",
-    "transitions",
-    "storage",
-    "storage.marker",
-    "storage.keys",
-    "storage.tombstones",
-    "storage.sidecars",
-    "storage.blobs",
-    "account_limits",
-    "reserving",
-    "promises",
-    "depositing",
-    "metrics",
-    "threads",
-    "upload_log",
-    "progress",
-    "ending",
-    "admitting",
-    "receiving",
-    "holding",
-    "noting",
-    "resuming",
-    "settling",
-    "forms",
-    "form_turns",
-    "sources",
-    "ingesting",
-    "storage.fsck",
-    "storage.sweep",
-    "storage.rebuild",
-    "storage.backup",
-    "storage.restore",
-    "housekeeping",
-    "steady_clock",
-    "policy",
-    "attempts",
-    "authentication",
-    "permissions",
-    "tokens",
-    "handlers",
-    "links",
-    "wording",
-    "storage.condition",
-    "finding",
-    "moments",
-    "filters",
-    "pagination",
-    "serializers",
-    "schema",
-    "checks",
-    "templatetags",
-    "templatetags.local_times",
-    "admin.local_times",
-    "admin.cells",
-    "admin.filters",
-    "admin.requests",
-    "admin.lists",
-    "admin.selection",
-    "admin.base",
-    "admin.exporting",
-    "admin.account_limits",
-    "admin.accounts",
-    "admin.tokens",
-    "admin.deleting",
-    "admin.linking",
-    "admin.sending",
-    "admin.files",
-    "admin.uploads",
-    "admin",
-    "views",
-    "views.entrances",
-    "views.files",
-    "views.raw",
-    "views.tus",
-    "views.download",
-    "views.tokens",
-    "views.me",
-    "urls",
-    "apps",
-    "management",
-    "management.terminal_command",
-    "management.commands",
-    "management.commands.token",
-    "management.commands.ingest",
-    "management.commands.fsck",
-    "management.commands.quarantine",
-    "management.commands.adopt_storage",
-    "management.commands.rebuild",
-]
-MEDIA_JOBS_LOWEST = [
-    "errors",
-    "ffmpeg",
-    "ffmpeg.facts",
-    "ffmpeg.progress",
-    "ffmpeg.binary",
-    "ffmpeg.landlock",
-    "ffmpeg.sandbox",
-    "ffmpeg.demuxers",
-    "ffmpeg.command",
-    "ffmpeg.log",
-    "ffmpeg.process",
-    "ffmpeg.causes",
-    "ffmpeg.pictures",
-    "ffmpeg.child",
-    "ffmpeg.probing",
-    "ffmpeg.verifying",
-    "ffmpeg.workfolder",
-    "ffmpeg.toolbox",
-    "operations.base",
-    "operations.parsing",
-    "operations.values",
-    "operations.cutting",
-    "operations.filters",
-    "operations.codecs",
-    "operations.pictures",
-    "operations.inspect",
-    "operations.thumbnail",
-    "operations.transcode",
-    "operations.audio",
-    "operations.registry",
-    "operations",
-]
-MEDIA_JOBS = [
-    *MEDIA_JOBS_LOWEST,
-    "conf",
-    "equipment",
-    "models",
-    "metrics",
-    "results",
-    "claiming",
-    "following",
-    "moving",
-    "leases",
-    "waking",
-    "asking",
-    "deleting",
-    "lanes",
-    "supervision",
-    "slots",
-    "pulse",
-    "running",
-    "tasks",
-    "submitting",
-    "watching",
-    "policy",
-    "ordering",
-    "wording",
-    "finding",
-    "filters",
-    "serializers",
-    "checks",
-    "views",
-    "views.artifacts",
-    "views.jobs",
-    "views.operations",
-    "urls",
-    "housekeeping",
-    "admin.saying",
-    "admin.steering",
-    "admin.advice",
-    "admin.removal",
-    "admin.job_page",
-    "admin.filters",
-    "admin.jobs",
-    "admin.workers",
-    "admin.lanes",
-    "admin.frontpage",
-    "admin.facts",
-    "admin.schema_forms",
-    "admin.panels",
-    "admin.running",
-    "admin",
-    "apps",
-    "management",
-    "management.commands",
-    "management.commands.lane",
-    "management.commands.submit",
-]
-ROWS = {"uploads": UPLOADS, "media_jobs": MEDIA_JOBS}
-LOWEST = {"uploads": UPLOADS_LOWEST, "media_jobs": MEDIA_JOBS_LOWEST}
+# Packages and single modules of each app. One may import those before it, and nothing after it.
+LAYERS = {
+    "uploads": [
+        "scopes",
+        "errors",
+        "sinks",
+        "content",
+        "conf",
+        "models",
+        "text",
+        "hooks",
+        "audit_log",
+        "transitions",
+        "runtime",
+        "monitoring",
+        "storage",
+        "transfers",
+        "maintenance",
+        "access",
+        "http",
+        "search",
+        "templatetags",
+        "api",
+        "admin",
+        "system_checks",
+        "apps",
+        "management",
+    ],
+    "media_jobs": [
+        "errors",
+        "ffmpeg",
+        "operations",
+        "conf",
+        "models",
+        "policy",
+        "search",
+        "queue",
+        "worker",
+        "tasks",
+        "api",
+        "housekeeping",
+        "admin",
+        "system_checks",
+        "apps",
+        "management",
+    ],
+}
+# Code that works without Django and Celery.
+WITHOUT_DJANGO = {
+    "uploads.scopes",
+    "uploads.errors",
+    "uploads.sinks",
+    "uploads.content",
+    "uploads.http.body",
+    "uploads.http.byte_ranges",
+    "uploads.http.byte_search",
+    "uploads.http.read_buffers",
+    "uploads.http.tus_headers",
+    "uploads.text.sizes",
+    "uploads.text.terminal_safety",
+    "media_jobs.errors",
+    "media_jobs.ffmpeg",
+    "media_jobs.operations",
+}
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 @dataclass(frozen=True)
 class Module:
-    name: str  # dotted, from its app on
+    name: str  # dotted, with its app
     path: Path
 
     @property
@@ -261,8 +97,9 @@ class Module:
         return self.name.partition(".")[0]
 
     @property
-    def short(self) -> str:
-        return self.name.partition(".")[2]
+    def layer(self) -> str:
+        """The package of the app, or the single module, that it belongs to; "" for the app's own __init__."""
+        return ".".join(self.name.split(".")[1:2])
 
     @property
     def package(self) -> str:
@@ -273,7 +110,7 @@ class Module:
 
     def imports(self) -> Iterator[tuple[int, str]]:
         """The line and the full name of everything imported, wherever in the module."""
-        for node in ast.walk(ast.parse(self.path.read_text())):
+        for node in ast.walk(parsed(self.path)):
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, alias.name) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -285,7 +122,7 @@ class Module:
         return ".".join(parts[: len(parts) + 1 - level]) if level else ""
 
     def strings(self) -> Iterator[tuple[int, str]]:
-        for node in ast.walk(ast.parse(self.path.read_text())):
+        for node in ast.walk(parsed(self.path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 yield node.lineno, node.value
 
@@ -299,6 +136,13 @@ def modules(root: Path = ROOT) -> list[Module]:
     ]
 
 
+def imported_modules(module: Module, known: Container[str]) -> Iterator[tuple[int, str]]:
+    """The line and name of each module of ours that is imported: `uploads.errors` for `uploads.errors.Refusal`."""
+    for line, name in module.imports():
+        if (target := name if name in known else name.rpartition(".")[0]) in known:
+            yield line, target
+
+
 def breaches_between_apps(root: Path = ROOT) -> list[str]:
     return [
         module.says(line, f"{module.app} may not import {name}")
@@ -309,7 +153,7 @@ def breaches_between_apps(root: Path = ROOT) -> list[str]:
 
 
 def breaches_in_strings(root: Path = ROOT) -> list[str]:
-    """A dotted name in a string reaches upwards as well as an import does."""
+    """A dotted name in a string depends on other code as an import does."""
     return [
         module.says(line, f"{module.app} may not name {text!r}")
         for module in modules(root)
@@ -318,46 +162,55 @@ def breaches_in_strings(root: Path = ROOT) -> list[str]:
     ]
 
 
-def breaches_of_the_row(root: Path = ROOT) -> list[str]:
+def breaches_of_the_layers(root: Path = ROOT) -> list[str]:
+    found = modules(root)
+    known = {module.name: module for module in found}
+    return [
+        module.says(line, f"{module.name} may not import {target}: {known[target].layer} comes after {module.layer}")
+        for module in found
+        if module.layer in (layers := LAYERS.get(module.app, []))
+        for line, target in imported_modules(module, known)
+        if known[target].app == module.app and known[target].layer in layers
+        if layers.index(known[target].layer) > layers.index(module.layer)
+    ]
+
+
+def modules_in_no_layer(root: Path = ROOT) -> list[str]:
+    return [
+        module.says(1, f"{module.layer} is not in the layers of {module.app} in tests/unit/test_layers.py")
+        for module in modules(root)
+        if module.layer and module.layer not in LAYERS.get(module.app, [module.layer])
+    ]
+
+
+def cycles(root: Path = ROOT) -> list[str]:
+    """Modules that import each other, directly or through others, wherever in the module the import stands."""
     found = modules(root)
     known = {module.name for module in found}
+    imports = {module.name: {name for _, name in imported_modules(module, known)} - {module.name} for module in found}
+    without_cycles: set[str] = set()
+    while removable := {name for name in imports.keys() - without_cycles if imports[name] <= without_cycles}:
+        without_cycles |= removable
     return [
-        module.says(line, f"{module.name} stands before {module.app}.{target} and may not import it")
+        module.says(1, f"{module.name} is in a cycle of imports")
         for module in found
-        if module.short in (row := ROWS.get(module.app, []))
-        for line, name in module.imports()
-        if (target := _within(module.app, name, known)) and target in row
-        if row.index(target) >= row.index(module.short)
+        if module.name not in without_cycles
+        if any(module.name in imports[other] for other in known - without_cycles)
     ]
 
 
-def _within(app: str, name: str, known: set[str]) -> str | None:
-    """The module of the app that `name` lies in: uploads.errors.Refusal lies in errors."""
-    if not name.startswith(f"{app}."):
-        return None
-    return (name if name in known else name.rpartition(".")[0]).removeprefix(app).removeprefix(".") or None
-
-
-def modules_in_no_row(root: Path = ROOT) -> list[str]:
-    return [
-        module.says(1, f"{module.name} is in no row of tests/unit/test_layers.py")
-        for module in modules(root)
-        if module.short and module.short not in ROWS.get(module.app, [module.short])
-    ]
-
-
-def breaches_of_the_lowest(root: Path = ROOT) -> list[str]:
+def imports_of_django(root: Path = ROOT) -> list[str]:
     return [
         module.says(line, f"{module.name} may know nothing of Django or Celery, and imports {name}")
         for module in modules(root)
-        if module.short in LOWEST.get(module.app, [])
+        if any(f"{module.name}.".startswith(f"{free}.") for free in WITHOUT_DJANGO)
         for line, name in module.imports()
         if name.partition(".")[0] in {"django", "rest_framework", "celery"}
         if not name.startswith("django.core.exceptions.")
     ]
 
 
-def test_config_knows_media_jobs_and_media_jobs_knows_uploads_and_never_the_other_way() -> None:
+def test_config_may_import_media_jobs_which_may_import_uploads_and_never_the_other_way() -> None:
     assert breaches_between_apps() == []
 
 
@@ -365,46 +218,88 @@ def test_no_string_names_what_an_import_may_not() -> None:
     assert breaches_in_strings() == []
 
 
-def test_within_an_app_a_module_knows_only_those_before_it_in_the_row() -> None:
-    assert breaches_of_the_row() == []
+def test_a_package_imports_only_those_before_it() -> None:
+    assert breaches_of_the_layers() == []
 
 
-def test_every_module_has_its_place_in_the_row() -> None:
-    assert modules_in_no_row() == []
+def test_every_package_has_its_place_in_the_list() -> None:
+    assert modules_in_no_layer() == []
 
 
-@pytest.mark.parametrize("app", ROWS)
-def test_every_place_in_the_row_has_its_module(app: str) -> None:
-    assert set(ROWS[app]) == {module.short for module in modules() if module.app == app and module.short}
+@pytest.mark.parametrize("app", LAYERS)
+def test_every_place_in_the_list_has_its_package(app: str) -> None:
+    assert sorted(LAYERS[app]) == sorted({module.layer for module in modules() if module.app == app} - {""})
 
 
-def test_the_lowest_modules_know_nothing_of_django_but_its_exceptions() -> None:
-    assert breaches_of_the_lowest() == []
+def test_no_modules_import_each_other() -> None:
+    assert cycles() == []
+
+
+def test_what_receives_stores_and_runs_ffmpeg_works_without_django() -> None:
+    assert imports_of_django() == []
 
 
 @pytest.mark.parametrize(
     ("file", "source", "check", "complaint"),
     [
-        ("uploads/names.py", "import media_jobs.models", breaches_between_apps, "1: uploads may not import media_jobs."),  # noqa: E501
-        ("uploads/names.py", "\nfrom config import env", breaches_between_apps, "2: uploads may not import config.env"),  # noqa: E501
-        ("media_jobs/apps.py", "from config.env import read", breaches_between_apps, "1: media_jobs may not import config"),  # noqa: E501
-        ("uploads/names.py", "x = 'media_jobs.Job'", breaches_in_strings, "1: uploads may not name 'media_jobs.Job'"),
-        ("uploads/names.py", "def f():\n from . import intake", breaches_of_the_row, "2: uploads.names stands before"),  # noqa: E501
-        ("uploads/sinks/base.py", "from ..intake import Intake", breaches_of_the_row, "uploads.intake and may not"),
-        ("uploads/errors.py", "import uploads.body", breaches_of_the_row, "uploads.errors stands before uploads.body"),  # noqa: E501
-        ("uploads/novel.py", "", modules_in_no_row, "1: uploads.novel is in no row"),
-        ("uploads/body.py", "from django.http import Http404", breaches_of_the_lowest, "imports django.http.Http404"),
-        ("media_jobs/leases.py", "from . import running", breaches_of_the_row, "1: media_jobs.leases stands before"),
-        ("media_jobs/operations/base.py", "import celery", breaches_of_the_lowest, "imports celery"),
+        (
+            "uploads/conf.py",
+            "import media_jobs.models",
+            breaches_between_apps,
+            "1: uploads may not import media_jobs.",
+        ),
+        (
+            "uploads/conf.py",
+            "\nfrom config import env",
+            breaches_between_apps,
+            "2: uploads may not import config.env",
+        ),
+        (
+            "media_jobs/apps.py",
+            "from config.env import x",
+            breaches_between_apps,
+            "1: media_jobs may not import conf",
+        ),
+        ("uploads/conf.py", "x = 'media_jobs.Job'", breaches_in_strings, "1: uploads may not name 'media_jobs.Job'"),
+        (
+            "uploads/conf.py",
+            "def f():\n from . import http",
+            breaches_of_the_layers,
+            "2: uploads.conf may not import",
+        ),
+        ("uploads/sinks/base.py", "from ..http.body import B", breaches_of_the_layers, "http comes after sinks"),
+        ("uploads/errors.py", "import uploads.http.body", breaches_of_the_layers, "uploads.errors may not import"),
+        ("uploads/novel.py", "", modules_in_no_layer, "1: novel is not in the layers of uploads"),
+        ("uploads/http/body.py", "from django.http import Http404", imports_of_django, "imports django.http.Http404"),
+        ("media_jobs/queue/leases.py", "from ..worker import attempt", breaches_of_the_layers, "worker comes after"),
+        ("media_jobs/operations/base.py", "import celery", imports_of_django, "imports celery"),
     ],
-)  # fmt: skip
+)
 def test_a_breach_is_reported_with_its_file_line_and_import(
     file: str, source: str, check: object, complaint: str, tmp_path: Path
 ) -> None:
-    for place in ("uploads/intake.py", "uploads/body.py", "media_jobs/running.py", file):
-        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / place).write_text("")
-    (tmp_path / file).write_text(source)
+    write_modules(tmp_path, {file: source})
     [said] = check(tmp_path)  # type: ignore[operator]
     assert said.startswith(f"{tmp_path / file}:")
     assert complaint in said
+
+
+def test_a_cycle_is_reported_at_each_of_its_modules(tmp_path: Path) -> None:
+    write_modules(
+        tmp_path,
+        {
+            "uploads/storage/blobs.py": "from .marker import x",
+            "uploads/storage/marker.py": "def f():\n from . import blobs",
+            "uploads/storage/sweep.py": "from . import blobs",
+        },
+    )
+    assert [line.rpartition("/")[2] for line in cycles(tmp_path)] == [
+        "blobs.py:1: uploads.storage.blobs is in a cycle of imports",
+        "marker.py:1: uploads.storage.marker is in a cycle of imports",
+    ]
+
+
+def write_modules(root: Path, sources: dict[str, str]) -> None:
+    for place in ("uploads/http/__init__.py", "uploads/http/body.py", "media_jobs/worker/attempt.py", *sources):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text(sources.get(place, ""))

@@ -15,7 +15,7 @@ from django.test import Client, RequestFactory
 from model_bakery import baker
 
 from config.login import FOR_ONE_ACCOUNT, FROM_ANYWHERE, FROM_ONE_ADDRESS, HASHES_AT_ONCE
-from uploads.attempts import Attempts, cache_key, counted, network
+from uploads.access.attempt_limits import Attempts, cache_key, counted, network
 from uploads.errors import Throttled
 
 

@@ -28,15 +28,15 @@ from tests.thorough import MORE
 from tests.unit.test_body import cut
 from tests.unit.test_reading import MIB, NotWired, Wire
 from tests.waiting import wait_until
-from uploads import hashing, intake
-from uploads.body import Body
+from uploads.content import hashing, intake
+from uploads.content.intake import Content, Intake
 from uploads.errors import MalformedForm, Refusal, TooLarge, TooManyFiles, UnsupportedCoding
-from uploads.forms import MAX_SILENCE, FormReader
-from uploads.handlers import ReceivedFile
-from uploads.intake import Content, Intake
-from uploads.progress import flusher
-from uploads.receiving import Reception
+from uploads.http.body import Body
+from uploads.http.multipart import MAX_SILENCE, FormReader
+from uploads.http.upload_handler import ReceivedFile
 from uploads.sinks.memory import MemorySink
+from uploads.transfers.progress import flusher
+from uploads.transfers.reception import Reception
 
 MEMORY = 2 * 1024**2
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from gunicorn.http.wsgi import FileWrapper
 
-from config.outgoing import Outgoing
+from config.web_server.response_sending import Outgoing
 
 CONTENT = os.urandom(200_000)
 

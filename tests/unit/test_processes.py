@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from config import process_reports, processes
-from config.processes import CannotStart, Child, Tree
-from media_jobs.supervision import process_troubles
+from config.processes import reports, supervisor
+from config.processes.supervisor import CannotStart, Child, Tree
+from media_jobs.worker.process_table import process_troubles
 from tests.waiting import wait_until
 
 LASTING = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -77,8 +77,8 @@ def test_a_child_that_cannot_stand_ends_a_tree_that_was_never_up(command: list[s
 
 
 def test_a_tree_that_was_up_never_gives_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_TOO_SOON", 1.0)
-    monkeypatch.setattr(processes, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(supervisor, "_TOO_SOON", 1.0)
+    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.01)
     lasting, shaky = (
         Child("lasting", LASTING),
         Child("shaky", ["/bin/sh", "-c", f"[ -e {home}/up ] && exec sleep 60"]),
@@ -91,11 +91,11 @@ def test_a_tree_that_was_up_never_gives_up(home: Path, monkeypatch: pytest.Monke
         before = pid_of(lasting)
         (home / "up").unlink()
         os.kill(pid_of(shaky) or 0, signal.SIGKILL)
-        wait_until(lambda: shaky.early_deaths > processes._TOO_OFTEN)
+        wait_until(lambda: shaky.early_deaths > supervisor._TOO_OFTEN)
         assert pid_of(lasting) == before
         (home / "up").touch()
         wait_until(shaky.has_lasted)
-        [_, said] = process_reports.read()
+        [_, said] = reports.read()
         assert (said.name, said.pid, said.restarts, said.code) == ("shaky", pid_of(shaky), shaky.restarts, 1)
         [words] = process_troubles()
         assert words.startswith(f"The process shaky was restarted {shaky.restarts} times. It last ended ")
@@ -104,9 +104,9 @@ def test_a_tree_that_was_up_never_gives_up(home: Path, monkeypatch: pytest.Monke
 
 
 def test_one_that_is_not_essential_ends_no_tree(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.01)
     slot = Child("slot", ["/bin/false"], essential=False)
-    run_beside(Tree("test", [slot]), lambda: wait_until(lambda: slot.early_deaths > processes._TOO_OFTEN))
+    run_beside(Tree("test", [slot]), lambda: wait_until(lambda: slot.early_deaths > supervisor._TOO_OFTEN))
 
 
 def test_the_pauses_of_one_that_keeps_falling_double_up_to_half_a_minute() -> None:
@@ -122,8 +122,8 @@ def test_the_pauses_of_one_that_keeps_falling_double_up_to_half_a_minute() -> No
 
 
 def test_one_that_waits_for_its_next_start_keeps_no_other_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_FIRST_PAUSE", 600.0)
-    monkeypatch.setattr(processes, "_LONGEST_PAUSE", 600.0)
+    monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 600.0)
+    monkeypatch.setattr(supervisor, "_LONGEST_PAUSE", 600.0)
     broken, other = Child("broken", ["/bin/false"]), Child("other", LASTING)
 
     def story() -> None:

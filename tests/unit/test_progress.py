@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from uploads.progress import Flusher
-from uploads.upload_log import ProgressLines
+from uploads.transfers.progress import Flusher
+from uploads.transfers.upload_log import ProgressLines
 
 
 def test_the_next_request_of_an_upload_is_told_how_fast_it_has_been() -> None:
@@ -26,7 +26,7 @@ def test_the_next_request_of_an_upload_is_told_how_fast_it_has_been() -> None:
 def test_progress_is_written_as_often_as_the_setting_says(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     flusher, upload_id, pauses = Flusher(), uuid.uuid4(), list[float]()
     settings.UPLOADS = replace(settings.UPLOADS, progress_interval=0.125)
-    monkeypatch.setattr("uploads.progress.time.sleep", pauses.append)
+    monkeypatch.setattr("uploads.transfers.progress.time.sleep", pauses.append)
     monkeypatch.setattr(flusher, "flush", lambda: flusher.unwatch(upload_id))
     flusher._thread = threading.current_thread()
     flusher.watch(upload_id, lambda: 0)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uploads.ranges import ByteRange, Unsatisfiable, parse_range
+from uploads.http.byte_ranges import ByteRange, Unsatisfiable, parse_range
 
 SIZE = 100
 

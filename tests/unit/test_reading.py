@@ -22,15 +22,15 @@ from gunicorn.http.unreader import SocketUnreader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.wire import WireInput
+from config.web_server.socket_io import WireInput
 from tests.unit.test_body import cut
-from uploads import hashing
-from uploads.body import Body
-from uploads.buffers import FAST, LARGE, SMALL, TINY, Budget, Buffers
+from uploads.content import hashing
+from uploads.content.hashing import HANDED_OVER, Sha256
 from uploads.errors import IncompleteBody, TooSlow
-from uploads.hashing import HANDED_OVER, Sha256
-from uploads.sinks import writeback
-from uploads.sinks.writeback import WINDOW, WriteBack
+from uploads.http.body import Body
+from uploads.http.read_buffers import FAST, LARGE, SMALL, TINY, Budget, Buffers
+from uploads.sinks.local import writeback
+from uploads.sinks.local.writeback import WINDOW, WriteBack
 
 MIB = 1024**2
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from media_jobs import operations
-from media_jobs.admin.schema_forms import ParamsForm
+from media_jobs.admin.parameter_forms import ParamsForm
 
 
 def typed(operation: str, **fields: str) -> ParamsForm:

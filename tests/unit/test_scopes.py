@@ -4,8 +4,8 @@ import pytest
 from rest_framework.views import APIView
 
 from tests.endpoints import Endpoint, endpoints
+from uploads.access.scope_permission import NONE, HasScope, scope_needed
 from uploads.errors import ScopeMissing
-from uploads.permissions import NONE, HasScope, scope_needed
 from uploads.scopes import NAMES, Scope
 
 # For everybody, with or without credentials.

@@ -1,6 +1,6 @@
 import pytest
 
-from config.server import places
+from config.web_server.gunicorn_config import places
 
 
 @pytest.mark.parametrize(

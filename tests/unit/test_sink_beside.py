@@ -6,7 +6,7 @@ import pytest
 
 from tests.sinks import ANOTHER, KEY, KINDS, NOWHERE, keep, listed, make_sink, read, write
 from uploads.sinks.base import NoSuchKey, Quarantined, Sink, SinkError
-from uploads.sinks.local import LocalSink
+from uploads.sinks.local.sink import LocalSink
 
 A_SIDECAR = f"{KEY}.11111111-0000-4000-8000-000000000001"
 ANOTHER_SIDECAR = f"{KEY}.11111111-0000-4000-8000-000000000002"

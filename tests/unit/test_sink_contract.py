@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.sinks import ANOTHER, KEY, KINDS, NOWHERE, keep, listed, make_sink, read, write
-from uploads import steps
+from uploads.sinks import crash_points
 from uploads.sinks.base import Held, NoSuchKey, Sink, SinkError, SinkFull
-from uploads.sinks.local import LocalSink
+from uploads.sinks.crash_points import Step
+from uploads.sinks.local.sink import LocalSink
 from uploads.sinks.memory import MemorySink
-from uploads.steps import Step
 
 
 @pytest.fixture(params=KINDS)
@@ -36,9 +36,9 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> LocalSink:
 def passed() -> Iterator[list[Step]]:
     """The steps reached, in their order."""
     found: list[Step] = []
-    steps.listeners.append(found.append)
+    crash_points.listeners.append(found.append)
     yield found
-    steps.listeners.remove(found.append)
+    crash_points.listeners.remove(found.append)
 
 
 def test_a_local_sink_uses_anonymous_files_where_it_can(tmp_path: Path) -> None:
@@ -82,11 +82,11 @@ def test_a_commit_passes_its_steps_in_order_and_the_bytes_are_whole_from_linked_
 ) -> None:
     sizes: dict[Step, int | None] = {}
     note = lambda step: sizes.__setitem__(step, sink.size(KEY))  # noqa: E731
-    steps.listeners.append(note)
+    crash_points.listeners.append(note)
     try:
         write(sink.create(KEY, resumable=resumable), b"bytes").commit()
     finally:
-        steps.listeners.remove(note)
+        crash_points.listeners.remove(note)
     assert passed == [Step.SYNCED, Step.LINKED, Step.DIRECTORY_SYNCED]
     assert sizes == {Step.SYNCED: None, Step.LINKED: 5, Step.DIRECTORY_SYNCED: 5}
 
@@ -255,7 +255,7 @@ def test_a_writer_that_was_aborted_holds_nobody_off(sink: Sink) -> None:
 HOLDER = """
 import sys
 from pathlib import Path
-from uploads.sinks.local import LocalSink
+from uploads.sinks.local.sink import LocalSink
 writer = LocalSink(Path(sys.argv[1])).resume(sys.argv[2])
 writer.write(b"from elsewhere")
 print("held", flush=True)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploads.sizes import parse_size, write_size
+from uploads.text.sizes import parse_size, write_size
 
 
 @pytest.mark.parametrize(

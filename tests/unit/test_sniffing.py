@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.corpus import BUILT, REAL, REFUSED, Built, Real, make
-from uploads.sniffing import HEAD_SIZE, MEDIA_TYPES, Kind, MediaType, sniff
-from uploads.sniffing.table import MAGIC
+from uploads.content.sniffing import HEAD_SIZE, MEDIA_TYPES, Kind, MediaType, sniff
+from uploads.content.sniffing.table import MAGIC
 
 
 @pytest.fixture(scope="session")

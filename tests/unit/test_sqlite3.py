@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from config.sqlite3.base import KEPT, DatabaseWrapper
-from uploads.ballast import ballast
+from config.backends.sqlite3.base import KEPT, DatabaseWrapper
+from uploads.runtime.ballast_file import ballast
 
 pytestmark = pytest.mark.django_db  # else pytest-django refuses any database
 
@@ -26,7 +26,12 @@ def open_one(tmp_path: Path) -> Iterator["Opener"]:
 
 class Opener:
     def __init__(self, path: Path) -> None:
-        self._settings = {**connection.settings_dict, "ENGINE": "config.sqlite3", "NAME": path, "OPTIONS": {}}
+        self._settings = {
+            **connection.settings_dict,
+            "ENGINE": "config.backends.sqlite3",
+            "NAME": path,
+            "OPTIONS": {},
+        }
         self.opened: list[DatabaseWrapper] = []
 
     def __call__(self) -> DatabaseWrapper:

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from uploads.steady_clock import HOUR, TOLERANCE, SteadyClock
+from uploads.maintenance.steady_clock import HOUR, TOLERANCE, SteadyClock
 
 DAY = 86400.0
 

@@ -12,7 +12,7 @@ from django.core.management import get_commands, load_command_class
 
 from tests.server import ROOT, environment
 from uploads.management.terminal_command import TerminalCommand
-from uploads.terminal import printable
+from uploads.text.terminal_safety import printable
 
 OURS = {"config", "media_jobs", "uploads"}
 _REQUEST = """

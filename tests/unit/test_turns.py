@@ -9,7 +9,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.workers.gthread import TConn
 
-from config.turns import AT_ONCE, COUNTS_FOR, Turns
+from config.web_server.request_turns import AT_ONCE, COUNTS_FOR, Turns
 
 
 @pytest.fixture

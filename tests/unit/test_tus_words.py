@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploads import tus
+from uploads.content.hashing import Claims
 from uploads.errors import InvalidDigest, InvalidParams, Refusal, UnsupportedVersion
-from uploads.hashing import Claims
+from uploads.http import tus_headers
 
 KEYS = st.text(sorted(set(string.printable) - set(string.whitespace) - {","}), min_size=1)
-PATCH = {"Content-Type": tus.CONTENT_TYPE, "Upload-Offset": "0"}
+PATCH = {"Content-Type": tus_headers.CONTENT_TYPE, "Upload-Offset": "0"}
 
 
 def base64_of(data: bytes) -> str:
@@ -26,13 +26,13 @@ def base64_of(data: bytes) -> str:
 
 
 def test_our_version_passes() -> None:
-    tus.require_version({"Tus-Resumable": "1.0.0"})
+    tus_headers.require_version({"Tus-Resumable": "1.0.0"})
 
 
 @pytest.mark.parametrize("headers", [{}, *({"Tus-Resumable": said} for said in ("", "1.0", "1.0.1", "1.0.0,0.2"))])
 def test_any_other_version_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(UnsupportedVersion):
-        tus.require_version(headers)
+        tus_headers.require_version(headers)
 
 
 # Creation
@@ -48,7 +48,7 @@ def test_any_other_version_is_refused(headers: dict[str, str]) -> None:
     ],
 )
 def test_a_creation_says_its_length_or_that_it_will(headers: dict[str, str], length: int | None) -> None:
-    said = tus.read_creation(headers)
+    said = tus_headers.read_creation(headers)
     assert (said.length, said.name, said.metadata, said.has_body) == (length, "unnamed", "", False)
 
 
@@ -66,7 +66,7 @@ def test_a_creation_says_its_length_or_that_it_will(headers: dict[str, str], len
 )  # fmt: skip
 def test_a_creation_that_cannot_be_read_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(InvalidParams):
-        tus.read_creation(headers)
+        tus_headers.read_creation(headers)
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,15 @@ def test_a_creation_that_cannot_be_read_is_refused(headers: dict[str, str]) -> N
     ],
 )
 def test_a_creation_may_bring_bytes(headers: dict[str, str], has_body: bool) -> None:
-    headers = {"Upload-Length": "5", "Content-Type": tus.CONTENT_TYPE, **headers}
-    assert tus.read_creation(headers).has_body is has_body
+    headers = {"Upload-Length": "5", "Content-Type": tus_headers.CONTENT_TYPE, **headers}
+    assert tus_headers.read_creation(headers).has_body is has_body
 
 
 def test_a_creation_that_brings_something_else_is_refused() -> None:
     length = {"Upload-Length": "5", "Content-Type": "video/mp4"}
-    tus.read_creation(length)  # without a body its type means nothing
-    with pytest.raises(Refusal, match=re.escape(tus.CONTENT_TYPE)):
-        tus.read_creation({**length, "Content-Length": "5"})
+    tus_headers.read_creation(length)  # without a body its type means nothing
+    with pytest.raises(Refusal, match=re.escape(tus_headers.CONTENT_TYPE)):
+        tus_headers.read_creation({**length, "Content-Length": "5"})
 
 
 # Metadata
@@ -109,7 +109,7 @@ def test_a_creation_that_brings_something_else_is_refused() -> None:
     ],
 )
 def test_metadata_is_read(said: str, found: dict[str, bytes]) -> None:
-    assert tus.parse_metadata(said) == found
+    assert tus_headers.parse_metadata(said) == found
 
 
 @pytest.mark.parametrize(
@@ -119,19 +119,19 @@ def test_metadata_is_read(said: str, found: dict[str, bytes]) -> None:
 )  # fmt: skip
 def test_metadata_that_cannot_be_read_is_refused(said: str) -> None:
     with pytest.raises(InvalidParams):
-        tus.parse_metadata(said)
+        tus_headers.parse_metadata(said)
 
 
 @given(st.dictionaries(KEYS, st.binary()))
 def test_metadata_comes_back_as_it_was_written(values: dict[str, bytes]) -> None:
     said = ",".join(f"{key} {base64_of(value)}" for key, value in values.items())
-    assert tus.parse_metadata(said) == values
+    assert tus_headers.parse_metadata(said) == values
 
 
 @given(st.text())
 def test_whatever_metadata_says_it_is_read_or_refused(said: str) -> None:
     try:
-        found = tus.parse_metadata(said)
+        found = tus_headers.parse_metadata(said)
     except InvalidParams:
         return
     assert all(key.isascii() and key.isprintable() and "," not in key and " " not in key for key in found)
@@ -152,7 +152,7 @@ def test_whatever_metadata_says_it_is_read_or_refused(said: str) -> None:
 )
 def test_metadata_has_the_name(values: dict[str, bytes], name: str) -> None:
     said = ",".join(f"{key} {base64_of(value)}" for key, value in values.items())
-    creation = tus.read_creation({"Upload-Length": "5", "Upload-Metadata": said})
+    creation = tus_headers.read_creation({"Upload-Length": "5", "Upload-Metadata": said})
     assert (creation.name, creation.metadata) == (name, said.strip())
 
 
@@ -171,7 +171,7 @@ def test_metadata_has_the_name(values: dict[str, bytes], name: str) -> None:
 def test_a_piece_says_where_it_belongs(
     headers: dict[str, str], expected: tuple[int, int | None, list[tuple[str, bytes]]]
 ) -> None:
-    said = tus.read_patch({**PATCH, **headers})
+    said = tus_headers.read_patch({**PATCH, **headers})
     assert (said.offset, said.length, said.claims.expected) == expected
 
 
@@ -181,26 +181,26 @@ def test_a_piece_says_where_it_belongs(
 )
 def test_a_piece_that_does_not_say_where_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(InvalidParams):
-        tus.read_patch({**PATCH, **headers})
+        tus_headers.read_patch({**PATCH, **headers})
 
 
 def test_a_piece_without_an_offset_is_refused() -> None:
     with pytest.raises(InvalidParams, match="Upload-Offset"):
-        tus.read_patch({"Content-Type": tus.CONTENT_TYPE})
+        tus_headers.read_patch({"Content-Type": tus_headers.CONTENT_TYPE})
 
 
 @pytest.mark.parametrize("content_type", ["", "application/octet-stream", "application/offset+octet-stream+x"])
 def test_a_piece_of_another_type_is_refused(content_type: str) -> None:
     with pytest.raises(Refusal) as refused:
-        tus.read_patch({**PATCH, "Content-Type": content_type})
+        tus_headers.read_patch({**PATCH, "Content-Type": content_type})
     assert refused.value.code == "unsupported_request"
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "md5"])
 def test_a_checksum_is_read_and_judges(algorithm: str) -> None:
     claim = {"Upload-Checksum": f"{algorithm} {base64_of(hashlib.new(algorithm, b'bytes').digest())}"}
-    assert verdict(tus.parse_checksum(claim), b"bytes") is None
-    refusal = verdict(tus.parse_checksum(claim), b"bytez")
+    assert verdict(tus_headers.parse_checksum(claim), b"bytes") is None
+    refusal = verdict(tus_headers.parse_checksum(claim), b"bytez")
     assert refusal is not None
     assert refusal.code == "digest_mismatch"
 
@@ -215,7 +215,7 @@ def verdict(claims: Claims, data: bytes) -> Refusal | None:
 
 
 def test_a_checksum_may_be_absent() -> None:
-    assert not tus.parse_checksum({})
+    assert not tus_headers.parse_checksum({})
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_checksum_may_be_absent() -> None:
 )  # fmt: skip
 def test_a_checksum_that_cannot_be_read_is_refused(said: str) -> None:
     with pytest.raises((InvalidParams, InvalidDigest)):
-        tus.parse_checksum({"Upload-Checksum": said})
+        tus_headers.parse_checksum({"Upload-Checksum": said})
 
 
 # Answers
@@ -235,10 +235,13 @@ def test_a_checksum_that_cannot_be_read_is_refused(said: str) -> None:
 
 def test_progress_is_told_with_its_end_as_http_writes_dates() -> None:
     moment = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
-    assert tus.progress(7, moment) == {"Upload-Offset": "7", "Upload-Expires": "Wed, 02 Jan 2030 03:04:05 GMT"}
-    assert tus.progress(7, None) == {"Upload-Offset": "7"}
+    assert tus_headers.progress(7, moment) == {
+        "Upload-Offset": "7",
+        "Upload-Expires": "Wed, 02 Jan 2030 03:04:05 GMT",
+    }
+    assert tus_headers.progress(7, None) == {"Upload-Offset": "7"}
 
 
 def test_an_upload_is_described_as_it_was_announced() -> None:
-    assert tus.description(5, "a YQ==") == {"Upload-Length": "5", "Upload-Metadata": "a YQ=="}
-    assert tus.description(None, "") == {"Upload-Defer-Length": "1"}
+    assert tus_headers.description(5, "a YQ==") == {"Upload-Length": "5", "Upload-Metadata": "a YQ=="}
+    assert tus_headers.description(None, "") == {"Upload-Defer-Length": "1"}

@@ -4,7 +4,7 @@ import pytest
 from model_bakery import baker
 
 from uploads.models import Upload
-from uploads.wording import eta_of, human_size, human_time, message_of, progress_of
+from uploads.text.wording import eta_of, human_size, human_time, message_of, progress_of
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from django.utils.safestring import SafeString
 from unfold.admin import StackedInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from .. import wording
 from ..models import AccountLimits
-from ..reserving import use_of
-from ..sizes import parse_size, write_size
+from ..text import wording
+from ..text.sizes import parse_size, write_size
+from ..transfers.quota import use_of
 
 _MOST = models.BigIntegerField.MAX_BIGINT
 _TABLE = """<table class="mr-table"><thead><tr><th scope="col">Limit</th><th scope="col">In force</th>

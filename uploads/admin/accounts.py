@@ -16,14 +16,14 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from ..attempts import Attempts
-from ..connections import write
+from ..access.attempt_limits import Attempts
 from ..errors import Throttled
+from ..runtime.database_connections import write
 from ..storage.sidecars import all_changed
-from . import cells
 from .account_limits import GroupLimitsInline, UserLimitsInline
-from .base import RoomAdmin
-from .requests import CheckedRequests
+from .lists import cells
+from .lists.model_admin import RoomAdmin
+from .lists.query_strings import CheckedRequests
 
 GUESSES_A_MINUTE = 10
 

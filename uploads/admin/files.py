@@ -12,17 +12,19 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from .. import finding, policy, registry, wording
-from ..finding import Found
+from .. import hooks, search
+from ..access import policy
+from ..hooks import FilePage
 from ..models import Blob, MediaFile, NameKey
-from ..registry import FilePage
+from ..search import Found
 from ..templatetags.local_times import local_time
-from . import cells
-from .deleting import DeletesFiles
-from .exporting import ExportsCsv
-from .filters import ChoiceFilter, CreatedFilter, OwnerFilter, SizeFilter
-from .linking import LinksFiles
-from .sending import SendingMixin
+from ..text import wording
+from .file_deletion import DeletesFiles
+from .file_links import LinksFiles
+from .lists import cells
+from .lists.csv_export import ExportsCsv
+from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter, SizeFilter
+from .upload_form import SendingMixin
 
 PLAYED = ("video", "audio", "image")
 # Larger ones are too long on their way to be a small picture of themselves.
@@ -61,7 +63,7 @@ class MediaFileAdmin(SendingMixin, ExportsCsv, LinksFiles, DeletesFiles):
         return cells.copyable(file.blob.sha256, f"{file.blob.sha256[:8]}…")
 
     def find(self, among: QuerySet[MediaFile], text: str) -> Found:
-        return finding.files(among, text)
+        return search.files(among, text)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MediaFile]:
         return policy.visible_files(request.user)
@@ -75,9 +77,7 @@ class MediaFileAdmin(SendingMixin, ExportsCsv, LinksFiles, DeletesFiles):
         return shown
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        offered = {
-            page.name: _action(page) for page in registry.file_pages if page.act and page.offered(request.user)
-        }
+        offered = {page.name: _action(page) for page in hooks.file_pages if page.act and page.offered(request.user)}
         return offered | super().get_actions(request)
 
     def get_urls(self) -> list[Any]:
@@ -87,7 +87,7 @@ class MediaFileAdmin(SendingMixin, ExportsCsv, LinksFiles, DeletesFiles):
                 self.admin_site.admin_view(partial(self._page, page)),
                 name=f"uploads_mediafile_{page.name}",
             )
-            for page in registry.file_pages
+            for page in hooks.file_pages
         ]
         return [*named, *super().get_urls()]
 
@@ -106,7 +106,7 @@ class MediaFileAdmin(SendingMixin, ExportsCsv, LinksFiles, DeletesFiles):
         return answer
 
     def _page_of(self, request: HttpRequest, file: MediaFile) -> dict[str, Any]:
-        panels = [panel for ask in registry.file_panels for panel in ask(request, file)]
+        panels = [panel for ask in hooks.file_panels for panel in ask(request, file)]
         is_here = file.blob.state == Blob.State.STORED
         return {
             "title": file.name,
@@ -119,7 +119,7 @@ class MediaFileAdmin(SendingMixin, ExportsCsv, LinksFiles, DeletesFiles):
             "panels": {
                 place: [each for each in panels if each.place == place] for place in ("player", "main", "side")
             },
-            "pages": [page for page in registry.file_pages if page.offered(request.user)],
+            "pages": [page for page in hooks.file_pages if page.offered(request.user)],
             "may_link": policy.may(request.user, "change", file),
             "may_delete": self.has_delete_permission(request, file),
         }
@@ -151,7 +151,7 @@ def facts_of(file: MediaFile) -> list[tuple[str, object]]:
 def pictures_of(files: Sequence[MediaFile]) -> dict[UUID, UUID]:
     """Which file is a small picture of each: of those that have one, a small image itself among them."""
     found = {file.pk: file.pk for file in files if file.blob.kind == "image" and file.blob.size <= _SMALL}
-    for ask in registry.file_pictures:
+    for ask in hooks.file_pictures:
         found |= ask([file.pk for file in files])
     return found
 

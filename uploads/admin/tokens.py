@@ -18,12 +18,12 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from .. import policy
+from ..access import policy
+from ..access.tokens import USUAL, make_token
 from ..models import Token
 from ..scopes import Scope
 from ..templatetags.local_times import local_time
-from ..tokens import USUAL, make_token
-from .base import RoomAdmin
+from .lists.model_admin import RoomAdmin
 
 _SCOPES = {
     Scope.UPLOAD: "upload: send files, see its uploads, give up unfinished ones",

@@ -12,15 +12,18 @@ from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from .. import finding, policy, settling, wording
+from .. import search
+from ..access import policy
 from ..errors import Forbidden, Gone
-from ..finding import Found
 from ..models import Upload
+from ..search import Found
+from ..text import wording
+from ..transfers.resumable import recovery
 from ..transitions import past
-from . import cells, selection
-from .base import LiveAdmin
-from .exporting import ExportsCsv
-from .filters import ChoiceFilter, CreatedFilter, OwnerFilter
+from .lists import bulk_actions, cells
+from .lists.csv_export import ExportsCsv
+from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter
+from .lists.model_admin import LiveAdmin
 
 _WHY = {Forbidden.code: "are complete, or end with their request", Gone.code: "had ended already"}
 
@@ -51,7 +54,7 @@ class UploadAdmin(ExportsCsv, LiveAdmin):
         return policy.visible_uploads(request.user)
 
     def find(self, among: QuerySet[Upload], text: str) -> Found:
-        return finding.uploads(among, text)
+        return search.uploads(among, text)
 
     def live_row(self, row: Upload) -> dict[str, Any]:
         return {
@@ -105,13 +108,13 @@ class UploadAdmin(ExportsCsv, LiveAdmin):
         upload = get_object_or_404(policy.visible_uploads(request.user), pk=pk)
         policy.require_end(request.user, upload)
         with self.acting(request, upload, "Ended."):
-            settling.terminate(upload)
+            recovery.terminate(upload)
             messages.success(request, "It is ended, and its bytes are deleted.")
         return redirect("admin:uploads_upload_change", pk)
 
     @admin.action(description="End and delete what has come", permissions=["end"])
     def end_selected(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
-        selection.each(request, queryset, settling.terminate, "ended", why=_WHY)
+        bulk_actions.each(request, queryset, recovery.terminate, "ended", why=_WHY)
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("uploads.delete_upload")

@@ -5,7 +5,7 @@ from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, OutputWrapper
 
-from ..terminal import printable
+from ..text.terminal_safety import printable
 
 
 class _Terminal(OutputWrapper):

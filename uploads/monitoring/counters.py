@@ -18,8 +18,8 @@ from django.db.models import Sum
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..connections import write
-from .models import CounterIncrement
+from ..models.service import CounterIncrement
+from ..runtime.database_connections import write
 
 Values = dict[tuple[str, ...], tuple[int, float]]  # by labels: how many, and the sum of what was observed
 _INSERT = "INSERT INTO uploads_counterincrement (name, labels, count, total) VALUES "

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-from ..steps import Step, reached
 from .base import (
     Held,
     NoSuchKey,
@@ -20,6 +19,7 @@ from .base import (
     Writer,
     sidecar_is_of,
 )
+from .crash_points import Step, reached
 
 
 class MemoryWriter(Writer):

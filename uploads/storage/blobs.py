@@ -15,15 +15,15 @@ from typing import Protocol
 import structlog
 from django.db import IntegrityError, transaction
 
-from .. import audit
+from .. import audit_log
 from ..conf import sink
-from ..connections import frees_room, write
+from ..content.intake import Content
 from ..errors import StorageUnavailable
-from ..intake import Content
+from ..hooks import file_deleting, file_stored
 from ..models import Blob, MediaFile, Upload
-from ..registry import file_deleting, file_stored
+from ..runtime.database_connections import frees_room, write
 from ..sinks.base import Sink, SinkError
-from ..steps import Step, reached
+from ..sinks.crash_points import Step, reached
 from . import sidecars
 from .tombstones import bury, remove
 
@@ -246,7 +246,7 @@ def rename_file(file: MediaFile, name: str) -> bool:
     with write():
         renamed = MediaFile.objects.filter(pk=file.pk).update(name=name)
         if renamed:
-            audit.note(file, f"Renamed to “{name}”.")
+            audit_log.note(file, f"Renamed to “{name}”.")
         sidecars.changed(file)
     if renamed:
         file.name = name
@@ -266,7 +266,7 @@ def delete_file(file: MediaFile) -> bool:
         Upload.objects.filter(file=file).update(idempotency_key="")  # the key may make a new file now
         deleted = MediaFile.objects.filter(pk=file.pk).delete()[1].get("uploads.MediaFile", 0)
         if deleted:
-            audit.note(file, "Deleted.", audit.DELETION)
+            audit_log.note(file, "Deleted.", audit_log.DELETION)
         sidecars.moved([file.pk], blob.sink, blob.key)
         is_last = not blob.files.exists()
         if is_last:

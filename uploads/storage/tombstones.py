@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ..models import Tombstone
 from ..sinks.base import Sink, SinkError
-from .keys import in_use
+from .keys_in_use import in_use
 
 log = structlog.get_logger(__name__)
 # A new tombstone is worked off at once. After an hour it is looked at for the last time: a worker that was frozen may

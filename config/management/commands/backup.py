@@ -4,11 +4,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from config.backup import secrets
+from config.snapshots import secrets
 from uploads.conf import limits
+from uploads.maintenance.backup import BackupFailed, take
 from uploads.management.terminal_command import TerminalCommand
-from uploads.storage.backup import BackupFailed, take
-from uploads.wording import human_size
+from uploads.text.wording import human_size
 
 
 class Command(TerminalCommand):

@@ -16,9 +16,9 @@ import imageio_ffmpeg
 from django.core.management.base import CommandError
 from tqdm import tqdm
 
-from config.processes import manage
+from config.processes.supervisor import manage
 from uploads.management.terminal_command import TerminalCommand
-from uploads.terminal import printable
+from uploads.text.terminal_safety import printable
 
 _PIECE = 256 * 1024
 _READY_WITHIN = 60.0

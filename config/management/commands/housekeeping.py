@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from config import instance_lock, lifeline
-from config.alerts import ALERTS
-from config.backup import snapshot_nightly
 from config.celery import make_folders
+from config.monitoring.email_alerts import ALERTS
+from config.processes import instance_lock, parent_death
+from config.snapshots import snapshot_nightly
 from media_jobs import housekeeping as of_jobs
-from uploads import housekeeping as of_uploads
-from uploads.housekeeping import Chore, run
+from uploads.maintenance import housekeeping as of_uploads
+from uploads.maintenance.housekeeping import Chore, run
+from uploads.maintenance.steady_clock import SteadyClock, watch_clocks
 from uploads.management.terminal_command import TerminalCommand
-from uploads.steady_clock import SteadyClock, watch_clocks
-from uploads.threads import start_essential
+from uploads.runtime.essential_threads import start_essential
 
 _URGENT = timedelta(seconds=1)
 _LOOK_AGAIN = timedelta(minutes=1)  # whether the clock is steady
@@ -43,7 +43,7 @@ class Command(TerminalCommand):
         if once or now:
             self._do_once(with_deletions=now)
             return
-        lifeline.hold()
+        parent_death.hold()
         instance_lock.hold_shared()
         # Those that people wait for do not wait for those that may take minutes: a sweep of a large disk.
         urgent = [chore for chore in CHORES if chore.every <= _URGENT]

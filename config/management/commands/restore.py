@@ -6,14 +6,14 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from config import instance_lock
-from media_jobs.leases import forget_outputs
+from config.processes import instance_lock
+from media_jobs.queue.leases import forget_outputs
 from uploads.conf import sink
+from uploads.maintenance.backup import BackupFailed, Snapshot, snapshots
+from uploads.maintenance.fsck import Finding
+from uploads.maintenance.restore import compare, forget_intentions, load
 from uploads.management.terminal_command import TerminalCommand
-from uploads.storage.backup import BackupFailed, Snapshot, snapshots
-from uploads.storage.fsck import Finding
 from uploads.storage.marker import is_ours
-from uploads.storage.restore import compare, forget_intentions, load
 
 _SHOWN = 20
 

@@ -7,9 +7,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from config import firststart, instance_lock, lifeline
+from config import first_start
 from config.addresses import with_port
-from config.processes import CannotStart, Child, Tree, manage, slots, web
+from config.processes import instance_lock, parent_death
+from config.processes.supervisor import CannotStart, Child, Tree, manage, slots, web
 from uploads.errors import StorageUnavailable
 from uploads.management.terminal_command import TerminalCommand
 
@@ -22,16 +23,16 @@ class Command(TerminalCommand):
 
     def handle(self, *args: Any, with_parent: bool, **options: Any) -> None:
         if with_parent:
-            lifeline.hold(os.getppid())
+            parent_death.hold(os.getppid())
         instance_lock.hold_shared()
         self._claim_port()
         try:
-            firststart.prepare()
+            first_start.prepare()
         except StorageUnavailable as error:
             raise CommandError(error.detail) from error
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
-        self._greet(firststart.first_account())
+        self._greet(first_start.first_account())
         workers = [child for lane, number in settings.SLOTS.items() for child in slots(lane, number, essential=False)]
         tree = Tree("serve", [Child("web", web()), Child("housekeeping", manage("housekeeping")), *workers])
         try:

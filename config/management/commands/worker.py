@@ -7,9 +7,9 @@ from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from config import instance_lock, lifeline
 from config.celery import app, make_folders
-from config.processes import CannotStart, Tree, slots
+from config.processes import instance_lock, parent_death
+from config.processes.supervisor import CannotStart, Tree, slots
 from uploads.management.terminal_command import TerminalCommand
 
 
@@ -24,7 +24,7 @@ class Command(TerminalCommand):
         parser.add_argument("--one", action="store_true", help="be one slot, in this process: for supervisors")
 
     def handle(self, *args: Any, lane: str, one: bool, **options: Any) -> None:
-        lifeline.hold()
+        parent_death.hold()
         instance_lock.hold_shared()
         if one:
             _be_a_slot(lane)

@@ -4,8 +4,8 @@ from typing import Any
 
 from uploads.management.terminal_command import TerminalCommand
 
-from ... import lanes
 from ...operations.base import LANES
+from ...queue import lanes
 
 
 class Command(TerminalCommand):

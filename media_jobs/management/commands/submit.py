@@ -13,18 +13,19 @@ from django.core.management.base import CommandError, DjangoHelpFormatter
 from tqdm import tqdm
 
 from uploads.errors import Refusal
-from uploads.ingesting import Mode, ingest
 from uploads.management.terminal_command import TerminalCommand
 from uploads.models import MediaFile
-from uploads.terminal import printable
-from uploads.wording import human_size
+from uploads.text.terminal_safety import printable
+from uploads.text.wording import human_size
+from uploads.transfers.ingest import Mode, ingest
 
-from ... import asking, operations
+from ... import operations
 from ...errors import AlreadyFinished
 from ...models import Job
 from ...policy import HIGHEST, LOWEST
-from ...submitting import Order, submit
-from ...wording import Lanes, message_of, waiting_for
+from ...queue import control
+from ...queue.status_text import Lanes, message_of, waiting_for
+from ...queue.submission import Order, submit
 
 _LOOK_EVERY = 0.3
 _STOPS_WITHIN = 10.0
@@ -112,7 +113,7 @@ class Command(TerminalCommand):
     def _cancel(self, job: Job) -> None:
         self.stderr.write("Cancelling …")
         with suppress(AlreadyFinished):
-            asking.cancel(job)
+            control.cancel(job)
         until = time.monotonic() + _STOPS_WITHIN
         while not Job.objects.filter(pk=job.pk, finished_at__isnull=False).exists() and time.monotonic() < until:
             time.sleep(_LOOK_EVERY)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from media_jobs.ffmpeg.log import Log, Sign
+from media_jobs.ffmpeg.stderr_log import Log, Sign
 
 
 def log(text: str, **names: str) -> Log:

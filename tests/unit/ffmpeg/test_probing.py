@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from media_jobs.errors import BadMedia, Cancelled, Internal
-from media_jobs.ffmpeg.facts import Facts
-from media_jobs.ffmpeg.probing import probe
+from media_jobs.ffmpeg.probing.media_facts import Facts
+from media_jobs.ffmpeg.probing.probe import probe
 from media_jobs.ffmpeg.sandbox import Sandbox
 from tests.films import FILM, PICTURE, TONE, Make, cut
 from tests.processes import children, kill
@@ -179,7 +179,7 @@ def test_it_is_quick(look: Look, film: Path) -> None:
 
 
 def test_whoever_only_asks_loads_none_of_ffmpegs_libraries() -> None:
-    asking = "import sys, media_jobs.ffmpeg.toolbox; sys.exit('av' in sys.modules)"
+    asking = "import sys, media_jobs.ffmpeg.tools; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asking], check=False).returncode == 0
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from media_jobs.errors import Cancelled, ResourceLimit, Stalled, TimedOut
-from media_jobs.ffmpeg.log import Log
 from media_jobs.ffmpeg.process import Ended, Watch, run
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
+from media_jobs.ffmpeg.stderr_log import Log
 
 
 class Shell:

@@ -24,10 +24,10 @@ from media_jobs.errors import (
 )
 from media_jobs.ffmpeg.binary import Binary
 from media_jobs.ffmpeg.command import Command, Source, Target
+from media_jobs.ffmpeg.probing.verification import Expected
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
-from media_jobs.ffmpeg.toolbox import Toolbox
-from media_jobs.ffmpeg.verifying import Expected
+from media_jobs.ffmpeg.tools import Toolbox
 from media_jobs.operations.base import Tools
 from tests.films import FILM, Make, cut
 from tests.waiting import wait_until
@@ -256,7 +256,7 @@ from pathlib import Path
 from media_jobs.ffmpeg import binary
 from media_jobs.ffmpeg.command import Command, Source, Target
 from media_jobs.ffmpeg.sandbox import Sandbox
-from media_jobs.ffmpeg.toolbox import Toolbox
+from media_jobs.ffmpeg.tools import Toolbox
 folder = Path({str(tmp_path)!r})
 box = Toolbox(binary.find(), Sandbox.probe(), folder, 2, lambda: None, lambda report: print(report, flush=True))
 slow = ("-filter_complex", "loop=-1:50", "-c:v", "libx264")

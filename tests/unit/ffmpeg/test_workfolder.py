@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from media_jobs.ffmpeg.workfolder import sweep, workfolder
+from media_jobs.ffmpeg.work_folder import sweep, workfolder
 
-HOLD = "import sys; from pathlib import Path; from media_jobs.ffmpeg.workfolder import workfolder\n"
+HOLD = "import sys; from pathlib import Path; from media_jobs.ffmpeg.work_folder import workfolder\n"
 
 
 def test_it_is_private_and_gone_with_everything_inside(tmp_path: Path) -> None:

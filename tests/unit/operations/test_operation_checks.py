@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from media_jobs.errors import UnfitMedia
-from media_jobs.ffmpeg.facts import AudioStream, Facts, VideoStream
+from media_jobs.ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from media_jobs.operations import get, parse
 from media_jobs.operations.transcode import Plan
 

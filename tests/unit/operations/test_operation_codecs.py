@@ -2,8 +2,8 @@
 
 import pytest
 
-from media_jobs.ffmpeg.facts import AudioStream
-from media_jobs.operations.codecs import AUDIO, VIDEO, container_for, encoded, heard, is_deep
+from media_jobs.ffmpeg.probing.media_facts import AudioStream
+from media_jobs.operations.shared.codecs import AUDIO, VIDEO, container_for, encoded, heard, is_deep
 
 
 @pytest.mark.parametrize(

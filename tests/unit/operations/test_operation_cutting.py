@@ -3,8 +3,8 @@
 import pytest
 
 from media_jobs.errors import UnfitMedia
-from media_jobs.ffmpeg.facts import AudioStream, Facts, SubtitleStream, VideoStream
-from media_jobs.operations.cutting import LEAD, Cut, length_of, longest, sought
+from media_jobs.ffmpeg.probing.media_facts import AudioStream, Facts, SubtitleStream, VideoStream
+from media_jobs.operations.shared.time_range import LEAD, Cut, length_of, longest, sought
 
 
 def film(*, picture: float | None = None, sound: float | None = None, text: bool = False, of: str = "mov") -> Facts:

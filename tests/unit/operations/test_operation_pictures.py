@@ -2,8 +2,14 @@
 
 import pytest
 
-from media_jobs.ffmpeg.facts import VideoStream
-from media_jobs.operations.filters import even, fitted, progressive, scaled, standard_range
+from media_jobs.ffmpeg.probing.media_facts import VideoStream
+from media_jobs.operations.shared.video_filters import (
+    even,
+    fitted,
+    progressive,
+    scaled,
+    standard_range,
+)
 
 
 def picture(width: int, height: int, **facts: object) -> VideoStream:

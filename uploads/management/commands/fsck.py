@@ -8,9 +8,7 @@ from django.db.models import Sum
 from tqdm import tqdm
 
 from uploads.conf import sink
-from uploads.management.terminal_command import TerminalCommand
-from uploads.models import Blob
-from uploads.storage.fsck import (
+from uploads.maintenance.fsck import (
     LOST,
     Defect,
     Finding,
@@ -20,11 +18,13 @@ from uploads.storage.fsck import (
     find_without_sidecar,
     mend,
 )
+from uploads.maintenance.sweep import too_many
+from uploads.management.terminal_command import TerminalCommand
+from uploads.models import Blob
 from uploads.storage.marker import is_ours
 from uploads.storage.sidecars import write_changed
-from uploads.storage.sweep import too_many
 from uploads.storage.tombstones import remove_buried
-from uploads.wording import human_size
+from uploads.text.wording import human_size
 
 _DONE = {Defect.ORPHAN: "moved into quarantine", Defect.UNUSED: "moved into quarantine"}
 _NEWER = {Defect.UNKNOWN_FILE, Defect.OLDER_ROW}  # the database is older than the store

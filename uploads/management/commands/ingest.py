@@ -9,9 +9,9 @@ from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from uploads.errors import Refusal
-from uploads.ingesting import Mode, Outcome, ingest
 from uploads.management.terminal_command import TerminalCommand
-from uploads.sources import find_files
+from uploads.transfers.ingest import Mode, Outcome, ingest
+from uploads.transfers.server_files import find_files
 
 
 class Command(TerminalCommand):

@@ -6,10 +6,10 @@ from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from uploads.conf import sink
+from uploads.maintenance.fsck import find_in_sidecars
+from uploads.maintenance.rebuild import rebuild
 from uploads.management.terminal_command import TerminalCommand
-from uploads.storage.fsck import find_in_sidecars
 from uploads.storage.marker import is_ours
-from uploads.storage.rebuild import rebuild
 
 
 class Command(TerminalCommand):

@@ -5,9 +5,9 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
+from uploads.access.tokens import LONGEST, make_token
 from uploads.management.terminal_command import TerminalCommand
 from uploads.scopes import NAMES, Scope
-from uploads.tokens import LONGEST, make_token
 
 
 class Command(TerminalCommand):

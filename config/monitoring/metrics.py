@@ -1,0 +1,153 @@
+"""/metrics, for Prometheus; deploy/prometheus/ and docs/operations.md tell what to do with it.
+
+The counters of this process are where their events happen. What other processes know is collected here, when somebody
+looks, from the database and from HOME/run.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from config.monitoring import request_metrics  # noqa: F401  # its metrics are there before the first request
+from config.snapshots import newest_snapshot
+from media_jobs.queue import job_counters as of_jobs
+from media_jobs.queue.lanes import loads
+from media_jobs.worker.process_table import processes
+from uploads.conf import limits, sink
+from uploads.models import ChoreRecord
+from uploads.monitoring.counters import StoredMetrics
+from uploads.sinks.base import SinkError
+from uploads.transfers import upload_counters as of_uploads
+from uploads.transfers.quota import floor
+from uploads.transfers.reserved_space import promised
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class _Asked(Collector):
+    """Metrics that are asked for at each scrape. Those that cannot be told just now are left out; the others stay."""
+
+    def __init__(self, ask: Callable[[], Iterator[Metric]]) -> None:
+        self._ask = ask
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            yield from self._ask()
+        except (DatabaseFailure, SinkError, OSError):
+            return
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
+
+
+def _gauge(name: str, help: str, value: float | None) -> Iterator[Metric]:
+    if value is not None:
+        yield GaugeMetricFamily(name, help, value=value)
+
+
+def _lanes() -> Iterator[Metric]:
+    jobs = GaugeMetricFamily("millrace_jobs", "Unfinished jobs.", labels=["lane", "status"])
+    wait = GaugeMetricFamily("millrace_job_oldest_wait_seconds", "Age of the oldest job that waits.", labels=["lane"])
+    workers = GaugeMetricFamily("millrace_workers", "Workers that live.", labels=["lane"])
+    for lane, load in loads().items():
+        jobs.add_metric([lane, "queued"], load.queued)
+        jobs.add_metric([lane, "running"], load.running)
+        wait.add_metric([lane], load.oldest_wait)
+        workers.add_metric([lane], load.workers)
+    yield from (jobs, wait, workers)
+
+
+def _restarts() -> Iterator[Metric]:
+    """Of the processes that supervisors keep alive on this host."""
+    restarts: Counter[str] = Counter()
+    for process in processes():
+        restarts[process.name] += process.restarts
+    family = CounterMetricFamily("millrace_process_restarts", "Restarts by a live supervisor.", labels=["name"])
+    for name, number in restarts.items():
+        family.add_metric([name], number)
+    yield family
+
+
+def _storage() -> Iterator[Metric]:
+    place = sink()
+    yield from _gauge("millrace_storage_free_bytes", "Free room where files are kept.", place.free())
+    yield from _gauge("millrace_storage_floor_bytes", "Room that uploads and jobs leave alone.", floor())
+    yield from _gauge("millrace_storage_warning_bytes", "Less than this is nearly full.", limits().warn_free)
+    sizes = [found.size for found in place.quarantine.content()]
+    yield from _gauge("millrace_quarantine_objects", "Objects in quarantine.", len(sizes))
+    yield from _gauge("millrace_quarantine_bytes", "Bytes in quarantine.", sum(sizes))
+
+
+def _reserved() -> Iterator[Metric]:
+    help = "Room promised to uploads and not written yet."
+    yield from _gauge("millrace_storage_reserved_bytes", help, promised(sink()))
+
+
+def _chores() -> Iterator[Metric]:
+    runs = CounterMetricFamily("millrace_chore_runs", "Runs of chores (clean-ups).", labels=["chore", "result"])
+    name = "millrace_chore_last_success_timestamp_seconds"
+    last = GaugeMetricFamily(name, "When the chore last succeeded.", labels=["chore"])
+    failing = GaugeMetricFamily("millrace_chore_failing", "1 if the last run failed.", labels=["chore"])
+    for chore in ChoreRecord.objects.order_by("name"):
+        runs.add_metric([chore.name, "done"], chore.done)
+        runs.add_metric([chore.name, "failed"], chore.failed)
+        failing.add_metric([chore.name], chore.failing_since is not None)
+        if chore.succeeded_at is not None:
+            last.add_metric([chore.name], chore.succeeded_at.timestamp())
+    yield from (runs, last, failing)
+
+
+def _backup() -> Iterator[Metric]:
+    """0 if there is none: then an alert on its age fires, too."""
+    if settings.SNAPSHOTS_KEPT:
+        newest = newest_snapshot()
+        help = "When the newest nightly snapshot of the database was taken."
+        value = newest.timestamp() if newest else 0
+        yield from _gauge("millrace_backup_last_success_timestamp_seconds", help, value)
+
+
+class _Memory(Collector):
+    """What uploads take of this process's memory: all but what it takes while there are none."""
+
+    def __init__(self) -> None:
+        self._idle = 0
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+        except OSError:  # not Linux
+            return
+        active = sum(sample.value for family in of_uploads.ACTIVE.collect() for sample in family.samples)
+        if not active or not self._idle:
+            self._idle = resident
+        each = max(0, resident - self._idle) / active if active else 0
+        yield from _gauge("millrace_upload_memory_bytes", "Memory of this process per active upload.", each)
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
+
+
+def _limit() -> Iterator[Metric]:
+    help = "How many uploads this process can take at once (MILLRACE_THREADS)."
+    yield from _gauge("millrace_uploads_active_limit", help, settings.THREADS)
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each, which nobody asks for
+REGISTRY.register(StoredMetrics([*of_uploads.STORED, *of_jobs.STORED]))
+REGISTRY.register(_Memory())
+for _ask in (_limit, _lanes, _restarts, _storage, _reserved, _chores, _backup):
+    REGISTRY.register(_Asked(_ask))
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

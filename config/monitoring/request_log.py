@@ -1,0 +1,84 @@
+"""Give each request an id, and write one line about it when its answer is through."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import structlog
+from django.core.signals import request_finished
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from config.monitoring.health import PROBES
+from config.web_server.byte_counts import EXCHANGE
+from uploads import audit_log
+from uploads.access.authentication import known_principal
+from uploads.runtime import request_context
+
+HEADER = "X-Request-ID"
+_WELL_FORMED = re.compile(rf"[A-Za-z0-9._:=+/@-]{{1,{request_context.REQUEST_ID_LENGTH}}}")
+log = structlog.get_logger("millrace.request")
+
+
+def log_requests(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """The line is written when the answer is closed: another thread than this one may have sent the end of it."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        started, request_id = time.monotonic(), _id_of(request)
+        request_context.begin(request_id)
+        try:
+            response = get_response(request)
+        finally:
+            _end()
+        response[HEADER] = request_id
+        if request.path not in PROBES:
+            # Django's own, and private: what close() calls, before it says that the request is finished.
+            closers: list[Callable[[], object]] = response._resource_closers  # type: ignore[attr-defined]
+            closers.append(partial(_write_line, request, response, request_id, started))
+        return response
+
+    return middleware
+
+
+def _id_of(request: HttpRequest) -> str:
+    """What a trusted proxy calls it (client_address has removed what others say), or a new one."""
+    # Not request.headers: those were read before client_address removed what cannot be believed.
+    said = request.META.get("HTTP_X_REQUEST_ID", "")
+    return said if _WELL_FORMED.fullmatch(said) else uuid.uuid4().hex
+
+
+def _write_line(request: HttpRequest, response: HttpResponseBase, request_id: str, started: float) -> None:
+    request_context.begin(request_id)  # until request_finished
+    principal, exchange = known_principal(request), request.META.get(EXCHANGE)
+    log.info(
+        "request",
+        method=request.method,
+        path=_loggable(request),
+        status=response.status_code,
+        code=getattr(response, "problem_code", None),
+        seconds=round(time.monotonic() - started, 3),
+        account=principal and principal.user.username,
+        token=principal and principal.token and principal.token.name,
+        address=request.META.get("REMOTE_ADDR"),
+        bytes_in=exchange and exchange.received,
+        bytes_out=exchange and exchange.sent,
+    )
+
+
+def _loggable(request: HttpRequest) -> str:
+    """Leave out the token of a signed link: with it, anybody who reads the log could download the file."""
+    match = request.resolver_match
+    if match is not None and match.url_name == "link-content":
+        return "/api/v1/links/…"
+    return "/api/v1/links/…" if request.path.startswith("/api/v1/links/") else request.path
+
+
+def _end(**_: Any) -> None:
+    request_context.end()
+    audit_log.act_as(None)
+
+
+request_finished.connect(_end)

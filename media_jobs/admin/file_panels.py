@@ -1,0 +1,117 @@
+"""What work adds to a file's page: what the file is made of, the jobs on it as they run, and what they made."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from pydantic import ValidationError
+
+from uploads.admin.lists import cells
+from uploads.hooks import Going, Panel
+from uploads.models import MediaFile
+from uploads.text import wording as of_files
+
+from .. import policy
+from ..ffmpeg.probing.media_facts import Facts
+from ..models import Artifact, Job
+from ..queue.deletion import uses_of, why_kept
+from . import job_cells
+from .media_info import read_out
+
+_JOBS = 20
+_ARTIFACTS = 60
+
+
+def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
+    """registry.file_panels"""
+    jobs = _jobs(request, file)
+    of_file = policy.visible_jobs(request.user).filter(file=file).order_by().values("pk")
+    made = (
+        Artifact.objects.filter(job__in=of_file).select_related("job", "file__blob").defer("job__command", "job__log")
+    )
+    origin = policy.visible_jobs(request.user).filter(artifacts__file=file).select_related("file").first()
+    return [
+        Panel("admin/media_jobs/file/artifacts.html", {"artifacts": _gallery(made)}),
+        Panel("admin/media_jobs/file/jobs.html", {"jobs": _rows(jobs)}),
+        Panel("admin/media_jobs/file/facts.html", _facts(file, jobs), place="side"),
+        *(
+            [
+                Panel(
+                    "admin/media_jobs/file/origin.html",
+                    {"job": origin, "title": job_cells.title(origin)},
+                    place="side",
+                )
+            ]
+            if origin
+            else []
+        ),
+    ]
+
+
+def _jobs(request: HttpRequest, file: MediaFile) -> list[Job]:
+    """The newest. Of a few, commands and logs would be all the page's work."""
+    visible = policy.visible_jobs(request.user).select_related("file").defer("command", "log")
+    ways = uses_of(file, visible.order_by("-created_at", "-id"))
+    found = {job.pk: job for jobs in ways for job in jobs[:_JOBS]}
+    return sorted(found.values(), key=lambda job: job.created_at, reverse=True)[:_JOBS]
+
+
+def _facts(file: MediaFile, jobs: Sequence[Job]) -> dict[str, Any]:
+    inspects = [job for job in jobs if job.operation == "inspect" and job.file_id == file.pk]
+    return {
+        "facts": _read(file),
+        "is_awaited": any(not job.is_finished for job in inspects),
+        "failed": next((job for job in inspects if job.status == Job.Status.FAILED), None),
+    }
+
+
+def _read(file: MediaFile) -> list[tuple[str, str]]:
+    if not file.facts:
+        return []
+    try:
+        return read_out(Facts.model_validate(file.facts), file.blob.kind)
+    except ValidationError:
+        return [("Facts", "These were written by another version. Run inspect to read them again.")]
+
+
+def _rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    waits = job_cells.waits(jobs)
+    return [
+        {
+            "job": job,
+            "title": job_cells.title(job),
+            "status": cells.state(job, job.status, job.get_status_display(), is_moving=not job.is_finished),
+            "bar": cells.bar(job, job_cells.progress(job), job_cells.doing(job, waits.get(job.pk))),
+        }
+        for job in jobs
+    ]
+
+
+def _gallery(made: QuerySet[Artifact]) -> list[dict[str, Any]]:
+    newest = made.order_by("-job__created_at", "name")[:_ARTIFACTS]
+    return [
+        {
+            "artifact": artifact,
+            "title": job_cells.title(artifact.job),
+            "size": of_files.human_size(artifact.file.blob.size),
+            "icon": {"video": "movie", "audio": "graphic_eq"}.get(artifact.file.blob.kind, "draft"),
+        }
+        for artifact in newest
+    ]
+
+
+def pictures(files: Collection[UUID]) -> Mapping[UUID, UUID]:
+    """registry.file_pictures: what our own inspection of them drew."""
+    drawn = Artifact.objects.filter(job__file__in=files, job__automatic=True, file__blob__kind="image")
+    return {of: picture for of, picture in drawn.values_list("job__file_id", "file_id") if of is not None}
+
+
+def going(file: MediaFile) -> Going:
+    """registry.file_going: as deleting.let_go_of does it."""
+    if kept := why_kept(file):
+        return Going(kept=kept)
+    ours = Job.objects.filter(file=file, automatic=True).prefetch_related("artifacts__file")
+    made = [f"{artifact.name}, which it made" for job in ours for artifact in job.artifacts.all()]
+    return Going([*[f"The job {job_cells.title(job)}, which began by itself" for job in ours], *made])

@@ -1,0 +1,100 @@
+"""What lists and pages say of a job: what it does or waits for, how fast, how long."""
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from uploads.text import wording as of_uploads
+
+from .. import operations
+from ..models import Job
+from ..queue import status_text
+
+QUEUED, UPLOADING = Job.Status.QUEUED, Job.Status.UPLOADING
+# Of a long queue, everybody's place in it costs ten times what the rest of a live row does: those who watch at the
+# same moment share one look at it.
+_FRESH = 1.0
+_looks: dict[frozenset[str], tuple[float, status_text.Lanes]] = {}
+
+
+def waits(jobs: Iterable[Job]) -> dict[Any, str]:
+    """What each of them waits for, if it does. The lanes are looked up once for all, and only if anybody waits."""
+    waiting = [job for job in jobs if job.status in {QUEUED, UPLOADING}]
+    if not waiting:
+        return {}
+    lanes = _look(waiting)
+    return {job.pk: said for job in waiting if (said := status_text.waiting_for(job, lanes))}
+
+
+def _look(waiting: list[Job]) -> status_text.Lanes:
+    in_line = [job for job in waiting if job.status == QUEUED and job.leader_id is None]
+    which = frozenset(job.lane for job in in_line)
+    looked, lanes = _looks.get(which, (0.0, None))
+    now = time.monotonic()
+    if lanes is None or now - looked > _FRESH or _is_news(in_line, lanes):
+        lanes = status_text.Lanes.now(waiting)
+        _looks[which] = now, lanes
+    return lanes
+
+
+def _is_news(in_line: list[Job], lanes: status_text.Lanes) -> bool:
+    """Whether one came since: whoever is in no place yet would be told that it is the last of very many."""
+    ready = {job.pk for job in in_line if job.not_before is None}
+    return len(lanes.ahead) < status_text.MOST and not ready <= lanes.ahead.keys()
+
+
+def doing(job: Job, waits_for: str | None) -> str:
+    """`waits_for` is a sentence of its own: "A free worker …"."""
+    if job.status == QUEUED and waits_for:
+        return f"Waits for {waits_for[0].lower()}{waits_for[1:]}"
+    return status_text.message_of(job)
+
+
+def progress(job: Job) -> float | None:
+    if job.status == UPLOADING and job.upload is not None:
+        return of_uploads.progress_of(job.upload)
+    return job.progress
+
+
+def title(job: Job) -> str:
+    """As people call the operation; one that is not offered any more, by its name."""
+    known = operations.registry.get(job.operation)
+    return known.title if known else job.operation
+
+
+def subject(job: Job) -> str:
+    """What it works on."""
+    if job.file is not None:
+        return job.file.name
+    return job.upload.name if job.upload is not None else "a file that is gone"
+
+
+def speed(job: Job) -> str:
+    return f"{job.speed:.1f}x" if job.speed is not None else ""
+
+
+def left(job: Job) -> str:
+    return of_uploads.human_time(job.eta_seconds) if job.eta_seconds is not None else ""
+
+
+def seconds(job: Job) -> float | None:
+    """From its start to its end, or until now."""
+    if job.started_at is None or job.status in {QUEUED, UPLOADING}:
+        return None
+    return round(max(0.0, ((job.finished_at or timezone.now()) - job.started_at).total_seconds()), 1)
+
+
+def took(job: Job) -> str:
+    passed = seconds(job)
+    return "" if passed is None else _briefly(passed)
+
+
+def between(begun: datetime, ended: datetime) -> str:
+    return _briefly(max(0.0, (ended - begun).total_seconds()))
+
+
+def _briefly(passed: float) -> str:
+    return f"{passed:.1f} s" if passed < 10 else of_uploads.human_time(passed)

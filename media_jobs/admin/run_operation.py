@@ -1,0 +1,166 @@
+"""Run an operation: on one file, from its page; or on a selection of them, from the list."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
+
+from uploads.admin.lists.bulk_actions import at_most
+from uploads.hooks import FilePage
+from uploads.models import MediaFile
+
+from .. import operations, policy
+from ..models import Job
+from ..operations.base import Operation
+from ..queue import job_requests
+from .parameter_forms import ParamsForm
+
+_TEMPLATE = "admin/media_jobs/file/run.html"
+
+
+class PriorityForm(forms.Form):
+    priority = forms.IntegerField(
+        min_value=policy.LOWEST,
+        max_value=policy.HIGHEST,
+        initial=0,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text=f"From {policy.LOWEST} to {policy.HIGHEST}. Higher goes first, whoever's turn it is.",
+    )
+
+
+def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
+    """`mediafile/ID/run/?operation=NAME`, filled in as an earlier job was with `&job=ID`."""
+    policy.require_submit(request.user)
+    before = _earlier(request)
+    operation = _chosen(request.GET.get("operation") or (before.operation if before else ""))
+    offered = [each for each in operations.registry.values() if file.blob.kind in each.kinds]
+    if operation is None:
+        return _choice(request, [file], offered)
+    forms = _Forms(request, operation, before)
+    if request.method == "POST" and forms.are_valid():
+        job = _submit(request, file, forms)
+        if job is not None:
+            messages.success(request, f"{operation.title}: the job is {job.get_status_display()}.")
+            return redirect("admin:media_jobs_job_change", job.pk)
+    return _form(request, [file], forms, skipped=[file] if operation not in offered else [])
+
+
+def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> HttpResponse | None:
+    """The action on the list: which operation, then with what, then it is done; the selection goes along."""
+    policy.require_submit(request.user)
+    files = at_most(request, queryset)
+    if files is None:
+        return None
+    operation = _chosen(request.POST.get("operation", ""))
+    if operation is None:
+        kinds = {file.blob.kind for file in files}
+        return _choice(request, files, [each for each in operations.registry.values() if kinds & each.kinds])
+    forms = _Forms(request, operation, None, is_sent="confirmed" in request.POST)
+    skipped = [file for file in files if file.blob.kind not in operation.kinds]
+    if not ("confirmed" in request.POST and forms.are_valid()):
+        return _form(request, files, forms, skipped)
+    fitting = [file for file in files if file not in skipped]
+    jobs = [job for file in fitting if (job := _submit(request, file, forms))]
+    if skipped:
+        messages.warning(request, _skipping(operation, skipped))
+    messages.success(request, f"{operation.title}: {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} submitted.")
+    return redirect("admin:media_jobs_job_changelist")
+
+
+class _Forms:
+    def __init__(
+        self, request: HttpRequest, operation: Operation[Any], before: Job | None, is_sent: bool = True
+    ) -> None:
+        data = request.POST if request.method == "POST" and is_sent else None
+        same = before is not None and before.operation == operation.name
+        self.operation = operation
+        self.params = ParamsForm(operation, data, before.params if before and same else None)
+        self.priority = PriorityForm(data)
+
+    def are_valid(self) -> bool:
+        return self.params.is_valid() & self.priority.is_valid()
+
+    def order(self, file: MediaFile) -> dict[str, Any]:
+        """As a JobOrder says it."""
+        priority = self.priority.cleaned_data["priority"]
+        params = self.params.params
+        return {
+            "operation": self.operation.name,
+            "params": params,
+            "inputs": [],
+            "file": file.pk,
+            "priority": priority,
+        }
+
+
+def _submit(request: HttpRequest, file: MediaFile, forms: _Forms) -> Job | None:
+    """The job, if there is one: a refusal is told as a message, and what was typed stays."""
+    with _files().acting(request, file, f"Submitted the job {forms.operation.name} with {forms.params.params}."):
+        return job_requests.place(job_requests.order(request.user, forms.order(file)), None)[0]
+    return None
+
+
+def _files() -> Any:
+    return admin.site.get_model_admin(MediaFile)
+
+
+def _chosen(name: str) -> Operation[Any] | None:
+    return operations.registry.get(name)
+
+
+def _earlier(request: HttpRequest) -> Job | None:
+    try:
+        pk = UUID(request.GET.get("job", ""))
+    except ValueError:
+        return None
+    return policy.visible_jobs(request.user).filter(pk=pk).first()
+
+
+def _skipping(operation: Operation[Any], files: Sequence[MediaFile]) -> str:
+    """The first ten by name: more names would not be read."""
+    names = ", ".join(f"{file.name} ({file.blob.kind or 'no media'})" for file in files[:10])
+    more = f" and {len(files) - 10} more" if len(files) > 10 else ""
+    return (
+        f"“{operation.name}” works on {' and '.join(sorted(operation.kinds))}, so these are left out: {names}{more}."
+    )
+
+
+def _choice(request: HttpRequest, files: Sequence[MediaFile], offered: Sequence[Operation[Any]]) -> HttpResponse:
+    return _shown(request, files, {"operations": offered})
+
+
+def _form(
+    request: HttpRequest, files: Sequence[MediaFile], forms: _Forms, skipped: Sequence[MediaFile]
+) -> HttpResponse:
+    context = {
+        "operation": forms.operation,
+        "forms": [forms.params, forms.priority],
+        "skipping": _skipping(forms.operation, skipped) if skipped else "",
+        "fits": len(files) - len(skipped),
+    }
+    return _shown(request, files, context)
+
+
+def _shown(request: HttpRequest, files: Sequence[MediaFile], context: dict[str, Any]) -> HttpResponse:
+    is_selection = (
+        request.method == "POST" and request.resolver_match is not None and not request.resolver_match.kwargs
+    )
+    context |= {
+        **admin.site.each_context(request),
+        "opts": MediaFile._meta,
+        "title": "Run an operation",
+        "subtitle": files[0].name if len(files) == 1 else f"{len(files)} files",
+        "files": files,
+        "is_selection": is_selection,
+    }
+    return TemplateResponse(request, _TEMPLATE, context)
+
+
+PAGE = FilePage("run", "Run an operation", "play_circle", run_page, policy.may_submit, run_on_selection)

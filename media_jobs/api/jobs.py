@@ -1,0 +1,169 @@
+"""jobs/: work, asked for, looked at and steered."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest, QueryDict
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from uploads.access.authentication import principal_of
+from uploads.access.scope_permission import Scopes
+from uploads.api.entrance import EntranceMixin
+from uploads.api.files import StreamedFormParser
+from uploads.api.pagination import NewestFirst
+from uploads.errors import MissingFile
+from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, gated_form_entrance
+from uploads.scopes import Scope
+from uploads.transfers.admission import Replay
+from uploads.transitions import past
+
+from .. import policy
+from ..models import Job
+from ..queue import control, job_requests
+from ..queue.deletion import delete_job
+from ..queue.submission import submit, submit_received
+from ..queue.wait import wait_for_end
+from .list_filters import JobFilter
+from .serializers import (
+    DeleteQuery,
+    EventSerializer,
+    EventsQuery,
+    FormOrder,
+    JobForm,
+    JobOrder,
+    JobSerializer,
+    OneJobSerializer,
+    SubmittedSerializer,
+    WaitQuery,
+)
+
+_ORDER = "_millrace_order"
+
+
+def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:
+    """Before the first byte of a form's file: what is to be done with it, or a refusal."""
+    policy.require_submit(user)
+    said = _valid(FormOrder, fields)
+    setattr(request, _ORDER, job_requests.order(user, said, request.headers.get("Idempotency-Key", "")))
+
+
+def _valid(shape: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
+    asked = shape(data=data)
+    asked.is_valid(raise_exception=True)
+    said: dict[str, Any] = asked.validated_data
+    return said
+
+
+class JobViewSet(
+    EntranceMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.DestroyModelMixin,
+    viewsets.GenericViewSet[Job],
+):
+    # `create` needs `upload`, too, where bytes come with it or after it.
+    scopes: Scopes = {
+        "list": Scope.READ, "retrieve": Scope.READ, "events": Scope.READ, "destroy": Scope.ADMIN,
+        "create": Scope.WORK, "cancel": Scope.WORK, "retry": Scope.WORK,
+    }  # fmt: skip
+    serializer_class = JobSerializer
+    filterset_class = JobFilter
+    pagination_class = NewestFirst
+    parser_classes = [StreamedFormParser, JSONParser]
+    queryset = Job.objects.none()  # for the API's documentation; the answer is get_queryset's
+
+    def get_queryset(self) -> Any:
+        return policy.visible_jobs(self.request.user).prefetch_related("artifacts", "inputs")
+
+    @gated_form_entrance(_read_form)
+    @extend_schema(
+        request={"application/json": JobOrder, "multipart/form-data": JobForm},
+        responses={202: SubmittedSerializer, 201: SubmittedSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Ask for work on a file: one that is here, one that comes in this form, or one still to be sent.
+
+        202: it is queued, or answered already. 201: send its upload now, to `upload_url`. In a form, every field
+        comes before the file: what is wrong with them is said before the file is read.
+        """
+        policy.require_submit(request.user)  # before anything is said of what was sent
+        if request._request.content_type == "multipart/form-data":
+            received = request.FILES.get(FILE_FIELD)
+            if not isinstance(received, ReceivedFile):
+                raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, or JSON that names one.")
+            return self._submitted(*submit_received(getattr(request._request, _ORDER), received.reception))
+        said = _valid(JobOrder, request.data)
+        if said.get("upload"):
+            principal_of(request).require(Scope.UPLOAD)
+        order = job_requests.order(request.user, said, request.headers.get("Idempotency-Key", ""))
+        return self._submitted(*job_requests.place(order, said.get("upload"), principal_of(request).token_id))
+
+    def handle_exception(self, error: Exception) -> Response:
+        order = getattr(self.request._request, _ORDER, None)
+        if isinstance(error, Replay) and order is not None:
+            try:
+                return self._submitted(*submit(replace(order, file=error.file)), replayed=True)
+            except Exception as refusal:
+                error = refusal
+        return super().handle_exception(error)
+
+    def _submitted(self, job: Job, is_new: bool, *, replayed: bool = False) -> Response:
+        answer = SubmittedSerializer(job, context=self.get_serializer_context())
+        headers = {"Location": answer.data["urls"]["self"]}
+        if replayed or not is_new:
+            headers["Idempotency-Replayed"] = "true"
+        waits = job.status == Job.Status.UPLOADING
+        return Response(answer.data, status.HTTP_201_CREATED if waits else status.HTTP_202_ACCEPTED, headers=headers)
+
+    @extend_schema(parameters=[WaitQuery], responses=OneJobSerializer)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """One job, with the command that was run and the end of its log. `?wait=30` answers when it has ended."""
+        seconds = _valid(WaitQuery, request.query_params)["wait"]
+        if seconds:
+            wait_for_end(self.get_object().pk, seconds)
+        return self._one()
+
+    @extend_schema(parameters=[DeleteQuery], responses={204: None})
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Delete a finished job and what it made."""
+        keep = _valid(DeleteQuery, request.query_params).get("keep")
+        job = self.get_object()
+        policy.require(request.user, "delete", job)
+        delete_job(job, keep_artifacts=keep == "artifacts", approve=policy.file_deletion(request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=OneJobSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str | None = None) -> Response:
+        """Stop it within two seconds, and throw away what it made."""
+        return self._steered(control.cancel)
+
+    @extend_schema(request=None, responses=OneJobSerializer)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str | None = None) -> Response:
+        """Run a failed or cancelled job again."""
+        return self._steered(control.retry)
+
+    def _steered(self, verb: Callable[[Job], Job]) -> Response:
+        job = self.get_object()
+        policy.require(self.request.user, "change", job)
+        verb(job)
+        return self._one()
+
+    def _one(self) -> Response:
+        return Response(OneJobSerializer(self.get_object(), context=self.get_serializer_context()).data)
+
+    @extend_schema(responses=EventSerializer(many=True), filters=False, parameters=[EventsQuery])
+    @action(detail=True, pagination_class=None)
+    def events(self, request: Request, pk: str | None = None) -> Response:
+        """What has become of it, from the beginning or after a number."""
+        after = _valid(EventsQuery, request.query_params)["after"]
+        later = past("job", self.get_object().pk).filter(number__gt=after)
+        return Response(EventSerializer(later, many=True).data)

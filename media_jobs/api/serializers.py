@@ -1,0 +1,210 @@
+"""The shape of what the API shows of jobs. No rules: those are in policy and the verbs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from uploads.models import Transition
+
+from ..models import Artifact, Job
+from ..operations import schema
+from ..operations.base import Operation
+from ..queue import status_text
+
+
+class OperationSerializer(serializers.Serializer[Operation[Any]]):
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    title = serializers.CharField()
+    summary = serializers.CharField()
+    lane = serializers.CharField()
+    kinds = serializers.SerializerMethodField()
+    parameters = serializers.SerializerMethodField(help_text="JSON Schema of `params`")
+
+    def get_kinds(self, operation: Operation[Any]) -> list[str]:
+        return sorted(operation.kinds)
+
+    @extend_schema_field(serializers.DictField())
+    def get_parameters(self, operation: Operation[Any]) -> dict[str, Any]:
+        return schema(operation)
+
+
+class ArtifactSerializer(serializers.ModelSerializer[Artifact]):
+    class Meta:
+        model = Artifact
+        fields = ["name", "file"]
+
+
+class JobError(serializers.Serializer[Job]):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class JobUrls(serializers.Serializer[Job]):
+    self = serializers.URLField()
+    events = serializers.URLField()
+    cancel = serializers.URLField()
+
+
+class JobListSerializer(serializers.ListSerializer[Job]):
+    """Looks at the lanes once, for all jobs of a page."""
+
+    lanes: status_text.Lanes
+
+    def to_representation(self, data: Any) -> Any:
+        jobs = list(data)
+        self.lanes = status_text.Lanes.now(jobs)
+        return super().to_representation(jobs)
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    owner = serializers.CharField(source="owner.username", read_only=True)
+    inputs = serializers.SerializerMethodField()
+    artifacts = ArtifactSerializer(many=True, read_only=True)
+    error = serializers.SerializerMethodField()
+    message = serializers.SerializerMethodField()
+    attempt = serializers.IntegerField(
+        read_only=True, help_text="The number of its latest attempt; 0 before the first, and for a cached result"
+    )
+    waiting_for = serializers.SerializerMethodField()
+    urls = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Job
+        list_serializer_class = JobListSerializer
+        fields = [
+            "id", "status", "phase", "progress", "message", "operation", "version", "params", "file", "inputs",
+            "artifacts", "error", "attempt", "cached", "automatic", "priority", "owner", "waiting_for", "speed",
+            "eta_seconds", "created_at", "started_at", "finished_at", "urls",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_inputs(self, job: Job) -> list[str]:
+        return [str(item.file_id) for item in sorted(job.inputs.all(), key=lambda item: item.number)]
+
+    @extend_schema_field(JobError(allow_null=True))
+    def get_error(self, job: Job) -> dict[str, str] | None:
+        return {"code": job.error_code, "detail": job.error_detail} if job.error_code else None
+
+    def get_message(self, job: Job) -> str:
+        return status_text.message_of(job)
+
+    def get_waiting_for(self, job: Job) -> str | None:
+        page = self.parent
+        lanes = page.lanes if isinstance(page, JobListSerializer) else status_text.Lanes.now([job])
+        return status_text.waiting_for(job, lanes)
+
+    @extend_schema_field(JobUrls)
+    def get_urls(self, job: Job) -> dict[str, str]:
+        request = self.context.get("request")
+        names = {"self": "job-detail", "events": "job-events", "cancel": "job-cancel"}
+        return {key: reverse(name, [job.pk], request=request) for key, name in names.items()}
+
+
+class OneJobSerializer(JobSerializer):
+    """With what a list would be too long for."""
+
+    class Meta(JobSerializer.Meta):
+        fields = [*JobSerializer.Meta.fields, "command", "log"]
+        read_only_fields = fields
+
+
+class SubmittedSerializer(OneJobSerializer):
+    """What a request for a job is answered with."""
+
+    job_id = serializers.UUIDField(source="id", read_only=True)
+    status_url = serializers.SerializerMethodField()
+    upload_url = serializers.SerializerMethodField(help_text="Where the bytes of its file are to go, by PUT or tus")
+
+    class Meta(OneJobSerializer.Meta):
+        fields = [*OneJobSerializer.Meta.fields, "job_id", "status_url", "upload_url"]
+        read_only_fields = fields
+
+    def get_status_url(self, job: Job) -> str:
+        return self.get_urls(job)["self"]
+
+    @extend_schema_field(serializers.URLField(allow_null=True))
+    def get_upload_url(self, job: Job) -> str | None:
+        if job.status != Job.Status.UPLOADING or job.upload_id is None:
+            return None
+        return reverse("upload-detail", [job.upload_id], request=self.context.get("request"))
+
+
+class EventSerializer(serializers.ModelSerializer[Transition]):
+    class Meta:
+        model = Transition
+        fields = ["number", "state", "detail", "created_at"]
+
+
+class Strict(serializers.Serializer[Any]):
+    """A name that means nothing is a mistake of whoever wrote it, and not to be passed over."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        known = {*self.fields, "csrfmiddlewaretoken"}
+        # What is no object at all, `super` says.
+        unknown = [name for name in data if name not in known] if isinstance(data, Mapping) else []
+        said = super().to_internal_value(data)
+        if unknown:
+            names = ", ".join(self.fields)
+            raise serializers.ValidationError({_shown(name): [f"Unknown. There are: {names}."] for name in unknown})
+        return said
+
+
+class UploadOrder(Strict):
+    name = serializers.CharField(max_length=255)
+    size = serializers.IntegerField(min_value=1, max_value=2**62)
+    metadata = serializers.DictField(
+        child=serializers.CharField(max_length=1000, allow_blank=True), required=False, default=dict,
+        help_text="Given back to whoever asks for the upload by tus",
+    )  # fmt: skip
+
+
+class FormOrder(Strict):
+    """What a form says of the job before its file."""
+
+    operation = serializers.CharField(max_length=32)
+    params = serializers.JSONField(required=False, default=dict, help_text="See operations/ for their schema")
+    inputs = serializers.ListField(
+        child=serializers.UUIDField(), required=False, default=list, max_length=64, help_text="Further files"
+    )
+    priority = serializers.IntegerField(required=False, default=0, help_text="From -10 to 0; staff, to 10")
+
+
+class JobForm(FormOrder):
+    """All of that form, for the API's documentation. The file comes last."""
+
+    file = serializers.FileField()
+
+
+class JobOrder(FormOrder):
+    """What a request for a job says: `file`, or `upload`."""
+
+    file = serializers.UUIDField(required=False, help_text="The file to work on")
+    upload = UploadOrder(required=False, help_text="Instead of `file`: one that is still to be sent")
+
+    def validate(self, said: dict[str, Any]) -> dict[str, Any]:
+        if ("file" in said) == ("upload" in said):
+            raise serializers.ValidationError({"file": ["Name either a file that is here, or an upload to come."]})
+        return said
+
+
+class WaitQuery(serializers.Serializer[Any]):
+    wait = serializers.FloatField(
+        min_value=0, max_value=3600, default=0, help_text="Seconds to wait for its end, ≤ 60"
+    )
+
+
+class EventsQuery(serializers.Serializer[Any]):
+    after = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0, help_text="Only later numbers")
+
+
+class DeleteQuery(serializers.Serializer[Any]):
+    keep = serializers.ChoiceField(["artifacts"], required=False, help_text="What it made stays")
+
+
+def _shown(name: Any) -> str:
+    """A name as it may be answered: JSON can say half of a character, which no answer can."""
+    return str(name)[:80].encode(errors="replace").decode()

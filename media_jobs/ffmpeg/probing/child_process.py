@@ -1,0 +1,222 @@
+"""Reads a file that may be hostile, with PyAV, and prints what it found as JSON: `python -m` this, in the sandbox.
+
+`facts PATH` looks at its beginning; `packets PATH` reads all of it, too. With `confined` behind that, it opens no
+other file but its own code. What ffmpeg's libraries complain of goes to stderr, and the exit code says whether it
+could be read. It imports little: it is started for every file.
+"""
+
+import json
+import logging
+import os
+import re
+import stat
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import av.logging
+from av.container import InputContainer
+from av.stream import Stream
+
+from ..landlock import NoLandlock, confine
+from .allowed_demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS, REFUSED, UNCONFINED
+from .first_picture import STILL, Pictures, Refused, animated_webp
+
+_ENOUGH_PACKETS = 3000  # to find a first frame and the pace of frames in
+_TIME = re.compile(r"(\d{2,4}):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
+_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # as players guess where a file does not say
+_CODE = [str(Path(path).parent) for path in (os.__file__, av.__file__)]  # import parts of themselves late
+_GUESSED = {"mpegvideo"}  # what these say of their duration is wrong by far
+
+
+@dataclass(slots=True)
+class Counted:
+    """All packets of one stream. Times are seconds."""
+
+    kind: str
+    packets: int = 0
+    begin: float | None = None
+    end: float | None = None
+    backwards: int = 0  # packets to be decoded before the one that they come after
+    corrupt: int = 0
+    _last: int | None = field(default=None, repr=False)
+
+    def add(self, packet: "av.Packet[Any]") -> None:
+        self.packets += 1
+        self.corrupt += packet.is_corrupt
+        if packet.dts is not None:
+            self.backwards += self._last is not None and packet.dts < self._last
+            self._last = packet.dts
+        if packet.pts is not None and packet.time_base is not None:
+            begin = float(packet.pts * packet.time_base)
+            end = begin + float((packet.duration or 0) * packet.time_base)
+            self.begin = begin if self.begin is None else min(self.begin, begin)
+            self.end = end if self.end is None else max(self.end, end)
+
+
+def main(mode: str, path: str, confined: str = "") -> int:
+    _complain_on_stderr()
+    if confined:
+        try:
+            confine(read=[path, *_CODE])
+        except (OSError, NoLandlock) as failure:
+            print(f"[error] landlock: {failure}", file=sys.stderr)  # noqa: T201
+            return UNCONFINED
+    try:
+        with _opened(path) as number:
+            answer = _facts(number)
+            if mode == "packets":
+                answer["counted"] = [asdict(counted) for counted in _count(number)]
+    except Refused as refused:
+        print(json.dumps({"refused": str(refused)}))  # noqa: T201 - this is how it answers
+        return REFUSED
+    except (av.error.FFmpegError, MemoryError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        print(f"[error] {reason}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(json.dumps(answer))  # noqa: T201
+    return 0
+
+
+def _complain_on_stderr() -> None:
+    """In the words of ffmpeg's own log, with the level before each message (ffmpeg.log reads it)."""
+    for level, name in ((logging.CRITICAL, "fatal"), (logging.ERROR, "error"), (logging.WARNING, "warning")):
+        logging.addLevelName(level, name)
+    logging.basicConfig(format="[%(levelname)s] %(message)s")
+    av.logging.set_level(av.logging.WARNING)
+
+
+class _opened:
+    """A descriptor of the file. Read through it, the file has no name: no pattern in it, no ending to believe."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> int:
+        self._number = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would keep us waiting
+        about = os.fstat(self._number)
+        if not stat.S_ISREG(about.st_mode):
+            raise Refused("It is not a file.")
+        if not about.st_size:
+            raise Refused("The file is empty.")
+        return self._number
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._number)
+
+
+def _container(number: int) -> InputContainer:
+    folder = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": ",".join(ALLOWED),
+        "max_streams": str(MAX_STREAMS + 1),  # what is beyond is not shown: one more tells that there is
+        "max_pixels": str(MAX_PIXELS),
+        "threads": "1",
+    }
+    return av.open(f"file:{folder}/{number}", options=options, metadata_errors="replace")
+
+
+def _facts(number: int) -> dict[str, Any]:
+    return animated_webp(number) or _facts_of_container(number)
+
+
+def _facts_of_container(number: int) -> dict[str, Any]:
+    with _container(number) as container:
+        if len(container.streams) > MAX_STREAMS:
+            raise Refused(f"The file has more than {MAX_STREAMS} streams.")
+        pictures = {stream.index: Pictures(stream) for stream in container.streams.video if stream.codec_context}
+        _look(container, pictures)
+        name = container.format.name.partition(",")[0]
+        duration = _duration(container, name)
+        size = os.fstat(number).st_size
+        return {
+            "format": name,
+            "duration": duration,
+            "bit_rate": int(size * 8 / duration) if duration else None,
+            "title": container.metadata.get("title", ""),
+            "video": [
+                pictures[index].facts(name in STILL) | {"end": _end(pictures[index].stream)}
+                for index in sorted(pictures)
+            ],
+            "audio": [_audio(stream) for stream in container.streams.audio if stream.codec_context],
+            "subtitles": [_subtitle(stream) for stream in container.streams.subtitles if stream.codec_context],
+            "undecoded": [index for index, picture in pictures.items() if picture.frame is None],
+        }
+
+
+def _look(container: InputContainer, pictures: "dict[int, Pictures]") -> None:
+    """Read on until the first frame of every picture is decoded, and enough frames show their pace."""
+    if not pictures:
+        return
+    for number, packet in enumerate(container.demux()):
+        if packet.stream_index in pictures:
+            pictures[packet.stream_index].add(packet)
+        if number > _ENOUGH_PACKETS or all(picture.is_known for picture in pictures.values()):
+            return
+
+
+def _duration(container: InputContainer, name: str) -> float | None:
+    if name in STILL | _GUESSED:
+        return None
+    if container.duration and container.duration > 0:
+        return float(container.duration / av.time_base)
+    known = [float(s.duration * s.time_base) for s in container.streams if s.duration and s.time_base]
+    return max(known, default=None)
+
+
+def _video(found: Pictures, name: str) -> dict[str, Any]:
+    return found.facts(name in STILL) | {"end": _end(found.stream)}
+
+
+def _audio(stream: Any) -> dict[str, Any]:
+    context = stream.codec_context
+    return {
+        "index": stream.index,
+        "codec": context.codec.canonical_name,
+        "channels": context.layout.nb_channels,
+        "layout": _LAYOUTS.get(context.layout.name, context.layout.name),
+        "sample_rate": context.sample_rate,
+        "language": _language(stream),
+        "end": _end(stream),
+    }
+
+
+def _end(stream: Any) -> float | None:
+    """Seconds from the beginning of the file. Matroska has it in a tag: "00:01:02.345000000"."""
+    begin = (stream.container.start_time or 0) / av.time_base
+    if stream.duration and stream.time_base:
+        return max(0.0, float(((stream.start_time or 0) + stream.duration) * stream.time_base) - begin)
+    if found := _TIME.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = (float(part) for part in found.groups())
+        return max(0.0, hours * 3600 + minutes * 60 + seconds - begin)
+    return None
+
+
+def _language(stream: Stream) -> str:
+    said = stream.metadata.get("language", "")
+    return "" if said == "und" else said
+
+
+def _subtitle(stream: Stream) -> dict[str, Any]:
+    return {
+        "index": stream.index,
+        "codec": stream.codec_context.codec.canonical_name,
+        "language": _language(stream),
+    }
+
+
+def _count(number: int) -> list[Counted]:
+    os.lseek(number, 0, os.SEEK_SET)
+    with _container(number) as container:
+        streams = [Counted(stream.type) for stream in container.streams]
+        for packet in container.demux():
+            if packet.size:
+                streams[packet.stream_index].add(packet)
+        return streams
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

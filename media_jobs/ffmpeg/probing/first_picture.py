@@ -1,0 +1,115 @@
+"""What a file's pictures are like, told from the first of them. For the process that reads what may be hostile."""
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import av
+from av.stream import Disposition
+
+from .allowed_demuxers import IMAGES, MAX_PIXELS
+
+STILL = IMAGES - {"gif", "apng", "webp_anim", "jpegxl_anim"}
+
+_ENOUGH_FRAMES = 150
+_PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273
+_ANIMATION, _ALPHA = 0x02, 0x10  # flags of WebP's VP8X chunk
+
+
+class Refused(Exception):
+    """Why the file will not do, in words for its owner."""
+
+
+class Pictures:
+    """What the first packets of a video stream give away."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.context = stream, stream.codec_context
+        self.context.options = {"max_pixels": str(MAX_PIXELS), "threads": "1"}
+        self.frame: av.VideoFrame | None = None
+        self._times: list[int] = []
+        self._is_over = False
+
+    @property
+    def is_known(self) -> bool:
+        return self._is_over or (self.frame is not None and (len(self._times) > _ENOUGH_FRAMES or self._is_cover))
+
+    @property
+    def _is_cover(self) -> bool:
+        return bool(self.stream.disposition & Disposition.attached_pic)
+
+    def add(self, packet: "av.Packet[Any]") -> None:
+        self._is_over = packet.size == 0  # the last one, that flushes the decoder
+        if packet.pts is not None:
+            self._times.append(packet.pts)
+        if self.frame is None:
+            self.frame = next(self._decoded(packet), None)
+
+    def _decoded(self, packet: "av.Packet[Any]") -> "Iterator[av.VideoFrame]":
+        try:
+            yield from packet.decode()
+        except (av.error.InvalidDataError, EOFError):
+            return  # the next packet may do
+
+    @property
+    def _is_variable(self) -> bool:
+        steps = sorted(b - a for a, b in pairwise(sorted(self._times)))
+        if not steps:
+            return False
+        usual = steps[len(steps) // 2]
+        # Times are rounded, and a frame may be missing here and there.
+        others = sum(abs(step - usual) > max(1, usual * 0.2) for step in steps)
+        return others > max(2, len(steps) * 0.03)
+
+    def facts(self, is_still: bool) -> dict[str, Any]:
+        stream, context = self.stream, self.context
+        coded_width, coded_height = context.width, context.height
+        _judge_size(coded_width, coded_height)
+        if is_still and (self.frame is None or self.frame.is_corrupt):
+            raise Refused("The picture cannot be decoded: the file is damaged or cut off.")
+        # PyAV counts against the clock, from -180 to 180.
+        rotation = -self.frame.rotation % 360 if self.frame else 0
+        shape = stream.sample_aspect_ratio or Fraction(1)
+        width, height = round(coded_width * shape) or coded_width, coded_height
+        if rotation in (90, 270):
+            width, height = height, width
+        pixels = self.frame.format if self.frame else context.format
+        rate = None if is_still or self._is_cover else stream.average_rate or stream.guessed_rate
+        transfer = self.frame.color_trc if self.frame else context.color_trc
+        return {
+            "index": stream.index,
+            "codec": context.codec.canonical_name,
+            "width": width,
+            "height": height,
+            "coded_width": coded_width,
+            "coded_height": coded_height,
+            "rotation": rotation,
+            "fps": float(rate) if rate else None,
+            "is_variable": not is_still and self._is_variable,
+            "frames": stream.frames or None,
+            "pixel_format": pixels.name if pixels else "",
+            "bit_depth": max((component.bits for component in pixels.components), default=8) if pixels else 8,
+            "hdr": {_PQ: "pq", _HLG: "hlg"}.get(int(transfer or 0), ""),
+            "is_picture": self._is_cover,
+        }
+
+
+def animated_webp(number: int) -> dict[str, Any] | None:
+    """Facts of an animated WebP, which PyAV cannot decode and ffmpeg 9 can: its header says enough."""
+    head = os.pread(number, 30, 0)
+    if head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8X" or len(head) < 30 or not head[20] & _ANIMATION:
+        return None
+    width, height = (1 + int.from_bytes(head[place : place + 3], "little") for place in (24, 27))
+    _judge_size(width, height)
+    pixels = "argb" if head[20] & _ALPHA else "yuv420p"
+    stream = {"index": 0, "codec": "webp", "width": width, "height": height, "pixel_format": pixels}
+    return {"format": "webp_anim", "video": [{**stream, "coded_width": width, "coded_height": height}]}
+
+
+def _judge_size(width: int, height: int) -> None:
+    if not width or not height:
+        raise Refused("The size of its picture cannot be told: the file is damaged.")
+    if width * height > MAX_PIXELS:
+        raise Refused(f"Its picture of {width} x {height} is larger than allowed.")

@@ -1,0 +1,112 @@
+"""Parameters as people send them: checked against their model, and what is wrong with them said in plain words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from ...errors import WrongParams
+from ..base import Operation, P
+
+MOST_ERRORS = 20  # that are told at once: a thousand unknown names are one mistake
+
+_TYPES = {"boolean": "true or false", "string": "a text", "integer": "a whole number", "number": "a number"}
+
+
+class Fault(ValueError):
+    """For validators that see several parameters: which one is wrong, and how."""
+
+    def __init__(self, parameter: str, problem: str) -> None:
+        super().__init__(problem)
+        self.parameter = parameter
+
+
+def parse(operation: Operation[P], raw: Any) -> P:
+    """Valid parameters, or WrongParams. Nothing at all means: the defaults."""
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise WrongParams({"params": ["params must be an object of names and values."]})
+    try:
+        return operation.parameters.model_validate(raw)
+    except ValidationError as error:
+        raise WrongParams(_in_words(operation, error.errors(include_url=False)[:MOST_ERRORS])) from None
+
+
+def schema(operation: Operation[Any]) -> dict[str, Any]:
+    """JSON Schema of the parameters, to show and to build forms from. What has no default may be left out."""
+    said = operation.parameters.model_json_schema()
+    properties = {name: _without_null(wanted) for name, wanted in said["properties"].items()}
+    return {**said, "title": operation.title, "description": operation.summary, "properties": properties}
+
+
+def _without_null(wanted: dict[str, Any]) -> dict[str, Any]:
+    """`anyOf: [X, null]` is how pydantic says "may be left out"; a form wants to know X."""
+    ways = [way for way in wanted.get("anyOf", []) if way != {"type": "null"}]
+    if not ways or len(ways) == len(wanted["anyOf"]):
+        return wanted
+    rest = {key: value for key, value in wanted.items() if key != "anyOf" and (key, value) != ("default", None)}
+    return {**ways[0], **rest} if len(ways) == 1 else {"anyOf": ways, **rest}
+
+
+def _in_words(operation: Operation[Any], errors: Iterable[ErrorDetails]) -> dict[str, list[str]]:
+    wanted = schema(operation)["properties"]
+    said: dict[str, list[str]] = {}
+    for error in errors:
+        name, message = _message(operation.name, wanted, error)
+        messages = said.setdefault(name, [])
+        if message not in messages:  # every way of a union complains, in the same words
+            messages.append(message)
+    return said
+
+
+def _message(operation: str, wanted: Mapping[str, Any], error: ErrorDetails) -> tuple[str, str]:
+    cause = error.get("ctx", {}).get("error")
+    if not error["loc"] and not isinstance(cause, Fault):
+        return "params", "params has a name that is no text."  # half of a character, which JSON can say
+    name = cause.parameter if isinstance(cause, Fault) else str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        return name, f"{operation} has no parameter {_short(name)}{_instead(name, list(wanted))}"
+    if cause is not None:
+        return name, f"{name} {cause}."
+    if error["type"] in {"greater_than_equal", "less_than_equal"} and "anyOf" not in wanted[name]:
+        return name, f"{name} must be {_limits(wanted[name])}."
+    return name, f"{name} must be {_described(wanted[name])}."
+
+
+def _instead(name: str, known: Sequence[str]) -> str:
+    if near := get_close_matches(name.lower(), known, n=1):
+        return f". Did you mean {near[0]}?"
+    return f"; it takes {_listed(known, 'and')}." if known else ": it takes none."
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 40 else name[:39] + "…")
+
+
+def _described(wanted: Mapping[str, Any]) -> str:
+    if "anyOf" in wanted:
+        return ", or ".join(_described(way) for way in wanted["anyOf"])
+    if "enum" in wanted:
+        return _listed(wanted["enum"], "or")
+    if "const" in wanted:
+        return str(wanted["const"])
+    return f"{_TYPES[wanted['type']]} {_limits(wanted)}".strip()
+
+
+def _limits(wanted: Mapping[str, Any]) -> str:
+    match wanted:
+        case {"minimum": least, "maximum": most}:
+            return f"between {least:g} and {most:g}"
+        case {"minimum": least}:
+            return f"of at least {least:g}"
+        case {"maximum": most}:
+            return f"of at most {most:g}"
+    return ""
+
+
+def _listed(words: Sequence[Any], last: str) -> str:
+    *others, end = map(str, words)
+    return f"{', '.join(others)} {last} {end}" if others else end

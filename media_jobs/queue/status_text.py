@@ -1,0 +1,89 @@
+"""What is said of jobs: why one does not run yet, and what it does."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.utils import timezone
+
+from uploads.text import wording as of_uploads
+
+from ..models import Job, Lane
+from .leases import claimable, lacking
+from .results import live_workers
+
+# Further back nobody wants to know it precisely.
+MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """What is said of many jobs needs to be known of the lanes but once."""
+
+    paused: Collection[str]
+    manned: Collection[str]  # by a live worker
+    lacking: str = ""  # what no job can be begun without
+    ahead: Mapping[UUID, int] = field(default_factory=dict)
+
+    @classmethod
+    def now(cls, jobs: Iterable[Job] = ()) -> "Lanes":
+        """As they are, and how many go before each of these jobs."""
+        lanes = {job.lane for job in jobs if job.status == Job.Status.QUEUED and job.leader_id is None}
+        return cls(
+            paused=set(Lane.objects.filter(paused=True).values_list("name", flat=True)),
+            manned=set(live_workers().values_list("lane", flat=True).distinct()),
+            lacking=lacking() if lanes else "",
+            ahead={pk: number for lane in lanes for pk, number in _ahead(lane)},
+        )
+
+
+def _ahead(lane: str) -> Iterable[tuple[UUID, int]]:
+    """Of each that waits, how many are to come before it, at most: of one priority, owners take turns."""
+    waiting = claimable(lane).order_by("-priority", "queued_at", "id").values_list("pk", "owner_id", "priority")
+    queue = list(waiting[:MOST])
+    for level in dict.fromkeys(priority for _, _, priority in queue):
+        better = sum(priority > level for _, _, priority in queue)
+        of_owners = Counter(owner for _, owner, priority in queue if priority == level)
+        before: Counter[int] = Counter()
+        for pk, owner, priority in queue:
+            if priority == level:
+                turns = before[owner]
+                others = sum(min(number, turns + 1) for other, number in of_owners.items() if other != owner)
+                yield pk, better + turns + others
+                before[owner] += 1
+
+
+def waiting_for(job: Job, lanes: Lanes) -> str | None:
+    if job.status == Job.Status.UPLOADING:
+        done = of_uploads.progress_of(job.upload) if job.upload else None
+        return "Its upload." if done is None else f"Its upload, at {100 * done:.0f} %."
+    if job.status != Job.Status.QUEUED:
+        return None
+    if job.leader_id is not None:
+        return f"Job {job.leader_id}, which does the same."
+    if job.lane not in lanes.manned:
+        return f"A worker: none of the lane {job.lane} is running."
+    if job.lane in lanes.paused:
+        return f"The lane {job.lane}, which is paused."
+    if lanes.lacking:
+        return lanes.lacking
+    if job.not_before is not None and (left := (job.not_before - timezone.now()).total_seconds()) > 0:
+        return f"Another attempt, in {of_uploads.human_time(max(1, left))}. {job.message}".rstrip()
+    return _turn(job, lanes.ahead.get(job.pk, MOST))
+
+
+def _turn(job: Job, ahead: int) -> str:
+    if ahead == 0:
+        return f"A free worker of the lane {job.lane}."
+    if ahead >= MOST:
+        return f"Its turn: more than {MOST} jobs are ahead of it."
+    return "Its turn: 1 job is ahead of it." if ahead == 1 else f"Its turn: {ahead} jobs are ahead of it."
+
+
+def message_of(job: Job) -> str:
+    if job.status == Job.Status.UPLOADING and job.upload is not None:
+        return of_uploads.message_of(job.upload)
+    if job.status == Job.Status.RUNNING and job.cancel_asked:
+        return "Stopping"
+    return job.message or ("Waiting" if job.status == Job.Status.QUEUED else "")

@@ -1,0 +1,226 @@
+"""How jobs come to be: checked, answered from the cache, made to follow their like, or queued. The only INSERT."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from uploads import audit_log
+from uploads.errors import InvalidParams, KeyReused, Refusal
+from uploads.models import MediaFile, Upload
+from uploads.runtime.database_connections import write
+from uploads.runtime.request_context import current_request_id
+from uploads.storage.blobs import delete_file, keep_from_deletion
+from uploads.transfers.admission import KEY_KEPT, LONGEST_KEY, Announcement
+from uploads.transfers.quota import lock_owner, lock_quotas
+from uploads.transfers.reception import Reception
+from uploads.transfers.resumable import session
+from uploads.transitions import record
+
+from .. import operations
+from ..errors import Failure, NoSuchFile, UnfitMedia, UploadLost
+from ..ffmpeg.probing.media_facts import Facts
+from ..models import Job, JobInput, Share
+from ..operations.base import Operation, Params, canonical
+from . import results, states
+from .notify import wake
+from .results import Result
+from .single_flight import leader_of
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_TRIES = 5
+INSPECT = "inspect"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody wants to have done."""
+
+    owner: User
+    operation: str
+    params: dict[str, Any] = field(default_factory=dict)
+    file: MediaFile | None = None
+    upload: Upload | None = None  # instead of the file: it will be one
+    announced: tuple[str, int] | None = None  # the name and size of that upload, before there is one
+    inputs: Sequence[MediaFile] = ()
+    priority: int = 0
+    key: str = ""  # Idempotency-Key
+    automatic: bool = False
+
+    def fingerprint(self) -> str:
+        files = [str(file.pk) for file in (self.file, *self.inputs) if file is not None]
+        said = [self.operation, self.params, files, self.priority, self.announced]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def submit(order: Order) -> tuple[Job, bool]:
+    """The job that does it, and whether it is a new one: the same Idempotency-Key answers with the same job."""
+    operation = operations.get(order.operation)
+    params = operations.parse(operation, order.params)
+    if len(order.inputs) > operation.further:
+        raise InvalidParams(f"“{operation.name}” takes {operation.further or 'no'} further inputs.")
+    if order.file is not None:
+        _check_kind(operation, order.file)
+        _check_fit(operation, params, order.file)
+    for _ in range(_TRIES - 1):
+        try:
+            return _submit(order, operation, params)
+        except IntegrityError:
+            continue  # another of the same came to lead just now: we follow it
+    return _submit(order, operation, params)
+
+
+def _check_kind(operation: Operation[Any], file: MediaFile) -> None:
+    if file.blob.kind not in operation.kinds:
+        raise InvalidParams(_unfit(operation, file.name, file.blob.kind))
+
+
+def _unfit(operation: Operation[Any], name: str, kind: str) -> str:
+    return f"“{operation.name}” works on {' or '.join(sorted(operation.kinds))}; {name} is {kind or 'no media'}."
+
+
+def _check_fit(operation: Operation[Any], params: Params, file: MediaFile) -> None:
+    known = file.facts
+    try:
+        operation.check(params, file.blob.kind, Facts.model_validate(known) if known else None)
+    except Failure as failure:
+        raise InvalidParams(failure.detail) from failure
+
+
+def submit_with_upload(order: Order, announcement: Announcement) -> tuple[Job, bool]:
+    """A job for bytes that are still to be sent, and the resumable upload that takes them: both, or neither."""
+    assert announcement.size is not None
+    order = replace(order, announced=(announcement.name, announcement.size))
+    with write():
+        _keep_files(order)
+        # Before there is an upload: a replay must not be refused for the room that it has reserved already.
+        if order.key and (before := _replayed(order)):
+            return before, False
+        return submit(replace(order, upload=session.begin(announcement)))
+
+
+def submit_received(order: Order, reception: Reception) -> tuple[Job, bool]:
+    """A job on a file that has come with the request for it. Where there can be no job, the file is not kept."""
+    assert reception.content is not None
+    operation = operations.get(order.operation)
+    if reception.content.kind not in operation.kinds:
+        raise InvalidParams(_unfit(operation, reception.upload.name, reception.content.kind))
+    file = reception.commit()
+    try:
+        return submit(replace(order, file=file))
+    except Refusal:
+        delete_file(file)
+        raise
+
+
+def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Job, bool]:
+    with write():
+        _keep_files(order)
+        if order.key and (before := _replayed(order)):
+            return before, False
+        said = canonical(params)
+        job = Job(
+            owner=order.owner, operation=operation.name, version=operation.version, params=said, lane=operation.lane,
+            priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
+            idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
+            request_id=current_request_id(),
+        )  # fmt: skip
+        result = None
+        if order.file is None:
+            job.status = Job.Status.UPLOADING
+        else:
+            job.cache_key = _key_of(job, [order.file, *order.inputs])
+            job.queued_at = Now()
+            job.leader, result = _same_work(job)
+        job.save(force_insert=True)
+        JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
+        record("job", job.pk, job.status)
+        if result is not None:
+            states.answer(job, result, f"answered by job {result.job.pk}, which made the same")
+        job.refresh_from_db()
+        if not order.automatic:
+            audit_log.note(job, "Submitted.", audit_log.ADDITION)
+        _take_turns(job)
+    return job, True
+
+
+def _keep_files(order: Order) -> None:
+    """A file that is deleted at the same time is gone before the job is there, or stays as long as the job needs it.
+
+    Before any other lock: jobs that end lock their file's Blob first, too.
+    """
+    files = [file for file in (order.file, *order.inputs) if file is not None]
+    here = keep_from_deletion(files) if files else set()
+    for file in files:
+        if file.pk not in here:
+            raise NoSuchFile(f"The file {file.pk} has been deleted.")
+
+
+def _same_work(job: Job) -> tuple[Job | None, Result | None]:
+    """Who is at the same work, or else what it has made already."""
+    lock_quotas([job.owner_id])
+    # In this order: a leader that we do not find any more may have ended a moment ago, and left its result.
+    leader = leader_of(job.cache_key)
+    return leader, None if leader else results.find(job.cache_key)
+
+
+def _key_of(job: Job, files: Sequence[MediaFile]) -> str:
+    return results.cache_key(job.operation, job.version, job.params, job.owner_id, files)
+
+
+def _take_turns(job: Job) -> None:
+    Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
+    if job.status == Job.Status.QUEUED and job.leader is None:
+        transaction.on_commit(lambda: wake(job.lane))
+
+
+def _replayed(order: Order) -> Job | None:
+    """The job that this Idempotency-Key made within a day, if it was asked for the same."""
+    if len(order.key) > LONGEST_KEY:
+        raise InvalidParams(f"An Idempotency-Key may have {LONGEST_KEY} characters.")
+    lock_owner(order.owner.pk)
+    holders = Job.objects.filter(owner=order.owner, idempotency_key=order.key)
+    holders.filter(created_at__lt=Now() - KEY_KEPT).update(idempotency_key="")
+    before = holders.first()
+    if before is not None and before.fingerprint != order.fingerprint():
+        raise KeyReused("This Idempotency-Key was used for another request. Choose a new one.")
+    return before
+
+
+def inspect_new(file: MediaFile) -> None:
+    """registry.file_stored: every file that somebody brought is inspected, without being asked."""
+    if file.origin != MediaFile.Origin.JOB and file.blob.kind in operations.get(INSPECT).kinds:
+        submit(Order(file.owner, INSPECT, file=file, automatic=True))
+
+
+def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
+    """registry.upload_ended: the jobs that waited for it begin, or fail with it."""
+    for job in Job.objects.filter(upload=upload, status=Job.Status.UPLOADING):
+        operation = operations.registry.get(job.operation)
+        if file is None:
+            lost = UploadLost(f"The upload of {upload.name} did not end well. Submit the job again with a new one.")
+            states.fail(states.waiting(job), job, lost)
+            continue
+        if operation is not None and file.blob.kind not in operation.kinds:
+            states.fail(states.waiting(job), job, UnfitMedia(_unfit(operation, file.name, file.blob.kind)))
+            continue
+        _begin(job, file)
+
+
+def _begin(job: Job, file: MediaFile) -> None:
+    """What `_submit` does of a job whose file is there already."""
+    inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
+    job.file, job.cache_key = file, _key_of(job, [file, *inputs])
+    leader, result = _same_work(job)
+    begun = {"file": file, "cache_key": job.cache_key, "queued_at": Now()}
+    if result is not None:
+        states.answer(job, result, "its upload is complete", **begun)
+    else:
+        states.queue(states.waiting(job), job, "its upload is complete", leader=leader, message="", **begun)
+        transaction.on_commit(lambda: wake(job.lane))

@@ -1,0 +1,156 @@
+"""Who sends a request: a program with a bearer token, or a person with a session and its CSRF token."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import Error as DatabaseFailure
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
+from knox.auth import TokenAuthentication
+from rest_framework import authentication, exceptions
+from rest_framework.request import Request, is_form_media_type
+
+from ..audit_log import Actor
+from ..errors import CsrfFailed, ScopeMissing, Throttled
+from ..models import Token
+from ..scopes import Scope
+from . import policy
+from .attempt_limits import Attempts, network
+
+FAILURES_A_MINUTE = 30
+_CACHED = "_millrace_bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who sends a request, and what for at most: `request.auth` of every request that is somebody's."""
+
+    user: User
+    scopes: Scope
+    token: Token | None = None  # None: a person with a session
+
+    @property
+    def token_id(self) -> UUID | None:
+        return self.token and self.token.public_id
+
+    def actor(self, address: str) -> Actor:
+        """For the audit log, of what is done through the API."""
+        credentials = f"token “{self.token.name}”" if self.token is not None else "a session"
+        return Actor(self.user.pk, f"Through the API with {credentials} from {address}.")
+
+    def has(self, needed: Scope) -> bool:
+        """Whether it has one of these scopes."""
+        return bool(self.scopes & needed)
+
+    def require(self, needed: Scope) -> None:
+        if not self.has(needed):
+            raise ScopeMissing(needed)
+
+
+class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]
+    """Knox's tokens, checked once a request, and not for those who guess."""
+
+    def authenticate(self, request: Request | HttpRequest) -> tuple[User, Principal] | None:
+        wire = getattr(request, "_request", request)
+        if not hasattr(wire, _CACHED):
+            try:
+                setattr(wire, _CACHED, self._look_up(wire))
+            except (exceptions.AuthenticationFailed, Throttled) as error:
+                setattr(wire, _CACHED, error)  # asked again, it is no second attempt
+        found: Principal | Exception | None = getattr(wire, _CACHED)
+        if isinstance(found, Exception):
+            raise found
+        return None if found is None else (found.user, found)
+
+    def _look_up(self, request: HttpRequest) -> Principal | None:
+        try:
+            found: tuple[User, Token] | None = super().authenticate(request)
+        except (UnicodeDecodeError, exceptions.AuthenticationFailed) as error:
+            # Counted when it turned out wrong: a good token is never refused for a neighbour's bad ones, and costs
+            # no question to the cache. To look one up takes a millisecond, unlike a password.
+            Attempts("token", network(request.META.get("REMOTE_ADDR", "")), FAILURES_A_MINUTE).take()
+            raise exceptions.AuthenticationFailed("The token is not valid, or no longer.") from error
+        if found is None:
+            return None
+        user, token = found
+        return Principal(user, Scope.of(token.scopes), token)
+
+    def _cleanup_token(self, auth_token: Token) -> bool:
+        """Whether a token has expired. Knox would look through all of its user's, each time; a chore deletes them."""
+        return auth_token.expiry is not None and auth_token.expiry < timezone.now()
+
+
+def is_known(request: HttpRequest) -> bool:
+    """Whether the credentials of a request are somebody's, whatever became of it."""
+    try:
+        bearer = BearerAuthentication().authenticate(request)
+        # No user, where the answer came before anybody looked at the session.
+        user = getattr(request, "user", None)
+        return bearer is not None or (user is not None and bool(user.is_authenticated))
+    except (exceptions.AuthenticationFailed, Throttled, DatabaseFailure):
+        return False
+
+
+def known_principal(request: HttpRequest) -> Principal | None:
+    """Whose request it was, as far as anybody has asked. Nothing is looked up for this."""
+    bearer = getattr(request, _CACHED, None)
+    if isinstance(bearer, Principal):
+        return bearer
+    user = getattr(request, "_cached_user", None)  # Django's, once request.user has been read
+    return Principal(user, Scope.all()) if user is not None and user.is_authenticated else None
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    def authenticate(self, request: Request) -> tuple[User, Principal] | None:
+        found = super().authenticate(request)
+        return found and (found[0], Principal(found[0], Scope.all()))
+
+    def enforce_csrf(self, request: Request) -> None:
+        # A form is parsed here, by our upload handler, which checks the token itself before it takes a file.
+        # Any other body has no fields, and a raw one no parser that could be asked for them.
+        check_csrf(request._request, request.POST if is_form_media_type(request.content_type) else QueryDict())
+
+
+class _CsrfVerdict(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
+        raise CsrfFailed(f"{reason} Send the CSRF token in the header X-CSRFToken, or in a field before the file.")
+
+
+def check_csrf(request: HttpRequest, fields: QueryDict) -> None:
+    """Django's own check, on these form fields instead of on a body that may not have been read yet."""
+    probe: Any = copy.copy(request)
+    probe._post, probe._files = fields, MultiValueDict()
+    probe.csrf_processing_done = False
+    check = _CsrfVerdict(lambda _: HttpResponse())
+    check.process_request(probe)
+    check.process_view(probe, lambda: HttpResponse(), (), {})
+
+
+def principal_of(request: Request) -> Principal:
+    """Of a request that was let in."""
+    principal: Any = request.auth
+    assert isinstance(principal, Principal)
+    return principal
+
+
+def sender(request: HttpRequest) -> Principal:
+    """On whose behalf a request comes that brings a file. Asked before anything of its body is read."""
+    bearer = BearerAuthentication().authenticate(request)
+    if bearer is None:
+        return Principal(policy.require_upload(request.user), Scope.all())
+    policy.require_upload(bearer[0])
+    bearer[1].require(Scope.UPLOAD)
+    return bearer[1]
+
+
+def uploader(request: HttpRequest, fields: QueryDict) -> Principal:
+    """On whose behalf a file may be taken, given the form fields that came before it."""
+    principal = sender(request)
+    if principal.token is None:
+        check_csrf(request, fields)
+    return principal

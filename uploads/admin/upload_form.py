@@ -1,0 +1,68 @@
+"""Adding a file: a form through the streaming upload handler. Where npm brought Uppy, send.js goes over the form."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.contrib.staticfiles import finders
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from ..access import policy
+from ..conf import limits
+from ..errors import Forbidden, InvalidParams, MissingFile
+from ..http.upload_handler import FILE_FIELD, ReceivedFile, gated_form_entrance
+from ..models import MediaFile
+from ..text import wording
+from ..transfers.account_limits import limits_of
+
+_UPPY = "uppy/uppy.min.mjs"
+
+
+def _for_people(request: HttpRequest, owner: User, fields: QueryDict) -> None:
+    """This page is for who is signed in to it. Programs have entrances that answer them in their own words."""
+    if owner.pk != request.user.pk or not admin.site.has_permission(request):
+        raise Forbidden("Sign in to the admin as the account that sends the file, or send it to /api/v1/files/.")
+    if "Idempotency-Key" in request.headers:
+        raise InvalidParams("An Idempotency-Key is taken by /api/v1/files/ alone.")
+
+
+class SendingMixin:
+    """For the admin of MediaFile. To add one is to upload it."""
+
+    opts: Any
+    admin_site: Any
+    log_addition: Any
+    message_user: Any
+    show_add_link = False  # the list has a button with a word on it
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return policy.may_upload(request.user)
+
+    @gated_form_entrance(_for_people)
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        policy.require_upload(request.user)
+        if request.method == "POST":
+            file = _received(request)
+            self.log_addition(request, file, "Uploaded.")
+            self.message_user(request, f"“{file.name}” has arrived.")
+            return HttpResponseRedirect(reverse("admin:uploads_mediafile_change", args=[file.pk]))
+        largest = limits_of(request.user.pk or 0).largest
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Upload files",
+            "largest": "" if largest is None else wording.human_size(largest),
+            "kinds": sorted(limits().accept or ()),
+            "uppy": _UPPY if finders.find(_UPPY) else "",
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/uploads/mediafile/send.html", context)
+
+
+def _received(request: HttpRequest) -> MediaFile:
+    received = request.FILES.get(FILE_FIELD)
+    if not isinstance(received, ReceivedFile):
+        raise MissingFile("Choose a file first.")
+    return received.reception.commit()

@@ -1,0 +1,125 @@
+"""files/ and uploads/: what is here, and what is on its way."""
+
+from typing import Any
+
+from django.http import Http404, HttpResponseRedirect
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from ..access import policy, signed_links
+from ..access.authentication import principal_of
+from ..access.scope_permission import Scopes
+from ..errors import MalformedForm, MissingFile
+from ..http.upload_handler import FILE_FIELD, ReceivedFile, form_entrance
+from ..models import MediaFile, Upload
+from ..scopes import Scope
+from ..storage.blobs import delete_file, rename_file
+from ..transfers.resumable import recovery
+from .entrance import EntranceMixin, created
+from .list_filters import FileFilter, UploadFilter
+from .pagination import NewestFirst
+from .serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
+
+# Without this scope, a token that may upload sees, or ends, the uploads that it has begun itself. It goes on with any
+# of its account's: that needs the upload's address, and changes nothing but for the better.
+_WHOLE = {"list": Scope.READ, "retrieve": Scope.READ, "destroy": Scope.ADMIN}
+
+
+class StreamedFormParser(MultiPartParser):
+    """DRF's door to Django's upload handlers, which is ours; with our code for a form that has no boundary."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().parse(*args, **kwargs)
+        except ParseError as error:
+            raise MalformedForm("The form cannot be read. Check the boundary in its Content-Type.") from error
+
+
+class FileViewSet(
+    EntranceMixin,
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    viewsets.GenericViewSet[MediaFile],
+):
+    scopes: Scopes = {
+        "list": Scope.READ, "retrieve": Scope.READ, "create": Scope.UPLOAD,
+        "partial_update": Scope.ADMIN, "destroy": Scope.ADMIN, "link": Scope.ADMIN,
+    }  # fmt: skip
+    serializer_class = FileSerializer
+    filterset_class = FileFilter
+    pagination_class = NewestFirst
+    parser_classes = [StreamedFormParser, FormParser, JSONParser]
+    http_method_names = ["get", "head", "options", "post", "patch", "delete"]
+    queryset = MediaFile.objects.none()  # for the API's documentation; the answer is get_queryset's
+
+    def get_queryset(self) -> Any:
+        return policy.visible_files(self.request.user)
+
+    @form_entrance
+    @extend_schema(request={"multipart/form-data": FileForm}, responses={201: FileSerializer})
+    def create(self, request: Request) -> Response:
+        """Upload a file as a form. It streams to the disk while it is checked and hashed."""
+        policy.require_upload(request.user)
+        received = request.FILES.get(FILE_FIELD)
+        if not isinstance(received, ReceivedFile):
+            raise MissingFile(f"Send a multipart form with the file in the field “{FILE_FIELD}”.")
+        return created(request, received.reception.commit())
+
+    def perform_update(self, serializer: Any) -> None:
+        policy.require(self.request.user, "change", serializer.instance)
+        name = serializer.validated_data.get("name")  # which is all that can be changed
+        if name is not None and not rename_file(serializer.instance, name):
+            raise Http404
+
+    def perform_destroy(self, instance: MediaFile) -> None:
+        policy.require(self.request.user, "delete", instance)
+        delete_file(instance)
+
+    @extend_schema(methods=["POST"], request=LinkRequest, responses={201: LinkSerializer})
+    @extend_schema(methods=["DELETE"], request=None, responses={204: None})
+    @action(detail=True, methods=["post", "delete"], pagination_class=None)
+    def link(self, request: Request, pk: str | None = None) -> Response:
+        """Make a link that works without a token until it expires; DELETE revokes every link to the file."""
+        file = self.get_object()
+        policy.require(request.user, "change", file)
+        if request.method == "DELETE":
+            signed_links.revoke(file)
+            return Response(status=status.HTTP_204_NO_CONTENT)
+        asked = LinkRequest(data=request.data)
+        asked.is_valid(raise_exception=True)
+        link = signed_links.make(file, asked.validated_data["expires_in"], request)
+        return Response(LinkSerializer(link).data, status=status.HTTP_201_CREATED)
+
+
+class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Upload]):
+    """Uploads, with their progress while they run and their reason when they failed."""
+
+    serializer_class = UploadSerializer
+    filterset_class = UploadFilter
+    pagination_class = NewestFirst
+    queryset = Upload.objects.none()
+
+    def get_queryset(self) -> Any:
+        uploads = policy.visible_uploads(self.request.user)
+        principal = principal_of(self.request)
+        if self.action in _WHOLE and not principal.has(_WHOLE[self.action]):
+            return uploads.filter(token=principal.token_id)
+        return uploads
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """Progress as JSON. Once complete: 303 to the content, unless JSON is asked for by name."""
+        upload = self.get_object()
+        if upload.file_id and "application/json" not in request.headers.get("Accept", ""):
+            content = reverse("file-content", [upload.file_id], request=request)
+            return HttpResponseRedirect(content, status=status.HTTP_303_SEE_OTHER)
+        # The row may lag behind the bytes, and the bytes behind what has come and is still being judged.
+        upload.offset = max(upload.offset, recovery.offset_now(upload))
+        return Response(self.get_serializer(upload).data)

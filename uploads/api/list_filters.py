@@ -1,0 +1,71 @@
+"""What lists can be narrowed to. Each goes by an index, or narrows what an index has found."""
+
+from datetime import datetime
+from typing import Any
+
+import django_filters
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django_filters.fields import IsoDateTimeField
+
+from .. import search as file_search
+from ..content.sniffing import Kind
+from ..models import MediaFile, Upload
+from ..text.dates import parse_moment
+
+
+class OwnerFilter(django_filters.CharFilter):  # type: ignore[misc]  # no types
+    """By the whole name of an account: which is looked up first, so that the rest goes by an index."""
+
+    def filter(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
+        return file_search.owned_by(rows, name) if name else rows
+
+
+class _MomentField(IsoDateTimeField):  # type: ignore[misc]
+    def to_python(self, value: Any) -> datetime | None:
+        if value in self.empty_values:
+            return None
+        try:
+            return parse_moment(str(value).strip())
+        except ValueError as error:
+            raise ValidationError(str(error), code="invalid") from error
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):  # type: ignore[misc]
+    field_class = _MomentField
+
+
+class FileFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
+    kind = django_filters.MultipleChoiceFilter(choices=[(kind.value, kind.value) for kind in Kind])
+    media_type = django_filters.CharFilter(field_name="blob__media_type")
+    origin = django_filters.MultipleChoiceFilter(choices=MediaFile.Origin.choices)
+    owner = OwnerFilter()
+    sha256 = django_filters.CharFilter(field_name="blob__sha256")
+    size_min = django_filters.NumberFilter(field_name="size", lookup_expr="gte")
+    size_max = django_filters.NumberFilter(field_name="size", lookup_expr="lte")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
+    # The last: it looks among what the others leave.
+    q = django_filters.CharFilter(
+        method="search",
+        label=f"Beginning of the name, or of the SHA-256 (at least {file_search.LEAST_HEX} digits), or the whole id. "
+        f"Of more than {file_search.MOST} of one sort, the first {file_search.MOST} are found",
+    )
+
+    class Meta:
+        model = MediaFile
+        fields: list[str] = []
+
+    def search(self, files: QuerySet[MediaFile], _: str, text: str) -> QuerySet[MediaFile]:
+        return files.filter(pk__in=file_search.files(files, text).pks)
+
+
+class UploadFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
+    key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of its request")
+    state = django_filters.MultipleChoiceFilter(choices=Upload.State.choices)
+    protocol = django_filters.MultipleChoiceFilter(choices=Upload.Protocol.choices)
+    owner = OwnerFilter()
+
+    class Meta:
+        model = Upload
+        fields: list[str] = []

@@ -1,0 +1,53 @@
+"""PUT upload/NAME: the body is the file. `curl -T movie.mp4 …/api/v1/upload/` needs nothing else."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ..access import policy
+from ..access.authentication import principal_of
+from ..access.scope_permission import Scopes
+from ..conf import limits
+from ..content.hashing import parse_claims
+from ..errors import InvalidParams
+from ..http.body import Body
+from ..http.upload_handler import entrance
+from ..models import Upload
+from ..scopes import Scope
+from ..transfers.admission import Announcement
+from ..transfers.reception import Reception
+from .entrance import EntranceMixin, created
+from .serializers import FileSerializer
+
+
+class RawUploadView(EntranceMixin, APIView):
+    scopes: Scopes = {"put": Scope.UPLOAD}
+    parser_classes = []
+
+    @entrance
+    @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses={201: FileSerializer})
+    def put(self, request: Request, name: str) -> Response:
+        """Upload a file as the body of the request: of known length or chunked, gzipped or not."""
+        owner = policy.require_upload(request.user)
+        if "Content-Range" in request.headers:
+            raise InvalidParams("Send the whole file: a part of one (Content-Range) is not taken here.")
+        claims = parse_claims(request.headers)
+        body = Body(request.META, idle_timeout=limits().idle_timeout, claims=claims)
+        pieces = body.content()
+        announcement = Announcement(
+            owner=owner,
+            token=principal_of(request).token_id,
+            name=name,
+            protocol=Upload.Protocol.PUT,
+            size=None if body.is_coded else body.length,
+            key=request.headers.get("Idempotency-Key", ""),
+            route="upload",
+            claims=str(claims),
+            length=body.length,
+        )
+        with Reception.open(announcement) as reception:
+            for piece in pieces:
+                reception.feed(piece)
+            return created(request, reception.commit())

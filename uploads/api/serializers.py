@@ -1,0 +1,106 @@
+"""The shape of what the API shows. No rules: those are in policy, names and the verbs."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from ..access import signed_links
+from ..content.file_names import clean_name
+from ..errors import InvalidName
+from ..models import MediaFile, Upload
+from ..text import wording
+
+
+class FileUrls(serializers.Serializer[MediaFile]):
+    self = serializers.URLField()
+    content = serializers.URLField()
+
+
+class FileSerializer(serializers.ModelSerializer[MediaFile]):
+    kind = serializers.CharField(source="blob.kind", read_only=True)
+    media_type = serializers.CharField(source="blob.media_type", read_only=True)
+    size = serializers.IntegerField(source="blob.size", read_only=True)
+    sha256 = serializers.CharField(source="blob.sha256", read_only=True)
+    facts = serializers.JSONField(read_only=True)
+    owner = serializers.CharField(source="owner.username", read_only=True)
+    urls = serializers.SerializerMethodField()
+
+    class Meta:
+        model = MediaFile
+        fields = [
+            "id", "name", "kind", "media_type", "size", "sha256", "facts", "origin", "owner", "created_at", "urls",
+        ]  # fmt: skip
+        read_only_fields = ["id", "origin", "created_at"]
+
+    def validate_name(self, value: str) -> str:
+        try:
+            return clean_name(value)
+        except InvalidName as error:
+            raise serializers.ValidationError(error.detail) from error
+
+    @extend_schema_field(FileUrls)
+    def get_urls(self, file: MediaFile) -> dict[str, str]:
+        request = self.context.get("request")
+        return {
+            "self": reverse("file-detail", [file.pk], request=request),
+            "content": reverse("file-content", [file.pk], request=request),
+        }
+
+
+class LinkRequest(serializers.Serializer[None]):
+    expires_in = serializers.IntegerField(
+        min_value=1,
+        max_value=signed_links.LONGEST,
+        default=signed_links.USUAL,
+        help_text="Seconds until the link ends.",
+    )
+
+
+class LinkSerializer(serializers.Serializer[Any]):
+    url = serializers.URLField()
+    expires_at = serializers.DateTimeField()
+
+
+class UploadError(serializers.Serializer[Upload]):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class UploadSerializer(serializers.ModelSerializer[Upload]):
+    key = serializers.CharField(source="idempotency_key", read_only=True)
+    size = serializers.IntegerField(source="declared_size", read_only=True)
+    progress = serializers.SerializerMethodField()
+    eta_seconds = serializers.SerializerMethodField()
+    message = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Upload
+        fields = [
+            "id", "key", "name", "size", "offset", "progress", "speed", "eta_seconds", "protocol", "state",
+            "message", "error", "file", "created_at", "expires_at", "finished_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_progress(self, upload: Upload) -> float | None:
+        return wording.progress_of(upload)
+
+    def get_eta_seconds(self, upload: Upload) -> int | None:
+        return wording.eta_of(upload)
+
+    def get_message(self, upload: Upload) -> str:
+        return wording.message_of(upload)
+
+    @extend_schema_field(UploadError(allow_null=True))
+    def get_error(self, upload: Upload) -> dict[str, str] | None:
+        if not upload.error_code:
+            return None
+        return {"code": upload.error_code, "detail": upload.error_detail}
+
+
+class FileForm(serializers.Serializer[MediaFile]):
+    """What a form sends; for the API's documentation, as the upload handler reads it."""
+
+    file = serializers.FileField()

@@ -1,0 +1,201 @@
+"""uploads/ in the words of tus 1.0. What is kept, and where, is the business of resuming and settling."""
+
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from ..access import policy
+from ..access.authentication import principal_of
+from ..access.scope_permission import Scopes
+from ..conf import finite, limits
+from ..content.hashing import Claims, parse_claims
+from ..errors import (
+    AlreadyComplete,
+    Gone,
+    IncompleteBody,
+    Locked,
+    UnsupportedCoding,
+    UnsupportedVersion,
+    UploadComplete,
+)
+from ..http import tus_headers
+from ..http.body import Body
+from ..http.upload_handler import entrance
+from ..models import MediaFile, Upload
+from ..scopes import Scope
+from ..storage.blobs import delete_file
+from ..transfers.account_limits import limits_of
+from ..transfers.admission import Announcement, Replay
+from ..transfers.resumable import recovery, session
+from .entrance import created
+from .files import UploadViewSet
+from .serializers import FileSerializer
+
+# Not the others: GET shows uploads as JSON, and OPTIONS is how a client finds out about versions.
+_OF_TUS = {"create", "offset", "partial_update", "destroy"}
+
+
+class TusViewSet(UploadViewSet):
+    parser_classes = []
+    scopes: Scopes = {
+        "list": Scope.READ | Scope.UPLOAD, "retrieve": Scope.READ | Scope.UPLOAD, "offset": Scope.READ | Scope.UPLOAD,
+        "create": Scope.UPLOAD, "partial_update": Scope.UPLOAD, "update": Scope.UPLOAD,
+        "destroy": Scope.UPLOAD | Scope.ADMIN,
+    }  # fmt: skip
+
+    def get_permissions(self) -> Any:
+        return [AllowAny()] if self.request.method == "OPTIONS" else super().get_permissions()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.action in _OF_TUS:
+            tus_headers.require_version(request.headers)
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        return Response(
+            status=status.HTTP_204_NO_CONTENT, headers=tus_headers.capabilities(_largest(self.request.user))
+        )
+
+    @entrance
+    @extend_schema(request={tus_headers.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={201: None})
+    def create(self, request: Request) -> Response:
+        """Begin a resumable upload (tus 1.0). Location says where its bytes go; the first may come along."""
+        said = tus_headers.read_creation(request.headers)
+        owner = policy.require_upload(request.user)
+        # Whatever is wrong with the request is said before there is a row, and room reserved for it.
+        claims = tus_headers.parse_checksum(request.headers)
+        body = self._first_body(request, owner.pk, claims, said.length) if said.has_body else None
+        announcement = Announcement(
+            owner=owner,
+            token=principal_of(request).token_id,
+            name=said.name,
+            protocol=Upload.Protocol.TUS,
+            size=said.length,
+            key=request.headers.get("Idempotency-Key", ""),
+            route="uploads",
+            claims=said.metadata,
+            length=said.length,
+            kept_for=session.kept_for(0),
+            metadata=said.metadata,
+        )
+        headers = {}
+        try:
+            upload = session.begin(announcement)
+        except Replay as replay:
+            upload, headers = replay.upload, {"Idempotency-Replayed": "true"}
+            if upload.file is not None:
+                replay.answer()
+            upload.offset = recovery.offset_now(upload)
+        headers |= tus_headers.progress(upload.offset, upload.expires_at)
+        if body is not None and "Idempotency-Replayed" not in headers:
+            headers |= self._fill(upload.pk, tus_headers.Patch(0, None, claims), body)
+        headers["Location"] = reverse("upload-detail", [upload.pk])
+        return Response(status=status.HTTP_201_CREATED, headers=headers)
+
+    def offset(self, request: Request, pk: UUID) -> Response:
+        """HEAD: how far the upload has come. Whoever sends just now is asked to stop, and its bytes count."""
+        upload = self._get_own(pk)
+        offset = recovery.take_look(upload)
+        said = tus_headers.progress(offset, upload.expires_at) | tus_headers.description(
+            upload.declared_size, upload.metadata
+        )
+        return Response(headers=said | {"Cache-Control": "no-store"})
+
+    @entrance
+    @extend_schema(request={tus_headers.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={204: None})
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Send the next bytes of a resumable upload. With the last one it becomes a file."""
+        said = tus_headers.read_patch(request.headers)
+        try:
+            headers = self._fill(pk, said, self._body(request, said.claims))
+        except AlreadyComplete as complete:
+            if (said.offset, request.headers.get("Content-Length")) != (complete.size, "0"):
+                raise
+            headers = tus_headers.progress(complete.size, None)
+        return Response(status=status.HTTP_204_NO_CONTENT, headers=headers)
+
+    @entrance
+    @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses={201: FileSerializer})
+    def update(self, request: Request, pk: UUID) -> Response:
+        """Send all of an upload as one body, without tus: `curl -T movie.mp4 UPLOAD_URL`."""
+        claims = parse_claims(request.headers)
+        body = self._body(request, claims)
+        self._fill(pk, tus_headers.Patch(0, body.length, claims), body)
+        upload = self.get_object()
+        if upload.state != Upload.State.COMPLETE:
+            raise IncompleteBody(f"Less came than was announced: {upload.offset} bytes are here. Go on by tus.")
+        return created(request, get_object_or_404(policy.visible_files(request.user), pk=upload.file_id))
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Give an upload up. Its bytes are deleted; of a complete one, the file that it became."""
+        upload = self.get_object()
+        policy.require_end(request.user, upload)
+        try:
+            recovery.terminate(upload)
+        except UploadComplete:
+            self._delete_file(upload.pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _delete_file(self, pk: UUID) -> None:
+        """tus clients terminate what they have uploaded, also after its last byte.
+
+        Not with a token that may only send: who steals a camera's must not be able to delete what it has sent.
+        """
+        principal_of(self.request).require(Scope.ADMIN)
+        file = MediaFile.objects.filter(uploads=pk).first()
+        if file is not None:
+            policy.require(self.request.user, "delete", file)
+        if file is None or not delete_file(file):
+            raise Gone("The file that this upload became has been deleted.")
+
+    def _get_own(self, pk: UUID) -> Upload:
+        # Not get_object(): clients send many small pieces, and filters and a join cost more than all this.
+        try:
+            upload = Upload.objects.get(pk=pk, owner_id=self.request.user.pk)
+        except Upload.DoesNotExist:
+            upload = get_object_or_404(policy.visible_uploads(self.request.user), pk=pk)
+        policy.require_sender(self.request.user, upload)
+        return upload
+
+    def _first_body(self, request: Request, owner_id: int, claims: Claims, size: int | None) -> Body:
+        """The bytes that come along with a creation."""
+        body = self._body(request, claims)
+        session.check_first(owner_id, body.length or 0, size)
+        return body
+
+    def _body(self, request: Request, claims: Claims) -> Body:
+        body = Body(request.META, idle_timeout=limits().idle_timeout, claims=claims)
+        if body.is_coded:
+            raise UnsupportedCoding("The bytes of an upload are sent as they are: without Content-Encoding.")
+        return body
+
+    def _fill(self, pk: UUID, said: tus_headers.Patch, body: Body) -> dict[str, str]:
+        with session.Turn.take(str(pk), lambda: self._get_own(pk), stop=body.interrupt) as turn:
+            turn.expect(said.offset, length=body.length, size=said.length, checked=bool(said.claims))
+            for piece in body.pieces(turn.speed):
+                turn.feed(piece)
+            turn.end()
+        return tus_headers.progress(turn.offset, turn.upload.expires_at)
+
+    def handle_exception(self, error: Exception) -> Response:
+        response: Response = super().handle_exception(error)
+        if isinstance(error, UnsupportedVersion):
+            response["Tus-Version"] = tus_headers.VERSION
+        if self.request.method == "HEAD" and response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            # A client that cannot ask how far it has come begins again from nothing, unless it is told to wait.
+            return super().handle_exception(Locked("The upload cannot be looked at just now.", retry_after=5))
+        return response
+
+
+def _largest(user: Any) -> int | None:
+    return limits_of(user.pk).largest if user.is_authenticated else finite(limits().max_file_size)

@@ -1,0 +1,30 @@
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from .download import ContentView, link_content
+from .files import FileViewSet
+from .me import MeView
+from .raw_upload import RawUploadView
+from .tokens import TokenViewSet
+from .tus import TusViewSet
+
+router = SimpleRouter()
+router.register("files", FileViewSet, basename="file")
+
+urlpatterns = [
+    *router.urls,
+    path("files/<uuid:pk>/content", ContentView.as_view(), name="file-content"),
+    path("links/<str:token>/<path:name>", link_content, name="link-content"),
+    path("upload/<path:name>", RawUploadView.as_view(), name="upload"),
+    path("uploads/", TusViewSet.as_view({"get": "list", "post": "create"}), name="upload-list"),
+    path(
+        "uploads/<uuid:pk>",
+        TusViewSet.as_view(
+            {"get": "retrieve", "head": "offset", "patch": "partial_update", "put": "update", "delete": "destroy"}
+        ),
+        name="upload-detail",
+    ),
+    path("tokens/", TokenViewSet.as_view({"get": "list", "post": "create"}), name="token-list"),
+    path("tokens/<uuid:pk>/", TokenViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="token-detail"),
+    path("me/", MeView.as_view(), name="me"),
+]

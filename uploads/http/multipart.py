@@ -1,0 +1,175 @@
+"""A multipart form, read as it comes: fields into memory, its one file into a Reception.
+
+The syntax is left to the `multipart` library; here stands what we accept of it, and a way around the library for
+the inside of a file: it takes no views, so that all of a file would be copied, and its search takes twice as long.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from django.http import QueryDict
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
+
+from ..errors import IncompleteBody, MalformedForm, TooLarge, TooManyFiles, UnsupportedCoding
+from ..transfers.reception import Reception
+from .byte_search import find
+
+# Bytes that may pass without anything of the form in them: a preamble, an epilogue. Both are legal, unused,
+# and else a way to be sent gigabytes for nothing.
+MAX_SILENCE = 64 * 1024
+# One line of a part's header: so long that a file name which is too long is told so, and not "malformed".
+MAX_HEADER = 32 * 1024
+
+# Of a file, at a time, what the parser has to see: it copies all that it is given, more than once.
+_STEP = 4 * 1024
+
+_NO_BOUNDARY = "The form's boundary does not appear in its body."
+_BROKEN = "The form cannot be read: its parts or their headers are broken."
+
+# Given the fields so far and a file part's field and file name: opens a Reception for it, or refuses.
+Admit = Callable[[QueryDict, str, str], Reception]
+
+
+@dataclass(slots=True)
+class FormReader:
+    boundary: bytes
+    admit: Admit
+    max_memory: int
+    max_fields: int
+    file_is_last: bool = False
+    fields: QueryDict = field(default_factory=lambda: QueryDict(mutable=True))
+    reception: Reception | None = None
+    content_type: str = ""
+    _segment: MultipartSegment | None = None
+    _value: bytearray = field(default_factory=bytearray)
+    _memory: int = 0
+    _begun: bool = False
+    _delimiter: bytes = field(init=False)
+    _skimming: bool = False  # in the file, and the parser holds nothing back: it would pass the next bytes on
+
+    def __post_init__(self) -> None:
+        self._delimiter = b"\r\n--" + self.boundary
+
+    def read(self, pieces: Iterator[bytes | memoryview]) -> None:
+        """Read the whole form. On an error nothing of its file is left."""
+        try:
+            self._read_all(pieces)
+        except BaseException as error:
+            if self.reception is not None:
+                self.reception.abort(error)
+            raise
+
+    def _read_all(self, pieces: Iterator[bytes | memoryview]) -> None:
+        parser = PushMultipartParser(self.boundary, max_header_size=MAX_HEADER, max_segment_count=self.max_fields)
+        silence = 0
+        for piece in self._portions(pieces):
+            if self._skimming and not (piece := self._skim(piece)):
+                continue
+            silence += len(piece)
+            for event in _events(parser, bytes(piece)):
+                silence = 0
+                self._take(event)
+            if silence > MAX_SILENCE:
+                raise MalformedForm(_NO_BOUNDARY)
+            # What it holds back begins with a CR, and is at most the delimiter and one byte.
+            end = bytes(piece[-len(self._delimiter) - 1 :])
+            self._skimming = self._is_file() and len(end) > len(self._delimiter) and b"\r" not in end
+        _end(parser, begun=self._begun)
+        if self.reception is not None:
+            self.reception.seal()
+
+    def _portions(self, pieces: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+        """As they come; where the parser must look into the file, only as far as it must."""
+        for piece in pieces:
+            if self.reception is not None and not self._skimming:
+                # The view before this one may still be hashed, and nobody may feed another before its memory is
+                # used again: so wait for it now.
+                self.reception.feed(b"")
+            while self._is_file() and not self._skimming and len(piece) > _STEP:
+                yield piece[:_STEP]
+                piece = piece[_STEP:]
+            yield piece
+
+    def _skim(self, piece: bytes | memoryview) -> bytes | memoryview:
+        """Feed what is certainly the file's. What is left is for the parser."""
+        assert self._segment is not None
+        assert self.reception is not None
+        size = _before_delimiter(piece, self._delimiter)
+        # The parser counts on, but it looks whether these are too many only when it passes some on itself.
+        self._segment.bytes_received += size
+        if self._segment.bytes_received > int(self._segment.header("Content-Length", sys.maxsize)):
+            raise MalformedForm(_BROKEN)
+        self.reception.feed(piece[:size])
+        return piece[size:]
+
+    def _take(self, event: MultipartSegment | bytes | None) -> None:
+        if event is None:
+            self._end_part()
+        elif isinstance(event, MultipartSegment):
+            self._begin_part(event)
+        elif self._is_file():
+            assert self.reception is not None
+            self.reception.feed(event)
+        else:
+            self._keep(event)
+
+    def _begin_part(self, segment: MultipartSegment) -> None:
+        self._begun = True
+        if not segment.name:
+            raise MalformedForm("A part of the form has no name.")
+        if segment.header("Content-Transfer-Encoding", "binary").lower() not in {"binary", "7bit", "8bit"}:
+            raise UnsupportedCoding("Parts of a form are taken as they are: send no Content-Transfer-Encoding.")
+        self._segment, self._value = segment, bytearray()
+        if self._is_file():
+            self._begin_file(segment)
+        elif self.file_is_last and self.reception is not None:
+            raise MalformedForm(f"Send the field “{segment.name[:80]}” before the file: none may follow it.")
+
+    def _begin_file(self, segment: MultipartSegment) -> None:
+        if self.reception is not None:
+            raise TooManyFiles("Send one file a request.")
+        self.content_type = segment.content_type or ""
+        self.reception = self.admit(self.fields, segment.name or "", segment.filename or "")
+
+    def _is_file(self) -> bool:
+        # A browser sends an empty name for a file field that nobody filled in: that is no file.
+        return self._segment is not None and bool(self._segment.filename)
+
+    def _keep(self, data: bytes) -> None:
+        self._memory += len(data)
+        if self._memory > self.max_memory:
+            raise TooLarge(f"The fields of the form, without its file, may have {self.max_memory} bytes.")
+        self._value += data
+
+    def _end_part(self) -> None:
+        assert self._segment is not None
+        if self._segment.filename is None:
+            name = self._segment.name or ""
+            self.fields.appendlist(name, self._value.decode("utf-8", "replace"))
+        self._segment = None
+
+
+def _before_delimiter(piece: bytes | memoryview, delimiter: bytes) -> int:
+    """How many bytes come before the delimiter, or before what the next piece may make one."""
+    if (found := find(delimiter, piece)) >= 0:
+        return found
+    _, cr, after = bytes(piece[1 - len(delimiter) :]).rpartition(b"\r")
+    begun = cr + after
+    return len(piece) - len(begun) if cr and delimiter.startswith(begun) else len(piece)
+
+
+def _events(parser: PushMultipartParser, piece: bytes) -> Iterator[MultipartSegment | bytes | None]:
+    try:
+        yield from parser.parse(piece)
+    except MultipartError as error:
+        raise MalformedForm(_BROKEN) from error
+
+
+def _end(parser: PushMultipartParser, *, begun: bool) -> None:
+    try:
+        parser.close()
+    except MultipartError as error:
+        if not begun:
+            raise MalformedForm(_NO_BOUNDARY) from error
+        raise IncompleteBody("The form ends before its closing boundary.") from error

@@ -1,0 +1,137 @@
+"""The words of tus 1.0: what its headers say, and how to answer in them. Of storage it knows nothing."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+
+from ..content.hashing import Claims, parse_digest
+from ..errors import ChecksumMismatch, InvalidParams, UnsupportedRequest, UnsupportedVersion
+
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination"
+CHECKSUMS = ("sha1", "sha256", "md5")
+CONTENT_TYPE = "application/offset+octet-stream"
+# In the order in which people look for a name; some clients say one, some the other.
+_NAMES = ("filename", "name")
+_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+_KEY = re.compile(r"[!-+\--~]+")  # visible ASCII but the comma
+
+Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    length: int | None  # None: deferred
+    name: str
+    metadata: str
+    has_body: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    offset: int
+    length: int | None  # said now, of an upload that has deferred it
+    claims: Claims
+
+
+def require_version(headers: Headers) -> None:
+    if headers.get("Tus-Resumable") != VERSION:
+        raise UnsupportedVersion(f"Say Tus-Resumable: {VERSION}. No other version of tus is spoken here.")
+
+
+def read_creation(headers: Headers) -> Creation:
+    if "Upload-Concat" in headers:
+        # Else each part would become a file of its own.
+        raise InvalidParams("Uploads cannot be put together from parts here: send the file as one upload.")
+    length, deferred = _number(headers, "Upload-Length"), headers.get("Upload-Defer-Length")
+    if deferred not in {None, "1"}:
+        raise InvalidParams("Upload-Defer-Length may be 1 or absent.")
+    if (length is None) == (deferred is None):
+        raise InvalidParams("Say Upload-Length, or Upload-Defer-Length: 1 if it is not known yet; not both.")
+    metadata = headers.get("Upload-Metadata", "").strip()
+    has_body = _has_body(headers)
+    if has_body:
+        _require_content_type(headers)
+    return Creation(length, _name_in(parse_metadata(metadata)), metadata, has_body)
+
+
+def read_patch(headers: Headers) -> Patch:
+    _require_content_type(headers)
+    offset = _number(headers, "Upload-Offset")
+    if offset is None:
+        raise InvalidParams("Say with Upload-Offset where these bytes begin.")
+    return Patch(offset, _number(headers, "Upload-Length"), parse_checksum(headers))
+
+
+def parse_checksum(headers: Headers) -> Claims:
+    said = headers.get("Upload-Checksum")
+    if said is None:
+        return Claims()
+    name, _, encoded = said.strip().partition(" ")
+    if name not in CHECKSUMS:
+        raise InvalidParams(f"Upload-Checksum may be of {', '.join(CHECKSUMS)}.")
+    return Claims([(name, parse_digest("Upload-Checksum", name, encoded.strip()))], mismatch=ChecksumMismatch)
+
+
+def parse_metadata(said: str) -> dict[str, bytes]:
+    """Key and value, value in base64 or absent, of each pair."""
+    found: dict[str, bytes] = {}
+    for pair in said.split(",") if said else ():
+        key, _, encoded = pair.strip().partition(" ")
+        if not _KEY.fullmatch(key) or key in found:
+            raise InvalidParams("Each key in Upload-Metadata must be visible ASCII, and stand there once.")
+        try:
+            found[key] = base64.b64decode(encoded.strip(), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise InvalidParams(f"The value of {key} in Upload-Metadata is not base64.") from error
+    return found
+
+
+def join_metadata(said: Mapping[str, str]) -> str:
+    """The same, the other way."""
+    for key in said:
+        if not _KEY.fullmatch(key):
+            raise InvalidParams("Each key of the metadata must be visible ASCII, without a comma.")
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}".strip() for key, value in said.items())
+
+
+def progress(offset: int, expires_at: datetime | None) -> dict[str, str]:
+    """What every answer about an unfinished upload says."""
+    expires = {"Upload-Expires": format_datetime(expires_at, usegmt=True)} if expires_at else {}
+    return {"Upload-Offset": str(offset), **expires}
+
+
+def description(length: int | None, metadata: str) -> dict[str, str]:
+    said = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
+    return {**said, "Upload-Metadata": metadata} if metadata else said
+
+
+def capabilities(largest: int | None) -> dict[str, str]:
+    found = {"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Checksum-Algorithm": ",".join(CHECKSUMS)}
+    return found if largest is None else found | {"Tus-Max-Size": str(largest)}
+
+
+def _name_in(metadata: Mapping[str, bytes]) -> str:
+    return next((metadata[key].decode(errors="replace") for key in _NAMES if metadata.get(key)), "unnamed")
+
+
+def _has_body(headers: Headers) -> bool:
+    return headers.get("Content-Length", "0").strip() not in {"", "0"} or "Transfer-Encoding" in headers
+
+
+def _require_content_type(headers: Headers) -> None:
+    if headers.get("Content-Type", "").partition(";")[0].strip().lower() != CONTENT_TYPE:
+        raise UnsupportedRequest(f"Send the bytes as Content-Type: {CONTENT_TYPE}.")
+
+
+def _number(headers: Headers, name: str) -> int | None:
+    said = headers.get(name)
+    if said is None:
+        return None
+    if not _NUMBER.fullmatch(said.strip()):
+        raise InvalidParams(f"{name} must be a whole number of bytes.")
+    return int(said)

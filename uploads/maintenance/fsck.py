@@ -1,0 +1,201 @@
+"""Compare rows, bytes and sidecars: what is missing, what is unknown, and how to repair each.
+
+Nothing here deletes bytes by a guess. What no row and no sidecar names is put into quarantine.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import islice
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from ..models import Blob, MediaFile, SidecarChange
+from ..runtime.database_connections import write
+from ..sinks.base import Sink, SinkError, Stored
+from ..storage.blobs import withdraw
+from ..storage.keys_in_use import arriving, named
+from ..storage.sidecars import changed, key_and_file, name_of
+from ..storage.tombstones import remove
+
+# Nothing younger is judged: what is being stored just now is bytes without a row, or a row without bytes.
+GRACE = timedelta(hours=1)
+_BATCH = 500
+_PIECE = 1024**2
+
+
+class Defect(StrEnum):
+    MISSING = "bytes are missing"
+    DAMAGED = "bytes are not the ones received"
+    RECOVERED = "bytes are back"
+    STALE_CLAIM = "a claim nobody finished"
+    UNUSED = "content no file uses"
+    ORPHAN = "bytes without a row"
+    UNKNOWN_FILE = "a file that the database does not know"
+    OLDER_ROW = "newer bytes of a file than its row names"
+    NO_SIDECAR = "a file without a sidecar"
+
+
+# No repair brings these bytes back: they come with their disk, or when somebody sends the file again.
+LOST = {Defect.MISSING, Defect.DAMAGED}
+NO_ROW = uuid.UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    defect: Defect
+    key: str
+    size: int
+    row: uuid.UUID = NO_ROW  # of the Blob; of the file, where its sidecar is missing or its row is
+    is_noted: bool = False  # the row says so already: there is nothing to repair
+
+    def __str__(self) -> str:
+        return f"{self.defect}: {self.key} ({self.size} bytes)"
+
+
+def find_in_rows(
+    sink: Sink, *, deep: bool = False, grace: timedelta = GRACE, seen: Callable[[Blob], object] = lambda _: None
+) -> Iterator[Finding]:
+    """Look at every Blob. `seen` is told of each, for a progress bar."""
+    before = timezone.now() - grace
+    blobs = Blob.objects.filter(sink=sink.name).annotate(
+        used=Exists(MediaFile.objects.filter(blob=OuterRef("pk"))), arriving=Exists(arriving(key=OuterRef("key")))
+    )
+    for blob in blobs.order_by("pk").iterator(_BATCH):
+        # A claim whose upload can still be gone on with is taken up again by whoever completes that.
+        defect = None if blob.arriving else _defect_of(sink, blob, blob.used, before, deep)
+        if defect is not None:
+            is_noted = defect in LOST and blob.state == Blob.State.MISSING
+            yield Finding(defect, blob.key, blob.size, blob.pk, is_noted)
+        seen(blob)
+
+
+def _defect_of(sink: Sink, blob: Blob, used: bool, before: datetime, deep: bool) -> Defect | None:
+    if blob.state == Blob.State.STORING:
+        return Defect.STALE_CLAIM if blob.created_at < before else None
+    size = sink.size(blob.key)
+    sound = size == blob.size and (not deep or _hash_of(sink, blob.key) == blob.sha256)
+    if blob.state == Blob.State.MISSING:
+        # Only bytes that were read are believed: a disk that came back may have come back changed.
+        return Defect.RECOVERED if deep and sound else Defect.MISSING
+    if not sound:
+        return Defect.MISSING if size is None else Defect.DAMAGED
+    if blob.created_at < before and not used:
+        return Defect.UNUSED
+    return None
+
+
+def _hash_of(sink: Sink, key: str) -> str | None:
+    digest = hashlib.sha256()
+    try:
+        with sink.open(key) as reader:
+            while piece := reader.read(_PIECE):
+                digest.update(piece)
+    except (SinkError, OSError):
+        return None  # bytes that cannot be read are not the ones received
+    return digest.hexdigest()
+
+
+def find_in_sink(
+    sink: Sink, *, grace: timedelta = GRACE, seen: Callable[[Stored], object] = lambda _: None
+) -> Iterator[Finding]:
+    """Look at everything the sink has, in batches, for what nothing names. `seen` is told of each."""
+    before = timezone.now() - grace
+    batch: dict[str, int] = {}
+    for stored in sink.walk():
+        seen(stored)
+        if stored.modified < before:
+            batch[stored.key] = stored.size
+        if len(batch) >= _BATCH:
+            yield from _orphans(sink, batch)
+            batch = {}
+    yield from _orphans(sink, batch)
+
+
+def _orphans(sink: Sink, batch: dict[str, int]) -> Iterator[Finding]:
+    for key in batch.keys() - named(sink, batch):
+        yield Finding(Defect.ORPHAN, key, batch[key])
+
+
+def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
+    """Sidecars whose file has no row, or is at another key: the database is older than the store, or another one."""
+    names = filter(None, map(key_and_file, sink.sidecars.names()))
+    while batch := {file_id: key for key, file_id in islice(names, _BATCH)}:
+        known = dict(MediaFile.objects.filter(pk__in=batch).values_list("pk", "blob__key"))
+        changing = set(SidecarChange.objects.filter(file_id__in=batch).values_list("file_id", flat=True))
+        for file_id, key in batch.items():
+            if known.get(file_id) != key and file_id not in changing:
+                defect = Defect.OLDER_ROW if file_id in known else Defect.UNKNOWN_FILE
+                yield Finding(defect, key, sink.size(key) or 0, file_id)
+
+
+def find_without_sidecar(sink: Sink) -> Iterator[Finding]:
+    """Files whose sidecar is missing, and that none is about to be written for."""
+    changing = SidecarChange.objects.filter(file_id=OuterRef("pk"))
+    files = MediaFile.objects.filter(~Exists(changing), blob__sink=sink.name).order_by("blob__key")
+    rows = files.values_list("pk", "blob__key", "size").iterator(_BATCH)
+    while batch := list(islice(rows, _BATCH)):
+        there = sink.sidecars.of({key for _, key, _ in batch})
+        for file_id, key, size in batch:
+            if name_of(key, file_id) not in there:
+                yield Finding(Defect.NO_SIDECAR, key, size, file_id)
+
+
+def mend(sink: Sink, finding: Finding) -> bool:
+    """Repair one finding, if it still holds. Never removes a row that says what was lost."""
+    match finding.defect:
+        case Defect.ORPHAN:
+            return _quarantine_orphan(sink, finding.key)
+        case Defect.NO_SIDECAR:
+            return _write_sidecar(finding)
+        case Defect.UNKNOWN_FILE | Defect.OLDER_ROW:
+            return False
+        case Defect.STALE_CLAIM:
+            return _withdraw_claim(sink, finding)
+    with write():
+        blob = Blob.objects.select_for_update().filter(pk=finding.row, key=finding.key).first()
+        return blob is not None and _mend_row(sink, blob, finding.defect)
+
+
+def _quarantine_orphan(sink: Sink, key: str) -> bool:
+    if named(sink, [key]):  # the second look
+        return False
+    sink.quarantine.put(key, "unknown")
+    return True
+
+
+def _write_sidecar(finding: Finding) -> bool:
+    file = MediaFile.objects.select_related("blob").filter(pk=finding.row).first()
+    if file is not None:
+        changed(file)
+    return file is not None
+
+
+def _withdraw_claim(sink: Sink, finding: Finding) -> bool:
+    claim = Blob.objects.filter(pk=finding.row, key=finding.key, state=Blob.State.STORING).first()
+    if claim is None or arriving(key=claim.key).exists() or not withdraw(claim):
+        return False
+    remove(sink, claim.key)
+    return True
+
+
+def _mend_row(sink: Sink, blob: Blob, defect: Defect) -> bool:
+    match defect:
+        case Defect.MISSING | Defect.DAMAGED if blob.state == Blob.State.STORED:
+            blob.state = Blob.State.MISSING
+        case Defect.RECOVERED if blob.state == Blob.State.MISSING:
+            blob.state = Blob.State.STORED
+        case Defect.UNUSED if not blob.files.exists():
+            key = blob.key
+            blob.delete()
+            transaction.on_commit(lambda: sink.quarantine.put(key, "unused"))
+            return True
+        case _:
+            return False
+    blob.save(update_fields=["state"])
+    return True

@@ -1,0 +1,139 @@
+"""What must be done now and then. Each step may run at any time, twice at once, or be killed half way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from ..conf import limits, sink
+from ..models import Token, Transition, Upload
+from ..monitoring import chore_records
+from ..monitoring.counters import add_up
+from ..runtime.ballast_file import ballast
+from ..runtime.database_connections import let_go
+from ..storage.marker import is_ours
+from ..storage.sidecars import write_changed
+from ..storage.tombstones import remove_buried
+from ..transfers import reserved_space
+from ..transfers.admission import KEY_KEPT
+from ..transfers.completion import fail_stalled
+from ..transfers.resumable.recovery import expire, settle_stalled
+from .sweep import sweep
+
+log = structlog.get_logger(__name__)
+FAILURES_KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    name: str
+    every: timedelta
+    do: Callable[[], int]  # answers how much there was to do
+    by_clock: bool = (
+        False  # it deletes what is old: only while the clock can be trusted (uploads.maintenance.steady_clock)
+    )
+
+
+def sweep_store() -> int:
+    return sweep(sink())
+
+
+def remove_bytes() -> int:
+    """Finish deletions whose process ended before the bytes were gone."""
+    return remove_buried(sink()) if is_ours(sink()) else 0
+
+
+def write_sidecars() -> int:
+    """Each new file has one: that is no news for the log."""
+    if is_ours(sink()):
+        write_changed(sink())
+    return 0
+
+
+def purge_quarantine() -> int:
+    """Delete what has been in quarantine for as long as the setting says."""
+    place, until = sink(), timezone.now() - timedelta(seconds=limits().quarantine_kept)
+    if not is_ours(place):
+        return 0
+    old = [found for found in place.quarantine.content() if found.since < until]
+    for found in old:
+        place.quarantine.purge(found)
+        log.warning("quarantine_purged", key=found.key, size=found.size, since=found.since.isoformat())
+    return len(old)
+
+
+def free_keys() -> int:
+    """Idempotency-Keys are kept for a day; those of ingested files as long as their record."""
+    old = Upload.objects.filter(state=Upload.State.COMPLETE, finished_at__lt=Now() - KEY_KEPT)
+    freed: int = old.exclude(idempotency_key="").exclude(protocol=Upload.Protocol.INGEST).update(idempotency_key="")
+    return freed
+
+
+def forget_failures() -> int:
+    """Failed uploads stay a week, for people to see."""
+    old = list(
+        Upload.objects.filter(state=Upload.State.FAILED, finished_at__lt=Now() - FAILURES_KEPT).values_list(
+            "pk", flat=True
+        )[:1000]
+    )
+    Transition.objects.filter(subject="upload", subject_id__in=old).delete()
+    forgotten: int = Upload.objects.filter(pk__in=old).delete()[0]
+    return forgotten
+
+
+def forget_tokens() -> int:
+    forgotten: int = Token.objects.filter(expiry__lt=timezone.now()).delete()[0]
+    return forgotten
+
+
+def tell_planner() -> int:
+    """What PostgreSQL sees to by itself: SQLite chooses well among indexes only once it knows what they hold."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "PRAGMA analysis_limit = 1000"
+            )  # rows of each index: milliseconds, however long a table is
+            cursor.execute("ANALYZE")
+    return 0
+
+
+def keep_ballast() -> int:
+    """Release it when the disk is nearly full, and make it again when there is room."""
+    return ballast().keep(lambda: reserved_space.left_to_uploads(sink()))
+
+
+CHORES = [
+    Chore("keep the ballast", timedelta(seconds=1), keep_ballast),
+    Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
+    Chore("settle resumable uploads", timedelta(seconds=10), settle_stalled),
+    Chore("let promises lapse", timedelta(seconds=10), reserved_space.lapse),
+    Chore("end expired uploads", timedelta(minutes=1), expire, by_clock=True),
+    Chore("write sidecars", timedelta(seconds=1), write_sidecars),
+    Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes),
+    Chore("sweep", timedelta(hours=1), sweep_store, by_clock=True),
+    Chore("purge the quarantine", timedelta(hours=1), purge_quarantine, by_clock=True),
+    Chore("free idempotency keys", timedelta(minutes=10), free_keys, by_clock=True),
+    Chore("forget failed uploads", timedelta(hours=1), forget_failures, by_clock=True),
+    Chore("forget expired tokens", timedelta(hours=1), forget_tokens, by_clock=True),
+    Chore("tell the planner", timedelta(hours=1), tell_planner),
+    Chore("add up counters", timedelta(seconds=30), add_up),
+]
+
+
+def run(chore: Chore) -> int:
+    """Do one chore. One that fails is reported and tried again at its next turn; the others go on."""
+    try:
+        let_go()
+        done = chore.do()
+    except Exception:
+        log.exception("chore_failed", chore=chore.name)
+        chore_records.note(chore.name, failed=True)
+        return 0
+    chore_records.note(chore.name, failed=False)
+    if done:
+        log.info("chore_done", chore=chore.name, count=done)
+    return done

@@ -1,0 +1,185 @@
+"""Make rows anew from a store alone: its sidecars say what each content is, under what name, and whose.
+
+Sidecars follow the rows within seconds. One that says something else than its row is newer than the row: an older
+database was restored.
+
+An account is recognised by its name and the moment it was made. One that merely has the same name is another
+account, and gets nothing: the files then belong to a new, inactive account.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from django.contrib.auth.models import User
+
+from ..content.hashing import Sha256
+from ..content.intake import UNKNOWN, Content
+from ..content.sniffing import HEAD_SIZE, sniff
+from ..hooks import file_stored
+from ..models import Blob, MediaFile, SidecarChange
+from ..runtime.database_connections import write
+from ..sinks.base import NoSuchKey, Sink
+from ..storage import sidecars
+from ..storage.blobs import create_file, register
+from ..storage.keys_in_use import arriving, named
+from ..storage.sidecars import Sidecar, UnreadableSidecar, key_and_file, name_of, write_changed
+from ..storage.tombstones import remove
+from ..transfers.completion import end_complete
+
+# The owner of content whose sidecar is missing.
+NOBODY = ("recovered", datetime(1970, 1, 1, tzinfo=UTC))
+_PIECE = 1024**2
+_LONGEST_NAME = 150  # of an account
+
+
+@dataclass(slots=True)
+class Report:
+    files: int = 0
+    updated: int = 0  # files that the database knew by an older name, or under an older key
+    by_key: list[str] = field(default_factory=list)  # content without a sidecar: named by its key
+    lost: list[Sidecar] = field(default_factory=list)  # there is a sidecar, and the bytes are gone
+    unreadable: list[str] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=list)  # made, and inactive
+
+
+def rebuild(place: Sink, seen: Callable[[str], object] = lambda _: None) -> Report:
+    """Make the rows of everything that the store has and the database does not know. May be run again at any time."""
+    report = Report()
+    while SidecarChange.objects.filter(sink=place.name).exists():
+        write_changed(place)  # what was deleted last must not come back
+    _take_back_from_quarantine(place)
+    for sidecar in _sidecars(place, report):
+        file = MediaFile.objects.select_related("blob").filter(pk=sidecar.file).first()
+        is_whole = place.size(sidecar.key) == sidecar.size
+        if file is not None:
+            report.updated += is_whole and _bring_up_to_date(place, file, sidecar)
+        elif is_whole:
+            owner = _account(sidecar.owner, sidecar.owner_joined, report)
+            with write():
+                is_new = _is_newer_than_rows(place, sidecar)
+                superfluous = _make_file(place, sidecar, owner) if is_new else ""
+            remove(place, superfluous)
+            report.files += is_new
+            seen(sidecar.name)
+        else:
+            report.lost.append(sidecar)
+    for key in list(_unnamed(place)):
+        described, owner = _describe(place, key), _account(*NOBODY, report)
+        with write():
+            superfluous = _make_file(place, described, owner)
+        remove(place, superfluous)
+        report.by_key.append(key)
+        seen(key)
+    return report
+
+
+def _take_back_from_quarantine(place: Sink) -> None:
+    """A sweep may have moved content here whose sidecar was not written yet."""
+    waiting = {found.key: found for found in place.quarantine.content() if not found.partial}
+    for name in place.sidecars.of(waiting):
+        if (found := waiting.pop(name.rpartition(".")[0], None)) and place.size(found.key) is None:
+            place.quarantine.take_back(found)
+
+
+def _sidecars(place: Sink, report: Report) -> Iterator[Sidecar]:
+    for name in place.sidecars.names():
+        if key_and_file(name) is None:
+            continue
+        try:
+            sidecar = Sidecar.parse(place.sidecars.read(name))
+        except UnreadableSidecar:
+            report.unreadable.append(name)
+        except NoSuchKey:
+            continue  # its file was deleted just now
+        else:
+            yield sidecar
+
+
+def _unnamed(place: Sink) -> Iterator[str]:
+    for stored in place.walk():
+        if not stored.partial and not named(place, [stored.key]):
+            yield stored.key
+
+
+def _describe(place: Sink, key: str) -> Sidecar:
+    """What can be said of content without a sidecar: read it all."""
+    digest, size, head = Sha256(), 0, b""
+    with place.open(key) as reader:
+        while piece := reader.read(_PIECE):
+            head = head or piece[:HEAD_SIZE]
+            digest.update(piece)
+            size += len(piece)
+    media, now = sniff(head), datetime.now(UTC)
+    kind, media_type = (media.kind.value, media.name) if media else ("", UNKNOWN)
+    return Sidecar(
+        uuid.uuid4(), key, *NOBODY, MediaFile.Origin.UPLOAD, now, key, digest.hexdigest(), size, kind, media_type, now
+    )
+
+
+def _is_newer_than_rows(place: Sink, said: Sidecar) -> bool:
+    """Millrace may run meanwhile: a file that is renamed or deleted just now has rows that are newer.
+
+    They wait as a SidecarChange until the sidecar follows; then it is not the one that was read.
+    """
+    if SidecarChange.objects.filter(file_id=said.file).exists():
+        return False
+    try:
+        return Sidecar.parse(place.sidecars.read(name_of(said.key, said.file))) == said
+    except (NoSuchKey, UnreadableSidecar):
+        return False
+
+
+def _make_file(place: Sink, said: Sidecar, owner: User) -> str:
+    """Answers with a key that nobody needs, to be removed after the transaction."""
+    blob, superfluous = _register(place, said)
+    if blob.key == said.key:
+        Blob.objects.filter(pk=blob.pk).update(created_at=said.stored_at)
+    file = create_file(owner.pk, said.name, blob, said.origin, said.file)
+    MediaFile.objects.filter(pk=file.pk).update(created_at=said.created_at)
+    sidecars.moved([file.pk], place.name, said.key)
+    for act in file_stored:
+        act(file)
+    # The upload that it came by, where the snapshot was taken while that was on its way.
+    for upload in arriving(key=said.key, owner=owner):
+        end_complete(upload, file)
+    return superfluous
+
+
+def _bring_up_to_date(place: Sink, file: MediaFile, said: Sidecar) -> bool:
+    """The file was renamed, or its lost bytes were sent again, after the snapshot that was restored."""
+    is_moved, is_renamed = file.blob.key != said.key, file.name != said.name
+    if not is_moved and not is_renamed:
+        return False
+    superfluous = ""
+    with write():
+        MediaFile.objects.select_for_update().filter(pk=file.pk).first()
+        if not _is_newer_than_rows(place, said):
+            return False
+        MediaFile.objects.filter(pk=file.pk).update(name=said.name)
+        if is_moved:
+            _, superfluous = _register(place, said)
+        sidecars.moved([file.pk], place.name, said.key, file.blob.key)
+    remove(place, superfluous)
+    return True
+
+
+def _register(place: Sink, said: Sidecar) -> tuple[Blob, str]:
+    # A claim of this key is older than the sidecar, which was written when the claim had become a file.
+    Blob.objects.filter(sink=place.name, key=said.key, state=Blob.State.STORING).delete()
+    return register(said.key, Content(said.sha256, said.size, said.kind, said.media_type), None)
+
+
+def _account(name: str, joined: datetime, report: Report) -> User:
+    alike = [name, *(f"{name[: _LONGEST_NAME - 20]}-recovered{number or ''}" for number in range(100))]
+    taken = {user.username: user for user in User.objects.filter(username__in=alike)}
+    for user in taken.values():
+        if user.date_joined == joined:
+            return user
+    free = next(other for other in alike if other not in taken)
+    user = User(username=free, is_active=False, date_joined=joined)
+    user.set_unusable_password()
+    user.save(force_insert=True)
+    report.accounts.append(free)
+    return user

@@ -1,0 +1,58 @@
+"""The hourly repair of what crashes leave behind: only a few things, and only in a store that is surely ours."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import count
+
+import structlog
+
+from ..models import Blob, SinkMark
+from ..sinks.base import Sink
+from ..storage.marker import is_ours
+from .fsck import GRACE, Finding, find_in_rows, find_in_sink, mend
+
+log = structlog.get_logger(__name__)
+# A crash leaves a few keys behind. More than so many, and more than this share of all keys, is a disaster: a lost or
+# older database, half a disk. Then a person decides.
+_FEW, _SHARE = 20, 0.05
+
+
+def sweep(place: Sink, grace: timedelta = GRACE) -> int:
+    """Withdraw stale claims, mark lost bytes, move unknown bytes into quarantine; or nothing, if it is too much."""
+    if not is_ours(place):
+        log.error("sweep_refused", reason="The storage marker is missing or belongs to another installation.")
+        return 0
+    walked = count()
+    found = [*find_in_rows(place, grace=grace), *find_in_sink(place, grace=grace, seen=lambda _: next(walked))]
+    warning = too_many(found, max(next(walked), Blob.objects.filter(sink=place.name).count()))
+    SinkMark.objects.filter(sink=place.name).exclude(warning=warning).update(warning=warning)
+    if warning:
+        log.error("sweep_refused", reason=warning)
+        return 0
+    return sum(_mend(place, finding) for finding in found)
+
+
+def _mend(place: Sink, finding: Finding) -> bool:
+    mended = mend(place, finding)
+    if mended:
+        log.warning("swept", defect=finding.defect, key=finding.key, size=finding.size)
+    return mended
+
+
+def too_many(findings: Sequence[Finding], keys: int) -> str:
+    """Why these must not be repaired without a person's word, or nothing."""
+    new = Counter(str(finding.defect) for finding in findings if not finding.is_noted)
+    if new.total() <= max(_FEW, _SHARE * keys):
+        return ""
+    what = ", ".join(f"{defect}: {number}" for defect, number in sorted(new.items()))
+    return (
+        f"Of {keys} keys in the store, {new.total()} do not match the database ({what}). Is this the right database, "
+        "and the right disk? Nothing was changed. `manage.py fsck` lists them, `manage.py fsck --repair --yes` "
+        "repairs them; README, “Backup and upgrade”, tells more."
+    )
+
+
+def warning_of(place: Sink) -> str:
+    """Why the last sweep changed nothing, or nothing."""
+    return SinkMark.objects.filter(sink=place.name).values_list("warning", flat=True).first() or ""

@@ -1,0 +1,172 @@
+"""Bytes on a local disk."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from ..base import Held, NoSuchKey, Sink, SinkError, Stored, Writer
+from ..crash_points import Step, reached
+from . import filesystem
+from .filesystem import Layout, sink_errors
+from .permissions import Access
+from .quarantine import LocalQuarantine
+from .sidecars import LocalSidecars
+from .writer import LocalWriter
+
+
+class LocalSink(Sink):
+    name = "local"
+
+    def __init__(self, root: Path, readers: int | None = None) -> None:
+        """`readers` is the number of a group that may read content besides us."""
+        self.root, self.layout = root, Layout(root, Access(readers))
+        self.sidecars, self.quarantine = LocalSidecars(root), LocalQuarantine(self.layout)
+
+    def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
+        with sink_errors():
+            if not resumable and (fd := self._open_anonymous()) is not None:
+                return LocalWriter(self.layout, key, fd, named=False, resumable=False)
+            filesystem.make_folder(self.layout.partials)
+            try:
+                fd = os.open(self.layout.partial(key), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            except FileExistsError:
+                raise Held(key) from None
+            filesystem.lock(fd, key)
+            return LocalWriter(self.layout, key, fd, named=True, resumable=resumable)
+
+    def has_anonymous_files(self) -> bool:
+        """Whether an upload cut off by a crash leaves nothing at all here, or a file for the sweeper."""
+        fd = self._open_anonymous()
+        if fd is not None:
+            os.close(fd)
+        return fd is not None
+
+    def _open_anonymous(self) -> int | None:
+        return filesystem.open_anonymous(self.root)
+
+    def local_path(self, key: str) -> Path:
+        return self.layout.path(key)
+
+    def adopt(self, source: Path, key: str, fd: int | None = None, *, own: bool = False) -> bool:
+        """By a second hard link, on one filesystem. The mode of what is not our own stays as it is."""
+        with sink_errors():
+            if source.stat().st_dev != self.root.stat().st_dev:
+                return False
+            fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC) if fd is None else os.dup(fd)
+            try:
+                if own:
+                    self.layout.access.let_in(fd)
+                filesystem.sync_bytes(fd)
+                reached(Step.SYNCED)
+                self.layout.make_folder_of(key)
+                os.link(source, self.layout.path(key))
+                reached(Step.LINKED)
+                filesystem.sync_folder(self.layout.path(key).parent)
+                reached(Step.DIRECTORY_SYNCED)
+            finally:
+                os.close(fd)
+        return True
+
+    def resume(self, key: str) -> Writer:
+        path = self.layout.partial(key)
+        with sink_errors():
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise NoSuchKey(key) from None
+            filesystem.lock(fd, key)
+            if os.fstat(fd).st_nlink == 0 or not path.exists():
+                os.close(fd)
+                raise NoSuchKey(key)  # committed or removed between our open and our lock
+        writer = LocalWriter(self.layout, key, fd, named=True, resumable=True)
+        try:
+            # A process that was killed in its turn left bytes that nobody has waited for. An error that nobody was
+            # told of is reported to the next who opens the file (errseq_sample, since Linux 4.17).
+            writer.flush()
+        except SinkError:
+            writer.close()
+            raise
+        return writer
+
+    def offset(self, key: str) -> int:
+        with sink_errors():
+            found = filesystem.size_of(self.layout.partial(key))
+        if found is None:
+            raise NoSuchKey(key)
+        return found
+
+    def noted(self, key: str) -> str:
+        with sink_errors():
+            try:
+                return self.layout.note(key).read_bytes().decode(errors="replace").strip()
+            except FileNotFoundError:
+                return ""
+
+    def open_partial(self, key: str, start: int = 0) -> BinaryIO:
+        return self._open(self.layout.partial(key), start)
+
+    def open(self, key: str, start: int = 0) -> BinaryIO:
+        return self._open(self.layout.path(key), start)
+
+    def _open(self, path: Path, start: int) -> BinaryIO:
+        try:
+            with sink_errors():
+                # Unbuffered: the reader chooses its own pieces, and sendfile() needs none.
+                reader = path.open("rb", buffering=0)
+                reader.seek(start)
+                return reader
+        except SinkError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise NoSuchKey(path.name) from None
+            raise
+
+    def size(self, key: str) -> int | None:
+        with sink_errors():
+            return filesystem.size_of(self.layout.path(key))
+
+    def delete(self, key: str) -> None:
+        with sink_errors():
+            self.layout.path(key).unlink(missing_ok=True)
+            self.layout.unlink_partial(key)
+
+    def walk(self) -> Iterator[Stored]:
+        with sink_errors():
+            yield from self.layout.walk()
+
+    def free(self) -> int | None:
+        with sink_errors():
+            found = os.statvfs(self.root)
+            return found.f_bavail * found.f_frsize
+
+    def is_read_only(self) -> bool:
+        """Of the file system, or of the folder to us: root may write in any folder, and in no read-only mount."""
+        with sink_errors():
+            return bool(os.statvfs(self.root).f_flag & os.ST_RDONLY) or not os.access(self.root, os.W_OK | os.X_OK)
+
+    def identity(self) -> str | None:
+        try:
+            return self.layout.marker.read_text().strip()
+        except OSError:
+            return None
+
+    def mark(self, identity: str) -> None:
+        with sink_errors():
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            half = self.layout.marker.with_suffix(".half")
+            half.unlink(missing_ok=True)
+            filesystem.write_synced(half, f"{identity}\n".encode())
+            half.rename(self.layout.marker)
+            filesystem.sync_folder(self.root)
+
+    def take_over(self, key: str) -> None:
+        with sink_errors(), suppress(FileNotFoundError):  # it was deleted meanwhile
+            self.layout.access.take_over(self.layout.path(key))
+
+    def restrict(self) -> None:
+        with sink_errors():
+            self.layout.restrict()
+
+    def is_empty(self) -> bool:
+        return not self.root.is_dir() or super().is_empty()

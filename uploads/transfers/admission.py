@@ -1,0 +1,146 @@
+"""An upload before its first byte: what was announced of it, whether it may come, and the room kept for it."""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from ..conf import sink
+from ..content.file_names import clean_name
+from ..errors import (
+    Abandoned,
+    BytesLost,
+    EmptyFile,
+    InFlight,
+    InvalidParams,
+    KeyReused,
+    Refusal,
+    StorageUnavailable,
+)
+from ..models import MediaFile, Upload
+from ..runtime.database_connections import write
+from ..sinks.base import SinkError
+from ..storage.blobs import is_whole
+from ..storage.marker import is_ours
+from ..transitions import record
+from . import quota, reserved_space, upload_counters
+from .account_limits import limits_of
+from .completion import fail
+
+KEY_KEPT = timedelta(hours=24)
+LONGEST_KEY = 255
+
+
+class Replay(Exception):  # not an error: the request was carried out before, and here is what it made
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(str(upload.pk))
+        self.upload = upload
+
+    @property
+    def file(self) -> MediaFile:
+        assert self.upload.file is not None  # only resumable uploads are replayed before they are complete
+        return self.upload.file
+
+    def answer(self) -> MediaFile:
+        """The file, if its bytes are here. Its client may take the answer to mean that it can delete its own."""
+        try:
+            if not is_ours(sink()):
+                raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
+            if is_whole(sink(), self.file.blob):
+                return self.file
+        except SinkError as error:
+            raise StorageUnavailable("The server's disk does not work. Try again later.", retry_after=60) from error
+        raise BytesLost(
+            "This key stored a file whose bytes have since been lost. Send the file again with a new Idempotency-Key:"
+            " that makes it whole again."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What is known of an upload before its first byte."""
+
+    owner: User
+    name: str
+    protocol: Upload.Protocol
+    size: int | None = None  # at most this many bytes will come; None: nobody knows
+    besides: int = 0  # up to so many of them may be of the form around the file
+    key: str = ""  # Idempotency-Key
+    route: str = ""
+    claims: str = ""
+    token: uuid.UUID | None = None  # public_id of the token that its client has shown
+    length: int | None = None  # of the request, as its client sees it
+    # Of a resumable upload: how long it is kept for its client, and what that has said about it.
+    kept_for: timedelta | None = None
+    metadata: str = ""
+
+    def fingerprint(self) -> str:
+        said = (self.route, self.name, str(self.length), self.claims)
+        return hashlib.sha256("\0".join(said).encode()).hexdigest()
+
+
+def admit(announcement: Announcement) -> Upload:
+    try:
+        return _admit(announcement)
+    except Refusal as refusal:
+        upload_counters.count_refused(announcement.protocol, refusal.code)
+        raise
+
+
+def _admit(announcement: Announcement) -> Upload:
+    name, owner, size = clean_name(announcement.name), announcement.owner, announcement.size
+    if size == 0:
+        raise EmptyFile("The file is empty.")
+    with write():
+        quota.lock_owner(owner.pk)
+        allowed = limits_of(owner.pk)
+        quota.check_size((size or 0) - announcement.besides, allowed.max_file_size)
+        size = size and min(size, allowed.max_file_size)  # a form is a little larger than its file
+        if announcement.key:
+            _claim_key(announcement)
+        quota.check_turn(owner.pk, allowed.max_uploads)
+        resumable: dict[str, Any] = {}
+        if announcement.kept_for is not None:
+            quota.check_unfinished(owner, allowed.max_uploads)
+            identity = uuid.uuid4()
+            resumable = {
+                "id": identity, "key": str(identity), "metadata": announcement.metadata, "heartbeat_at": None,
+                "paused_at": Now(), "expires_at": timezone.now() + announcement.kept_for,
+            }  # fmt: skip
+        wanted = size or min(reserved_space.STEP, allowed.max_file_size)
+        reserved = reserved_space.grant(owner, allowed, sink(), needed=size or 1, wanted=wanted)
+        upload = Upload.objects.create(
+            owner=owner, token=announcement.token, name=name, protocol=announcement.protocol, sink=sink().name,
+            declared_size=size, reserved=reserved, route=announcement.route, idempotency_key=announcement.key,
+            fingerprint=announcement.fingerprint(), **({"heartbeat_at": Now()} | resumable),
+        )  # fmt: skip
+        record("upload", upload.pk, Upload.State.RECEIVING)
+    return upload
+
+
+def _claim_key(announcement: Announcement) -> None:
+    """Make the Idempotency-Key free for us, or say who has it. Under the owner's lock."""
+    if len(announcement.key) > LONGEST_KEY:
+        raise InvalidParams(f"An Idempotency-Key may have {LONGEST_KEY} characters.")
+    holders = Upload.objects.filter(
+        owner=announcement.owner, route=announcement.route, idempotency_key=announcement.key
+    ).exclude(state=Upload.State.FAILED)
+    holders.filter(state=Upload.State.COMPLETE, finished_at__lt=Now() - KEY_KEPT).exclude(
+        protocol=Upload.Protocol.INGEST
+    ).update(idempotency_key="")
+    holder = holders.select_related("file__blob", "file__owner").first()
+    if holder is None:
+        return
+    if holder.fingerprint != announcement.fingerprint():
+        raise KeyReused("This Idempotency-Key was used for another request. Choose a new one.")
+    if holder.file is not None or holder.is_resumable:
+        raise Replay(holder)
+    if quota.live_uploads().filter(pk=holder.pk).exists():
+        raise InFlight("The request with this Idempotency-Key is still on its way.", retry_after=5)
+    if not fail(holder, Abandoned("Its client came again with the same Idempotency-Key.")):
+        _claim_key(announcement)  # it ended by itself between our two looks: look again

@@ -1,0 +1,59 @@
+"""Files made here become content: their bytes under a key, durable, before any row speaks of them.
+
+Whoever makes the rows does so in a transaction of its own (`storage.blobs.register`), or takes the bytes back
+(`storage.blobs.discard`). Until then `registry.keys_in_use` keeps the sweeper away from them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from ..conf import sink
+from ..content.hashing import Sha256
+from ..content.intake import Content
+from ..sinks.base import Writer
+from ..sinks.local.filesystem import sink_errors
+from ..sinks.local.writeback import WriteBack
+from .quota import check_free
+
+_PIECE = 1024**2
+
+
+def deposit(path: Path, key: str, kind: str, media_type: str, seen: Callable[[int], object]) -> Content:
+    """Hash a file and put its bytes under `key`. `seen` is told of every piece, and may raise to stop.
+
+    InsufficientStorage: the disk has come to its floor.
+    """
+    with path.open("rb", buffering=0) as source:
+        check_free(sink(), 0)
+        digest, size = _read(source, seen)
+        if not sink().adopt(path, key, source.fileno(), own=True):
+            check_free(sink(), size)
+            source.seek(0)
+            with sink().create(key, size=size) as writer:
+                _copy(source, writer, seen)
+    return Content(digest, size, kind, media_type)
+
+
+def _read(source: BinaryIO, seen: Callable[[int], object]) -> tuple[str, int]:
+    # Pushed out to the disk on the way: syncing it all at the end could not be stopped, and may take a minute.
+    # ffmpeg wrote the file on a descriptor that it has closed. An error of its write-back that nobody was told of is
+    # reported to the next descriptor, ours (errseq_sample, since Linux 4.17), and to this one only: every wait and
+    # the sync of `adopt` use it, and each of their results is checked.
+    digest, size, writeback = Sha256(), 0, WriteBack(source.fileno(), 0)
+    while piece := source.read(_PIECE):
+        digest.update(piece)
+        size += len(piece)
+        with sink_errors():
+            writeback.wrote(size)
+        seen(len(piece))
+    with sink_errors():
+        writeback.wait(size)  # before a copy reads again from the medium what memory has dropped by now
+    return digest.hexdigest(), size
+
+
+def _copy(source: BinaryIO, writer: Writer, seen: Callable[[int], object]) -> None:
+    while piece := source.read(_PIECE):
+        writer.write(piece)
+        seen(len(piece))
+    writer.commit()

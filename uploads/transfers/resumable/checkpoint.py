@@ -1,0 +1,105 @@
+"""Where SHA-256 has come to, noted beside the bytes: the next turn, in whatever process, goes on from there."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ...conf import sink
+from ...content.hashing import Sha256
+from ...content.intake import Intake
+from ...content.sniffing import Kind, MediaType
+from ...sinks.base import Writer
+
+log = structlog.get_logger(__name__)
+_PIECE = 1024**2
+
+
+def _read_boot_id() -> str:
+    """Another one each time that the system starts; nothing where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+BOOT_ID = _read_boot_id()
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    offset: int
+    state: bytes  # of a Sha256
+    media: MediaType | None
+    boot_id: str | None  # None in a note of an earlier version
+
+
+def note(intake: Intake, writer: Writer) -> bool:
+    """Say beside the bytes how far they are hashed, and what they are. False where that cannot be said."""
+    # A write that failed half way has left the hash ahead of the bytes: then the earlier note stays.
+    state = intake.hash.state() if intake.is_judged and writer.offset == intake.offset else None
+    if state is None:
+        return False
+    writer.note(_text(intake.offset, state, intake.media))
+    return True
+
+
+def _text(offset: int, state: bytes, media: MediaType | None) -> str:
+    said = {"offset": offset, "sha256": state.hex(), "media": media and [media.kind, media.name]}
+    return json.dumps(said | {"boot_id": BOOT_ID})
+
+
+def where_it_was(writer: Writer) -> dict[str, Any]:
+    """Where an Intake can go on by the note beside the bytes; from the beginning if there is none that fits."""
+    found = _read(writer.key)
+    if found is None or found.offset > writer.offset:
+        return {}
+    if found.boot_id != BOOT_ID and not _is_still_true(found, writer):
+        return {}
+    return {"offset": found.offset, "media": found.media, "hash": Sha256(found.state)}
+
+
+def _read(key: str) -> _Note | None:
+    try:
+        said = json.loads(sink().noted(key))
+        media = MediaType(Kind(said["media"][0]), said["media"][1]) if said["media"] else None
+        found = _Note(said["offset"], bytes.fromhex(said["sha256"]), media, said.get("boot_id"))
+        Sha256(found.state)
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found
+
+
+def _is_still_true(found: _Note, writer: Writer) -> bool:
+    """The system was started since: after a power cut the bytes may not be on the disk that the note speaks of.
+
+    They are hashed again. If they differ, nobody knows which of them are bad, and the client sends all of them again.
+    What lies behind them was acknowledged to nobody, and is cut off.
+    """
+    if hash_bytes(writer.key, found.offset).hexdigest() != Sha256(found.state).hexdigest():
+        log.error("upload_bytes_lost", key=writer.key, noted=found.offset)
+        writer.cut(0)
+        return False
+    writer.cut(found.offset)
+    writer.note(_text(found.offset, found.state, found.media))
+    return True
+
+
+def hash_bytes(key: str, size: int) -> Sha256:
+    """Read the first `size` bytes of an open write, and hash them."""
+    found = Sha256()
+    for piece in pieces(key, 0):
+        found.update(piece[:size])
+        size -= len(piece[:size])
+        if not size:
+            break
+    return found
+
+
+def pieces(key: str, start: int) -> Iterator[bytes]:
+    with sink().open_partial(key, start) as reader:
+        while piece := reader.read(_PIECE):
+            yield piece

@@ -1,0 +1,111 @@
+"""Whose turn a resumable upload is: the lock on its bytes, and its row as it is under that lock."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ...conf import limits, sink
+from ...content.intake import Content
+from ...errors import AlreadyComplete, Gone, Locked, StorageUnavailable
+from ...models import Upload
+from ...runtime.database_connections import let_go
+from ...sinks.base import Held, NoSuchKey, Writer
+from ...storage.blobs import find_claim, store
+from ...storage.marker import is_ours
+from ..completion import complete
+from ..progress import flusher
+
+# So long a newcomer waits for the request that holds an upload to let go.
+PATIENCE = 5.0
+_LOOK_AGAIN = 0.02
+# Finds the upload that a request is about, as it is now, or refuses.
+Find = Callable[[], Upload]
+
+
+def hold(key: str, find: Find, patience: float) -> tuple[Upload, Writer]:
+    """The lock on the bytes, and the row as it is under the lock. Nobody is asked to stop before `find` has found."""
+    deadline = time.monotonic() + patience
+    ask_at = 0.0
+    while True:
+        writer, is_held = None, False
+        try:
+            writer = sink().resume(key)
+        except Held:
+            is_held = True
+        except NoSuchKey:
+            pass
+        try:
+            upload = find()
+            _refuse_ended(upload, writer)
+            writer = writer or (None if is_held else _begin(upload))
+            if writer is not None and upload.stop_asked:
+                Upload.objects.filter(pk=upload.pk).update(stop_asked=False)
+        except BaseException:
+            if writer is not None:
+                writer.close()
+            raise
+        if writer is not None:
+            return upload, writer
+        now = time.monotonic()
+        if now >= deadline:
+            raise Locked("Another request sends this upload, and has not let go yet. Try again.", retry_after=1)
+        if not flusher.stop(upload.pk) and now >= ask_at:
+            # Not once only: the next holder takes what was asked before it came as meant for the one before.
+            ask_at = now + limits().progress_interval
+            Upload.objects.filter(pk=upload.pk).update(stop_asked=True)
+        let_go()
+        time.sleep(_LOOK_AGAIN)
+
+
+def _refuse_ended(upload: Upload, writer: Writer | None) -> None:
+    if upload.state == Upload.State.RECEIVING:
+        return
+    if writer is not None:
+        writer.abort()  # nothing of it is needed here any more
+    if upload.state == Upload.State.COMPLETE and upload.file_id is None:
+        raise Gone("The file that this upload became has been deleted.")
+    if upload.state == Upload.State.COMPLETE:
+        raise AlreadyComplete(upload.offset)
+    raise Gone(upload.error_detail)
+
+
+def _begin(upload: Upload) -> Writer | None:
+    """The first bytes come, or all have been kept already and only the rows are not there yet."""
+    if not is_ours(sink()):
+        raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
+    claim = find_claim(sink(), upload.key)
+    if claim is not None and sink().size(upload.key) == claim.size:
+        if not flusher.is_held(upload.pk):  # else a request of this process is at it
+            content = Content(claim.sha256, claim.size, claim.kind, claim.media_type)
+            with suppress(StorageUnavailable):  # whoever committed them is alive, and was first
+                store(_Committed(upload.key), content, lambda blob: complete(upload, blob))
+        return None
+    if claim is None and sink().size(upload.key) is not None:
+        _refuse_unknown(upload)
+        return None
+    with suppress(Held):
+        return sink().create(upload.key, size=upload.declared_size, resumable=True)
+    return None
+
+
+def _refuse_unknown(upload: Upload) -> None:
+    """All bytes are here. Either another request completes the upload just now, or the database is an older one."""
+    is_open = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).exists()
+    # In this order: who completes it takes its claim away in the transaction that ends the upload.
+    if is_open and find_claim(sink(), upload.key) is None:
+        raise Gone("This upload was complete before the database was restored. Its file can be rebuilt.")
+
+
+@dataclass(slots=True)
+class _Committed:
+    """Stands for the Writer of bytes that an earlier try has committed."""
+
+    key: str
+    resumable: bool = True
+
+    def commit(self) -> None:
+        """There is nothing left to do."""
+
+    def abort(self) -> None:
+        """Neither here."""

@@ -1,0 +1,243 @@
+"""Resumable uploads: begun by one request, gone on with by others, on other servers if need be.
+
+The sink's word on how many bytes there are is the truth; the row follows it. Whoever sends holds the sink's lock
+on the bytes for a turn.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Self
+
+import structlog
+from django.db import Error as DatabaseFailure
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from ...conf import limits, sink
+from ...content.hashing import can_resume
+from ...errors import (
+    Gone,
+    InvalidParams,
+    OffsetMismatch,
+    StorageUnavailable,
+    TooLarge,
+    UnsupportedMedia,
+)
+from ...models import MediaFile, Upload
+from ...runtime.database_connections import let_go, write
+from ...sinks.base import SinkError, Writer
+from .. import quota, reserved_space
+from ..account_limits import limits_of
+from ..admission import Announcement, admit
+from ..progress import flusher
+from ..reception import Reception, new_intake, storage_refusals
+from . import checkpoint
+from .lock import PATIENCE, Find, hold
+
+# An upload that nothing was sent of is kept no longer than this.
+EMPTY_KEPT = timedelta(hours=1)
+# What a kill -9 costs at most: so many bytes are read again, as nobody noted how their hash stands.
+NOTE_EVERY = 8 * 1024**2
+log = structlog.get_logger(__name__)
+
+
+def begin(announcement: Announcement) -> Upload:
+    """A row, and room reserved. The first byte makes the rest."""
+    return admit(announcement)
+
+
+def check_first(owner_id: int, length: int, announced: int | None) -> None:
+    """Whether so many bytes may come along with the creation of an upload, before there is one."""
+    if announced is None:
+        quota.check_size(length, limits_of(owner_id).max_file_size)
+    check_end(length, announced)
+
+
+def check_end(end: int, announced: int | None) -> None:
+    """Whether bytes may come up to here."""
+    if announced is not None and end > announced:
+        raise TooLarge(f"{announced} bytes were announced; with these there would be {end}.")
+
+
+def kept_for(offset: int) -> timedelta:
+    kept = timedelta(seconds=limits().upload_expiry)
+    return kept if offset else min(kept, EMPTY_KEPT)
+
+
+class Turn(Reception):
+    """One request's turn at a resumable upload. Leaving it as a context keeps what came, for the next turn."""
+
+    def __init__(self, upload: Upload, writer: Writer) -> None:
+        super().__init__(upload, writer, new_intake(upload, writer, **checkpoint.where_it_was(writer)))
+        self.speed = 0  # of the turns before it, if they were just now
+        self._is_hashed = True
+        self._recall()
+        self._noted = self._begun_at = self.offset
+        self._counts = True  # what came; not before its checksum is verified, if it has one
+        self._refusal: UnsupportedMedia | None = None
+
+    @classmethod
+    def take(cls, key: str, find: Find, stop: Callable[[], None] | None = None, patience: float = PATIENCE) -> Self:
+        """Wait for a turn. `stop` ends it when the next request asks for one; without, it is a short look."""
+        with storage_refusals():
+            upload, writer = hold(key, find, patience)
+            try:
+                if stop is not None and upload.heartbeat_at is None:  # else it has been moving all along
+                    _begin_to_move(upload)
+                if upload.unverified_from is not None:
+                    writer.cut(min(upload.unverified_from, writer.offset))
+                turn = cls(upload, writer)
+            except BaseException:
+                writer.close()
+                raise
+        if stop is not None:
+            turn.speed = flusher.watch(upload.pk, lambda: turn.offset, stop, upload.declared_size)
+        return turn
+
+    @property
+    def offset(self) -> int:
+        return self._intake.offset
+
+    @property
+    def is_whole(self) -> bool:
+        return self.upload.declared_size is not None and self.offset == self.upload.declared_size
+
+    def expect(self, offset: int, *, length: int | None, size: int | None, checked: bool) -> None:
+        """What the request says of its bytes: where they begin, how many they are, and, if it was open, the size."""
+        if offset != self.offset:
+            raise OffsetMismatch(f"{self.offset} bytes are here. Go on from there.")
+        declared = self.upload.declared_size
+        if size is not None and (declared not in {None, size} or size < offset):
+            raise InvalidParams("The size was said before, or is less than what has come.")
+        end = offset + (length or 0)
+        announced = size if size is not None else declared
+        if declared is None:
+            quota.check_size(max(end, size or 0), limits_of(self.upload.owner_id).max_file_size)
+        check_end(end, announced)
+        if size is not None and declared is None:
+            self._declare(size)
+        if checked:
+            # On the row before the first byte is: bytes that a crash leaves unverified must not count afterwards.
+            self._counts = False
+            self._write_down_unverified(offset)
+        let_go()
+
+    def feed(self, data: bytes | memoryview) -> None:
+        # Before, not after: by now the hash has done with the bytes of last time, and nobody has to wait for it.
+        if self._counts and self.offset - self._noted >= NOTE_EVERY:
+            with storage_refusals():
+                self._note()
+        if self._refusal is not None:
+            return
+        try:
+            super().feed(data)
+        except UnsupportedMedia as refusal:
+            if self._counts:
+                raise
+            self._refusal = refusal  # or it was damaged on its way: the checksum tells, when the rest has come
+
+    def end(self) -> None:
+        """All the request's bytes came, and are what was meant. If they were the last, the upload is complete."""
+        if self._refusal is not None:
+            raise self._refusal
+        if self.is_whole and not self._counts:
+            # Before the first step of keeping them: whoever mends that after a crash must not cut them off again.
+            self._write_down_unverified(None)
+        self._counts = True
+        if self.is_whole:
+            self.commit()
+        else:
+            with storage_refusals():
+                self._intake.pause()
+                self._writer.flush()
+
+    def commit(self) -> MediaFile:
+        if not self._is_hashed:
+            self._intake.hash = checkpoint.hash_bytes(self.upload.key, self._writer.offset)
+        try:
+            file = super().commit()
+        except StorageUnavailable:
+            self.upload.refresh_from_db()
+            if self.upload.file is None:
+                raise
+            file = self.upload.file  # another request that found all the bytes was first
+        self.upload.expires_at = None
+        return file
+
+    def abort(self, reason: BaseException | None = None) -> None:
+        """Keep what came, unless it can never become a file."""
+        if isinstance(reason, UnsupportedMedia):
+            super().abort(reason)
+        elif not self._ended:
+            self._ended = True
+            try:
+                self._keep()
+            except (SinkError, DatabaseFailure):
+                # The bytes that reached the sink are there; housekeeping brings the row up to them.
+                flusher.unwatch(self.upload.pk)
+                log.warning("upload_turn_not_written", upload=str(self.upload.pk), exc_info=True)
+
+    def _write_down_unverified(self, offset: int | None) -> None:
+        with write():
+            Upload.objects.filter(pk=self.upload.pk).update(unverified_from=offset)
+        self.upload.unverified_from = offset
+
+    def _declare(self, size: int) -> None:
+        owner, missing = self.upload.owner, size - self.upload.reserved
+        with write():
+            quota.lock_owner(owner.pk)
+            if missing > 0:
+                reserved_space.grant(owner, limits_of(owner.pk), sink(), needed=missing, wanted=missing)
+            Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
+        self.upload.declared_size = self.upload.reserved = self._intake.granted = size
+
+    def _recall(self) -> None:
+        """Read again what no note covers: after a kill -9 a little, without a hash that can go on the head alone."""
+        missing = self._writer.offset - self.offset
+        for piece in checkpoint.pieces(self.upload.key, self.offset) if missing else ():
+            self._intake.recall(piece)
+            if self._intake.is_judged and not can_resume():
+                self._intake.offset, self._is_hashed = self._writer.offset, False
+                break
+
+    def _keep(self) -> None:
+        try:
+            if self._counts:
+                self._intake.pause()
+                self._note()
+        finally:
+            self._writer.close()
+        upload, kept = self.upload, self._writer.offset if self._counts else self._begun_at
+        if kept > self._begun_at:
+            upload.expires_at = timezone.now() + kept_for(kept)
+        row = (upload.offset, upload.heartbeat_at, upload.unverified_from)
+        if self._counts and upload.unverified_from is None and flusher.is_held(upload.pk):
+            flusher.leave(upload.pk, kept, upload.expires_at)
+        elif row != (kept, None, None):
+            flusher.unwatch(upload.pk)
+            with write():
+                Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
+                    offset=kept, speed=0, heartbeat_at=None, paused_at=Now(), expires_at=upload.expires_at,
+                    unverified_from=None if self._counts else self._begun_at,
+                )  # fmt: skip
+
+    def _note(self) -> None:
+        if self.offset > self._noted and checkpoint.note(self._intake, self._writer):
+            self._noted = self.offset
+
+
+def _begin_to_move(upload: Upload) -> None:
+    with write():
+        quota.lock_owner(upload.owner_id)
+        allowed = limits_of(upload.owner_id)
+        quota.check_turn(upload.owner_id, allowed.max_uploads)
+        row = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING)
+        reserved = reserved_space.renew(upload, allowed, sink())
+        while not row.filter(reserved=upload.reserved).update(heartbeat_at=Now(), reserved=reserved):
+            # The promise lapsed after we read the row.
+            held = row.values_list("reserved", flat=True).first()
+            if held is None:
+                raise Gone("This upload has been deleted.")
+            upload.reserved = held
+            reserved = reserved_space.renew(upload, allowed, sink())
+    upload.reserved = reserved
