@@ -26,7 +26,7 @@ check: .venv/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m tests.env_example --check
+	$(BIN)/python -m tests.support.env_example --check
 	$(BIN)/python -m pytest -q -n 0 tests/unit/test_layers.py
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && export MILLRACE_HOME="$$scratch" MILLRACE_SANDBOX=off MILLRACE_ENV_FILE=none && \
 	  $(BIN)/python manage.py makemigrations --check --dry-run && \

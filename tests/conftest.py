@@ -16,8 +16,8 @@ import imageio_ffmpeg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.server import Server, Template, drop_database, make_template
-from tests.tus import Client
+from tests.support.server import Server, Template, drop_database, make_template
+from tests.support.tus_client import Client
 
 # How long a busy machine takes to think of an example, or to try it, is nobody's fault.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -107,7 +107,7 @@ def running_pair(template: Template, folder: Path) -> Iterator[list[Server]]:
 
 @pytest.fixture
 def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
-    """Start servers of one's own: `start_server(QUOTA="1MB")`, `start_server(config="tests.fault.killing")`."""
+    """Start servers of one's own: `start_server(QUOTA="1MB")`. `config` names a module of gunicorn_configs/."""
     started: list[Server] = []
 
     def start(

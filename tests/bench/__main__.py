@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from tests.server import ROOT, Server, Template, drop_database, make_template
+from tests.support.server import ROOT, Server, Template, drop_database, make_template
 
 from . import download, jobs, lists, memory, speed
 from .client import BenchError

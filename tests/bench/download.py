@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.server import Template
+from tests.support.server import Template
 
 from .client import PATIENCE, BenchError, Request
 from .contenders import CONTENDERS, authorized

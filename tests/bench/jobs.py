@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.server import Server, Template, drop_database, make_template
+from tests.support.server import Server, Template, drop_database, make_template
 
 from .client import BenchError
 from .jobs_live import Stage, Submitted, make, rows, staged, unlike

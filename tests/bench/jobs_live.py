@@ -14,7 +14,7 @@ from typing import Any
 
 import imageio_ffmpeg
 
-from tests.server import ROOT, Server, Template, query
+from tests.support.server import ROOT, Server, Template, query
 
 from .client import BenchError
 from .servers import millrace

@@ -14,8 +14,8 @@ from media_jobs.ffmpeg.progress import Report
 from media_jobs.models import Job
 from media_jobs.queue import leases
 from media_jobs.queue.submission import Order, submit
-from tests.crew import alone, at_once
-from tests.heap import a_file, a_worker, an_owner, pile
+from tests.support.many_jobs import a_file, a_worker, an_owner, pile
+from tests.support.parallel_processes import alone, at_once
 from uploads.models import MediaFile
 
 OWNERS = 5

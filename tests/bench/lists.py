@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
-from tests.server import Server, Template
+from tests.support.server import Server, Template
 
 from .client import BenchError
 from .jobs import Figure, percentiles

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from tests.server import Server
+from tests.support.server import Server
 
 ROWS, UPLOADS = 1_000_000, 100_000
 _SECONDS_APART = 30

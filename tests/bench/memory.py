@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.server import ROOT, Template
+from tests.support.server import ROOT, Template
 
 from .client import BenchError, ping
 from .contenders import CONTENDERS

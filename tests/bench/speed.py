@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.server import Template
+from tests.support.server import Template
 
 from .client import BenchError, Request, send
 from .contenders import CONTENDERS, MILLRACE, Contender, authorized, missing, peer_command, stored_file

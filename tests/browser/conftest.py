@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import running
-from tests.relay import Relay
-from tests.server import ROOT, Server, Template
+from tests.support.network_relay import Relay
+from tests.support.server import ROOT, Server, Template
 
 # Without these it looks for hosts of its maker's at every start; one process for all pages loads less.
 OPTIONS = [

@@ -7,9 +7,9 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.staff import signed_in
 from tests.conftest import running
-from tests.server import Server, Template
+from tests.support.browser_staff import signed_in
+from tests.support.server import Server, Template
 
 FILES = "/admin/uploads/mediafile/"
 HOSTILE = "<img src=x onerror=alert(1)>{{7*7}}\"'.mp4"

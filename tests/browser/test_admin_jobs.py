@@ -13,11 +13,11 @@ import imageio_ffmpeg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.staff import signed_in
 from tests.conftest import running
-from tests.processes import signalled, working_in
-from tests.server import Server, Template
-from tests.waiting import wait_until
+from tests.support.browser_staff import signed_in
+from tests.support.processes import signalled, working_in
+from tests.support.server import Server, Template
+from tests.support.waiting import wait_until
 
 JOBS = "/admin/media_jobs/job/"
 SOON = 120_000

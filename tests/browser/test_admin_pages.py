@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.staff import signed_in
 from tests.conftest import running
-from tests.server import ROOT, Server, Template
-from tests.tus import Client, metadata
+from tests.support.browser_staff import signed_in
+from tests.support.server import ROOT, Server, Template
+from tests.support.tus_client import Client, metadata
 
 PHOTOS = ROOT / "var/screenshots"
 LOOKS: dict[str, dict[str, Any]] = {

@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.staff import signed_in
 from tests.browser.test_admin_pages import LOOKS, PHOTOS, is_wider_than_its_window
-from tests.server import Server
+from tests.support.browser_staff import signed_in
+from tests.support.server import Server
 
 
 def find_account(page: Page, beginning: str) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.staff import sign_in, signed_in
-from tests.server import ROOT, Server, query
-from tests.waiting import wait_until
+from tests.support.browser_staff import sign_in, signed_in
+from tests.support.server import ROOT, Server, query
+from tests.support.waiting import wait_until
 
 ADD = "/admin/uploads/mediafile/add/"
 FILE_PAGE = re.compile(r"/admin/uploads/mediafile/[0-9a-f-]{36}/change/$")

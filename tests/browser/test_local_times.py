@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.staff import signed_in
 from tests.conftest import running
-from tests.server import Server, Template
+from tests.support.browser_staff import signed_in
+from tests.support.server import Server, Template
 
 TOKYO, KOLKATA = timezone(timedelta(hours=9)), timezone(timedelta(hours=5, minutes=30))
 FORMAT = "%-d %b %Y, %H:%M:%S"

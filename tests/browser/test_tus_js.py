@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.clients.checking import check_arrived, check_gone
-from tests.clients.said import Said
 from tests.conftest import LongFilm
-from tests.relay import Relay
-from tests.server import ROOT, Server
+from tests.support.network_relay import Relay
+from tests.support.server import ROOT, Server
+from tests.support.stored_file_checks import check_arrived, check_gone
+from tests.support.tus_js_report import Said
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "node_modules/tus-js-client").exists(), reason="npm did not install tus-js-client"

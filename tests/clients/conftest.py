@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import running
-from tests.relay import Relay
-from tests.server import Server, Template
+from tests.support.network_relay import Relay
+from tests.support.server import Server, Template
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.clients.checking import check_arrived, check_gone
-from tests.clients.said import Said
 from tests.conftest import LongFilm
-from tests.relay import Relay
-from tests.server import ROOT, Server
+from tests.support.network_relay import Relay
+from tests.support.server import ROOT, Server
+from tests.support.stored_file_checks import check_arrived, check_gone
+from tests.support.tus_js_report import Said
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here"),

@@ -10,10 +10,10 @@ from tusclient.exceptions import TusUploadFailed
 from tusclient.storage.filestorage import FileStorage
 from tusclient.uploader.uploader import Uploader
 
-from tests.clients.checking import check_arrived
 from tests.conftest import LongFilm
-from tests.relay import Relay
-from tests.server import Server
+from tests.support.network_relay import Relay
+from tests.support.server import Server
+from tests.support.stored_file_checks import check_arrived
 
 Films = Callable[[], LongFilm]
 HALF = 50_000_000

@@ -22,7 +22,7 @@ from tests.drill.faults import CANCELS, FAULTS, Fault
 from tests.drill.outcomes import as_table
 from tests.drill.soak.run import soak
 from tests.drill.stage import Broken, Stage, make_film, staged
-from tests.server import Server, drop_database, make_template
+from tests.support.server import Server, drop_database, make_template
 
 _WHERE = """DATABASE_URL: PostgreSQL instead of SQLite; a cluster of our own where initdb can be found, or else
 a database of our own there. BROKER_URL: a Redis or RabbitMQ that nobody else uses: its queues are ours to lose."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.drill.attackers import Orders
 from tests.drill.stage import Broken
-from tests.server import ROOT, Server, Template
+from tests.support.server import ROOT, Server, Template
 
 MOST_ABOVE_IDLE = 0.05  # seconds
 SECONDS = 20.0

@@ -12,8 +12,8 @@ from pathlib import Path
 from tests.drill.installation import Installation, furnish, installations
 from tests.drill.outcomes import Outcome
 from tests.drill.stage import Broken
-from tests.people import signed_in
-from tests.server import Template, sql
+from tests.support.admin_client import signed_in
+from tests.support.server import Template, sql
 
 ADOPT = ("manage.py adopt-storage", "manage.py rebuild", "manage.py restore")
 # As a snapshot may catch them: a file while it is being stored, and a job just before it ends.

@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 import psycopg
 
-from tests.brokers import lose_everything
 from tests.drill.cluster import MODES, Cluster
 from tests.drill.stage import LEASE, Broken, Stage
-from tests.processes import kill, signalled
-from tests.server import query
+from tests.support.failing_brokers import lose_everything
+from tests.support.processes import kill, signalled
+from tests.support.server import query
 from uploads.sinks.crash_points import Step
 
 # Told the stage and the source of chance; answers with the job that it was done to.

@@ -12,11 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.drill.stage import Broken
-from tests.ready import AnyProcess
-from tests.server import ROOT, Answer, Server, Template, drop_database, form_end, form_part, query
-from tests.tus import Client
-from tests.tus import metadata as tus_metadata
-from tests.waiting import wait_until
+from tests.support.preloaded_processes import AnyProcess
+from tests.support.server import (
+    ROOT,
+    Answer,
+    Server,
+    Template,
+    drop_database,
+    form_end,
+    form_part,
+    query,
+)
+from tests.support.tus_client import Client
+from tests.support.tus_client import metadata as tus_metadata
+from tests.support.waiting import wait_until
 
 _SERVE = [sys.executable, str(ROOT / "manage.py"), "serve"]
 _FILES = """SELECT f.id, f.name, u.username, b.sha256, b.key

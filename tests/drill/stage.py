@@ -16,10 +16,10 @@ from typing import Any
 import imageio_ffmpeg
 
 from tests.drill.cluster import Cluster, own_cluster
-from tests.fault.mortal import MortalServer
-from tests.processes import children, environment_of, pids, working_in
-from tests.ready import AnyProcess
-from tests.server import drop_database, make_template, query
+from tests.support.killable_server import MortalServer
+from tests.support.preloaded_processes import AnyProcess
+from tests.support.processes import children, environment_of, pids, working_in
+from tests.support.server import drop_database, make_template, query
 
 LEASE = 3.0
 WORKERS = ("quick", "heavy", "heavy")
@@ -256,7 +256,12 @@ def staged(
         home = folder / "home"
         settings = {"LEASE": f"{LEASE}s", "ATTEMPTS": "9"} | settings
         server = MortalServer(
-            home, template.tokens, template.copy_to(home), settings, broker_url, config="tests.fault.killing"
+            home,
+            template.tokens,
+            template.copy_to(home),
+            settings,
+            broker_url,
+            config="tests.support.gunicorn_configs.killed_at_a_step",
         )
         film, recording = make_film(folder, seconds), make_recording(folder, 2 * seconds)
         try:

@@ -11,7 +11,7 @@ from typing import IO
 
 import pytest
 
-from tests.server import ROOT, Server, Template
+from tests.support.server import ROOT, Server, Template
 
 DAY = 86400
 _KEEP_HOUSE = "from tests.fault import hurried; hurried.keep_house()"

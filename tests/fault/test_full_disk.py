@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.disks import MIB, fill, fill_but, filler, small_disk
-from tests.processes import signalled, working_in
-from tests.server import Server, Template
 from tests.service.test_brokers import unlike
-from tests.waiting import wait_until
+from tests.support.processes import signalled, working_in
+from tests.support.server import Server, Template
+from tests.support.small_disks import MIB, fill, fill_but, filler, small_disk
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

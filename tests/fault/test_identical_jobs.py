@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import running
-from tests.films import cut, make
-from tests.server import Server, Template, query
 from tests.service.test_brokers import unlike
 from tests.service.test_running import ended, submit
-from tests.waiting import wait_until
+from tests.support.ffmpeg_clips import cut, make
+from tests.support.server import Server, Template, query
+from tests.support.waiting import wait_until
 
 WORKERS = 2
 LONG = {"codec": "vp9", "quality": "high", "fps": 120}  # some seconds

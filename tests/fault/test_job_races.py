@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.fault.racing import MEMBERS
-from tests.server import Server, Template
-from tests.thorough import MORE
+from tests.support.repetitions import MORE
+from tests.support.scenarios.job_races import MEMBERS
+from tests.support.server import Server, Template
 
 # What may come after what. A follower that is to run itself is told of as queued once more.
 NEXT = {

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer, sha256
-from tests.fault.mortal import MortalServer
-from tests.server import ROOT, Answer, Server, Template, form_end, form_part
-from tests.thorough import MORE
-from tests.waiting import wait_until
+from tests.support.killable_server import MortalServer
+from tests.support.repetitions import MORE
+from tests.support.server import ROOT, Answer, Server, Template, form_end, form_part
+from tests.support.waiting import wait_until
 from uploads.sinks.crash_points import Step
 
 Film = Callable[..., bytes]
@@ -31,7 +31,9 @@ DELETING = [Step.ROW_DELETED, Step.SIDECAR_DELETED, Step.BYTES_DELETED]
 @pytest.fixture(scope="module")
 def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalServer]:
     home = tmp_path_factory.mktemp("mortal") / "home"
-    mortal = MortalServer(home, template.tokens, template.copy_to(home), config="tests.fault.killing")
+    mortal = MortalServer(
+        home, template.tokens, template.copy_to(home), config="tests.support.gunicorn_configs.killed_at_a_step"
+    )
     mortal.start()
     yield mortal
     mortal.end()

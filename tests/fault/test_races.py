@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import running_pair, sha256
-from tests.server import Answer, Server, Template
-from tests.thorough import MORE
+from tests.support.repetitions import MORE
+from tests.support.server import Answer, Server, Template
 
 Film = Callable[..., bytes]
 Pool = ThreadPoolExecutor
@@ -51,7 +51,7 @@ STATE = """
 import json
 from collections import Counter
 from uploads.models import Blob, MediaFile, Upload
-from tests.thorough import MORE
+from tests.support.repetitions import MORE
 blobs = list(Blob.objects.all())
 print(json.dumps({
     "contents": sorted(blob.sha256 for blob in blobs),

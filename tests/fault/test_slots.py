@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server, Template, query
+from tests.support.server import Server, Template, query
 
 
 @pytest.fixture

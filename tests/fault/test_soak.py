@@ -11,9 +11,9 @@ from tests.drill.soak.load import Load
 from tests.drill.soak.run import hurt, installed, judge
 from tests.drill.soak.scene import Scene
 from tests.drill.stage import make_film
-from tests.people import signed_in
-from tests.server import Template
-from tests.smtp import mail_server
+from tests.support.admin_client import signed_in
+from tests.support.mail_server import mail_server
+from tests.support.server import Template
 
 FAULTS = ("clients that disconnect", "kill -9 of the quick slot")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.server import ROOT, Server, Template
-from tests.tus import Client
+from tests.support.server import ROOT, Server, Template
+from tests.support.tus_client import Client
 from uploads.sinks.local.writeback import WINDOW
 
 Film = Callable[..., bytes]
@@ -26,7 +26,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("gcc") is None:
         pytest.skip("making a sync fail needs gcc")
     made = tmp_path_factory.mktemp("shim") / "sync_fault.so"
-    source = ROOT / "tests" / "fault" / "sync_fault.c"
+    source = ROOT / "tests" / "support" / "scenarios" / "sync_fault.c"
     subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-o", made, source, "-ldl"], check=True)
     return made
 

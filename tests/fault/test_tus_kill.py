@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import running_pair
-from tests.fault.mortal import MortalServer
-from tests.processes import children, kill
-from tests.server import Answer, Server, Template, query
 from tests.service.test_tus_holding import can_lock
-from tests.tus import OCTETS, UPLOADS, Client, checksum, metadata
-from tests.waiting import wait_until
+from tests.support.killable_server import MortalServer
+from tests.support.processes import children, kill
+from tests.support.server import Answer, Server, Template, query
+from tests.support.tus_client import OCTETS, UPLOADS, Client, checksum, metadata
+from tests.support.waiting import wait_until
 from uploads.sinks.crash_points import Step
 
 Film = Callable[..., bytes]
@@ -31,7 +31,9 @@ KB, MB = 1000, 1_000_000
 @pytest.fixture(scope="module")
 def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MortalServer]:
     home = tmp_path_factory.mktemp("mortal") / "home"
-    mortal = MortalServer(home, template.tokens, template.copy_to(home), config="tests.fault.killing")
+    mortal = MortalServer(
+        home, template.tokens, template.copy_to(home), config="tests.support.gunicorn_configs.killed_at_a_step"
+    )
     mortal.alone = True
     mortal.start()
     yield mortal

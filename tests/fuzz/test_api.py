@@ -12,7 +12,16 @@ from config.http import openapi_document
 from media_jobs import operations
 from media_jobs.operations.shared.parameters import schema
 from tests.fuzz.conftest import Fuzzer
-from tests.fuzz.values import CURSORS, DOCUMENTS, EVERYTHING, LEAST, MOMENTS, NUMBERS, TEXTS, some
+from tests.support.odd_values import (
+    CURSORS,
+    DOCUMENTS,
+    EVERYTHING,
+    LEAST,
+    MOMENTS,
+    NUMBERS,
+    TEXTS,
+    some,
+)
 
 pytestmark = pytest.mark.django_db
 HUGE = [json.dumps(10**309), json.dumps(10**4000), json.dumps("9" * 400)]

@@ -17,7 +17,7 @@ from media_jobs.ffmpeg.tools import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Output, Work
 
-from .clips import clip
+from ..support.troubled_clips import clip
 
 THREADS = 2
 

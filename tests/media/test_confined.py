@@ -19,7 +19,7 @@ from media_jobs.ffmpeg.probing.probe import probe
 from media_jobs.ffmpeg.process import Watch, run
 from media_jobs.ffmpeg.sandbox import OWN_FILES, Files, Limits, Sandbox
 from media_jobs.ffmpeg.tools import Toolbox
-from tests.films import FILM, make
+from tests.support.ffmpeg_clips import FILM, make
 
 SECRET = "the secret of another file"
 LINES = "1\n00:00:00,000 --> 00:00:02,000\n{}\n\n"

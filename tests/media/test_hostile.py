@@ -19,7 +19,7 @@ from media_jobs.ffmpeg import binary
 from media_jobs.ffmpeg.command import Command, Source, Target
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
 from media_jobs.ffmpeg.tools import Toolbox
-from tests.films import FILM, LEAP, PICTURE, TONE, make
+from tests.support.ffmpeg_clips import FILM, LEAP, PICTURE, TONE, make
 
 SECRET = "the secret of another file"
 GB = 1 << 30

@@ -14,10 +14,10 @@ from urllib.parse import quote
 import pytest
 
 from tests.conftest import running
-from tests.films import FILM, LEAP, PICTURE, TONE, make
-from tests.server import Answer, Server, Template, query
 from tests.service.test_brokers import unlike
-from tests.waiting import wait_until
+from tests.support.ffmpeg_clips import FILM, LEAP, PICTURE, TONE, make
+from tests.support.server import Answer, Server, Template, query
+from tests.support.waiting import wait_until
 
 from .test_hostile import GB, LURES, ONE_GRAY, SECONDS
 

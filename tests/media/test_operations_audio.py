@@ -7,8 +7,8 @@ import pytest
 from media_jobs.errors import BadMedia, Failure, UnfitMedia
 from uploads.content.sniffing import HEAD_SIZE, sniff
 
+from ..support.media_checks import loudness, pauses
 from .conftest import Operate
-from .looking import loudness, pauses
 
 FORMATS = {
     "mp3": ("audio.mp3", "mp3"),

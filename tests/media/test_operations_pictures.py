@@ -9,8 +9,8 @@ import pytest
 from media_jobs.errors import BadMedia, Failure, UnfitMedia
 from uploads.content.sniffing import HEAD_SIZE, sniff
 
+from ..support.media_checks import colours, is_near
 from .conftest import Operate
-from .looking import colours, is_near
 
 Clips = Callable[[str], Path]
 FILMS = ["film.mp4", "film.mkv", "film.ts", "one-frame.mp4", "uneven.mp4", "halves.ts", "four-hours.mkv", "hlg.mp4"]

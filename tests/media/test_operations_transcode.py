@@ -10,8 +10,8 @@ import pytest
 from media_jobs.errors import BadMedia, Failure, OutputInvalid, UnfitMedia
 from uploads.content.sniffing import HEAD_SIZE, sniff
 
+from ..support.media_checks import black, boxes, colours, is_near, pixel_format, times
 from .conftest import Operate
-from .looking import black, boxes, colours, is_near, pixel_format, times
 
 Clips = Callable[[str], Path]
 

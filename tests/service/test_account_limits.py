@@ -19,11 +19,11 @@ from model_bakery import baker
 
 from media_jobs.queue import results
 from tests.conftest import running
-from tests.people import signed_in
-from tests.server import Answer, Server, Template, form_end, form_part
 from tests.service.test_leases import a_file, a_job
-from tests.stores import Film
-from tests.tus import UPLOADS, Client, pieces
+from tests.support.admin_client import signed_in
+from tests.support.local_store import Film
+from tests.support.server import Answer, Server, Template, form_end, form_part
+from tests.support.tus_client import UPLOADS, Client, pieces
 from uploads.models import AccountLimits, Upload
 from uploads.transfers import quota as quota_rules
 from uploads.transfers.account_limits import EffectiveLimits, has_quota, limits_of

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from tests.conftest import running
-from tests.people import Browser, signed_in
-from tests.server import Answer, Server, Template
-from tests.waiting import wait_until
+from tests.support.admin_client import Browser, signed_in
+from tests.support.server import Answer, Server, Template
+from tests.support.waiting import wait_until
 
 JOBS = "/admin/media_jobs/job/"
 LANES = "/admin/media_jobs/lane/"

@@ -8,9 +8,9 @@ import pytest
 from django.urls import get_resolver
 
 from tests.conftest import running
-from tests.people import Browser, signed_in
-from tests.server import Server, Template
 from tests.service.test_anonymous import addresses
+from tests.support.admin_client import Browser, signed_in
+from tests.support.server import Server, Template
 
 # One row of everything that has a page, as its maker would have left it.
 _ROWS = """

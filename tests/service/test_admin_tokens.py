@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import running
-from tests.people import Browser, signed_in
-from tests.server import Answer, Server, Template, query
+from tests.support.admin_client import Browser, signed_in
+from tests.support.server import Answer, Server, Template, query
 
 ADD = "/admin/uploads/token/add/"
 _STAFF = """
 from django.contrib.auth.models import Permission, User
-from tests.prepare import PASSWORD
+from tests.support.prepared_home import PASSWORD
 def account(name, *codenames):
     user = User.objects.create_user(name, password=PASSWORD, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=codenames))

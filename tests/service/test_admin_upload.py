@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.conftest import StartServer, sha256
-from tests.people import Browser, signed_in
-from tests.server import Answer, Server, form_end, form_part, query
+from tests.support.admin_client import Browser, signed_in
+from tests.support.server import Answer, Server, form_end, form_part, query
 
 ADD = "/admin/uploads/mediafile/add/"
 Film = Callable[..., bytes]

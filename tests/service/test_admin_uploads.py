@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from tests.conftest import running
-from tests.people import Browser, signed_in
-from tests.server import Server, Template, query
-from tests.tus import Client
-from tests.waiting import wait_until
+from tests.support.admin_client import Browser, signed_in
+from tests.support.server import Server, Template, query
+from tests.support.tus_client import Client
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

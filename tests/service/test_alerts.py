@@ -16,10 +16,10 @@ from config.monitoring import email_alerts
 from config.monitoring.email_alerts import mail_alerts
 from media_jobs.models import Job
 from tests.conftest import StartServer
-from tests.server import free_port, query
 from tests.service.test_leases import a_job, a_worker
-from tests.smtp import MailServer, mail_server, text_of
-from tests.waiting import wait_until
+from tests.support.mail_server import MailServer, mail_server, text_of
+from tests.support.server import free_port, query
+from tests.support.waiting import wait_until
 from uploads.conf import sink
 from uploads.hooks import current_warnings
 from uploads.maintenance.housekeeping import Chore, run

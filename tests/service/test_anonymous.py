@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from django.urls import Resolver404, URLResolver, get_resolver, resolve
 
-from tests.server import Answer, Server, Template, form_part
+from tests.support.server import Answer, Server, Template, form_part
 
 OFFERED = 300 * 1000**2
 READ_AT_MOST = 256 * 1024

@@ -12,9 +12,9 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from tests.conftest import StartServer, sha256
-from tests.prepare import PASSWORD
-from tests.server import Answer, Server, form_end, form_part
-from tests.waiting import wait_until
+from tests.support.prepared_home import PASSWORD
+from tests.support.server import Answer, Server, form_end, form_part
+from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
 JSON = {"Content-Type": "application/json"}

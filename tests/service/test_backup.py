@@ -15,8 +15,8 @@ import pytest
 from django.conf import settings
 
 from tests.conftest import StartServer
-from tests.server import Server, Template, query
-from tests.stores import Film
+from tests.support.local_store import Film
+from tests.support.server import Server, Template, query
 from uploads.maintenance.backup import BackupFailed, run_tool
 
 

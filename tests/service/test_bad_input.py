@@ -22,9 +22,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartServer, running
-from tests.processes import children
-from tests.server import Answer, Body, Server, Template, form_end, form_part
-from tests.waiting import wait_until
+from tests.support.processes import children
+from tests.support.server import Answer, Body, Server, Template, form_end, form_part
+from tests.support.waiting import wait_until
 
 MIB = 1024**2
 LIMIT = MIB  # MAX_FILE_SIZE of the server below

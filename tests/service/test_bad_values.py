@@ -9,8 +9,8 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from media_jobs.models import Job
-from tests.server import Server
 from tests.service.test_leases import a_job
+from tests.support.server import Server
 from uploads.models import Upload
 
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Length": "10"}

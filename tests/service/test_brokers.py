@@ -7,10 +7,10 @@ from datetime import datetime
 
 import pytest
 
-from tests.brokers import lose_everything
 from tests.conftest import StartServer
-from tests.server import Server, query
-from tests.waiting import wait_until
+from tests.support.failing_brokers import lose_everything
+from tests.support.server import Server, query
+from tests.support.waiting import wait_until
 
 REDIS, RABBITMQ = "redis://127.0.0.1:6379/9", "amqp://guest:guest@127.0.0.1:5672//"
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.brokers import OwnRedis, own_redis
 from tests.conftest import StartServer
-from tests.people import Browser
-from tests.prepare import PASSWORD
-from tests.server import Server
-from tests.waiting import wait_until
+from tests.support.admin_client import Browser
+from tests.support.failing_brokers import OwnRedis, own_redis
+from tests.support.prepared_home import PASSWORD
+from tests.support.server import Server
+from tests.support.waiting import wait_until
 
 
 def stop(redis: OwnRedis) -> None:

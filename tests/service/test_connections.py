@@ -10,8 +10,8 @@ import psycopg
 
 from config.backends.sqlite3.base import KEPT
 from tests.conftest import StartServer
-from tests.server import Server, query
 from tests.service.test_downloads import sqlite_connections
+from tests.support.server import Server, query
 
 UPLOADS = 32
 TURNS = 16  # at writing to a database server, as in uploads.runtime.database_connections

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conftest import StartServer, running
-from tests.server import Answer, Server, Template
+from tests.support.server import Answer, Server, Template
 
 APP = "https://app.example.com"
 LOCAL = "http://localhost:3000"

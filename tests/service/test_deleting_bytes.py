@@ -12,9 +12,17 @@ from django.utils import timezone
 
 from media_jobs.errors import BadMedia
 from media_jobs.queue import leases
-from tests.api_client import api_client
 from tests.service.test_leases import a_job, a_worker, started
-from tests.stores import Film, an_owner, lose_file, own_store, quarantined_keys, stored_keys, upload
+from tests.support.api_client import api_client
+from tests.support.local_store import (
+    Film,
+    an_owner,
+    lose_file,
+    own_store,
+    quarantined_keys,
+    stored_keys,
+    upload,
+)
 from uploads import hooks
 from uploads.maintenance.fsck import Defect, find_in_sidecars, find_in_sink
 from uploads.maintenance.housekeeping import purge_quarantine

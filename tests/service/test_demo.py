@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.server import ROOT, environment
+from tests.support.server import ROOT, environment
 
 SHOWN = [
     "Making a clip of 1 s",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.drill.disasters import ADOPT, take_database_away
 from tests.drill.installation import Installation
-from tests.server import Server, Template, drop_database
+from tests.support.server import Server, Template, drop_database
 
 
 @pytest.fixture

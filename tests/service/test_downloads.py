@@ -17,9 +17,9 @@ import pytest
 
 from config.backends.sqlite3.base import KEPT
 from tests.conftest import StartServer, sha256
-from tests.processes import children
-from tests.server import Answer, Server, form_end, form_part
-from tests.waiting import wait_until
+from tests.support.processes import children
+from tests.support.server import Answer, Server, form_end, form_part
+from tests.support.waiting import wait_until
 
 SUBTITLES = b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n\r\n"
 Film = Callable[..., bytes]

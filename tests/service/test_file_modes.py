@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import ROOT, Server, Template
+from tests.support.server import ROOT, Server, Template
 
 Film = Callable[..., bytes]
 PREPARE = "from config import first_start; first_start.prepare()"

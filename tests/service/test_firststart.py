@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ready import ReadyDjango
-from tests.server import drop_database, environment, sql
+from tests.support.preloaded_processes import ReadyDjango
+from tests.support.server import drop_database, environment, sql
 
 STARTS = 3
 _START = """

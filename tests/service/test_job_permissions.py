@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import running
-from tests.people import Browser
-from tests.server import Server, Template
-from tests.waiting import wait_until
+from tests.support.admin_client import Browser
+from tests.support.server import Server, Template
+from tests.support.waiting import wait_until
 
 _STAFF = """
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission, User
-from tests.prepare import PASSWORD
+from tests.support.prepared_home import PASSWORD
 from uploads.scopes import Scope, NAMES
 from uploads.access.tokens import make_token
 user = User.objects.create(username="{name}", is_staff=True, password=make_password(PASSWORD))

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from tests.conftest import running, sha256
-from tests.server import Answer, Server, Template, form_end, form_part
+from tests.support.server import Answer, Server, Template, form_end, form_part
 
 Film = Callable[..., bytes]
 JOBS = "/api/v1/jobs/"

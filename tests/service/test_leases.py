@@ -35,7 +35,7 @@ from media_jobs.queue import control, leases, results
 from media_jobs.queue.deletion import delete_job
 from media_jobs.queue.leases import Lease
 from media_jobs.queue.submission import Order, begin_uploaded, submit
-from tests.heap import pile
+from tests.support.many_jobs import pile
 from uploads.content.intake import Content
 from uploads.errors import InvalidParams, KeyReused
 from uploads.models import Blob, MediaFile, Transition, Upload

@@ -3,11 +3,11 @@
 import re
 
 from tests.conftest import StartServer
-from tests.server import Server
+from tests.support.server import Server
 
 
 def test_servers_collect_garbage_and_not_among_what_was_loaded(start_server: StartServer) -> None:
-    log = start_server(config="tests.service.collecting").log
+    log = start_server(config="tests.support.gunicorn_configs.garbage_report").log
     assert "the arbiter collects: True" in log
     assert re.search(r"the worker collects: True, without \d{5,}", log), log
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartServer, sha256
-from tests.server import Answer, Server, form_end, form_part
-from tests.tus import Client, metadata
-from tests.waiting import wait_until
+from tests.support.server import Answer, Server, form_end, form_part
+from tests.support.tus_client import Client, metadata
+from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.stores import Film, an_owner, lose_rows, own_store, stored_keys, upload
+from tests.support.local_store import Film, an_owner, lose_rows, own_store, stored_keys, upload
 from uploads.models import SinkMark
 from uploads.sinks.local.sink import LocalSink
 from uploads.storage.marker import WrongStore, adopt, claim_store, is_ours

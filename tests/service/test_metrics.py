@@ -19,9 +19,9 @@ from media_jobs.errors import BadMedia
 from media_jobs.models import Job, Worker
 from media_jobs.queue import leases, states
 from tests.conftest import StartServer
-from tests.server import ROOT, Server, query
 from tests.service.test_leases import a_job, a_worker, claimed
-from tests.waiting import wait_until
+from tests.support.server import ROOT, Server, query
+from tests.support.waiting import wait_until
 from uploads.models import CounterIncrement
 from uploads.monitoring.counters import StoredCounter, add_up, count
 from uploads.transfers import upload_counters as of_uploads

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conftest import running
-from tests.people import Browser
-from tests.server import Server, Template, form_end, form_part
-from tests.tus import Client
+from tests.support.admin_client import Browser
+from tests.support.server import Server, Template, form_end, form_part
+from tests.support.tus_client import Client
 
 HUGE = [2**53 + 1, 2**63, 10**30]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.server import Server, Template, form_end, form_part
+from tests.support.server import Server, Template, form_end, form_part
 
 Film = Callable[..., bytes]
 

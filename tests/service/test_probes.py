@@ -12,8 +12,8 @@ from drf_spectacular.generators import SchemaGenerator
 from config.http import openapi_document
 from config.monitoring import health
 from tests.conftest import StartServer
-from tests.disks import read_only
-from tests.server import Server
+from tests.support.server import Server
+from tests.support.small_disks import read_only
 
 PROBES = ["/healthz", "/readyz", "/metrics"]
 

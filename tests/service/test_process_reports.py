@@ -16,7 +16,7 @@ from django.urls import reverse
 from config.processes import reports
 from config.processes.reports import Reporter
 from media_jobs.worker.process_table import Process, process_troubles
-from tests.server import ROOT, environment
+from tests.support.server import ROOT, environment
 
 NOW = time.time()
 _REPORT = """

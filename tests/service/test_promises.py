@@ -14,11 +14,11 @@ from django.test import Client as Browser
 
 from media_jobs.queue import leases
 from tests.conftest import StartServer
-from tests.disks import disk_at
 from tests.service.test_leases import a_user
-from tests.stores import Film
-from tests.tus import Client
-from tests.waiting import wait_until
+from tests.support.local_store import Film
+from tests.support.small_disks import disk_at
+from tests.support.tus_client import Client
+from tests.support.waiting import wait_until
 from uploads.conf import sink
 from uploads.errors import InsufficientStorage, QuotaExceeded
 from uploads.maintenance import housekeeping

@@ -10,7 +10,15 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from media_jobs.models import Job
-from tests.stores import Film, an_owner, lose_file, lose_rows, own_store, stored_keys, upload
+from tests.support.local_store import (
+    Film,
+    an_owner,
+    lose_file,
+    lose_rows,
+    own_store,
+    stored_keys,
+    upload,
+)
 from uploads.maintenance.fsck import Defect, find_in_sidecars
 from uploads.maintenance.rebuild import rebuild
 from uploads.models import Blob, MediaFile, Upload

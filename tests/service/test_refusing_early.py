@@ -16,8 +16,8 @@ import pytest
 
 from config.web_server.lingering_close import LINGER_SECONDS, MAX_LINGERING, Lingering
 from tests.conftest import StartServer, running, sha256
-from tests.server import Answer, Server, Template, form_end, form_part
-from tests.waiting import wait_until
+from tests.support.server import Answer, Server, Template, form_end, form_part
+from tests.support.waiting import wait_until
 
 MIB = 1024**2
 LIMIT = MIB  # MAX_FILE_SIZE of the server below
@@ -484,7 +484,7 @@ def test_a_stop_lets_a_download_come_to_its_end(start_server: StartServer, film:
 
 
 def test_a_stop_waits_no_longer_than_it_may(start_server: StartServer, film: Film) -> None:
-    server = start_server(config="tests.service.hasty")
+    server = start_server(config="tests.support.gunicorn_configs.short_stop")
     with Client(server) as client, Client(server) as silent:
         client.ask(PUT, length(300_000), body=film()[:100_000])
         wait_until(lambda: receiving(server) == 1)

@@ -12,7 +12,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 
 @pytest.mark.parametrize("pieces", [1, 2, 5])
 def test_an_upload_in_pieces_has_its_hash(start_server: StartServer, film: Film, pieces: int) -> None:
-    server = start_server(config="tests.service.hidden")
+    server = start_server(config="tests.support.gunicorn_configs.no_hash_state")
     content = film(1_000_000)
     created = server.request("POST", "/api/v1/uploads/", headers={**TUS, "Upload-Length": str(len(content))})
     step = -(-len(content) // pieces)

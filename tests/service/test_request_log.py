@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartServer, running
-from tests.people import signed_in
-from tests.server import Answer, Server, Template, form_end, form_part
-from tests.tus import Client, pieces
-from tests.waiting import wait_until
+from tests.support.admin_client import signed_in
+from tests.support.server import Answer, Server, Template, form_end, form_part
+from tests.support.tus_client import Client, pieces
+from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
 FILES = "/api/v1/files/"
@@ -149,7 +149,7 @@ def test_a_problem_names_the_request(server: Server) -> None:
 
 def test_every_line_of_a_request_has_its_id_and_no_other_has(start_server: StartServer) -> None:
     """One thread serves them all."""
-    server = start_server(config="tests.service.talkative", THREADS="2")
+    server = start_server(config="tests.support.gunicorn_configs.extra_log_lines", THREADS="2")
     answers = [server.get("/api/v1/operations/", {"Accept": "application/json"}, user="alice") for _ in range(6)]
     for answer in answers:
         request_id = answer.headers["X-Request-ID"]

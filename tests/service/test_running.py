@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartServer, running
-from tests.disks import MIB, disk_at, fill_but, filler
-from tests.server import Server, Template, query
 from tests.service.test_brokers import unlike
-from tests.waiting import wait_until
+from tests.support.server import Server, Template, query
+from tests.support.small_disks import MIB, disk_at, fill_but, filler
+from tests.support.waiting import wait_until
 
 FINISHED = ("succeeded", "failed", "cancelled")
 

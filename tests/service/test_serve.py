@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer, sha256
-from tests.people import signed_in
-from tests.processes import descendants, is_alive, kill
-from tests.serve import MANAGE, Serve, alive
-from tests.server import Server, Template, drop_database, query, sql
-from tests.waiting import wait_until
+from tests.support.admin_client import signed_in
+from tests.support.processes import descendants, is_alive, kill
+from tests.support.serve_process import MANAGE, Serve, alive
+from tests.support.server import Server, Template, drop_database, query, sql
+from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
 

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.conftest import StartServer
-from tests.processes import children
-from tests.waiting import wait_until
+from tests.support.processes import children
+from tests.support.waiting import wait_until
 
 THREADS = 24
 _MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (....) \S+ 00:00 0\s*$", re.MULTILINE)

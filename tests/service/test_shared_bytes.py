@@ -6,8 +6,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tests.conftest import StartServer
-from tests.server import Answer, Server, query
-from tests.waiting import wait_until
+from tests.support.server import Answer, Server, query
+from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
 _AGE = """

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server, Template
+from tests.support.server import Server, Template
 
 THREADS = 8
 CLIENTS = 4 * THREADS

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.conftest import StartServer, running
-from tests.server import Answer, Server, Template, form_end, form_part
-from tests.waiting import wait_until
+from tests.support.server import Answer, Server, Template, form_end, form_part
+from tests.support.waiting import wait_until
 
-DEADLINE = 2.0  # as in tests.service.hurried_bodies
+DEADLINE = 2.0  # as in tests.support.gunicorn_configs.short_body_limits
 BUDGET = 250_000
 FORM = "Content-Type: multipart/form-data; boundary=b0undary"
 CSRF = "abcdefghijklmnopqrstuvwxyz012345"  # anybody can make up a cookie and a field that fit
@@ -22,7 +22,7 @@ STRANGE_FORM = (FORM, f"Cookie: csrftoken={CSRF}")
 
 @pytest.fixture(scope="module")
 def hurried(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory, config="tests.service.hurried_bodies") as server:
+    with running(template, tmp_path_factory, config="tests.support.gunicorn_configs.short_body_limits") as server:
         yield server
 
 

@@ -1,7 +1,7 @@
 """An upload by each entrance comes back with its hash."""
 
 from tests.conftest import sha256
-from tests.server import Server, form_end, form_part
+from tests.support.server import Server, form_end, form_part
 
 
 def test_a_put_file_comes_back_as_it_went_in(shared_server: Server, clip: bytes) -> None:

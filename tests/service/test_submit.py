@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import running
-from tests.server import ROOT, Server, Template, query
-from tests.waiting import wait_until
+from tests.support.server import ROOT, Server, Template, query
+from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conftest import running
-from tests.endpoints import Endpoint, endpoints
-from tests.people import signed_in
-from tests.server import Answer, Server, Template, form_end, form_part, query
-from tests.tus import Client, metadata
+from tests.support.admin_client import signed_in
+from tests.support.api_endpoints import Endpoint, endpoints
+from tests.support.server import Answer, Server, Template, form_end, form_part, query
+from tests.support.tus_client import Client, metadata
 from uploads.access.scope_permission import scope_needed
 from uploads.scopes import NAMES, Scope
 

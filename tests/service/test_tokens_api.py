@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import running
-from tests.endpoints import endpoints
-from tests.people import signed_in
-from tests.server import Answer, Server, Template, query
-from tests.tus import Client
+from tests.support.admin_client import signed_in
+from tests.support.api_endpoints import endpoints
+from tests.support.server import Answer, Server, Template, query
+from tests.support.tus_client import Client
 
 JSON = {"Content-Type": "application/json"}
 TOKENS = "/api/v1/tokens/"

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from tests.conftest import StartServer
-from tests.server import Answer, Server
-from tests.tus import OCTETS, UPLOADS, VERSION, Client, checksum, metadata, pieces
+from tests.support.server import Answer, Server
+from tests.support.tus_client import OCTETS, UPLOADS, VERSION, Client, checksum, metadata, pieces
 
 Film = Callable[..., bytes]
 MAX = 64 * 1024**2  # MAX_FILE_SIZE of the shared server

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import StartServer, running, running_pair
-from tests.server import Answer, Server, Template, query, sql
-from tests.tus import UPLOADS, Client, checksum
-from tests.waiting import wait_until
+from tests.support.server import Answer, Server, Template, query, sql
+from tests.support.tus_client import UPLOADS, Client, checksum
+from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
 PATIENCE = 5  # seconds that a newcomer waits for the holder

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from tests.conftest import running
-from tests.server import Answer, Server, Template
-from tests.tus import UPLOADS, Client, checksum, pieces
+from tests.support.server import Answer, Server, Template
+from tests.support.tus_client import UPLOADS, Client, checksum, pieces
 
 Film = Callable[..., bytes]
 MAX = 64 * 1024**2  # MAX_FILE_SIZE of the shared server

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from tests.conftest import StartServer, sha256
-from tests.server import Server, query
-from tests.stores import Film
-from tests.tus import Client
-from tests.waiting import wait_until
+from tests.support.local_store import Film
+from tests.support.server import Server, query
+from tests.support.tus_client import Client
+from tests.support.waiting import wait_until
 
 _RUNNING = """
 import uuid

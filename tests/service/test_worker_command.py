@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartServer
-from tests.films import make
-from tests.processes import environment_of, working_in
-from tests.server import Server, query
 from tests.service.test_brokers import unlike
 from tests.service.test_running import ended, submit
-from tests.waiting import wait_until
+from tests.support.ffmpeg_clips import make
+from tests.support.processes import environment_of, working_in
+from tests.support.server import Server, query
+from tests.support.waiting import wait_until
 
 SLOTS = 3
 

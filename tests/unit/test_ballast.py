@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from tests.disks import MIB, fill, filler, small_disk
+from tests.support.small_disks import MIB, fill, filler, small_disk
 from uploads.runtime.ballast_file import Ballast
 from uploads.runtime.database_connections import frees_room
 from uploads.transfers import quota

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env, env_file
-from tests.env_example import EXAMPLE, ROOT, render
-from tests.ready import plain_environment
+from tests.support.env_example import EXAMPLE, ROOT, render
+from tests.support.preloaded_processes import plain_environment
 
 _SHOW = """
 import json

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import ROOT, environment
+from tests.support.server import ROOT, environment
 
 _SETUP = (
     "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'config.settings'; "

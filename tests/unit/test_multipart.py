@@ -23,11 +23,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_bakery import baker
 
-from tests.stores import own_store
-from tests.thorough import MORE
+from tests.support.local_store import own_store
+from tests.support.repetitions import MORE
+from tests.support.waiting import wait_until
 from tests.unit.test_body import cut
 from tests.unit.test_reading import MIB, NotWired, Wire
-from tests.waiting import wait_until
 from uploads.content import hashing, intake
 from uploads.content.intake import Content, Intake
 from uploads.errors import MalformedForm, Refusal, TooLarge, TooManyFiles, UnsupportedCoding

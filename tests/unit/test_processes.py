@@ -14,7 +14,7 @@ import pytest
 from config.processes import reports, supervisor
 from config.processes.supervisor import CannotStart, Child, Tree
 from media_jobs.worker.process_table import process_troubles
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 LASTING = [sys.executable, "-c", "import time; time.sleep(600)"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.secret_key import kept_key
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 _AT_ONCE = """
 import sys, time

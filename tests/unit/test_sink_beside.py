@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sinks import ANOTHER, KEY, KINDS, NOWHERE, keep, listed, make_sink, read, write
+from tests.support.sinks import ANOTHER, KEY, KINDS, NOWHERE, keep, listed, make_sink, read, write
 from uploads.sinks.base import NoSuchKey, Quarantined, Sink, SinkError
 from uploads.sinks.local.sink import LocalSink
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sinks import ANOTHER, KEY, KINDS, NOWHERE, keep, listed, make_sink, read, write
+from tests.support.sinks import ANOTHER, KEY, KINDS, NOWHERE, keep, listed, make_sink, read, write
 from uploads.sinks import crash_points
 from uploads.sinks.base import Held, NoSuchKey, Sink, SinkError, SinkFull
 from uploads.sinks.crash_points import Step

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.corpus import BUILT, REAL, REFUSED, Built, Real, make
+from tests.support.media_samples import BUILT, REAL, REFUSED, Built, Real, make
 from uploads.content.sniffing import HEAD_SIZE, MEDIA_TYPES, Kind, MediaType, sniff
 from uploads.content.sniffing.table import MAGIC
 

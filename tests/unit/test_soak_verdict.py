@@ -6,7 +6,7 @@ import time
 
 from tests.drill.soak.ledger import CUT, Ledger
 from tests.drill.soak.samples import Sample, Trend, as_table, trends
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 
 def life(pid: int, begin: float, *values: float) -> list[Sample]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from tests.server import ROOT, environment
+from tests.support.server import ROOT, environment
 from uploads.management.terminal_command import TerminalCommand
 from uploads.text.terminal_safety import printable
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import psycopg
 
-from tests.brokers import lose_everything
-from tests.disks import filler
 from tests.drill.soak.clients import cut_bodies_off, request, send_slowly, start_all_threads
 from tests.drill.soak.ledger import CUT
 from tests.drill.soak.scene import SOON, Scene
 from tests.drill.stage import Broken
-from tests.processes import descendants, kill, signalled
-from tests.serve import Serve
-from tests.tus import OCTETS, UPLOADS, VERSION
+from tests.support.failing_brokers import lose_everything
+from tests.support.processes import descendants, kill, signalled
+from tests.support.serve_process import Serve
+from tests.support.small_disks import filler
+from tests.support.tus_client import OCTETS, UPLOADS, VERSION
 
 MIB = 1024**2
 MIN_FREE, WARN_FREE = 100 * MIB, 400 * MIB

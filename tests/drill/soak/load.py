@@ -14,9 +14,9 @@ from typing import Any
 from tests.bench.machine import CORES, busy_cores, cpu_of, cpu_of_ended
 from tests.drill.soak.content import Content, unseen
 from tests.drill.soak.ledger import CUT, Ledger
-from tests.people import Browser
-from tests.server import Answer, Server, form_end, form_part
-from tests.tus import OCTETS, UPLOADS, VERSION, metadata
+from tests.support.admin_client import Browser
+from tests.support.server import Answer, Server, form_end, form_part
+from tests.support.tus_client import OCTETS, UPLOADS, VERSION, metadata
 
 SHARE = 0.6  # of the machine, for the installation and its clients; others may use it, too
 CLIENTS = 8

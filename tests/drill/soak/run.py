@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.disks import MIB, small_disk
 from tests.drill.soak import samples
 from tests.drill.soak.clients import THREADS, start_all_threads
 from tests.drill.soak.faults import CALM, FAULTS, MIN_FREE, WARN_FREE, at_minute
@@ -20,12 +19,13 @@ from tests.drill.soak.ledger import Ledger
 from tests.drill.soak.load import Load
 from tests.drill.soak.scene import Scene
 from tests.drill.stage import Broken, make_film
-from tests.people import signed_in
-from tests.processes import descendants
-from tests.serve import Serve
-from tests.server import ROOT, Server, Template, drop_database, make_template, query
-from tests.smtp import MailServer, mail_server
-from tests.waiting import wait_until
+from tests.support.admin_client import signed_in
+from tests.support.mail_server import MailServer, mail_server
+from tests.support.processes import descendants
+from tests.support.serve_process import Serve
+from tests.support.server import ROOT, Server, Template, drop_database, make_template, query
+from tests.support.small_disks import MIB, small_disk
+from tests.support.waiting import wait_until
 
 EVERY = 2.0  # seconds between samples
 DISK = 6 * 1024 * MIB

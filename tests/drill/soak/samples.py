@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.serve import Serve
+from tests.support.serve_process import Serve
 
 WARM_UP = 60.0  # seconds in which a process loads what it needs
 TEMPORARY = ("run", "work", "media/partial", "broker")

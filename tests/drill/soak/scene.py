@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.drill.soak.load import Load
 from tests.drill.stage import Broken
-from tests.serve import Serve
-from tests.smtp import MailServer
+from tests.support.mail_server import MailServer
+from tests.support.serve_process import Serve
 
 SOON = 90.0  # seconds until all runs again
 

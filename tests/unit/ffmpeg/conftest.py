@@ -7,7 +7,7 @@ import pytest
 from media_jobs.ffmpeg import binary
 from media_jobs.ffmpeg.binary import Binary
 from media_jobs.ffmpeg.sandbox import Sandbox
-from tests import films
+from tests.support import ffmpeg_clips
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +24,10 @@ def sandbox() -> Sandbox:
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds, 50 frames, picture and sound; its index stands in front."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    return films.make(path, *films.FILM, "-movflags", "+faststart")
+    return ffmpeg_clips.make(path, *ffmpeg_clips.FILM, "-movflags", "+faststart")
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> films.Make:
+def make(tmp_path: Path) -> ffmpeg_clips.Make:
     """`make("name.mkv", *arguments)`: one more file, by the real ffmpeg."""
-    return lambda name, *arguments: films.make(tmp_path / name, *arguments)
+    return lambda name, *arguments: ffmpeg_clips.make(tmp_path / name, *arguments)

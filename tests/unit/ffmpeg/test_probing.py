@@ -15,8 +15,8 @@ from media_jobs.errors import BadMedia, Cancelled, Internal
 from media_jobs.ffmpeg.probing.media_facts import Facts
 from media_jobs.ffmpeg.probing.probe import probe
 from media_jobs.ffmpeg.sandbox import Sandbox
-from tests.films import FILM, PICTURE, TONE, Make, cut
-from tests.processes import children, kill
+from tests.support.ffmpeg_clips import FILM, PICTURE, TONE, Make, cut
+from tests.support.processes import children, kill
 
 ONE = ("-frames:v", "1")
 Look = Callable[[Path], Facts]

@@ -15,7 +15,7 @@ import pytest
 from media_jobs.ffmpeg import sandbox as module
 from media_jobs.ffmpeg.process import Ended, run
 from media_jobs.ffmpeg.sandbox import Layer, Limits, NoIsolation, Sandbox
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 MB = 1 << 20
 

@@ -29,8 +29,8 @@ from media_jobs.ffmpeg.progress import Report
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
 from media_jobs.ffmpeg.tools import Toolbox
 from media_jobs.operations.base import Tools
-from tests.films import FILM, Make, cut
-from tests.waiting import wait_until
+from tests.support.ffmpeg_clips import FILM, Make, cut
+from tests.support.waiting import wait_until
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast")
 MakeBox = Callable[..., Toolbox]

@@ -8,7 +8,7 @@ import pytest
 from media_jobs.errors import OutputInvalid
 from media_jobs.ffmpeg.probing.verification import Expected, verify
 from media_jobs.ffmpeg.sandbox import Sandbox
-from tests.films import FILM, PICTURE, TONE, Make, cut
+from tests.support.ffmpeg_clips import FILM, PICTURE, TONE, Make, cut
 
 AS_IS = Expected(duration=2.0, video=1, audio=1, width=320, height=180, frames=50)
 

@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from tests.conftest import LongFilm
-from tests.server import Server
+from tests.support.server import Server
 
 JSON = {"Accept": "application/json"}
 

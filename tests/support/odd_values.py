@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, TypeVar
 
-from tests.thorough import MORE
+from tests.support.repetitions import MORE
 
 LEAST = 20  # values that every parameter is tried with
 

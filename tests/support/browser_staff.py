@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.prepare import PASSWORD
-from tests.server import Server
+from tests.support.prepared_home import PASSWORD
+from tests.support.server import Server
 
 _CONTEXTS = WeakKeyDictionary[Browser, dict[str, BrowserContext]]()
 

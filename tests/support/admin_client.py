@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
-from tests.prepare import PASSWORD
-from tests.server import Answer, Server
+from tests.support.prepared_home import PASSWORD
+from tests.support.server import Answer, Server
 
 
 @dataclass

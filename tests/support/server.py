@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 
 import psycopg
 
-from tests.ready import ROOT as ROOT
-from tests.ready import AnyProcess, ReadyDjango, plain_environment
-from tests.waiting import wait_until
+from tests.support.preloaded_processes import ROOT as ROOT
+from tests.support.preloaded_processes import AnyProcess, ReadyDjango, plain_environment
+from tests.support.waiting import wait_until
 
 Body = bytes | Iterable[bytes] | None
 _LASTING = ThreadPoolExecutor(1)
@@ -85,7 +85,7 @@ def make_template(home: Path, base_url: str) -> Template:
         database_url = f"{base_url.rpartition('/')[0]}/millrace_template_{uuid.uuid4().hex[:12]}"
         sql(database_url, f'CREATE DATABASE "{database_url.rpartition("/")[2]}"')
     said = subprocess.run(
-        [sys.executable, "-m", "tests.prepare"],
+        [sys.executable, "-m", "tests.support.prepared_home"],
         cwd=ROOT, env=environment(home, database_url), check=True, stdout=subprocess.PIPE,
     ).stdout  # fmt: skip
     return Template(home, json.loads(said), database_url)

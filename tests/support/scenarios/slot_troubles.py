@@ -23,7 +23,7 @@ from media_jobs.queue import leases
 from media_jobs.worker import heartbeat
 from media_jobs.worker import slot as worker_slot
 from media_jobs.worker.slot import Slot
-from tests.heap import a_file, an_owner, pile
+from tests.support.many_jobs import a_file, an_owner, pile
 from uploads.maintenance.housekeeping import Chore
 
 State = Worker.State

@@ -1,7 +1,7 @@
 """A server that dies when it is told to."""
 
-from tests.fault.killing import KILL_AT, STEPS_LOG
-from tests.server import Server
+from tests.support.gunicorn_configs.killed_at_a_step import KILL_AT, STEPS_LOG
+from tests.support.server import Server
 from uploads.sinks.crash_points import Step
 
 

@@ -1,11 +1,11 @@
-"""Writes .env.example from README's table of settings: python -m tests.env_example > .env.example"""
+"""Writes .env.example from README's table of settings: python -m tests.support.env_example > .env.example"""
 
 import re
 import sys
 import textwrap
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / ".env.example"
 _HEAD = """\
 # Copy this file to .env, beside manage.py, and remove the # before what you want to change. The environment wins over
@@ -59,6 +59,6 @@ if __name__ == "__main__":
     wanted = render((ROOT / "README.md").read_text())
     if sys.argv[1:] == ["--check"]:
         if not EXAMPLE.exists() or EXAMPLE.read_text() != wanted:
-            sys.exit("README's table of settings has changed: python -m tests.env_example > .env.example")
+            sys.exit("README's table of settings has changed: python -m tests.support.env_example > .env.example")
     else:
         sys.stdout.write(wanted)

@@ -26,8 +26,8 @@ from tempfile import TemporaryFile
 
 from config.processes import parent_death
 
-ROOT = Path(__file__).resolve().parent.parent
-DJANGO = ["-m", "tests.ready", "django"]
+ROOT = Path(__file__).resolve().parents[2]
+DJANGO = ["-m", "tests.support.preloaded_processes", "django"]
 # pytest tells of the test that runs: with it, no two environments would be the same.
 _OF_THE_TESTS = ("MILLRACE_", "DJANGO_", "PYTEST_", "DATABASE_URL")
 _LONGEST = 1_000_000  # words of a command, and its environment

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 
-from .clips import FFMPEG, ffmpeg
+from .troubled_clips import FFMPEG, ffmpeg
 
 
 def times(path: Path) -> list[float]:

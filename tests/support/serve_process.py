@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.processes import descendants, is_alive, kill
-from tests.server import ROOT, environment, free_port
-from tests.waiting import wait_until
+from tests.support.processes import descendants, is_alive, kill
+from tests.support.server import ROOT, environment, free_port
+from tests.support.waiting import wait_until
 
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
 PARTS = {"web", "web worker", "housekeeping"}  # gunicorn is two processes; slots are named by their lanes

@@ -22,9 +22,9 @@ from media_jobs.models import Job, Worker
 from media_jobs.queue import control, leases, results
 from media_jobs.queue.leases import Lease
 from media_jobs.queue.submission import Order, submit
-from tests.api_client import api_client
-from tests.crew import alone, at_once
-from tests.heap import BUILD, a_file, a_worker, an_owner, pile
+from tests.support.api_client import api_client
+from tests.support.many_jobs import BUILD, a_file, a_worker, an_owner, pile
+from tests.support.parallel_processes import alone, at_once
 from uploads.content.intake import Content
 from uploads.errors import QuotaExceeded
 from uploads.models import MediaFile, Transition, Upload

@@ -12,8 +12,8 @@ import redis
 from kombu import Connection
 
 from media_jobs.operations.base import LANES
-from tests.server import Server, free_port
-from tests.waiting import wait_until
+from tests.support.server import Server, free_port
+from tests.support.waiting import wait_until
 
 
 def lose_everything(server: Server) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.server import Answer, Body, Server, query
-from tests.waiting import wait_until
+from tests.support.server import Answer, Body, Server, query
+from tests.support.waiting import wait_until
 
 VERSION = "1.0.0"
 UPLOADS = "/api/v1/uploads/"
