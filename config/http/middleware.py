@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from config.addresses import peer, unmapped
 from config.monitoring.health import PROBES
-from config.web_server.socket_io import KNOWS_CLIENT
+from config.wsgi_environ import KNOWS_CLIENT
 from uploads.access.authentication import is_known
 from uploads.conf import limits
 from uploads.errors import LengthRequired, TooLarge

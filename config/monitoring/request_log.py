@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from config.monitoring.health import PROBES
-from config.web_server.byte_counts import EXCHANGE
+from config.wsgi_environ import EXCHANGE
 from uploads import audit_log
 from uploads.access.authentication import known_principal
 from uploads.runtime import request_context

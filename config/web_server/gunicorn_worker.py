@@ -21,13 +21,13 @@ from gunicorn import util
 from gunicorn.http.body import Body
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from config.web_server.byte_counts import EXCHANGE, Exchange
 from config.web_server.connection_limits import ConnectionLimits
 from config.web_server.lingering_close import Lingering
 from config.web_server.request_gathering import Incoming
 from config.web_server.request_turns import COUNTS_FOR, Turns
-from config.web_server.response_sending import Outgoing
-from config.web_server.socket_io import KNOWS_CLIENT, WireInput, timeval
+from config.web_server.response_sending import Exchange, Outgoing
+from config.web_server.socket_io import WireInput, timeval
+from config.wsgi_environ import EXCHANGE, KNOWS_CLIENT
 from uploads.errors import Refusal
 from uploads.runtime import database_connections
 

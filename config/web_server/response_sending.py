@@ -9,7 +9,7 @@ from django.conf import settings
 from gunicorn.http.wsgi import FileWrapper
 from gunicorn.util import has_fileno
 
-from config.web_server.socket_io import timeval
+from config.web_server.socket_io import WireInput, timeval
 
 _MOMENT = 0.01
 _AT_ONCE = 64 * 1024  # the kernel takes so much without waiting
@@ -75,3 +75,23 @@ class Outgoing:
     def close(self) -> None:
         if hasattr(self._answer, "close"):
             self._answer.close()
+
+
+class Exchange:
+    """How many bytes of a request and of its response have passed so far, for the request log."""
+
+    def __init__(self, body: WireInput, response: Any) -> None:
+        self._body, self._response = body, response
+        self.outgoing: Outgoing | None = None  # None: gunicorn itself sends the response
+
+    @property
+    def received(self) -> int:
+        """Bytes of the request's body that the application has read."""
+        return self._body.taken
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the response's body that the client's system or its proxy has accepted."""
+        if self.outgoing is not None:
+            return self.outgoing.sent
+        return int(self._response.sent)

@@ -10,7 +10,6 @@ from typing import Any
 
 from gunicorn.http.body import Body, LengthReader
 
-KNOWS_CLIENT = "millrace.knows_client"  # in the environ, from the application, for the worker to call
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WINDOW = 32 * 1024  # with so much unread, a client may be unable to send, as far as it knows
 _BREATH = 1.0
