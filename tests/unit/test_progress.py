@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from uploads.transfers.progress import Flusher
-from uploads.transfers.upload_log import ProgressLines
+from uploads.transfers.progress import Flusher, ProgressLines
 
 
 def test_the_next_request_of_an_upload_is_told_how_fast_it_has_been() -> None:

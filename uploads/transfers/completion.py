@@ -3,8 +3,10 @@
 import time
 from functools import partial
 
+import structlog
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from .. import audit_log
 from ..conf import limits
@@ -16,9 +18,11 @@ from ..storage.blobs import create_file
 from ..storage.tombstones import bury
 from ..transitions import record
 from . import quota, upload_counters
-from .upload_log import log_complete
 
+_MEGABYTE = 1e6
 _SECOND_LOOK = 4  # times as long as a live holder takes to be heard of
+
+log = structlog.get_logger(__name__)
 
 
 def complete(upload: Upload, blob: Blob) -> MediaFile:
@@ -40,9 +44,23 @@ def end_complete(upload: Upload, file: MediaFile) -> None:
     record("upload", upload.pk, Upload.State.COMPLETE)
     audit_log.note(file, f"Uploaded by {upload.get_protocol_display()}.", audit_log.ADDITION)
     upload_counters.count_complete(upload.protocol, file.size, upload.created_at)
-    transaction.on_commit(partial(log_complete, upload, file))
+    transaction.on_commit(partial(_log_complete, upload, file))
     for act in upload_ended:
         act(upload, file)
+
+
+def _log_complete(upload: Upload, file: MediaFile) -> None:
+    """`seconds` begin with the upload, and so have the pauses of a resumable one in them.
+
+    `manage.py ingest` prints what it took in, and needs no line.
+    """
+    if upload.protocol == Upload.Protocol.INGEST:
+        return
+    seconds = max((timezone.now() - upload.created_at).total_seconds(), 1e-3)
+    log.info(
+        "upload_complete", upload=str(upload.pk), file=str(file.pk), protocol=upload.protocol, size=file.size,
+        seconds=round(seconds, 3), megabytes_per_second=round(file.size / seconds / _MEGABYTE, 2),
+    )  # fmt: skip
 
 
 def fail(upload: Upload, refusal: Refusal) -> bool:

@@ -17,14 +17,41 @@ from ..runtime.database_connections import let_go, write
 from ..runtime.essential_threads import start_essential
 from ..runtime.request_context import current_request_id
 from .upload_counters import ACTIVE
-from .upload_log import ProgressLines
 
 # An upload that comes in pieces is at rest when it was left for this long.
 REST = 1.0
 # How much a new measurement of speed counts against the earlier ones.
 _WEIGHT = 0.3
+# At least this between two lines of the log about one upload: seconds, and a share of its size.
+_LINE_PAUSE = 60.0
+_LINE_STEP = 0.1
+_MEGABYTE = 1e6
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class ProgressLines:
+    """When the next line about an upload is due: when a tenth of it has come and a minute has passed since the last.
+
+    One of unknown size has a line a minute.
+    """
+
+    upload_id: uuid.UUID
+    size: int | None
+    request_id: str  # of the request that sends, as another thread writes the line
+    offset: int
+    at: float
+
+    def log_if_due(self, offset: int, now: float, speed: float) -> None:
+        if now - self.at < _LINE_PAUSE or (self.size and offset - self.offset < _LINE_STEP * self.size):
+            return
+        self.offset, self.at = offset, now
+        percent = round(100 * offset / self.size) if self.size else None
+        log.info(
+            "upload_progress", upload=str(self.upload_id), offset=offset, size=self.size, percent=percent,
+            megabytes_per_second=round(speed / _MEGABYTE, 2), request_id=self.request_id or None,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
