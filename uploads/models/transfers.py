@@ -1,0 +1,112 @@
+"""Rows about uploads, and the numbered state changes of uploads and jobs."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from .files import MediaFile, NameKey
+from .storage import SHA256_HEX
+
+
+class Upload(models.Model):
+    """Bytes on their way to become a MediaFile; afterwards, the record of how that went."""
+
+    class State(models.TextChoices):
+        RECEIVING = "receiving", "receiving"
+        COMPLETE = "complete", "complete"
+        FAILED = "failed", "failed"
+
+    class Protocol(models.TextChoices):
+        FORM = "form", "form"
+        PUT = "put", "raw PUT"
+        TUS = "tus", "tus"
+        INGEST = "ingest", "ingest"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads", db_index=False
+    )
+    name = models.CharField(max_length=255)
+    protocol = models.CharField(max_length=16, choices=Protocol.choices)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.RECEIVING)
+    sink = models.CharField(max_length=32)
+    declared_size = models.BigIntegerField(null=True, blank=True)
+    reserved = models.BigIntegerField(default=0)  # of quota and disk, while receiving
+    offset = models.BigIntegerField(default=0)
+    speed = models.BigIntegerField(default=0)  # bytes a second, lately
+    error_code = models.CharField(max_length=32, blank=True)
+    error_detail = models.CharField(max_length=500, blank=True)
+    idempotency_key = models.CharField(max_length=255, blank=True)
+    route = models.CharField(max_length=64, blank=True)
+    fingerprint = models.CharField(max_length=SHA256_HEX, blank=True)
+    file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="uploads")
+    token = models.UUIDField(null=True, blank=True, editable=False)  # public_id of the Token that began it
+    created_at = models.DateTimeField(auto_now_add=True)
+    # Written by the database's clock while somebody holds this upload: an old one has lost its holder. Empty while
+    # a resumable upload waits for somebody to go on with it.
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    # By the same clock: since when a resumable upload has waited so. Its promise lapses by this.
+    paused_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    # Of a resumable upload only. Its bytes are at `key` in the sink, whose word on how many there are is the truth;
+    # it is the id as text, so that they can be locked before anything is asked of the database.
+    key = models.CharField(max_length=64, blank=True)
+    metadata = models.TextField(blank=True)  # as its client sent it, to be given back
+    expires_at = models.DateTimeField(null=True, blank=True)
+    # What lies beyond was sent with a checksum that has not been verified: it counts for nothing.
+    unverified_from = models.BigIntegerField(null=True, blank=True)
+    stop_asked = models.BooleanField(default=False)  # another request waits for the holder to let go
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["-created_at", "-id", "state", "protocol", "owner"], name="upload_newest"),
+            models.Index(fields=["owner", "-created_at", "-id", "state", "protocol"], name="upload_newest_of_owner"),
+            models.Index(fields=["state", "-created_at", "-id", "protocol", "owner"], name="upload_newest_of_state"),
+            models.Index(NameKey("name"), "id", "state", "protocol", "owner", "created_at", name="upload_by_name"),
+            models.Index(fields=["owner"], condition=Q(state="receiving"), name="upload_live"),
+            models.Index(fields=["expires_at"], condition=Q(state="receiving"), name="upload_expiring"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "route", "idempotency_key"],
+                condition=Q(state__in=["receiving", "complete"]) & ~Q(idempotency_key=""),
+                name="upload_key_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="receiving", finished_at=None, file=None, error_code="")
+                | Q(state="complete", finished_at__isnull=False, error_code="", reserved=0)
+                | (Q(state="failed", finished_at__isnull=False, file=None, reserved=0) & ~Q(error_code="")),
+                name="upload_state_consistent",
+            ),
+            models.CheckConstraint(condition=Q(offset__gte=0, reserved__gte=0), name="upload_counts"),
+            models.UniqueConstraint(fields=["key"], condition=~Q(key=""), name="upload_sink_key_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.state})"
+
+    @property
+    def is_resumable(self) -> bool:
+        return bool(self.key)
+
+
+class Transition(models.Model):
+    """One past change of state of an Upload or a Job, numbered per subject."""
+
+    subject = models.CharField(max_length=16, choices=[("upload", "upload"), ("job", "job")])
+    subject_id = models.UUIDField()
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=16)
+    detail = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subject", "subject_id", "number"], name="transition_numbered"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="transition_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.subject_id} #{self.number}: {self.state}"
