@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .probing.allowed_demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS
+from .demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS
 
 # One block of memory, as ffmpeg asks for it: four frames of the largest size in its largest plain format.
 _MAX_BLOCK = 1 << 30

@@ -14,8 +14,7 @@ from ..ffmpeg.probing.media_facts import AudioStream, Facts
 from ..ffmpeg.probing.verification import Expected
 from .base import HEAVY, Operation, Outcome, Output, Work
 from .shared.codecs import AUDIO, SOUND_FILES, encoded, heard, is_deep
-from .shared.parameter_values import LONGEST, Bitrate
-from .shared.parameters import Fault
+from .shared.parameters import LONGEST, Bitrate, Fault
 from .shared.time_range import Cut, length_of, longest
 
 PEAK = -1.0  # dBTP at most, by EBU R128

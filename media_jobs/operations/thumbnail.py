@@ -7,7 +7,7 @@ from pydantic import Field
 from ..errors import UnfitMedia
 from ..ffmpeg.probing.media_facts import Facts
 from .base import QUICK, Operation, Outcome, Params, Work
-from .shared.parameter_values import Moment
+from .shared.parameters import Moment
 from .shared.still_images import Camera, picture_of
 from .shared.time_range import SLACK
 

@@ -10,8 +10,7 @@ from ..ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from ..ffmpeg.probing.verification import Expected
 from .base import HEAVY, Operation, Outcome, Output, Work
 from .shared.codecs import AUDIO, VIDEO, VideoCodec, container_for, encoded, heard
-from .shared.parameter_values import Bitrate
-from .shared.parameters import Fault
+from .shared.parameters import Bitrate, Fault
 from .shared.time_range import Cut, is_guessed, length_of, longest
 from .shared.video_filters import even, fitted, progressive, scaled, standard_range, thinned
 

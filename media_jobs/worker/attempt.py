@@ -38,7 +38,7 @@ from ..errors import (
     Released,
 )
 from ..ffmpeg.probing.media_facts import Facts
-from ..ffmpeg.tools import Toolbox
+from ..ffmpeg.toolbox import Toolbox
 from ..ffmpeg.work_folder import workfolder
 from ..models import Job, Worker
 from ..operations.base import Input, Outcome, Output, Work

@@ -13,7 +13,7 @@ from media_jobs.ffmpeg.probing.media_facts import Facts
 from media_jobs.ffmpeg.probing.probe import probe
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
-from media_jobs.ffmpeg.tools import Toolbox
+from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Output, Work
 

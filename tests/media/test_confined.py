@@ -18,7 +18,7 @@ from media_jobs.ffmpeg.command import Command, Source, Target
 from media_jobs.ffmpeg.probing.probe import probe
 from media_jobs.ffmpeg.process import Watch, run
 from media_jobs.ffmpeg.sandbox import OWN_FILES, Files, Limits, Sandbox
-from media_jobs.ffmpeg.tools import Toolbox
+from media_jobs.ffmpeg.toolbox import Toolbox
 from tests.support.ffmpeg_clips import FILM, make
 
 SECRET = "the secret of another file"

@@ -18,7 +18,7 @@ from media_jobs.errors import BadMedia, Failure, ResourceLimit, TimedOut, UnfitM
 from media_jobs.ffmpeg import binary
 from media_jobs.ffmpeg.command import Command, Source, Target
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
-from media_jobs.ffmpeg.tools import Toolbox
+from media_jobs.ffmpeg.toolbox import Toolbox
 from tests.support.ffmpeg_clips import FILM, LEAP, PICTURE, TONE, make
 
 SECRET = "the secret of another file"

@@ -20,15 +20,15 @@ import av.logging
 from av.container import InputContainer
 from av.stream import Stream
 
+from ..demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS, STILL_IMAGES, WRONG_DURATION
 from ..landlock import NoLandlock, confine
-from .allowed_demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS, REFUSED, UNCONFINED
-from .first_picture import STILL, Pictures, Refused, animated_webp
+from . import EXIT_REFUSED, EXIT_UNCONFINED
+from .video_stream import Pictures, Refused, animated_webp
 
 _ENOUGH_PACKETS = 3000  # to find a first frame and the pace of frames in
 _TIME = re.compile(r"(\d{2,4}):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
 _LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # as players guess where a file does not say
 _CODE = [str(Path(path).parent) for path in (os.__file__, av.__file__)]  # import parts of themselves late
-_GUESSED = {"mpegvideo"}  # what these say of their duration is wrong by far
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ def main(mode: str, path: str, confined: str = "") -> int:
             confine(read=[path, *_CODE])
         except (OSError, NoLandlock) as failure:
             print(f"[error] landlock: {failure}", file=sys.stderr)  # noqa: T201
-            return UNCONFINED
+            return EXIT_UNCONFINED
     try:
         with _opened(path) as number:
             answer = _facts(number)
@@ -71,7 +71,7 @@ def main(mode: str, path: str, confined: str = "") -> int:
                 answer["counted"] = [asdict(counted) for counted in _count(number)]
     except Refused as refused:
         print(json.dumps({"refused": str(refused)}))  # noqa: T201 - this is how it answers
-        return REFUSED
+        return EXIT_REFUSED
     except (av.error.FFmpegError, MemoryError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         print(f"[error] {reason}", file=sys.stderr)  # noqa: T201
@@ -138,7 +138,7 @@ def _facts_of_container(number: int) -> dict[str, Any]:
             "bit_rate": int(size * 8 / duration) if duration else None,
             "title": container.metadata.get("title", ""),
             "video": [
-                pictures[index].facts(name in STILL) | {"end": _end(pictures[index].stream)}
+                pictures[index].facts(name in STILL_IMAGES) | {"end": _end(pictures[index].stream)}
                 for index in sorted(pictures)
             ],
             "audio": [_audio(stream) for stream in container.streams.audio if stream.codec_context],
@@ -159,7 +159,7 @@ def _look(container: InputContainer, pictures: "dict[int, Pictures]") -> None:
 
 
 def _duration(container: InputContainer, name: str) -> float | None:
-    if name in STILL | _GUESSED:
+    if name in STILL_IMAGES | WRONG_DURATION:
         return None
     if container.duration and container.duration > 0:
         return float(container.duration / av.time_base)
@@ -168,7 +168,7 @@ def _duration(container: InputContainer, name: str) -> float | None:
 
 
 def _video(found: Pictures, name: str) -> dict[str, Any]:
-    return found.facts(name in STILL) | {"end": _end(found.stream)}
+    return found.facts(name in STILL_IMAGES) | {"end": _end(found.stream)}
 
 
 def _audio(stream: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ..failure_causes import CUT_OFF, failure, meaning
 from ..process import Ended, Watch, run
 from ..sandbox import Limits, Sandbox
 from ..stderr_log import Log, clean_text
-from .allowed_demuxers import REFUSED, UNCONFINED
+from . import EXIT_REFUSED, EXIT_UNCONFINED
 from .media_facts import Facts
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -85,9 +85,9 @@ def _said(lines: list[str]) -> dict[str, Any]:
 
 
 def _refusal(ended: Ended, said: dict[str, Any], limits: Limits) -> Failure:
-    if ended.code == REFUSED:
+    if ended.code == EXIT_REFUSED:
         return BadMedia(str(said.get("refused", _UNREADABLE)), log=ended.log.text)
-    if ended.code == UNCONFINED:
+    if ended.code == EXIT_UNCONFINED:
         return Internal("The process that looks at files could not be confined to this one.", log=ended.log.text)
     cause = failure(ended, limits)
     if not isinstance(cause, Internal):

@@ -5,39 +5,16 @@ from dataclasses import dataclass
 from pydantic import Field, model_validator
 
 from ...errors import UnfitMedia
+from ...ffmpeg.demuxers import SEEKS_PAST_KEY_FRAMES, WITHOUT_DURATION, WITHOUT_TIMESTAMPS
 from ...ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from ...ffmpeg.progress import clock_time
 from ..base import Params
-from .parameter_values import LONGEST, Seconds
-from .parameters import Fault
+from .parameters import LONGEST, Fault, Seconds
 
 SLACK = 1.0  # seconds that `end` may lie past the end: durations are shown rounded
 SPARE = 60.0  # seconds that ffmpeg may write more than expected, before it is stopped
 
-
-# Of these ffmpeg finds the moment but no key frame before it, and shows nothing until the next one comes along.
-FINDS_NO_KEY_FRAME = frozenset({"mpegts", "mpeg", "rm"})
 LEAD = 30.0  # seconds, longer than key frames are apart
-# And in these it finds nothing: they have no times.
-HAS_NO_TIMES = frozenset({"h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "swf", "vvc"})
-
-SAYS_NO_LENGTH = frozenset(
-    {
-        *HAS_NO_TIMES,
-        "aac",
-        "ac3",
-        "dts",
-        "dtshd",
-        "eac3",
-        "live_flv",
-        "loas",
-        "mlp",
-        "mp3",
-        "mpeg",
-        "mpegts",
-        "truehd",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +27,7 @@ class Sought:
 
 
 def sought(format: str, start: float) -> Sought:
-    lead = min(start, LEAD) if format in FINDS_NO_KEY_FRAME else start if format in HAS_NO_TIMES else 0.0
+    lead = min(start, LEAD) if format in SEEKS_PAST_KEY_FRAMES else start if format in WITHOUT_TIMESTAMPS else 0.0
     first = start - lead
     return Sought(_from(first), _from(lead), lead)
 
@@ -123,7 +100,7 @@ def length_of(facts: Facts, *kept: VideoStream | AudioStream) -> float | None:
 
 def is_guessed(facts: Facts) -> bool:
     """Nothing in the file says how long it is: it was told from a rate, or from times that may have begun anew."""
-    return facts.format in SAYS_NO_LENGTH
+    return facts.format in WITHOUT_DURATION
 
 
 def longest(length: float | None) -> float:

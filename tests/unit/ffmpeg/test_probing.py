@@ -179,7 +179,7 @@ def test_it_is_quick(look: Look, film: Path) -> None:
 
 
 def test_whoever_only_asks_loads_none_of_ffmpegs_libraries() -> None:
-    asking = "import sys, media_jobs.ffmpeg.tools; sys.exit('av' in sys.modules)"
+    asking = "import sys, media_jobs.ffmpeg.toolbox; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asking], check=False).returncode == 0
 
 

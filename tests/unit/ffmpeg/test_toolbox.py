@@ -27,7 +27,7 @@ from media_jobs.ffmpeg.command import Command, Source, Target
 from media_jobs.ffmpeg.probing.verification import Expected
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
-from media_jobs.ffmpeg.tools import Toolbox
+from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations.base import Tools
 from tests.support.ffmpeg_clips import FILM, Make, cut
 from tests.support.waiting import wait_until
@@ -256,7 +256,7 @@ from pathlib import Path
 from media_jobs.ffmpeg import binary
 from media_jobs.ffmpeg.command import Command, Source, Target
 from media_jobs.ffmpeg.sandbox import Sandbox
-from media_jobs.ffmpeg.tools import Toolbox
+from media_jobs.ffmpeg.toolbox import Toolbox
 folder = Path({str(tmp_path)!r})
 box = Toolbox(binary.find(), Sandbox.probe(), folder, 2, lambda: None, lambda report: print(report, flush=True))
 slow = ("-filter_complex", "loop=-1:50", "-c:v", "libx264")

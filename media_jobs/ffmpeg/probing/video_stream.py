@@ -9,9 +9,7 @@ from typing import Any
 import av
 from av.stream import Disposition
 
-from .allowed_demuxers import IMAGES, MAX_PIXELS
-
-STILL = IMAGES - {"gif", "apng", "webp_anim", "jpegxl_anim"}
+from ..demuxers import MAX_PIXELS
 
 _ENOUGH_FRAMES = 150
 _PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273
