@@ -2,10 +2,20 @@
 
 import uuid
 
-from django.db.models import QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from .models import Transition
+
+_ID = Transition._meta.get_field("subject_id")
+_INSERT = """
+    INSERT INTO uploads_transition (subject, subject_id, number, state, detail, created_at)
+    VALUES (
+        %s, %s, (SELECT COALESCE(MAX(number), 0) + 1 FROM uploads_transition WHERE subject = %s AND subject_id = %s),
+        %s, %s, %s
+    )
+"""
 
 
 def past(subject: str, subject_id: uuid.UUID) -> QuerySet[Transition]:
@@ -15,5 +25,8 @@ def past(subject: str, subject_id: uuid.UUID) -> QuerySet[Transition]:
 
 def record(subject: str, subject_id: uuid.UUID, state: str, detail: str = "") -> None:
     """Add the next Transition. Call it in the transaction of the change itself, which holds the subject's row."""
-    number = Coalesce(Subquery(past(subject, subject_id).reverse().values("number")[:1]), 0) + 1
-    Transition.objects.create(subject=subject, subject_id=subject_id, number=number, state=state, detail=detail[:500])
+    # By hand: through the ORM it takes six times as long, and a small upload records three.
+    key = (subject, _ID.get_db_prep_value(subject_id, connection))
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [*key, *key, str(state), detail[:500], now])
