@@ -151,7 +151,9 @@ class Job(models.Model):
                 name="job_claimable",
             ),
             models.Index(fields=["lease_until"], condition=Q(status="running"), name="job_leases"),
-            models.Index(fields=["cache_key"], condition=Q(status="succeeded"), name="job_results"),
+            # For single flight and results. Not a partial index: SQLite would ignore it, because the statuses that
+            # are asked for are parameters.
+            models.Index(fields=["cache_key", "status"], name="job_same_work"),
             models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="job_finished"),
         ]
         constraints = [

@@ -13,6 +13,12 @@ from ..models import Job
 Status = Job.Status
 
 
+def is_known(key: str) -> bool:
+    """Whether a job is at this work already, or has done it. One query, without a lock."""
+    known = Job.objects.filter(cache_key=key, status__in=[Status.QUEUED, Status.RUNNING, Status.SUCCEEDED])
+    return bool(key) and known.exists()
+
+
 def leader_of(key: str) -> Job | None:
     """Who is at the same work already. The lock makes its end wait until we have joined."""
     if not key:

@@ -31,7 +31,7 @@ from ..operations.base import Operation, Params, canonical
 from . import results, states
 from .notify import wake
 from .results import Result
-from .single_flight import leader_of
+from .single_flight import is_known, leader_of
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _TRIES = 5
@@ -164,6 +164,10 @@ def _keep_files(order: Order) -> None:
 
 def _same_work(job: Job) -> tuple[Job | None, Result | None]:
     """Who is at the same work, or else what it has made already."""
+    # Most work is new: that takes one query and no lock. If another job comes to lead the same work meanwhile, the
+    # caller's own write fails with an IntegrityError, and it tries again.
+    if not is_known(job.cache_key):
+        return None, None
     lock_quotas([job.owner_id])
     # In this order: a leader that we do not find any more may have ended a moment ago, and left its result.
     leader = leader_of(job.cache_key)
