@@ -143,10 +143,12 @@ def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Jo
         record("job", job.pk, job.status)
         if result is not None:
             states.answer(job, result, f"answered by job {result.job.pk}, which made the same")
-        job.refresh_from_db()
-        if not order.automatic:
+        elif job.status == Job.Status.QUEUED and job.leader is None:
+            transaction.on_commit(lambda: wake(job.lane))
+        Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
+        if not order.automatic:  # else nobody asked for the job, and nobody looks at it here
+            job.refresh_from_db()
             audit_log.note(job, "Submitted.", audit_log.ADDITION)
-        _take_turns(job)
     return job, True
 
 
@@ -155,6 +157,8 @@ def _keep_files(order: Order) -> None:
 
     Before any other lock: jobs that end lock their file's Blob first, too.
     """
+    if order.automatic:
+        return  # this transaction made the file and holds its Blob's lock: nobody else can delete it
     files = [file for file in (order.file, *order.inputs) if file is not None]
     here = keep_from_deletion(files) if files else set()
     for file in files:
@@ -178,12 +182,6 @@ def _key_of(job: Job, files: Sequence[MediaFile]) -> str:
     return results.cache_key(job.operation, job.version, job.params, job.owner_id, files)
 
 
-def _take_turns(job: Job) -> None:
-    Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
-    if job.status == Job.Status.QUEUED and job.leader is None:
-        transaction.on_commit(lambda: wake(job.lane))
-
-
 def _replayed(order: Order) -> Job | None:
     """The job that this Idempotency-Key made within a day, if it was asked for the same."""
     if len(order.key) > LONGEST_KEY:
@@ -205,6 +203,8 @@ def inspect_new(file: MediaFile) -> None:
 
 def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
     """registry.upload_ended: the jobs that waited for it begin, or fail with it."""
+    if not upload.is_resumable:
+        return  # only a resumable upload can have jobs that wait for it
     for job in Job.objects.filter(upload=upload, status=Job.Status.UPLOADING):
         operation = operations.registry.get(job.operation)
         if file is None:

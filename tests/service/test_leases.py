@@ -73,6 +73,11 @@ def a_job(file: MediaFile | None = None, **more: Any) -> Job:
     return submit(Order(file.owner, more.pop("operation", "thumbnail"), more.pop("params", {}), file=file, **more))[0]
 
 
+def a_resumable_upload(owner: User) -> Upload:
+    upload: Upload = baker.make(Upload, owner=owner, declared_size=9, key=str(uuid.uuid4()))
+    return upload
+
+
 def claimed(worker: Worker) -> Lease:
     lease = leases.claim(worker)
     assert lease is not None
@@ -411,7 +416,7 @@ def test_what_is_answered_when_its_upload_completes_has_begun_and_ended(worker: 
     file = a_file()
     first = a_job(file)
     end(started(worker, first), "poster.jpg")
-    upload = baker.make(Upload, owner=file.owner, declared_size=9)
+    upload = a_resumable_upload(file.owner)
     job, _ = submit(Order(file.owner, "thumbnail", upload=upload))
     with transaction.atomic():
         begin_uploaded(upload, file)
@@ -504,7 +509,7 @@ def test_nobody_gets_results_beyond_their_quota_by_whatever_way(worker: Worker, 
     first, follower = a_job(file), a_job(file)
     end(started(worker, first), "poster.jpg")
     copy = a_job(file)
-    upload = baker.make(Upload, owner=file.owner, declared_size=9)
+    upload = a_resumable_upload(file.owner)
     awaited, _ = submit(Order(file.owner, "thumbnail", upload=upload))
     with transaction.atomic():
         begin_uploaded(upload, file)
