@@ -57,17 +57,8 @@ def store(writer: Publishable, content: Content, attach: Attach, into: Sink | No
         # A power cut took the end of the bytes that it speaks of, and others came in their place.
         _delete_claim(claim)
         claim = None
-    file = None if claim else _share(into, content, attach, writer)
-    if file is None:
-        claim = claim or _claim(into, writer.key, content)
-        reached(Step.CLAIMED)
-        try:
-            writer.commit()
-            file = _flip(into, claim, attach)
-        except BaseException:
-            if not writer.resumable:  # else the next try finds the claim, and what has become of the bytes
-                _withdraw(into, claim)
-            raise
+    found = claim or _share_or_claim(into, content, attach, writer)
+    file = found if isinstance(found, MediaFile) else _publish(into, found, attach, writer)
     # Only now: until the transaction is through, the twin's bytes might still have gone.
     try:
         writer.abort()
@@ -77,10 +68,22 @@ def store(writer: Publishable, content: Content, attach: Attach, into: Sink | No
     return file
 
 
+def _publish(into: Sink, claim: Blob, attach: Attach, writer: Publishable) -> MediaFile:
+    reached(Step.CLAIMED)
+    try:
+        writer.commit()
+        return _flip(into, claim, attach)
+    except BaseException:
+        if not writer.resumable:  # else the next try finds the claim, and what has become of the bytes
+            _withdraw(into, claim)
+        raise
+
+
 def heal_blob(writer: Publishable, content: Content) -> None:
     """Give the Blob of this content its bytes back, if they are lost. Its files are whole again; none is made."""
     into = sink()
-    claim = _claim(into, writer.key, content)
+    with write():
+        claim = _claim(into, writer.key, content)
     try:
         writer.commit()
         with write():
@@ -107,18 +110,18 @@ def find_claim(into: Sink, key: str) -> Blob | None:
 
 
 def _claim(into: Sink, key: str, content: Content) -> Blob:
-    with write():
-        return Blob.objects.create(
-            sink=into.name, key=key, sha256=content.sha256, size=content.size,
-            kind=content.kind, media_type=content.media_type,
-        )  # fmt: skip
+    return Blob.objects.create(
+        sink=into.name, key=key, sha256=content.sha256, size=content.size,
+        kind=content.kind, media_type=content.media_type,
+    )  # fmt: skip
 
 
-def _share(into: Sink, content: Content, attach: Attach, writer: Publishable) -> MediaFile | None:
+def _share_or_claim(into: Sink, content: Content, attach: Attach, writer: Publishable) -> MediaFile | Blob:
+    """The file, if a Blob has the same bytes already, else a claim of the writer's key. In one transaction."""
     with write():
         twin = _lock_twin(into, content.sha256, content.size)
         if twin is None or not is_whole(into, twin):
-            return None
+            return _claim(into, writer.key, content)
         if writer.resumable:  # its bytes have a name, and would outlive a crash
             bury(into.name, writer.key)
         return _attach(twin, attach)
