@@ -23,8 +23,9 @@ class WrongStore(StorageUnavailable):
     """The store and the database do not belong together. The words say what to do."""
 
 
-def is_ours(sink: Sink) -> bool:
-    mark = SinkMark.objects.filter(sink=sink.name).first()
+def is_ours(sink: Sink, mark: SinkMark | None = None) -> bool:
+    """Whether the store belongs to this database. `mark`: its row, if the caller has it already."""
+    mark = mark or SinkMark.objects.filter(sink=sink.name).first()
     return mark is not None and sink.identity() == str(mark.identity)
 
 

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from ..conf import limits
 from ..errors import InsufficientStorage, StorageUnavailable, TooLarge, TooManyUploads
-from ..models import MediaFile, Upload
+from ..models import MediaFile, SinkMark, Upload
 from ..runtime.ballast_file import ballast, free_in
 from ..sinks.base import Sink, SinkError
 from ..storage.marker import is_ours
@@ -64,7 +64,7 @@ def check_unfinished(owner: User, max_uploads: int) -> None:
 
 def lock_owner(owner_id: int) -> None:
     # no_key: inserting a file that points at the owner does not have to wait.
-    get_user_model().objects.select_for_update(no_key=True).get(pk=owner_id)
+    get_user_model().objects.select_for_update(no_key=True).values_list("pk").get(pk=owner_id)
 
 
 def lock_quotas(owners: Collection[int], *, wait: bool = True) -> None:
@@ -140,9 +140,12 @@ def check_free(sink: Sink, needed: int) -> int | None:
     return left
 
 
-def above_floor(sink: Sink) -> int | None:
-    """What is free above the floor. Less than nothing, where the floor is reached; None, where nobody knows."""
-    if not is_ours(sink):
+def above_floor(sink: Sink, mark: SinkMark | None = None) -> int | None:
+    """What is free above the floor. Less than nothing, where the floor is reached; None, where nobody knows.
+
+    `mark`: the sink's row, if it is known.
+    """
+    if not is_ours(sink, mark):
         raise StorageUnavailable(
             "The server cannot see its disk: no file can be taken just now. Try again later.", retry_after=60
         )

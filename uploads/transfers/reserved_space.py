@@ -85,8 +85,9 @@ def _grant(owner: User, limits: EffectiveLimits, sink: Sink, needed: int, wanted
     quota = left_of_quota(owner.pk, limits)
     if quota is not None and quota < needed:
         raise QuotaExceeded(f"Your quota has {quota} bytes left. Delete files you no longer need.")
-    SinkMark.objects.select_for_update().filter(sink=sink.name).first()  # promises of one disk are made one by one
-    room = _room(sink, owner)
+    # Locked: promises of one disk are made one by one.
+    mark = SinkMark.objects.select_for_update().filter(sink=sink.name).first()
+    room = _room(sink, owner, mark)
     if room is not None:
         room.check(needed, is_growth=is_growth)
     return min(value for value in (wanted, quota, room.left if room else None) if value is not None)
@@ -139,10 +140,10 @@ def check_room(sink: Sink, needed: int) -> None:
         raise no_room()
 
 
-def _room(sink: Sink, owner: User | None) -> _Room | None:
+def _room(sink: Sink, owner: User | None, mark: SinkMark | None = None) -> _Room | None:
     # Before we look at the disk: what an upload writes in between then counts twice, not never.
     total, of_owner = _sums(sink, owner)
-    free = above_floor(sink)
+    free = above_floor(sink, mark)
     return None if free is None else _Room(free, total, of_owner)
 
 
