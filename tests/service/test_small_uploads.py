@@ -1,0 +1,84 @@
+"""What a small upload asks of the database: that is most of what it costs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from model_bakery import baker
+
+from media_jobs.models import Job
+from media_jobs.queue import results, single_flight
+from uploads.conf import sink
+from uploads.models import MediaFile, SinkMark, Upload
+from uploads.storage.marker import adopt
+from uploads.transfers.admission import Announcement
+from uploads.transfers.reception import Reception
+
+pytestmark = pytest.mark.django_db
+# Queries, with savepoints, as a test is one transaction. Another one costs each upload up to a millisecond.
+ADMITTED, STORED = 9, 19
+
+
+@pytest.fixture
+def owner(tmp_path: Path, settings: Any) -> User:
+    settings.UPLOADS = replace(settings.UPLOADS, media_root=tmp_path / "media", min_free=0)
+    SinkMark.objects.all().delete()
+    adopt(sink())
+    account: User = baker.make(User, username="alice")
+    return account
+
+
+def send(owner: User, content: bytes) -> tuple[MediaFile, int, int]:
+    """The file of a whole upload, and how many queries were asked before its bytes and after them."""
+    announcement = Announcement(owner, "film.mp4", Upload.Protocol.PUT, size=len(content), length=len(content))
+    with CaptureQueriesContext(connection) as before:
+        reception = Reception.open(announcement)
+    with reception:
+        reception.feed(content)
+        with CaptureQueriesContext(connection) as after:
+            return reception.commit(), len(before), len(after)
+
+
+def test_a_small_upload_asks_no_more_than_it_needs(owner: User, clip: bytes) -> None:
+    send(owner, clip + b"first")  # the owner's first has a share of the lane to be made
+    file, before, after = send(owner, clip)
+    assert Job.objects.filter(file=file, operation="inspect", automatic=True).count() == 1
+    assert before <= ADMITTED
+    assert after <= STORED
+
+
+@contextmanager
+def plans(found: list[str]) -> Iterator[None]:
+    """Gather how the database carries out each SELECT, given its parameters as they are."""
+    asked: list[tuple[str, Any]] = []
+
+    def listen(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("SELECT"):
+            asked.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(listen):
+        yield
+    is_postgresql = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        if is_postgresql:
+            cursor.execute("SET LOCAL enable_seqscan = off")  # a table of a few rows is read whole, and rightly so
+        for sql, params in asked:
+            cursor.execute(f"EXPLAIN {'' if is_postgresql else 'QUERY PLAN '}{sql}", params)
+            found.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+
+
+@pytest.mark.parametrize("ask", [single_flight.is_known, single_flight.leader_of, results.find])
+def test_the_same_work_is_found_by_its_key_and_not_among_all_jobs(ask: Callable[[str], object]) -> None:
+    found: list[str] = []
+    with plans(found):
+        assert not ask(uuid4().hex * 2)
+    assert found
+    assert all("job_same_work" in plan or "job_leads_once" in plan for plan in found), found
