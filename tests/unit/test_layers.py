@@ -94,7 +94,6 @@ WITHOUT_DJANGO = {
     "uploads.content",
     "uploads.http.body",
     "uploads.http.byte_ranges",
-    "uploads.http.byte_search",
     "uploads.http.read_buffers",
     "uploads.http.tus_headers",
     "uploads.text.sizes",

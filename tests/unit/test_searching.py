@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uploads.http import byte_search
-from uploads.http.byte_search import find
+from uploads.http import multipart
+from uploads.http.multipart import find
 
 few = st.text("\r\n-b", max_size=60).map(str.encode)
 
@@ -29,7 +29,7 @@ def test_a_buffer_is_free_again_after_a_search() -> None:
 
 
 def test_a_system_without_memmem_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(byte_search, "_memmem", None)
+    monkeypatch.setattr(multipart, "_memmem", None)
     assert find(b"film", memoryview(bytearray(b"a film"))) == 2
     assert find(b"film", b"a film") == 2
     assert find(b"films", b"a film") == -1

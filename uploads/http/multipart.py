@@ -4,16 +4,17 @@ The syntax is left to the `multipart` library; here stands what we accept of it,
 the inside of a file: it takes no views, so that all of a file would be copied, and its search takes twice as long.
 """
 
+import ctypes
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.http import QueryDict
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from ..errors import IncompleteBody, MalformedForm, TooLarge, TooManyFiles, UnsupportedCoding
 from ..transfers.reception import Reception
-from .byte_search import find
 
 # Bytes that may pass without anything of the form in them: a preamble, an epilogue. Both are legal, unused,
 # and else a way to be sent gigabytes for nothing.
@@ -148,6 +149,36 @@ class FormReader:
             name = self._segment.name or ""
             self.fields.appendlist(name, self._value.decode("utf-8", "replace"))
         self._segment = None
+
+
+_Beginning = ctypes.c_char * 0  # of a view of any length
+
+
+def _find_memmem() -> Callable[[int, int, bytes, int], int | None] | None:
+    """The C library's search: twice as fast as `bytes.find`, and it needs no bytes, which would be a copy.
+
+    POSIX has it since 2024, and the systems that we know long before.
+    """
+    # PyDLL, as letting go of the interpreter's lock, and getting it back, takes longer than most searches.
+    function: Any = getattr(ctypes.PyDLL(None), "memmem", None)
+    if function is not None:
+        function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+        function.restype = ctypes.c_void_p
+    found: Callable[[int, int, bytes, int], int | None] | None = function
+    return found
+
+
+_memmem = _find_memmem()
+
+
+def find(wanted: bytes, data: bytes | memoryview) -> int:
+    """Where `wanted` first stands in `data`, or -1. A view must be one of memory that can be written to."""
+    if _memmem is None or isinstance(data, bytes):
+        return bytes(data).find(wanted)
+    beginning = _Beginning.from_buffer(data)
+    start = ctypes.addressof(beginning)
+    found = _memmem(start, len(data), wanted, len(wanted))
+    return -1 if found is None else found - start
 
 
 def _before_delimiter(piece: bytes | memoryview, delimiter: bytes) -> int:

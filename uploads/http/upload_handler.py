@@ -6,7 +6,9 @@ request's principal may send one. Nothing of a file is visible until the view co
 commit goes when the request ends, whatever ended it.
 """
 
+from collections import Counter
 from collections.abc import Callable
+from threading import Lock
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -22,13 +24,13 @@ from ..access.authentication import sender, uploader
 from ..access.scope_permission import scope_needed
 from ..conf import limits
 from ..content.hashing import Claims, parse_claims
-from ..errors import MissingFile, NotAnEntrance, Refusal
+from ..errors import MissingFile, NotAnEntrance, Refusal, TooManyUploads
 from ..models import Upload
+from ..transfers.account_limits import limits_of
 from ..transfers.admission import Announcement, Replay
 from ..transfers.reception import Reception
 from .body import Body
 from .multipart import FormReader
-from .pending_forms import FormTurn
 
 FILE_FIELD = "file"
 _MARK, _FORM_MARK, _GATE = "millrace_entrance", "millrace_form_entrance", "millrace_gate"
@@ -36,6 +38,9 @@ V = TypeVar("V")
 # Given the request, who sends it, and the fields that came before the file: refuses, or lets the file in.
 Gate = Callable[[HttpRequest, User, QueryDict], None]
 Files = MultiValueDict[str, Any]  # of ReceivedFile
+_forms_lock = Lock()
+# Forms being read whose file is not admitted yet, by account. Of this process: its threads are what they hold.
+_forms: Counter[int] = Counter()
 
 
 def entrance(handler: V) -> V:
@@ -99,6 +104,33 @@ class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic only in t
     def close(self) -> None:
         """Django closes every received file when the request ends. A committed one is not touched by this."""
         self.reception.abort()
+
+
+class FormTurn:
+    """A form whose file has not been admitted yet: taken before its first byte is read, or refused.
+
+    Each holds a thread, and its sender decides how slowly its fields come: so an account has only so many at a time,
+    as many as it may send uploads. It ends with the form, or when the file is admitted: then admission counts it.
+    """
+
+    def __init__(self, account: int) -> None:
+        self._account, self._has_ended = account, False
+        with _forms_lock:
+            _forms[account] += 1
+            number = _forms[account]
+        # Few accounts have as many: nothing is looked up for the others.
+        if number > limits().max_uploads_per_user and number > limits_of(account).max_uploads:
+            self.end()
+            raise TooManyUploads("Too many forms of yours are on their way. Wait for one to end.", retry_after=10)
+
+    def end(self) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        with _forms_lock:
+            _forms[self._account] -= 1
+            if not _forms[self._account]:
+                del _forms[self._account]
 
 
 class StreamingUploadHandler(FileUploadHandler):
