@@ -9,8 +9,7 @@ from typing import BinaryIO
 from ..base import Held, NoSuchKey, Sink, SinkError, Stored, Writer
 from ..crash_points import Step, reached
 from . import filesystem
-from .filesystem import Layout, sink_errors
-from .permissions import Access
+from .filesystem import Access, Layout, sink_errors
 from .quarantine import LocalQuarantine
 from .sidecars import LocalSidecars
 from .writer import LocalWriter
