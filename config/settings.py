@@ -19,7 +19,7 @@ from media_jobs.conf import JobSettings
 from media_jobs.ffmpeg.sandbox import Level
 from uploads.conf import EVERY_KIND, UNLIMITED, Limits
 from uploads.content.intake import Pace
-from uploads.content.sniffing.accept import parse_accept
+from uploads.content.sniffing import parse_accept
 
 garbage_collector.begin()
 

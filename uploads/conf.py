@@ -7,8 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from .content.intake import Pace
-from .content.sniffing import Kind
-from .content.sniffing.accept import Accepted
+from .content.sniffing import Accepted, Kind
 from .sinks.base import Sink
 from .sinks.local.sink import LocalSink
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from uploads.content.sniffing import Kind, MediaType
-from uploads.content.sniffing.accept import is_accepted, parse_accept
+from uploads.content.sniffing import Kind, MediaType, is_accepted, parse_accept
 
 MP4, MKV, MP3 = (
     MediaType(Kind.VIDEO, "video/mp4"),

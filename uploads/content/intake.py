@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from ..errors import EmptyFile, TooSlow, UnsupportedMedia
 from ..sinks.base import Writer
 from .hashing import Sha256
-from .sniffing import HEAD_SIZE, MediaType, sniff
-from .sniffing.accept import Accepted, is_accepted
+from .sniffing import HEAD_SIZE, Accepted, MediaType, is_accepted, sniff
 
 # A rate is judged over this many seconds: a client may pause for a breath, not live on one.
 RATE_WINDOW = 10.0

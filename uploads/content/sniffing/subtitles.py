@@ -2,13 +2,11 @@
 
 import re
 
+from .checks import CONTROL
+
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
-# What no text file holds. TAB, LF, FF and CR belong to text; SUB is how DOS ended one; NEL and the like stay
-# allowed because in Windows-1252 they are letters and quotes.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x19\x1b-\x1f]")
-_CONTROL_BYTES = re.compile(_CONTROL.pattern.encode())
-
+_CONTROL = re.compile(CONTROL)
 _SRT_TIME = r"-?\d{1,4}:\d{1,2}:\d{1,2}[,.]\d{1,3}"
 _SRT = re.compile(rf"\d{{1,9}}[ \t]*\n[ \t]*{_SRT_TIME}[ \t]*-->[ \t]*{_SRT_TIME}(?!\d)")
 _VTT_TIME = r"(?:\d{2,4}:)?[0-5]\d:[0-5]\d\.\d{3}"
@@ -24,9 +22,6 @@ def as_text(head: bytes) -> str | None:
             text = _decoded(head[len(bom) :], encoding)
             break
     else:
-        # Bytes first: most heads are binary, and this tells within the first few of them.
-        if _CONTROL_BYTES.search(head):
-            return None
         # Latin-1 reads everything: the marks we look for are ASCII in every 8-bit encoding.
         text = _decoded(head, "utf-8") or head.decode("latin-1")
     if text is None or _CONTROL.search(text):

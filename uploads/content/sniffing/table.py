@@ -2,12 +2,37 @@
 
 from typing import NamedTuple
 
-from .boxes import has_brands, is_brand, is_movie_without_ftyp, is_mp4_sound
 from .checks import Check, always, holds, starts
-from .containers import has_stream, is_doc, is_dv, is_flv, is_mxf, is_program_stream
-from .pictures import is_animated, is_bmp, is_jpeg, is_jxl, is_tiff
-from .sound import is_ape, is_au, is_dts, is_flac, is_musepack7, is_tta, is_wavpack
-from .video import is_av1, is_h264, is_h265, is_mpeg_sequence
+from .codecs import (
+    is_animated,
+    is_ape,
+    is_au,
+    is_av1,
+    is_bmp,
+    is_dts,
+    is_flac,
+    is_h264,
+    is_h265,
+    is_jpeg,
+    is_jxl,
+    is_mpeg_sequence,
+    is_musepack7,
+    is_tiff,
+    is_tta,
+    is_wavpack,
+)
+from .containers import (
+    has_brands,
+    has_stream,
+    is_brand,
+    is_doc,
+    is_dv,
+    is_flv,
+    is_movie_without_ftyp,
+    is_mp4_sound,
+    is_mxf,
+    is_program_stream,
+)
 
 
 class Row(NamedTuple):

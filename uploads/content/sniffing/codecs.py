@@ -1,9 +1,73 @@
-"""Video, bare or as good as bare: YUV4MPEG2, MPEG-1 and MPEG-2, AV1, H.264 and H.265."""
+"""Files of one codec, without a container: still pictures, sound with a header of its own, and bare video."""
 
 import re
 from itertools import islice
 
-from .numbers import be
+from .checks import HEAD_SIZE, be, le
+
+
+def is_jpeg(head: bytes) -> bool:
+    marker, after = be(head, 3, 1), 4 + be(head, 4, 2)
+    return 0xC0 <= marker <= 0xFE and after > 5 and head[after : after + 1] in (b"\xff", b"")
+
+
+def is_animated(head: bytes) -> bool:
+    return b"acTL" in head.partition(b"IDAT")[0]
+
+
+def is_bmp(head: bytes) -> bool:
+    header = le(head, 14, 4)
+    planes = le(head, 22 if header == 12 else 26, 2)
+    return not any(head[6:10]) and header in (12, 40, 52, 56, 64, 108, 124) and planes == 1
+
+
+def is_tiff(head: bytes) -> bool:
+    return (le if head.startswith(b"I") else be)(head, 4, 4) >= 8
+
+
+def is_jxl(head: bytes) -> bool:
+    # The magic is two bytes only, and what follows is dense: all that can be asked is a possible size.
+    bits = le(head, 2, 16)
+    small = bits & 1
+    height, bits = _jxl_side(bits >> 1, small)
+    width = height if bits & 7 else _jxl_side(bits >> 3, small)[0]
+    return len(head) > 12 and max(width, height) <= 65536
+
+
+def _jxl_side(bits: int, small: int) -> tuple[int, int]:
+    if small:
+        return ((bits & 31) + 1) * 8, bits >> 5
+    length, bits = (9, 13, 18, 30)[bits & 3], bits >> 2
+    return (bits & ((1 << length) - 1)) + 1, bits >> length
+
+
+def is_ape(head: bytes) -> bool:
+    return 3800 <= le(head, 4, 2) < 4200  # the version: 3.80 and later, all that can be decoded
+
+
+def is_wavpack(head: bytes) -> bool:
+    return 0x402 <= le(head, 8, 2) <= 0x410
+
+
+def is_tta(head: bytes) -> bool:
+    return le(head, 4, 2) in (1, 2) and le(head, 6, 2) > 0
+
+
+def is_musepack7(head: bytes) -> bool:
+    return be(head, 3, 1) & 15 == 7
+
+
+def is_au(head: bytes) -> bool:
+    return 24 <= be(head, 4, 4) < HEAD_SIZE and 1 <= be(head, 12, 4) <= 27
+
+
+def is_flac(head: bytes) -> bool:
+    return be(head, 4, 4) & 0x7FFFFFFF == 34  # the first block is STREAMINFO
+
+
+def is_dts(head: bytes) -> bool:
+    return head.find(head[:4], 64, 20480) > 0  # a second frame: none is longer than this
+
 
 _Y4M = re.compile(rb"YUV4MPEG2 (?=[^\n]{0,200}W\d)(?=[^\n]{0,200}H\d)[^\n]{1,400}\nFRAME[ \n]")
 
