@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_hashing import claim
-from uploads.content.hashing import parse_claims
+from uploads.content.digests import parse_claims
 from uploads.errors import DigestMismatch, IncompleteBody, LengthRequired, Refusal, TooSlow, UnsupportedCoding
 from uploads.http.body import PIECE, Body, gunzip, is_chunked
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploads.content.hashing import Claims
+from uploads.content.digests import Claims
 from uploads.errors import InvalidDigest, InvalidParams, Refusal, UnsupportedVersion
 from uploads.http import tus_headers
 

@@ -10,7 +10,7 @@ from ..access import policy
 from ..access.authentication import principal_of
 from ..access.scope_permission import Scopes
 from ..conf import limits
-from ..content.hashing import parse_claims
+from ..content.digests import parse_claims
 from ..errors import InvalidParams
 from ..http.body import Body
 from ..http.upload_handler import entrance

@@ -17,7 +17,7 @@ from ..access import policy
 from ..access.authentication import principal_of
 from ..access.scope_permission import Scopes
 from ..conf import finite, limits
-from ..content.hashing import Claims, parse_claims
+from ..content.digests import Claims, parse_claims
 from ..errors import (
     AlreadyComplete,
     Gone,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-from ..content.hashing import Claims
+from ..content.digests import Claims
 from ..errors import IncompleteBody, LengthRequired, Locked, TooSlow, UnsupportedCoding
 from .read_buffers import Buffers
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
-from ..content.hashing import Claims, parse_digest
+from ..content.digests import Claims, parse_digest
 from ..errors import ChecksumMismatch, InvalidParams, UnsupportedRequest, UnsupportedVersion
 
 VERSION = "1.0.0"

@@ -23,7 +23,7 @@ from rest_framework.exceptions import APIException
 from ..access.authentication import sender, uploader
 from ..access.scope_permission import scope_needed
 from ..conf import limits
-from ..content.hashing import Claims, parse_claims
+from ..content.digests import Claims, parse_claims
 from ..errors import MissingFile, NotAnEntrance, Refusal, TooManyUploads
 from ..models import Upload
 from ..transfers.account_limits import limits_of
