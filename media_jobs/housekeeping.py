@@ -11,11 +11,10 @@ from uploads.runtime.database_connections import write
 
 from .conf import jobs
 from .ffmpeg.work_folder import sweep
-from .models import Job, Worker
+from .models import WORKER_TIMEOUT, Job, Worker
 from .queue.deletion import forget
 from .queue.leases import reap
 from .queue.notify import wake_idle_again
-from .queue.results import WORKER_TIMEOUT
 from .worker.slot import BEAT
 
 _AT_ONCE = 500

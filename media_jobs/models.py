@@ -1,13 +1,18 @@
 """Rows. What happens to them is in submitting (which inserts), moving (which changes a status) and running."""
 
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from uploads.models import SHA256_HEX, MediaFile, Upload
 from uploads.runtime.request_context import REQUEST_ID_LENGTH
+
+# A worker that has not written its row for this long counts as dead.
+WORKER_TIMEOUT = timedelta(seconds=20)
 
 
 class Lane(models.Model):
@@ -57,6 +62,10 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return f"{self.lane} on {self.host}, process {self.pid}"
+
+    @classmethod
+    def live(cls) -> QuerySet["Worker"]:
+        return cls.objects.filter(seen_at__gte=Now() - WORKER_TIMEOUT)
 
 
 class Job(models.Model):

@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage, Error, Info, Warning, register
 from .conf import jobs
 from .ffmpeg.binary import NoFfmpeg
 from .ffmpeg.sandbox import OWN_FILES, Layer, NoIsolation
-from .worker.tools import equipment
+from .worker.slot import equipment
 
 _NETWORK = "no network"
 

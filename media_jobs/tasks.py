@@ -16,8 +16,7 @@ from .ffmpeg.work_folder import sweep
 from .models import Worker
 from .queue.notify import TASK, wake
 from .worker import attempt
-from .worker.slot import Slot
-from .worker.tools import equipment
+from .worker.slot import Slot, equipment
 
 log = structlog.get_logger(__name__)
 _AGAIN = 1.0

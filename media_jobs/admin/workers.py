@@ -15,7 +15,6 @@ from uploads.admin.lists.model_admin import LiveAdmin
 from uploads.text import wording as of_uploads
 
 from ..models import Job, Worker
-from ..queue.results import live_workers
 from ..worker.process_table import process_troubles
 
 
@@ -31,7 +30,7 @@ class WorkerAdmin(LiveAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
         """Whether each lives is said by the database's clock, which is the one that wrote when it was seen."""
         running = Job.objects.filter(status=Job.Status.RUNNING).select_related("file").defer("log", "command")
-        alive = Case(When(pk__in=live_workers().values("pk"), then=Value(True)), default=Value(False))
+        alive = Case(When(pk__in=Worker.live().values("pk"), then=Value(True)), default=Value(False))
         workers: QuerySet[Worker] = super().get_queryset(request)
         return workers.annotate(alive=alive).prefetch_related(Prefetch("jobs", running, to_attr="running"))
 

@@ -1,8 +1,11 @@
 """jobs/: work, asked for, looked at and steered."""
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest, QueryDict
@@ -20,6 +23,7 @@ from uploads.api.files import StreamedFormParser
 from uploads.api.pagination import NewestFirst
 from uploads.errors import MissingFile
 from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, gated_form_entrance
+from uploads.runtime.database_connections import let_go
 from uploads.scopes import Scope
 from uploads.transfers.admission import Replay
 from uploads.transitions import past
@@ -29,7 +33,6 @@ from ..models import Job
 from ..queue import control, job_requests
 from ..queue.deletion import delete_job
 from ..queue.submission import submit, submit_received
-from ..queue.wait import wait_for_end
 from .list_filters import JobFilter
 from .serializers import (
     DeleteQuery,
@@ -45,6 +48,11 @@ from .serializers import (
 )
 
 _ORDER = "_millrace_order"
+LONGEST_WAIT = 60.0
+_LOOK_EVERY = 0.25
+# So many requests may wait at a time, as each takes a thread, and uploads need threads, too. Others are answered at
+# once.
+_places = threading.Semaphore(64)
 
 
 def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:
@@ -59,6 +67,19 @@ def _valid(shape: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any
     asked.is_valid(raise_exception=True)
     said: dict[str, Any] = asked.validated_data
     return said
+
+
+def wait_for_end(job_id: UUID, seconds: float) -> None:
+    """Return when the job has finished or is gone, or after `seconds`. No connection is held between two queries."""
+    if not _places.acquire(blocking=False):
+        return
+    try:
+        until = time.monotonic() + min(seconds, LONGEST_WAIT)
+        while Job.objects.filter(pk=job_id, finished_at=None).exists() and time.monotonic() < until:
+            let_go()
+            time.sleep(_LOOK_EVERY)
+    finally:
+        _places.release()
 
 
 class JobViewSet(

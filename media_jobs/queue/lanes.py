@@ -16,7 +16,6 @@ from ..models import Job, Lane, Worker
 from ..operations.base import LANES
 from .leases import claimable, is_paused, lacking
 from .notify import wake_idle
-from .results import live_workers
 
 # As long as slots.py gives a worker before it takes itself for deaf, and a little.
 _UNHEARD = timedelta(seconds=35)
@@ -44,7 +43,7 @@ def overview(lane: str) -> Overview:
     of_lane = Job.objects.filter(lane=lane)
     return Overview(
         paused=is_paused(lane),
-        workers=live_workers().filter(lane=lane).count(),
+        workers=Worker.live().filter(lane=lane).count(),
         running=of_lane.filter(status=Job.Status.RUNNING).count(),
         queued=of_lane.filter(status=Job.Status.QUEUED).count(),
     )
@@ -65,7 +64,7 @@ def loads() -> dict[str, Load]:
     waiting = Job.objects.filter(status=Job.Status.QUEUED, leader=None).order_by().values_list("lane")
     waits = {lane: (number, oldest) for lane, number, oldest in waiting.annotate(Count("pk"), Min("queued_at"))}
     running = _numbers(Job.objects.filter(status=Job.Status.RUNNING))
-    workers = _numbers(live_workers())
+    workers = _numbers(Worker.live())
     now = timezone.now()
     return {
         lane: Load(number, running.get(lane, 0), _seconds(oldest, now), workers.get(lane, 0))
@@ -85,7 +84,7 @@ def _seconds(since: datetime | None, now: datetime) -> float:
 def warnings() -> Iterator[ServiceWarning]:
     """Lanes in which jobs wait, and no worker lives to run them."""
     long_ago = Now() - _UNHEARD
-    manned = set(live_workers().values_list("lane", flat=True))
+    manned = set(Worker.live().values_list("lane", flat=True))
     for lane in LANES:
         if lane not in manned and _is_overdue(lane, long_ago):
             words = f"Jobs wait in the lane {lane}, and no worker of it is running."
@@ -94,7 +93,7 @@ def warnings() -> Iterator[ServiceWarning]:
 
 def troubles() -> list[str]:
     """Lanes whose jobs nobody runs, and workers that live and do nothing about them; in sentences."""
-    manned = set(live_workers().values_list("lane", flat=True))
+    manned = set(Worker.live().values_list("lane", flat=True))
     missing = [f"No worker of the lane {lane} is running." for lane in LANES if lane not in manned]
     deaf = Counter(worker.lane for worker in _deaf())
     return missing + [
@@ -106,7 +105,7 @@ def troubles() -> list[str]:
 def _deaf() -> list[Worker]:
     """Idle, though their lane has had work for longer than any word of it needs."""
     long_ago = Now() - _UNHEARD
-    idle = live_workers().filter(state=Worker.State.IDLE, heard_at__lt=long_ago)
+    idle = Worker.live().filter(state=Worker.State.IDLE, heard_at__lt=long_ago)
     if not idle.exists() or lacking():
         return []
     overdue = {lane for lane in LANES if _is_overdue(lane, long_ago)}

@@ -16,7 +16,6 @@ from uploads.sinks.crash_points import Step, reached
 
 from ..models import Lane, Worker
 from .leases import claimable
-from .results import live_workers
 
 log = structlog.get_logger(__name__)
 TASK = "media_jobs.work"
@@ -31,7 +30,7 @@ _resting_until = 0.0
 def wake(lane: str) -> None:
     """Tell one idle worker of the lane. Busy ones look for the next job by themselves when they end theirs."""
     reached(Step.QUEUED)
-    if live_workers().filter(lane=lane, state=Worker.State.IDLE).exists():
+    if Worker.live().filter(lane=lane, state=Worker.State.IDLE).exists():
         _send(lane, 1)
 
 
@@ -64,7 +63,7 @@ def wake_idle_again() -> int:
 def _waiting() -> Iterator[tuple[str, list[tuple[Any, Any]], int]]:
     """Lanes with idle workers and jobs: which workers, and how many of them have something to do."""
     paused = Lane.objects.filter(paused=True).values("name")
-    idle = live_workers().filter(state=Worker.State.IDLE).exclude(lane__in=paused).order_by("pk")
+    idle = Worker.live().filter(state=Worker.State.IDLE).exclude(lane__in=paused).order_by("pk")
     for lane in set(idle.values_list("lane", flat=True)):
         workers = list(idle.filter(lane=lane).values_list("pk", "heard_at"))
         if number := len(claimable(lane).values("pk")[: len(workers)]):

@@ -7,10 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
-
-from django.db.models.functions import Now
 
 from uploads.content.intake import Content
 from uploads.models import Blob, MediaFile
@@ -21,9 +18,6 @@ from .. import operations
 from ..conf import jobs
 from ..errors import QuotaReached
 from ..models import Artifact, Job, Worker
-
-# A worker that has not been heard of for this long is not there.
-WORKER_TIMEOUT = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +42,6 @@ def cache_key(operation: str, version: int, params: dict[str, Any], owner_id: in
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def live_workers() -> Any:
-    return Worker.objects.filter(seen_at__gte=Now() - WORKER_TIMEOUT)
-
-
 @dataclass(frozen=True, slots=True)
 class Result:
     """A finished job whose outputs are all still here. Their Blobs are locked: they stay until we have ours."""
@@ -68,7 +58,7 @@ def find(key: str) -> Result | None:
     """What answers a job with this key without any work, made by an ffmpeg that we still use."""
     if not key:
         return None
-    builds = live_workers().values("build")
+    builds = Worker.live().values("build")
     done = Job.objects.filter(cache_key=key, status=Job.Status.SUCCEEDED, build__in=builds).order_by("finished_at")
     return next(filter(None, map(_whole, done)), None)
 

@@ -9,9 +9,8 @@ from django.utils import timezone
 
 from uploads.text import wording as of_uploads
 
-from ..models import Job, Lane
+from ..models import Job, Lane, Worker
 from .leases import claimable, lacking
-from .results import live_workers
 
 # Further back nobody wants to know it precisely.
 MOST = 1000
@@ -32,7 +31,7 @@ class Lanes:
         lanes = {job.lane for job in jobs if job.status == Job.Status.QUEUED and job.leader_id is None}
         return cls(
             paused=set(Lane.objects.filter(paused=True).values_list("name", flat=True)),
-            manned=set(live_workers().values_list("lane", flat=True).distinct()),
+            manned=set(Worker.live().values_list("lane", flat=True).distinct()),
             lacking=lacking() if lanes else "",
             ahead={pk: number for lane in lanes for pk, number in _ahead(lane)},
         )

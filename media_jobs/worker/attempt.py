@@ -47,8 +47,7 @@ from ..queue.leases import Lease
 from ..queue.notify import wake
 from ..queue.results import Kept
 from .heartbeat import Pulse
-from .slot import BEAT, Slot
-from .tools import equipment
+from .slot import BEAT, Slot, equipment
 
 log = structlog.get_logger(__name__)
 _AGAIN = 0.5

@@ -7,6 +7,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import structlog
@@ -16,6 +18,10 @@ from django.db.models.functions import Now
 
 from uploads.runtime.essential_threads import end_process, start_essential
 
+from ..conf import jobs
+from ..ffmpeg import binary
+from ..ffmpeg.binary import Binary
+from ..ffmpeg.sandbox import Sandbox
 from ..models import Worker
 from ..queue.leases import claimable, is_paused, lost
 from ..queue.notify import wake
@@ -27,6 +33,19 @@ _TOUCH = 5.0  # how often the row says that we live, and an idle worker looks fo
 _DEAF = 30.0
 # A heartbeat that fails so often in a row, and not because of the database, will not recover in this process.
 _FAILURES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    binary: Binary
+    sandbox: Sandbox
+
+
+@cache
+def equipment() -> Equipment:
+    """The ffmpeg that this process runs, and the sandbox around it. Both are tried once, at the first call."""
+    found = binary.find(jobs().ffmpeg)
+    return Equipment(found, Sandbox.probe(jobs().sandbox, found.path))
 
 
 class Slot:

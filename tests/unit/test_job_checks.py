@@ -8,7 +8,7 @@ import pytest
 
 from media_jobs.ffmpeg import sandbox
 from media_jobs.system_checks import tools
-from media_jobs.worker.tools import equipment
+from media_jobs.worker.slot import equipment
 
 
 @pytest.fixture(autouse=True)

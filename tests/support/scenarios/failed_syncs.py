@@ -119,8 +119,7 @@ def job(film: str, function: str) -> None:
     from media_jobs.queue import leases
     from media_jobs.queue.submission import Order, submit
     from media_jobs.worker import attempt
-    from media_jobs.worker.slot import Slot
-    from media_jobs.worker.tools import equipment
+    from media_jobs.worker.slot import Slot, equipment
     from uploads.transfers.ingest import Mode, ingest
 
     owner = User.objects.get(username="alice")
