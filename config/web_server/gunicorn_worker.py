@@ -17,11 +17,17 @@ from selectors import EVENT_WRITE
 from typing import Any
 
 from django.conf import settings
-from gunicorn import util
-from gunicorn.http.body import Body
-from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from config.web_server.connection_limits import ConnectionLimits
+from config.web_server.gunicorn_private import (
+    Body,
+    TConn,
+    ThreadWorker,
+    close_socket,
+    response_of,
+    sends_no_body,
+    take_expect_continue,
+)
 from config.web_server.lingering_close import Lingering
 from config.web_server.request_gathering import Incoming
 from config.web_server.request_turns import COUNTS_FOR, Turns
@@ -174,8 +180,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         conn.close()
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
-        conn.linger, conn.expects_continue = False, req._expected_100_continue and not conn.sent_continue
-        req._expected_100_continue = False
+        conn.linger, conn.expects_continue = False, take_expect_continue(req) and not conn.sent_continue
         self._serving.conn = conn
         try:
             return super().handle_request(req, conn)
@@ -188,7 +193,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             return application(environ, start_response)
         idle_timeout, unreader = settings.UPLOADS.idle_timeout, conn.parser.unreader
         wire = WireInput(body, conn.sock, conn.expects_continue, idle_timeout, unreader, self._end_turn)
-        response = start_response.__self__
+        response = response_of(start_response)
         exchange = Exchange(wire, response)
         environ = environ | {"wsgi.input": wire, EXCHANGE: exchange}
 
@@ -201,7 +206,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             return start_response(status, *args)
 
         answer = application(environ, starting)
-        if response.response_length is None or response.headers_sent or response._omits_body:
+        if response.response_length is None or response.headers_sent or sends_no_body(response):
             return answer
         response.send_headers()
         conn.outgoing = exchange.outgoing = Outgoing(answer, response.response_length)
@@ -231,7 +236,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if graceful:
             self._lingering.close(conn.sock, wait=getattr(conn, "linger", False))
         else:
-            util.close(conn.sock)
+            close_socket(conn.sock)
 
     def murder_pending(self) -> None:
         self._turns.expire()

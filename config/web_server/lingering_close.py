@@ -8,7 +8,7 @@ import socket
 import time
 from selectors import EVENT_READ, BaseSelector
 
-from gunicorn import util
+from config.web_server.gunicorn_private import close_socket
 
 LINGER_SECONDS = 10.0
 MAX_LINGERING = 256
@@ -27,13 +27,13 @@ class Lingering:
         if _drain(client) and wait:
             self._wait_for(client)
         else:
-            util.close(client)
+            close_socket(client)
 
     def _wait_for(self, client: socket.socket) -> None:
         try:
             client.shutdown(socket.SHUT_WR)
         except OSError:
-            util.close(client)
+            close_socket(client)
             return
         while len(self._deadlines) >= MAX_LINGERING:
             self._end(next(iter(self._deadlines)))
@@ -48,7 +48,7 @@ class Lingering:
     def _end(self, client: socket.socket) -> None:
         del self._deadlines[client]
         self._poller.unregister(client)
-        util.close(client)
+        close_socket(client)
 
     def expire(self) -> None:
         now = time.monotonic()

@@ -14,11 +14,14 @@ from socket import socket
 from typing import Any
 
 from django.conf import settings
-from gunicorn import http
-from gunicorn.http import wsgi
-from gunicorn.http.errors import LimitRequestHeaders
-from gunicorn.workers.gthread import TConn
 
+from config.web_server.gunicorn_private import (
+    LimitRequestHeaders,
+    TConn,
+    create_environ,
+    get_parser,
+    take_expect_continue,
+)
 from uploads.errors import ServerBusy, TooSlow
 from uploads.http import body
 
@@ -126,9 +129,9 @@ class Incoming:
     def _is_for_memory(self, conn: TConn, head: bytes) -> bool:
         """Whether to gather the body of this request. If so, and its client waits to be asked for it, ask."""
         try:
-            parsed = next(http.get_parser(conn.cfg, iter([head]), conn.client))
-            conn.sent_continue, parsed._expected_100_continue = parsed._expected_100_continue, False
-            _, environ = wsgi.create(parsed, conn.sock, conn.client, conn.server, conn.cfg)
+            parsed = next(get_parser(conn.cfg, iter([head]), conn.client))
+            conn.sent_continue = take_expect_continue(parsed)
+            _, environ = create_environ(parsed, conn.sock, conn.client, conn.server, conn.cfg)
             if not self._reads_body_into_memory(environ):
                 conn.sent_continue = False
                 return False

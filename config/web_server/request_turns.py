@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 
-from gunicorn.workers.gthread import TConn
+from config.web_server.gunicorn_private import TConn
 
 AT_ONCE = 2  # while one waits for the database, the other computes: only one can, however many cores there are
 COUNTS_FOR = 0.5  # seconds: a request that takes longer waits for something, and needs no core meanwhile

@@ -6,9 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
-from gunicorn.http.wsgi import FileWrapper
-from gunicorn.util import has_fileno
 
+from config.web_server.gunicorn_private import FileWrapper, has_fileno
 from config.web_server.socket_io import WireInput, timeval
 
 _MOMENT = 0.01

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gunicorn.http.body import Body, LengthReader
+from config.web_server.gunicorn_private import Body, LengthReader
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WINDOW = 32 * 1024  # with so much unread, a client may be unable to send, as far as it knows
