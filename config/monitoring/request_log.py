@@ -17,6 +17,7 @@ from config.wsgi_environ import EXCHANGE
 from uploads import audit_log
 from uploads.access.authentication import known_principal
 from uploads.runtime import request_context
+from uploads.runtime.django_private import call_on_close
 
 HEADER = "X-Request-ID"
 _WELL_FORMED = re.compile(rf"[A-Za-z0-9._:=+/@-]{{1,{request_context.REQUEST_ID_LENGTH}}}")
@@ -35,9 +36,7 @@ def log_requests(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Cal
             _end()
         response[HEADER] = request_id
         if request.path not in PROBES:
-            # Django's own, and private: what close() calls, before it says that the request is finished.
-            closers: list[Callable[[], object]] = response._resource_closers  # type: ignore[attr-defined]
-            closers.append(partial(_write_line, request, response, request_id, started))
+            call_on_close(response, partial(_write_line, request, response, request_id, started))
         return response
 
     return middleware

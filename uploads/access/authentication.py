@@ -10,7 +10,6 @@ from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
-from django.utils.datastructures import MultiValueDict
 from knox.auth import TokenAuthentication
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request, is_form_media_type
@@ -18,6 +17,7 @@ from rest_framework.request import Request, is_form_media_type
 from ..audit_log import Actor
 from ..errors import CsrfFailed, ScopeMissing, Throttled
 from ..models import Token
+from ..runtime.django_private import set_form_fields, user_already_read
 from ..scopes import Scope
 from . import policy
 from .attempt_limits import Attempts, network
@@ -101,7 +101,7 @@ def known_principal(request: HttpRequest) -> Principal | None:
     bearer = getattr(request, _CACHED, None)
     if isinstance(bearer, Principal):
         return bearer
-    user = getattr(request, "_cached_user", None)  # Django's, once request.user has been read
+    user = user_already_read(request)
     return Principal(user, Scope.all()) if user is not None and user.is_authenticated else None
 
 
@@ -124,7 +124,7 @@ class _CsrfVerdict(CsrfViewMiddleware):
 def check_csrf(request: HttpRequest, fields: QueryDict) -> None:
     """Django's own check, on these form fields instead of on a body that may not have been read yet."""
     probe: Any = copy.copy(request)
-    probe._post, probe._files = fields, MultiValueDict()
+    set_form_fields(probe, fields)
     probe.csrf_processing_done = False
     check = _CsrfVerdict(lambda _: HttpResponse())
     check.process_request(probe)

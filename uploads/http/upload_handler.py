@@ -26,6 +26,7 @@ from ..conf import limits
 from ..content.digests import Claims, parse_claims
 from ..errors import MissingFile, NotAnEntrance, Refusal, TooManyUploads
 from ..models import Upload
+from ..runtime.django_private import make_immutable
 from ..transfers.account_limits import limits_of
 from ..transfers.admission import Announcement, Replay
 from ..transfers.reception import Reception
@@ -191,7 +192,7 @@ class StreamingUploadHandler(FileUploadHandler):
         files: Files = MultiValueDict()
         if form.reception is not None:
             files[FILE_FIELD] = ReceivedFile(form.reception, form.content_type)
-        form.fields._mutable = False
+        make_immutable(form.fields)
         return form.fields, files
 
     def _admit(self, fields: QueryDict, field: str, name: str, body: Body, claims: Claims) -> Reception:

@@ -1,12 +1,10 @@
 """How lists stay fast however long they are: what they never do, and how they fetch a page."""
 
 from copy import copy
-from functools import cache
 from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ORDER_VAR
 from django.db import connection
 from django.db.models import Func, OrderBy, QuerySet
@@ -16,37 +14,17 @@ from django.db.models.sql.where import WhereNode
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, checkbox
+from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
-from unfold.templatetags import unfold_list
 from unfold.views import ChangeList
 
 from ...search import MOST, Found
 from .query_strings import CheckedRequests
+from .unfold_private import row_checkbox
 
 _PREFIXED = ("created_at",)  # orders in which indexes have what equals what is asked for
 REACHABLE = 1_000_000  # rows, by turning pages: further on, a filter or the other order leads
-
-
-# Unfold makes the headers anew for every row, and each row's checkbox by a template: two fifths of a list's time.
-_headers = unfold_list.result_headers
-
-
-def _headers_once(changes: ChangeList) -> list[dict[str, Any]]:
-    if "headers" not in vars(changes):
-        changes.headers = list(_headers(changes))
-    made: list[dict[str, Any]] = changes.headers
-    return made
-
-
-unfold_list.result_headers = _headers_once
-
-
-@cache
-def _box() -> str:
-    """The checkbox before a row, with a place for the row's id."""
-    return str(checkbox.render(ACTION_CHECKBOX_NAME, "ID")).replace('"ID"', '"{}"')
 
 
 class RoomPaginator(InfinitePaginator):  # type: ignore[misc]
@@ -119,7 +97,7 @@ class ListMixin(CheckedRequests):
 
     @display(description=ModelAdmin.action_checkbox.short_description)  # type: ignore[untyped-decorator]
     def action_checkbox(self, obj: Any) -> SafeString:
-        return format_html(_box(), obj.pk)
+        return format_html(row_checkbox(), obj.pk)
 
     def find(self, among: QuerySet[Any], text: str) -> Found | None:
         """What a search finds among these rows; None for Django's own, which is for short lists."""

@@ -16,7 +16,6 @@ from ... import audit_log
 from ...errors import InvalidParams, Refusal
 from ...text.dates import parse_moment
 from . import bulk_actions
-from . import local_times as local_times  # before any list or page is drawn
 from .fast_pages import ListMixin
 
 
