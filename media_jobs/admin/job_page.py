@@ -91,10 +91,12 @@ def steps(job: Job) -> list[Step]:
 
 
 def parameters(job: Job) -> list[Parameter]:
-    """With the titles that forms show; of an operation that is not offered any more, the bare names."""
+    """In the order and with the titles of the form; only the names for an operation that no longer exists."""
     known = operations.registry.get(job.operation)
     described = operations.schema(known)["properties"] if known else {}
-    return [_parameter(described.get(name, {}), name, value) for name, value in job.params.items()]
+    # PostgreSQL does not keep the order of names in JSON.
+    names = sorted(job.params, key=[*described, *job.params].index)
+    return [_parameter(described.get(name, {}), name, job.params[name]) for name in names]
 
 
 def _parameter(described: dict[str, Any], name: str, value: Any) -> Parameter:

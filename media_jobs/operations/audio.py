@@ -12,17 +12,17 @@ from ..errors import BadMedia, UnfitMedia
 from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.probing.media_facts import AudioStream, Facts
 from ..ffmpeg.probing.verification import Expected
-from .base import HEAVY, Operation, Outcome, Output, Work
+from .base import HEAVY, Operation, Outcome, Output, Params, Work
 from .shared.codecs import AUDIO, SOUND_FILES, encoded, heard, is_deep
-from .shared.parameters import LONGEST, Bitrate, Fault
-from .shared.time_range import Cut, length_of, longest
+from .shared.parameters import LONGEST, Bitrate, End, Fault, Start
+from .shared.time_range import TimeRange, duration_of, output_limit
 
 PEAK = -1.0  # dBTP at most, by EBU R128
 LONGEST_SOUND = 4 * LONGEST  # books read aloud go on for days
 RANGE = 7.0  # LU, loudnorm's own default; a wider one is left as wide as it is
 
 
-class AudioParams(Cut):
+class AudioParams(Params):
     format: Literal["mp3", "aac", "opus", "flac", "wav"] = Field(
         "mp3",
         title="Format",
@@ -49,6 +49,12 @@ class AudioParams(Cut):
         title="Channels",
         description="1 is mono, 2 is stereo. Left out: as it is, in mp3 at most 2.",
     )
+    start: Start = 0.0
+    end: End = None
+
+    @property
+    def time_range(self) -> TimeRange:
+        return TimeRange(self.start, self.end)
 
     @model_validator(mode="after")
     def _mean_something_together(self) -> "AudioParams":
@@ -71,7 +77,7 @@ class Audio(Operation[AudioParams]):
 
     def check(self, params: AudioParams, kind: str, facts: Facts | None) -> None:
         if facts is not None:
-            params.fit(length_of(facts, _sound(facts)) or facts.duration, LONGEST_SOUND)
+            params.time_range.check(duration_of(facts, _sound(facts)) or facts.duration, LONGEST_SOUND)
 
     def run(self, work: Work[AudioParams]) -> Outcome:
         self.check(work.params, work.main.kind, work.main.facts)
@@ -125,9 +131,9 @@ class _Run:
     def __init__(self, work: Work[AudioParams], sound: AudioStream) -> None:
         self.work, self.params, self.sound = work, work.params, sound
         self.codec = AUDIO[self.params.format]
-        self.length = self.params.length(length_of(work.main.facts, sound))
-        self.seconds = self.length or self.params.length(work.main.facts.duration)
-        self.way = self.params.sought(work.main.facts.format)
+        self.length = self.params.time_range.duration(duration_of(work.main.facts, sound))
+        self.seconds = self.length or self.params.time_range.duration(work.main.facts.duration)
+        self.seek = self.params.time_range.seek(work.main.facts.format)
         self.filters = heard(self.codec.layouts, self.params.channels)
 
     def measure(self) -> Loudness:
@@ -151,16 +157,16 @@ class _Run:
         return Outcome([output], message=message)
 
     def _mapped(self, filters: list[str]) -> tuple[str, ...]:
-        return (*self.way.target, "-map", f"0:{self.sound.index}", "-af", ",".join(filters), "-map_chapters", "-1")
+        return (*self.seek.target, "-map", f"0:{self.sound.index}", "-af", ",".join(filters), "-map_chapters", "-1")
 
     def _ffmpeg(self, target: Target, share: tuple[float, float], doing: str) -> str:
         main = self.work.main
-        source = Source(main.path, main.facts.format, self.way.source)
+        source = Source(main.path, main.facts.format, self.seek.source)
         command = Command(
             [source],
             [target],
             threads=self.work.threads,
-            longest=longest(self.length),
+            longest=output_limit(self.length),
             talkative=target.path is None,  # what was measured is told there
         )
         return self.work.tools.ffmpeg(command, seconds=self.seconds, share=share, doing=doing)

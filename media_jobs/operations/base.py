@@ -5,7 +5,7 @@ and answers with what it made. Adding one is one file here, one line in the regi
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -20,7 +20,11 @@ QUICK, HEAVY = LANES = "quick", "heavy"
 
 
 class Params(BaseModel):
-    """Parameters of an operation. Their JSON Schema is what the API and the admin's forms show: describe each."""
+    """Parameters of an operation. The API and the admin's forms show their JSON Schema: describe each field.
+
+    They are shown in the order in which they are declared. Declare all fields in one class: pydantic puts inherited
+    fields first. Types that operations share, such as Start and End, are in shared/parameters.py.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -113,6 +117,5 @@ class Operation(ABC, Generic[P]):
 
 
 def canonical(params: Params) -> dict[str, Any]:
-    """The same for parameters that mean the same: defaults filled in, in one order."""
-    said: Mapping[str, Any] = params.model_dump(mode="json")
-    return {name: said[name] for name in sorted(said)}
+    """The JSON of parameters: equal for parameters that mean the same, with every default filled in."""
+    return params.model_dump(mode="json")

@@ -6,7 +6,7 @@ from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.probing.verification import Expected
 from .base import QUICK, Operation, Outcome, Output, Params, Work
 from .shared.still_images import Camera
-from .shared.time_range import length_of, longest
+from .shared.time_range import duration_of, output_limit
 
 POSTER_WIDTH = 640
 WAVE_SIZE = (640, 160)
@@ -56,7 +56,7 @@ def _waveform(work: Work[Params], facts: Facts) -> Output:
     path = work.folder / "waveform.png"
     width, height = WAVE_SIZE
     sound = facts.audio[0]
-    length = length_of(facts, sound) or facts.duration
+    length = duration_of(facts, sound) or facts.duration
     graph = (
         f"[0:{sound.index}]aformat=sample_fmts=flt:channel_layouts=mono,asplit[one][two];"
         f"[one][two]amultiply,aresample={WAVE_RATE},asetnsamples=n={WAVE_RATE},"
@@ -64,7 +64,9 @@ def _waveform(work: Work[Params], facts: Facts) -> Output:
     )
     options = ("-map", "[wave]", "-frames:v", "1", "-c:v", "png", "-f", "image2", "-update", "1")
     source = Source(work.main.path, facts.format)
-    command = Command([source], [Target(path, options)], filters=graph, threads=work.threads, longest=longest(length))
+    command = Command(
+        [source], [Target(path, options)], filters=graph, threads=work.threads, longest=output_limit(length)
+    )
     log = ""
     try:
         work.tools.ffmpeg(command, seconds=length, doing="Listened to")

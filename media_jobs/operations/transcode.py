@@ -8,10 +8,10 @@ from ..errors import UnfitMedia
 from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from ..ffmpeg.probing.verification import Expected
-from .base import HEAVY, Operation, Outcome, Output, Work
+from .base import HEAVY, Operation, Outcome, Output, Params, Work
 from .shared.codecs import AUDIO, VIDEO, VideoCodec, container_for, encoded, heard
-from .shared.parameters import Bitrate, Fault
-from .shared.time_range import Cut, is_guessed, length_of, longest
+from .shared.parameters import Bitrate, End, Fault, Start
+from .shared.time_range import TimeRange, duration_of, is_duration_estimated, output_limit
 from .shared.video_filters import even, fitted, progressive, scaled, standard_range, thinned
 
 # A recorder's own count of frames is not always right, and the rate that a file tells may be that of half frames,
@@ -20,7 +20,7 @@ COUNTED, ESTIMATED = 0.9, 0.25
 FASTEST = 240.0  # frames a second; what tells more tells something else
 
 
-class TranscodeParams(Cut):
+class TranscodeParams(Params):
     codec: Literal["h264", "hevc", "vp9", "av1"] = Field(
         "h264", title="Codec", description="h264 plays everywhere; hevc and av1 are smaller and slower to make."
     )
@@ -39,12 +39,18 @@ class TranscodeParams(Cut):
     fps: float | None = Field(
         None, ge=1, le=FASTEST, title="Frames per second", description="Left out: the frames keep their times."
     )
+    start: Start = 0.0
+    end: End = None
     audio: Literal["auto", "aac", "opus", "copy", "none"] = Field(
         "auto", title="Sound", description="auto is aac in MP4 (h264, hevc) and opus in WebM (vp9, av1)."
     )
     audio_bitrate: Bitrate | None = Field(
         None, title="Sound bitrate", description="In kbit/s. Left out: what suits the codec and its channels."
     )
+
+    @property
+    def time_range(self) -> TimeRange:
+        return TimeRange(self.start, self.end)
 
     @model_validator(mode="after")
     def _mean_something_together(self) -> "TranscodeParams":
@@ -72,15 +78,15 @@ class Transcode(Operation[TranscodeParams]):
     def run(self, work: Work[TranscodeParams]) -> Outcome:
         plan = Plan(work.params, work.main.facts)
         path = work.folder / f"video.{plan.container.name}"
-        way = work.params.sought(work.main.facts.format)
+        seek = work.params.time_range.seek(work.main.facts.format)
         work.tools.ffmpeg(
             Command(
-                sources=[Source(work.main.path, work.main.facts.format, way.source, plan.picture.pixels)],
-                targets=[Target(path, (*way.target, *plan.options(work.threads)))],
+                sources=[Source(work.main.path, work.main.facts.format, seek.source, plan.picture.pixels)],
+                targets=[Target(path, (*seek.target, *plan.options(work.threads)))],
                 threads=work.threads,
-                longest=longest(plan.length),
+                longest=output_limit(plan.length),
             ),
-            seconds=plan.length or work.params.length(work.main.facts.duration),
+            seconds=plan.length or work.params.time_range.duration(work.main.facts.duration),
             frames=plan.frames,
         )
         return Outcome([Output(path.name, path, "video", plan.container.media_type, plan.expected())])
@@ -96,10 +102,10 @@ class Plan:
         self.sound = facts.audio[0] if facts.audio and params.audio != "none" else None
         self.container = container_for(self.codec, self._sound_codec())
         self.size = _size(self.picture, params.height, self.codec)
-        self._is_guessed = is_guessed(facts)
-        whole = length_of(facts, *self._kept())
-        params.fit(facts.duration if whole is None else whole)
-        self.length = params.length(whole)
+        self._is_guessed = is_duration_estimated(facts)
+        whole = duration_of(facts, *self._kept())
+        params.time_range.check(facts.duration if whole is None else whole)
+        self.length = params.time_range.duration(whole)
         self.frames = self._counted()
 
     def _kept(self) -> list[VideoStream | AudioStream]:
@@ -153,7 +159,7 @@ class Plan:
     @property
     def _is_counted(self) -> bool:
         """The file says how many frames it has, and all of them are wanted."""
-        return not self.params.fps and self.params.is_whole and bool(self.picture.frames)
+        return not self.params.fps and self.params.time_range.is_whole and bool(self.picture.frames)
 
     def _counted(self) -> int | None:
         """How many frames there will be, where that can be told: never more than rate and length allow."""
@@ -163,7 +169,7 @@ class Plan:
         if counted is None and self.picture.is_variable and not self.params.fps:
             return None  # an average says nothing of a part
         end = self.picture.end if self.picture.end is not None or self.sound else self.length
-        length = None if end is None else self.params.length(end)
+        length = None if end is None else self.params.time_range.duration(end)
         rate = self._rate
         allowed = round(rate * length) if rate and length is not None else None
         return min((count for count in (counted, allowed) if count is not None), default=None)

@@ -114,6 +114,15 @@ def test_what_acts_is_not_done_by_following_a_link(server: Server, operator: Bro
 # One job
 
 
+def test_parameters_stand_in_the_order_of_the_form(server: Server, operator: Browser, file: str) -> None:
+    titles = ["Codec", "Height", "Quality", "Frames per second", "Start", "End", "Sound", "Sound bitrate"]
+    form, job = f"/admin/uploads/mediafile/{file}/run/?operation=transcode", waiting(server, file)
+    for path, tag in ((form, "label"), (f"{JOBS}{job}/change/", "th")):
+        body = operator.request("GET", path).body.decode()
+        found = re.findall(rf"<{tag}\b[^>]*>\s*([^<]*?)\s*</{tag}>", body)
+        assert [title for title in found if title in titles] == titles
+
+
 def test_an_operator_cancels_and_retries_and_the_history_tells_who(
     server: Server, operator: Browser, file: str
 ) -> None:

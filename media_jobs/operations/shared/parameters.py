@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from ...errors import WrongParams
@@ -57,9 +57,22 @@ def _number(value: Any, most: float) -> float:
     return number
 
 
+def _after_start(end: float | None, info: ValidationInfo) -> float | None:
+    if end is not None and end <= info.data.get("start", 0.0):
+        raise ValueError("must be after start")
+    return end
+
+
 _MOMENT = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(best|\d+(\.\d+)?%)$"}]}
 
 Seconds = Annotated[float, Field(ge=0, le=LONGEST), BeforeValidator(_seconds)]
+Start = Annotated[Seconds, Field(title="Start", description="Seconds from the beginning, or a time such as 1:30.")]
+# A model declares `start` before `end`.
+End = Annotated[
+    Seconds | None,
+    AfterValidator(_after_start),
+    Field(title="End", description="Seconds from the beginning, or a time. Left out: to the end."),
+]
 Bitrate = Annotated[int, Field(ge=16, le=512), BeforeValidator(_kilobits)]
 Moment = Annotated[float | str, BeforeValidator(_moment), WithJsonSchema(_MOMENT)]
 

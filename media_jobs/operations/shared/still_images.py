@@ -9,7 +9,7 @@ from ...ffmpeg.command import Command, Source, Target
 from ...ffmpeg.probing.media_facts import Facts, VideoStream
 from ...ffmpeg.probing.verification import Expected
 from ..base import Output, Tools
-from .time_range import Sought, sought
+from .time_range import Seek, seek, seek_option
 from .video_filters import fitted, scaled, standard_range
 
 SIGHT = 24  # frames to choose from at each place: they are held in memory
@@ -53,7 +53,7 @@ class Camera:
             for number, place in enumerate(places)
             if (
                 path := self._try(
-                    f"place-{number}", Sought(_from(place)), choose=True, share=(steps[number], steps[number + 1])
+                    f"place-{number}", Seek(seek_option(place)), choose=True, share=(steps[number], steps[number + 1])
                 )
             )
         ]
@@ -63,10 +63,10 @@ class Camera:
         """The frame shown then, or the last there is: after a cut, or of a film whose length is only said."""
         last = max(0.0, (self.facts.duration or 0.0) - LAST)
         path = (
-            self._try("there", sought(self.facts.format, seconds))
-            or self._try("last", sought(self.facts.format, last), keep_last=True)
-            or self._try("key", Sought(("-skip_frame", "nokey")), keep_last=True)
-            or self._try("first", Sought())
+            self._try("there", seek(self.facts.format, seconds))
+            or self._try("last", seek(self.facts.format, last), keep_last=True)
+            or self._try("key", Seek(("-skip_frame", "nokey")), keep_last=True)
+            or self._try("first", Seek())
         )
         if path is None:
             raise BadMedia("No picture can be read from this file: it is damaged or cut off.", log=self.complaint)
@@ -89,7 +89,7 @@ class Camera:
     def _try(
         self,
         name: str,
-        way: Sought,
+        seek: Seek,
         *,
         choose: bool = False,
         keep_last: bool = False,
@@ -100,8 +100,8 @@ class Camera:
         filters = ",".join(self._filters(choose=choose))
         amount = () if keep_last else ("-frames:v", "1")
         chosen = ("-map", f"0:{self.stream.index}", "-vf", filters, "-fps_mode", "vfr", *amount)
-        target = Target(path, (*way.target, *chosen, *self.format.options, "-f", "image2", "-update", "1"))
-        source = Source(self.path, self.facts.format, way.source, self.stream.pixels)
+        target = Target(path, (*seek.target, *chosen, *self.format.options, "-f", "image2", "-update", "1"))
+        source = Source(self.path, self.facts.format, seek.source, self.stream.pixels)
         command = Command([source], [target], threads=self.threads)
         try:
             self.tools.ffmpeg(command, frames=None if keep_last else 1, share=share, doing="Took")
@@ -122,7 +122,3 @@ def picture_of(facts: Facts) -> VideoStream:
             "There is no picture in this file, only sound." if facts.audio else "There is no picture here."
         )
     return facts.picture
-
-
-def _from(seconds: float) -> tuple[str, ...]:
-    return ("-ss", f"{seconds:.6f}") if seconds else ()

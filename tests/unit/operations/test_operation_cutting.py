@@ -4,7 +4,7 @@ import pytest
 
 from media_jobs.errors import UnfitMedia
 from media_jobs.ffmpeg.probing.media_facts import AudioStream, Facts, SubtitleStream, VideoStream
-from media_jobs.operations.shared.time_range import LEAD, Cut, length_of, longest, sought
+from media_jobs.operations.shared.time_range import LEAD, TimeRange, duration_of, output_limit, seek
 
 
 def film(*, picture: float | None = None, sound: float | None = None, text: bool = False, of: str = "mov") -> Facts:
@@ -33,14 +33,14 @@ def film(*, picture: float | None = None, sound: float | None = None, text: bool
 def test_a_part_is_as_long_as_the_recording_allows(
     start: float, end: float | None, whole: float | None, length: float | None
 ) -> None:
-    assert Cut(start=start, end=end).length(whole) == length
+    assert TimeRange(start, end).duration(whole) == length
 
 
 @pytest.mark.parametrize(
     ("start", "end", "length"), [(59, None, 60), (0, 61, 60), (0, 60, 60), (5000, 9000, None), (0.5, None, 0.04)]
 )
 def test_a_part_within_the_recording_is_taken(start: float, end: float | None, length: float | None) -> None:
-    Cut(start=start, end=end).fit(length)
+    TimeRange(start, end).check(length)
 
 
 @pytest.mark.parametrize(
@@ -53,16 +53,16 @@ def test_a_part_within_the_recording_is_taken(start: float, end: float | None, l
 )
 def test_a_part_past_the_end_is_refused_in_plain_words(start: float, end: float | None, words: str) -> None:
     with pytest.raises(UnfitMedia) as told:
-        Cut(start=start, end=end).fit(60)
+        TimeRange(start, end).check(60)
     assert told.value.detail == words
 
 
 @pytest.mark.parametrize(("start", "lasts"), [(0, "27:46:42"), (13_600, "24:00:02")])
 def test_what_would_last_longer_than_a_day_is_refused(start: float, lasts: str) -> None:
     with pytest.raises(UnfitMedia, match=f"may last 24 hours, and this would last {lasts}: choose a part"):
-        Cut(start=start, end=None).fit(100_002)
-    Cut(start=20_000, end=None).fit(100_002)
-    Cut(start=start, end=20_000).fit(100_002)
+        TimeRange(start).check(100_002)
+    TimeRange(20_000).check(100_002)
+    TimeRange(start, 20_000).check(100_002)
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_what_would_last_longer_than_a_day_is_refused(start: float, lasts: str) 
 def test_where_no_key_frame_is_found_reading_begins_earlier(
     format: str, source: tuple[str, ...], target: tuple[str, ...]
 ) -> None:
-    way = Cut(start=100, end=120).sought(format)
+    way = TimeRange(100, 120).seek(format)
     assert (way.source, way.target) == (source, target)
 
 
 def test_reading_never_begins_before_the_beginning() -> None:
-    assert sought("mpegts", LEAD / 2).source == ()
-    assert sought("mpegts", LEAD / 2).target == ("-ss", f"{LEAD / 2:.6f}")
-    assert sought("mpegts", 0).target == ()
+    assert seek("mpegts", LEAD / 2).source == ()
+    assert seek("mpegts", LEAD / 2).target == ("-ss", f"{LEAD / 2:.6f}")
+    assert seek("mpegts", 0).target == ()
 
 
 @pytest.mark.parametrize(
@@ -97,20 +97,20 @@ def test_reading_never_begins_before_the_beginning() -> None:
     ],
 )
 def test_sound_alone_may_be_shorter_than_its_file(facts: Facts, length: float | None) -> None:
-    assert length_of(facts, facts.audio[0]) == length
+    assert duration_of(facts, facts.audio[0]) == length
 
 
 def test_a_file_of_all_its_streams_is_as_long_as_it_was() -> None:
     facts = film()
-    assert length_of(facts, facts.video[0], facts.audio[0]) == 60
+    assert duration_of(facts, facts.video[0], facts.audio[0]) == 60
 
 
 def test_cover_art_makes_nothing_longer() -> None:
     cover = film().video[0].model_copy(update={"is_picture": True})
     facts = Facts(format="flac", duration=60, video=[cover], audio=film().audio)
-    assert length_of(facts, facts.audio[0]) == 60
+    assert duration_of(facts, facts.audio[0]) == 60
 
 
 def test_a_gap_in_timestamps_makes_no_hours_out_of_minutes() -> None:
-    assert 60 < longest(60) < 180
-    assert longest(None) == 24 * 3600
+    assert 60 < output_limit(60) < 180
+    assert output_limit(None) == 24 * 3600

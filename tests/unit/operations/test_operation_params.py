@@ -151,6 +151,16 @@ def test_a_schema_is_enough_to_build_a_form_from(operation: Any) -> None:
     assert json.loads(json.dumps(said)) == said
 
 
+@pytest.mark.parametrize("operation", registry.values(), ids=registry)
+def test_a_schema_has_the_parameters_in_the_order_of_declaration(operation: Any) -> None:
+    assert list(schema(operation)["properties"]) == list(operation.parameters.__annotations__)
+
+
+def test_parameters_that_belong_together_stand_together() -> None:
+    names = ["codec", "height", "quality", "fps", "start", "end", "audio", "audio_bitrate"]
+    assert list(schema(get("transcode"))["properties"]) == list(canonical(parse(get("transcode"), {}))) == names
+
+
 def test_a_schema_tells_limits_choices_and_defaults() -> None:
     properties = schema(get("transcode"))["properties"]
     assert properties["codec"]["enum"] == ["h264", "hevc", "vp9", "av1"]
