@@ -36,7 +36,6 @@ from uploads.http.multipart import MAX_SILENCE, FormReader
 from uploads.http.upload_handler import ReceivedFile
 from uploads.sinks.memory import MemorySink
 from uploads.transfers.progress import flusher
-from uploads.transfers.reception import Reception
 
 MEMORY = 2 * 1024**2
 
@@ -81,12 +80,18 @@ class Bench:
     receptions: list["Receiver"] = field(default_factory=list)
     fields_before: list[tuple[str, list[str]]] = field(default_factory=list)
 
-    def admit(self, fields: QueryDict, name: str, filename: str) -> Reception:
+    def admit(self, fields: QueryDict, name: str, filename: str) -> "Receiver":
         self.opened.append((name, filename))
         self.fields_before = [(field, list(values)) for field, values in fields.lists()]
         intake = Intake(self.sink.create(str(uuid.uuid4())), grow=lambda offset: offset + 1024)
         self.receptions.append(Receiver(intake))
-        return cast(Reception, self.receptions[-1])
+        return self.receptions[-1]
+
+    def read(self, boundary: bytes, pieces: Iterator[bytes | memoryview]) -> FormReader:
+        form = FormReader(boundary, pieces, max_memory=MEMORY, max_fields=1000)
+        if part := form.read_fields():
+            form.read_file(self.admit(form.fields, part.field, part.name))
+        return form
 
 
 @dataclass
@@ -113,9 +118,8 @@ class Receiver:
 
 def ours(boundary: bytes, pieces: Iterator[bytes | memoryview]) -> Read:
     bench = Bench()
-    form = FormReader(boundary, bench.admit, max_memory=MEMORY, max_fields=1000)
     try:
-        form.read(pieces)
+        form = bench.read(boundary, pieces)
     except BaseException:
         assert all(reception.aborted for reception in bench.receptions)
         raise
@@ -228,7 +232,7 @@ def test_the_fields_before_the_file_are_there_when_it_is_admitted(
 ) -> None:
     boundary, parts = form
     bench = Bench()
-    FormReader(boundary, bench.admit, MEMORY, 1000).read(cut(form_of(parts, boundary), places))
+    bench.read(boundary, cut(form_of(parts, boundary), places))
     at = next((at for at, part in enumerate(parts) if part.filename), 0)
     assert bench.fields_before == meant(parts[:at]).fields
 
@@ -387,7 +391,7 @@ def test_a_delimiter_is_found_wherever_the_reads_cut_it(
 def test_the_inside_of_a_file_is_fed_as_it_lies_in_its_buffer(size: int) -> None:
     bench = Bench()
     body = form_of([Part("file", bytes(20 * size), "a.mp4")], b"b")
-    FormReader(b"b", bench.admit, MEMORY, 10).read(in_two_buffers(cut(body, each(size))))
+    bench.read(b"b", in_two_buffers(cut(body, each(size))))
     [reception] = bench.receptions
     views = [buffer for buffer in reception.fed if buffer is not None]
     assert len(views) >= 18

@@ -1,4 +1,4 @@
-"""A multipart form, read as it comes: fields into memory, its one file into a Reception.
+"""A multipart form, read as it comes: fields into memory, its one file into a receiver.
 
 The syntax is left to the `multipart` library; here stands what we accept of it, and a way around the library for
 the inside of a file: it takes no views, so that all of a file would be copied, and its search takes twice as long.
@@ -7,14 +7,13 @@ the inside of a file: it takes no views, so that all of a file would be copied, 
 import ctypes
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from django.http import QueryDict
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from ..errors import IncompleteBody, MalformedForm, TooLarge, TooManyFiles, UnsupportedCoding
-from ..transfers.reception import Reception
 
 # Bytes that may pass without anything of the form in them: a preamble, an epilogue. Both are legal, unused,
 # and else a way to be sent gigabytes for nothing.
@@ -28,41 +27,66 @@ _STEP = 4 * 1024
 _NO_BOUNDARY = "The form's boundary does not appear in its body."
 _BROKEN = "The form cannot be read: its parts or their headers are broken."
 
-# Given the fields so far and a file part's field and file name: opens a Reception for it, or refuses.
-Admit = Callable[[QueryDict, str, str], Reception]
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """The head of the part that brings the file."""
+
+    field: str
+    name: str
+    content_type: str
 
 
-@dataclass(slots=True)
+class Receiver(Protocol):
+    """What takes the bytes of the file: a Reception."""
+
+    def feed(self, data: bytes | memoryview) -> None: ...
+
+    def seal(self) -> object: ...
+
+    def abort(self, reason: BaseException | None = None) -> None: ...
+
+
 class FormReader:
-    boundary: bytes
-    admit: Admit
-    max_memory: int
-    max_fields: int
-    file_is_last: bool = False
-    fields: QueryDict = field(default_factory=lambda: QueryDict(mutable=True))
-    reception: Reception | None = None
-    content_type: str = ""
-    _segment: MultipartSegment | None = None
-    _value: bytearray = field(default_factory=bytearray)
-    _memory: int = 0
-    _begun: bool = False
-    _delimiter: bytes = field(init=False)
-    _skimming: bool = False  # in the file, and the parser holds nothing back: it would pass the next bytes on
+    """Reads a form in two steps: the fields before its file, and the file with the fields after it."""
 
-    def __post_init__(self) -> None:
-        self._delimiter = b"\r\n--" + self.boundary
+    def __init__(
+        self,
+        boundary: bytes,
+        pieces: Iterator[bytes | memoryview],
+        *,
+        max_memory: int,
+        max_fields: int,
+        file_is_last: bool = False,
+    ) -> None:
+        self.fields = QueryDict(mutable=True)
+        self._boundary, self._delimiter = boundary, b"\r\n--" + boundary
+        self._max_memory, self._max_fields, self._file_is_last = max_memory, max_fields, file_is_last
+        self._receiver: Receiver | None = None
+        self._segment: MultipartSegment | None = None
+        self._value, self._memory = bytearray(), 0
+        self._begun = False
+        self._skimming = False  # in the file, and the parser holds nothing back: it would pass the next bytes on
+        self._file_parts = self._read(pieces)
 
-    def read(self, pieces: Iterator[bytes | memoryview]) -> None:
-        """Read the whole form. On an error nothing of its file is left."""
+    def read_fields(self) -> FilePart | None:
+        """Read the fields before the file. None: the form has ended, and has no file."""
+        return next(self._file_parts, None)
+
+    def read_file(self, receiver: Receiver) -> None:
+        """Read the file and what follows it. On an error nothing of the file is left."""
+        self._receiver = receiver
         try:
-            self._read_all(pieces)
+            for _ in self._file_parts:
+                raise TooManyFiles("Send one file a request.")
+            receiver.seal()
         except BaseException as error:
-            if self.reception is not None:
-                self.reception.abort(error)
+            receiver.abort(error)
             raise
 
-    def _read_all(self, pieces: Iterator[bytes | memoryview]) -> None:
-        parser = PushMultipartParser(self.boundary, max_header_size=MAX_HEADER, max_segment_count=self.max_fields)
+    def _read(self, pieces: Iterator[bytes | memoryview]) -> Iterator[FilePart]:
+        """Read the whole form. Stops at the beginning of each file part, until the receiver of its bytes is known."""
+        parser = PushMultipartParser(self._boundary, max_header_size=MAX_HEADER, max_segment_count=self._max_fields)
         silence = 0
         for piece in self._portions(pieces):
             if self._skimming and not (piece := self._skim(piece)):
@@ -70,23 +94,22 @@ class FormReader:
             silence += len(piece)
             for event in _events(parser, bytes(piece)):
                 silence = 0
-                self._take(event)
+                if (file_part := self._take(event)) is not None:
+                    yield file_part
             if silence > MAX_SILENCE:
                 raise MalformedForm(_NO_BOUNDARY)
             # What it holds back begins with a CR, and is at most the delimiter and one byte.
             end = bytes(piece[-len(self._delimiter) - 1 :])
             self._skimming = self._is_file() and len(end) > len(self._delimiter) and b"\r" not in end
         _end(parser, begun=self._begun)
-        if self.reception is not None:
-            self.reception.seal()
 
     def _portions(self, pieces: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         """As they come; where the parser must look into the file, only as far as it must."""
         for piece in pieces:
-            if self.reception is not None and not self._skimming:
+            if self._receiver is not None and not self._skimming:
                 # The view before this one may still be hashed, and nobody may feed another before its memory is
                 # used again: so wait for it now.
-                self.reception.feed(b"")
+                self._receiver.feed(b"")
             while self._is_file() and not self._skimming and len(piece) > _STEP:
                 yield piece[:_STEP]
                 piece = piece[_STEP:]
@@ -95,27 +118,28 @@ class FormReader:
     def _skim(self, piece: bytes | memoryview) -> bytes | memoryview:
         """Feed what is certainly the file's. What is left is for the parser."""
         assert self._segment is not None
-        assert self.reception is not None
+        assert self._receiver is not None
         size = _before_delimiter(piece, self._delimiter)
         # The parser counts on, but it looks whether these are too many only when it passes some on itself.
         self._segment.bytes_received += size
         if self._segment.bytes_received > int(self._segment.header("Content-Length", sys.maxsize)):
             raise MalformedForm(_BROKEN)
-        self.reception.feed(piece[:size])
+        self._receiver.feed(piece[:size])
         return piece[size:]
 
-    def _take(self, event: MultipartSegment | bytes | None) -> None:
+    def _take(self, event: MultipartSegment | bytes | None) -> FilePart | None:
         if event is None:
             self._end_part()
         elif isinstance(event, MultipartSegment):
-            self._begin_part(event)
+            return self._begin_part(event)
         elif self._is_file():
-            assert self.reception is not None
-            self.reception.feed(event)
+            assert self._receiver is not None
+            self._receiver.feed(event)
         else:
             self._keep(event)
+        return None
 
-    def _begin_part(self, segment: MultipartSegment) -> None:
+    def _begin_part(self, segment: MultipartSegment) -> FilePart | None:
         self._begun = True
         if not segment.name:
             raise MalformedForm("A part of the form has no name.")
@@ -123,15 +147,10 @@ class FormReader:
             raise UnsupportedCoding("Parts of a form are taken as they are: send no Content-Transfer-Encoding.")
         self._segment, self._value = segment, bytearray()
         if self._is_file():
-            self._begin_file(segment)
-        elif self.file_is_last and self.reception is not None:
+            return FilePart(segment.name, segment.filename or "", segment.content_type or "")
+        if self._file_is_last and self._receiver is not None:
             raise MalformedForm(f"Send the field “{segment.name[:80]}” before the file: none may follow it.")
-
-    def _begin_file(self, segment: MultipartSegment) -> None:
-        if self.reception is not None:
-            raise TooManyFiles("Send one file a request.")
-        self.content_type = segment.content_type or ""
-        self.reception = self.admit(self.fields, segment.name or "", segment.filename or "")
+        return None
 
     def _is_file(self) -> bool:
         # A browser sends an empty name for a file field that nobody filled in: that is no file.
@@ -139,8 +158,8 @@ class FormReader:
 
     def _keep(self, data: bytes) -> None:
         self._memory += len(data)
-        if self._memory > self.max_memory:
-            raise TooLarge(f"The fields of the form, without its file, may have {self.max_memory} bytes.")
+        if self._memory > self._max_memory:
+            raise TooLarge(f"The fields of the form, without its file, may have {self._max_memory} bytes.")
         self._value += data
 
     def _end_part(self) -> None:

@@ -31,7 +31,7 @@ from ..transfers.account_limits import limits_of
 from ..transfers.admission import Announcement, Replay
 from ..transfers.reception import Reception
 from .body import Body
-from .multipart import FormReader
+from .multipart import FilePart, FormReader
 
 FILE_FIELD = "file"
 _MARK, _FORM_MARK, _GATE = "millrace_entrance", "millrace_form_entrance", "millrace_gate"
@@ -180,39 +180,43 @@ class StreamingUploadHandler(FileUploadHandler):
         assert self.request is not None
         claims = parse_claims(self.request.headers)
         body = Body(environ, idle_timeout=limits().idle_timeout, claims=claims)
+        body.limit_time()  # until the file is admitted
         form = FormReader(
             boundary,
-            admit=lambda fields, field, name: self._admit(fields, field, name, body, claims),
+            body.content(),
             max_memory=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0,
             max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0,
             file_is_last=self._gate() is not None,
         )
-        body.limit_time()  # until the file is admitted
-        form.read(body.content())
         files: Files = MultiValueDict()
-        if form.reception is not None:
-            files[FILE_FIELD] = ReceivedFile(form.reception, form.content_type)
+        if (part := form.read_fields()) is not None:
+            reception = self._open_reception(form.fields, part, body, claims)
+            self._end_turn()  # from here on the upload is counted
+            body.lift_time_limit()
+            form.read_file(reception)
+            files[FILE_FIELD] = ReceivedFile(reception, part.content_type)
         make_immutable(form.fields)
         return form.fields, files
 
-    def _admit(self, fields: QueryDict, field: str, name: str, body: Body, claims: Claims) -> Reception:
+    def _open_reception(self, fields: QueryDict, part: FilePart, body: Body, claims: Claims) -> Reception:
+        """Admit the file, or refuse it before its first byte is read."""
         request = self.request
         assert request is not None
         match = self._entrance()
         if match is None:
             raise NotAnEntrance("Files are not taken here. Send them to /api/v1/files/.")
-        if field != FILE_FIELD:
-            raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, not in “{field[:80]}”.")
+        if part.field != FILE_FIELD:
+            raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, not in “{part.field[:80]}”.")
         principal = uploader(request, fields)
         if needed := scope_needed(match.func, request.method or ""):
             principal.require(needed)
         if gate := self._gate():
             gate(request, principal.user, fields)
-        reception = Reception.open(
+        return Reception.open(
             Announcement(
                 owner=principal.user,
                 token=principal.token_id,
-                name=name,
+                name=part.name,
                 protocol=Upload.Protocol.FORM,
                 size=None if body.is_coded else body.length,
                 besides=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0,
@@ -222,9 +226,6 @@ class StreamingUploadHandler(FileUploadHandler):
                 length=body.length,
             )
         )
-        self._end_turn()  # from here on the upload is counted
-        body.lift_time_limit()
-        return reception
 
     def _entrance(self) -> ResolverMatch | None:
         """The view that the request was resolved to, if it takes a file in a form."""
