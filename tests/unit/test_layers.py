@@ -96,6 +96,7 @@ WITHOUT_DJANGO = {
     "uploads.http.byte_ranges",
     "uploads.http.read_buffers",
     "uploads.http.tus_headers",
+    "uploads.text.file_names",
     "uploads.text.sizes",
     "uploads.text.terminal_safety",
     "media_jobs.errors",

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uploads.content.file_names import MAX_LENGTH, clean_name
 from uploads.errors import InvalidName
+from uploads.text.file_names import MAX_LENGTH, clean_name
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from ..access import signed_links
-from ..content.file_names import clean_name
 from ..errors import InvalidName
 from ..models import MediaFile, Upload
 from ..text import wording
+from ..text.file_names import clean_name
 
 
 class FileUrls(serializers.Serializer[MediaFile]):

@@ -11,7 +11,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ..conf import sink
-from ..content.file_names import clean_name
 from ..errors import (
     Abandoned,
     BytesLost,
@@ -27,6 +26,7 @@ from ..runtime.database_connections import write
 from ..sinks.base import SinkError
 from ..storage.blobs import is_whole
 from ..storage.marker import is_ours
+from ..text.file_names import clean_name
 from ..transitions import record
 from . import quota, reserved_space, upload_counters
 from .account_limits import limits_of
