@@ -9,7 +9,6 @@ class UploadsConfig(AppConfig):
     def ready(self) -> None:
         from . import hooks
         from .access import policy
-        from .api import openapi_authentication  # noqa: F401  # checks and schema register themselves
         from .conf import limits, sink
         from .http.read_buffers import budget
         from .maintenance import storage_warnings

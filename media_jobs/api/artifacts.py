@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from uploads.access.scope_permission import Scopes
+from uploads.access.authentication import Scopes
 from uploads.api.download import content_response
 from uploads.scopes import Scope
 

@@ -16,8 +16,7 @@ from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from uploads.access.authentication import principal_of
-from uploads.access.scope_permission import Scopes
+from uploads.access.authentication import Scopes, principal_of
 from uploads.api.entrance import EntranceMixin
 from uploads.api.files import StreamedFormParser
 from uploads.api.pagination import NewestFirst

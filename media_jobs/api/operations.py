@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from uploads.access.scope_permission import Scopes
+from uploads.access.authentication import Scopes
 from uploads.scopes import Scope
 
 from ..operations import registry

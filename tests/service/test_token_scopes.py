@@ -11,7 +11,7 @@ from tests.support.admin_client import signed_in
 from tests.support.api_endpoints import Endpoint, endpoints
 from tests.support.server import Answer, Server, Template, form_end, form_part, query
 from tests.support.tus_client import Client, metadata
-from uploads.access.scope_permission import scope_needed
+from uploads.access.authentication import scope_needed
 from uploads.scopes import NAMES, Scope
 
 Film = Callable[..., bytes]

@@ -4,7 +4,7 @@ import pytest
 from rest_framework.views import APIView
 
 from tests.support.api_endpoints import Endpoint, endpoints
-from uploads.access.scope_permission import NONE, HasScope, scope_needed
+from uploads.access.authentication import NONE, HasScope, scope_needed
 from uploads.errors import ScopeMissing
 from uploads.scopes import NAMES, Scope
 

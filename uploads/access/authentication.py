@@ -1,6 +1,7 @@
 """Who sends a request: a program with a bearer token, or a person with a session and its CSRF token."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,17 +11,24 @@ from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
 from rest_framework import authentication, exceptions
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request, is_form_media_type
 
-from ..audit_log import Actor
+from .. import audit_log
 from ..errors import CsrfFailed, ScopeMissing, Throttled
 from ..models import Token
 from ..runtime.django_private import set_form_fields, user_already_read
 from ..scopes import Scope
 from . import policy
 from .attempt_limits import Attempts, network
+
+# By the name of the method that carries a request out: `list` of a viewset, `get` of another view. A token needs one
+# of the scopes named.
+Scopes = Mapping[str, Scope]
+NONE = Scope(0)
 
 FAILURES_A_MINUTE = 30
 _CACHED = "_millrace_bearer"
@@ -38,10 +46,10 @@ class Principal:
     def token_id(self) -> UUID | None:
         return self.token and self.token.public_id
 
-    def actor(self, address: str) -> Actor:
+    def actor(self, address: str) -> audit_log.Actor:
         """For the audit log, of what is done through the API."""
         credentials = f"token “{self.token.name}”" if self.token is not None else "a session"
-        return Actor(self.user.pk, f"Through the API with {credentials} from {address}.")
+        return audit_log.Actor(self.user.pk, f"Through the API with {credentials} from {address}.")
 
     def has(self, needed: Scope) -> bool:
         """Whether it has one of these scopes."""
@@ -154,3 +162,64 @@ def uploader(request: HttpRequest, fields: QueryDict) -> Principal:
     if principal.token is None:
         check_csrf(request, fields)
     return principal
+
+
+class HasScope(BasePermission):
+    """Refuse a token that was not made for this. What a view does not declare is refused, to sessions too.
+
+    What follows in this request is done by whom it let in.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        actions = getattr(view, "action_map", None)
+        needed = _needed(type(view), actions, request.method or "")
+        if needed == NONE:
+            return False
+        if needed is not None:
+            principal = principal_of(request)
+            principal.require(needed)
+            audit_log.act_as(principal.actor(request.META.get("REMOTE_ADDR", "")))
+        return True
+
+
+def scope_needed(view: Any, method: str) -> Scope | None:
+    """What a resolved view needs for a method. None: there is no such method, or the view is none of the API's."""
+    if not hasattr(view, "cls"):
+        return None
+    return _needed(view.cls, getattr(view, "actions", None), method)
+
+
+def _needed(view: Any, actions: Mapping[str, str] | None, method: str) -> Scope | None:
+    verb = method.lower()
+    if verb not in view.http_method_names:
+        return None
+    if verb == "options":
+        return Scope.all()  # it tells what there is, and no more
+    carried_out = {verb: verb} if actions is None else actions
+    name = carried_out.get(verb)
+    if verb == "head" and (name is None or not hasattr(view, name)):
+        name = "get" if actions is None else actions.get("get")
+    if name is None or not hasattr(view, name):
+        return None
+    declared: Mapping[str, Scope] = getattr(view, "scopes", {})
+    return declared.get(name, NONE)
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself, untyped
+    target_class = "uploads.access.authentication.BearerAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "From `tokens/`, the admin, or `manage.py token USER`.",
+        }
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "uploads.access.authentication.SessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}

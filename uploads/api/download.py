@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from ..access import policy, signed_links
-from ..access.scope_permission import Scopes
+from ..access.authentication import Scopes
 from ..conf import limits, sink
 from ..content.sniffing import Kind
 from ..errors import ContentUnavailable

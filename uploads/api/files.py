@@ -13,8 +13,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from ..access import policy, signed_links
-from ..access.authentication import principal_of
-from ..access.scope_permission import Scopes
+from ..access.authentication import Scopes, principal_of
 from ..errors import MalformedForm, MissingFile
 from ..http.upload_handler import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload

@@ -8,8 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ..access.authentication import principal_of
-from ..access.scope_permission import Scopes
+from ..access.authentication import Scopes, principal_of
 from ..scopes import NAMES, Scope
 from ..transfers.quota import use_of
 from .tokens import TokenSerializer

@@ -7,8 +7,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ..access import policy
-from ..access.authentication import principal_of
-from ..access.scope_permission import Scopes
+from ..access.authentication import Scopes, principal_of
 from ..conf import limits
 from ..content.digests import parse_claims
 from ..errors import InvalidParams

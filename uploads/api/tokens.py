@@ -9,8 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from ..access.authentication import principal_of
-from ..access.scope_permission import Scopes
+from ..access.authentication import Scopes, principal_of
 from ..access.tokens import LONGEST, USUAL, pass_on, revoke, usual_lifetime
 from ..models import Token
 from ..scopes import NAMES, Scope

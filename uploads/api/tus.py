@@ -14,8 +14,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from ..access import policy
-from ..access.authentication import principal_of
-from ..access.scope_permission import Scopes
+from ..access.authentication import Scopes, principal_of
 from ..conf import finite, limits
 from ..content.digests import Claims, parse_claims
 from ..errors import (

@@ -20,8 +20,7 @@ from django.urls import ResolverMatch
 from django.utils.datastructures import MultiValueDict
 from rest_framework.exceptions import APIException
 
-from ..access.authentication import sender, uploader
-from ..access.scope_permission import scope_needed
+from ..access.authentication import scope_needed, sender, uploader
 from ..conf import limits
 from ..content.digests import Claims, parse_claims
 from ..errors import MissingFile, NotAnEntrance, Refusal, TooManyUploads
