@@ -7,19 +7,23 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import django_filters
 from django.contrib.auth.models import User
-from django.http import HttpRequest, QueryDict
+from django.http import Http404, HttpRequest, HttpResponseBase, QueryDict
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from uploads.access.authentication import Scopes, principal_of
-from uploads.api.entrance import EntranceMixin
-from uploads.api.files import StreamedFormParser
-from uploads.api.pagination import NewestFirst
+from uploads.api.download import content_response
+from uploads.api.files import EntranceMixin, StreamedFormParser
+from uploads.api.lists import MomentFilter, NewestFirst, OwnerFilter
 from uploads.errors import MissingFile
 from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, gated_form_entrance
 from uploads.runtime.database_connections import let_go
@@ -32,7 +36,6 @@ from ..models import Job
 from ..queue import control, job_requests
 from ..queue.deletion import delete_job
 from ..queue.submission import submit, submit_received
-from .list_filters import JobFilter
 from .serializers import (
     DeleteQuery,
     EventSerializer,
@@ -79,6 +82,20 @@ def wait_for_end(job_id: UUID, seconds: float) -> None:
             time.sleep(_LOOK_EVERY)
     finally:
         _places.release()
+
+
+class JobFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
+    status = django_filters.MultipleChoiceFilter(choices=Job.Status.choices)
+    operation = django_filters.CharFilter()
+    file = django_filters.UUIDFilter(field_name="file_id", label="Jobs whose main file has this id")
+    owner = OwnerFilter()
+    key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of its request")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = Job
+        fields: list[str] = []
 
 
 class JobViewSet(
@@ -187,3 +204,16 @@ class JobViewSet(
         after = _valid(EventsQuery, request.query_params)["after"]
         later = past("job", self.get_object().pk).filter(number__gt=after)
         return Response(EventSerializer(later, many=True).data)
+
+
+class ArtifactView(APIView):
+    scopes: Scopes = {"get": Scope.READ}
+
+    @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: str, name: str) -> HttpResponseBase:
+        """The bytes of what a job made. Understands Range, If-Range and conditional requests."""
+        if "\0" in name:  # which PostgreSQL cannot even look for
+            raise Http404
+        job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
+        made = get_object_or_404(policy.visible_artifacts(request.user, job), name=name)
+        return content_response(request._request, made.file)

@@ -1,6 +1,9 @@
 """operations/: what can be done with files."""
 
-from drf_spectacular.utils import extend_schema
+from typing import Any
+
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -8,8 +11,25 @@ from rest_framework.views import APIView
 from uploads.access.authentication import Scopes
 from uploads.scopes import Scope
 
-from ..operations import registry
-from .serializers import OperationSerializer
+from ..operations import registry, schema
+from ..operations.base import Operation
+
+
+class OperationSerializer(serializers.Serializer[Operation[Any]]):
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    title = serializers.CharField()
+    summary = serializers.CharField()
+    lane = serializers.CharField()
+    kinds = serializers.SerializerMethodField()
+    parameters = serializers.SerializerMethodField(help_text="JSON Schema of `params`")
+
+    def get_kinds(self, operation: Operation[Any]) -> list[str]:
+        return sorted(operation.kinds)
+
+    @extend_schema_field(serializers.DictField())
+    def get_parameters(self, operation: Operation[Any]) -> dict[str, Any]:
+        return schema(operation)
 
 
 class OperationsView(APIView):

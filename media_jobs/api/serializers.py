@@ -10,26 +10,7 @@ from rest_framework.reverse import reverse
 from uploads.models import Transition
 
 from ..models import Artifact, Job
-from ..operations import schema
-from ..operations.base import Operation
 from ..queue import status_text
-
-
-class OperationSerializer(serializers.Serializer[Operation[Any]]):
-    name = serializers.CharField()
-    version = serializers.IntegerField()
-    title = serializers.CharField()
-    summary = serializers.CharField()
-    lane = serializers.CharField()
-    kinds = serializers.SerializerMethodField()
-    parameters = serializers.SerializerMethodField(help_text="JSON Schema of `params`")
-
-    def get_kinds(self, operation: Operation[Any]) -> list[str]:
-        return sorted(operation.kinds)
-
-    @extend_schema_field(serializers.DictField())
-    def get_parameters(self, operation: Operation[Any]) -> dict[str, Any]:
-        return schema(operation)
 
 
 class ArtifactSerializer(serializers.ModelSerializer[Artifact]):

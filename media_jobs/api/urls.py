@@ -1,8 +1,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from .artifacts import ArtifactView
-from .jobs import JobViewSet
+from .jobs import ArtifactView, JobViewSet
 from .operations import OperationsView
 
 router = SimpleRouter()

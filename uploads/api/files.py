@@ -1,8 +1,9 @@
 """files/ and uploads/: what is here, and what is on its way."""
 
+import sys
 from typing import Any
 
-from django.http import Http404, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponseRedirect
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
@@ -14,20 +15,50 @@ from rest_framework.reverse import reverse
 
 from ..access import policy, signed_links
 from ..access.authentication import Scopes, principal_of
-from ..errors import MalformedForm, MissingFile
+from ..errors import MalformedForm, MissingFile, Refusal
+from ..http.body import is_chunked
 from ..http.upload_handler import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
 from ..scopes import Scope
 from ..storage.blobs import delete_file, rename_file
+from ..transfers.admission import Replay
 from ..transfers.resumable import recovery
-from .entrance import EntranceMixin, created
-from .list_filters import FileFilter, UploadFilter
-from .pagination import NewestFirst
+from .lists import FileFilter, NewestFirst, UploadFilter
 from .serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
 
 # Without this scope, a token that may upload sees, or ends, the uploads that it has begun itself. It goes on with any
 # of its account's: that needs the upload's address, and changes nothing but for the better.
 _WHOLE = {"list": Scope.READ, "retrieve": Scope.READ, "destroy": Scope.ADMIN}
+
+
+class EntranceMixin:
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        # Django and DRF take a body without a Content-Length for no body, and would not call our handler. It
+        # reads the wire itself and knows a chunked body when it sees one, so any length but zero will do.
+        if is_chunked(request.META) and not request.META.get("CONTENT_LENGTH"):
+            request.META["CONTENT_LENGTH"] = str(sys.maxsize)
+        drf_request: Request = super().initialize_request(request, *args, **kwargs)  # type: ignore[misc]
+        return drf_request
+
+    def handle_exception(self, error: Exception) -> Response:
+        # Whoever asked first for a field of the form came upon it: the view, or the CSRF check before it.
+        if isinstance(error, Replay):
+            request: Request = self.request  # type: ignore[attr-defined]  # the view's
+            try:
+                return created(request, error.answer(), replayed=True)
+            except Refusal as refusal:
+                error = refusal
+        response: Response = super().handle_exception(error)  # type: ignore[misc]
+        return response
+
+
+def created(request: Request, file: MediaFile, *, replayed: bool = False) -> Response:
+    """201 and the file. A replay answers the same, and says that it is one."""
+    data = FileSerializer(file, context={"request": request}).data
+    headers = {"Location": data["urls"]["self"]}
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(data, status=status.HTTP_201_CREATED, headers=headers)
 
 
 class StreamedFormParser(MultiPartParser):

@@ -17,7 +17,7 @@ from ..models import Upload
 from ..scopes import Scope
 from ..transfers.admission import Announcement
 from ..transfers.reception import Reception
-from .entrance import EntranceMixin, created
+from .files import EntranceMixin, created
 from .serializers import FileSerializer
 
 

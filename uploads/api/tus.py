@@ -35,8 +35,7 @@ from ..storage.blobs import delete_file
 from ..transfers.account_limits import limits_of
 from ..transfers.admission import Announcement, Replay
 from ..transfers.resumable import recovery, session
-from .entrance import created
-from .files import UploadViewSet
+from .files import UploadViewSet, created
 from .serializers import FileSerializer
 
 # Not the others: GET shows uploads as JSON, and OPTIONS is how a client finds out about versions.

@@ -7,6 +7,10 @@ import django_filters
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django_filters.fields import IsoDateTimeField
+from rest_framework import pagination
+from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import ValidationError as RestValidationError
+from rest_framework.request import Request
 
 from .. import search as file_search
 from ..content.sniffing import Kind
@@ -69,3 +73,20 @@ class UploadFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
     class Meta:
         model = Upload
         fields: list[str] = []
+
+
+class NewestFirst(pagination.CursorPagination):
+    ordering = ("-created_at", "-id")
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 500
+
+    def decode_cursor(self, request: Request) -> Any:
+        """A cursor is ours to write, but anybody can write one: its position must be a moment."""
+        try:
+            cursor: Any = super().decode_cursor(request)
+            if cursor is not None and cursor.position is not None:
+                cursor = cursor._replace(position=str(parse_moment(cursor.position)))
+        except (NotFound, ValueError) as error:
+            raise RestValidationError({self.cursor_query_param: [self.invalid_cursor_message]}) from error
+        return cursor
