@@ -14,6 +14,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
+from unfold.contrib.filters.admin import RadioFilter
 
 from uploads.admin.lists import cells
 from uploads.admin.lists.bulk_actions import at_most
@@ -23,13 +24,32 @@ from uploads.admin.lists.model_admin import LiveAdmin
 from uploads.errors import Refusal
 from uploads.search import Found
 
-from .. import policy, search
+from .. import operations, policy, search
 from ..models import Job
+from ..operations.base import LANES
 from ..queue import control
 from ..queue.deletion import delete_job
 from . import job_actions, job_cells, job_page
-from .job_deletion import Removal
-from .job_filters import LaneFilter, OperationFilter
+from .job_actions import Removal
+
+
+class OperationFilter(RadioFilter):  # type: ignore[misc]
+    title = "operation"
+    parameter_name = "operation"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in operations.registry]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
+
+
+class LaneFilter(OperationFilter):
+    title = "lane"
+    parameter_name = "lane"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in LANES]
 
 
 @admin.register(Job)

@@ -19,8 +19,7 @@ from ..models import Blob, MediaFile, NameKey
 from ..search import Found
 from ..templatetags.local_times import local_time
 from ..text import wording
-from .file_deletion import DeletesFiles
-from .file_links import LinksFiles
+from .file_actions import DeletesFiles, LinksFiles
 from .lists import cells
 from .lists.csv_export import ExportsCsv
 from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter, SizeFilter

@@ -1,23 +1,32 @@
 """Deleting files: one or many, after showing what else goes, and which of them have to stay."""
 
 from typing import Any
+from uuid import UUID
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from .. import hooks
-from ..access import policy
+from ..access import policy, signed_links
 from ..models import MediaFile
 from ..storage.blobs import delete_file
 from .lists.bulk_actions import at_most
 from .lists.model_admin import RoomAdmin
 
 LIST = "admin:uploads_mediafile_changelist"
+_LASTING = {
+    3600: "an hour",
+    signed_links.USUAL: "a day",
+    7 * signed_links.USUAL: "a week",
+    signed_links.LONGEST: "30 days",
+}
 
 
 class DeletesFiles(RoomAdmin):
@@ -84,3 +93,37 @@ def _going(file: MediaFile) -> tuple[list[str], str]:
     told = [ask(file) for ask in hooks.file_going]
     also = [words for going in told for words in going.also]
     return also, " ".join(going.kept for going in told if going.kept)
+
+
+class LinkForm(forms.Form):
+    lasting = forms.TypedChoiceField(
+        label="It works for", coerce=int, choices=list(_LASTING.items()), initial=signed_links.USUAL,
+        widget=UnfoldAdminSelectWidget,
+    )  # fmt: skip
+
+
+class LinksFiles(RoomAdmin):
+    """A page `ID/link/`, where links are made and revoked."""
+
+    def get_urls(self) -> list[Any]:
+        link = path("<uuid:pk>/link/", self.admin_site.admin_view(self.link_view), name="uploads_mediafile_link")
+        return [link, *super().get_urls()]
+
+    def link_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        file = get_object_or_404(policy.visible_files(request.user), pk=pk)
+        policy.require(request.user, "change", file)
+        if "revoke" in request.POST:
+            with self.acting(request, file, "Revoked every link."):
+                signed_links.revoke(file)
+                messages.success(request, "No link that was made so far works any more.")
+            return redirect("admin:uploads_mediafile_link", file.pk)
+        form, link = LinkForm(request.POST or None), None
+        if form.is_valid():
+            lasting = form.cleaned_data["lasting"]
+            with self.acting(request, file, f"Made a link that works for {_LASTING[lasting]}."):
+                link = signed_links.make(file, lasting, request)
+        context = {
+            **self.admin_site.each_context(request), "opts": self.opts, "title": "Make a link", "subtitle": file.name,
+            "file": file, "form": form, "link": link,
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/uploads/mediafile/link.html", context)
