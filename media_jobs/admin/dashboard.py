@@ -56,7 +56,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def now(request: HttpRequest) -> HttpResponse:
     """What moves of the page, to be put in its place."""
-    return render(request, "admin/now.html", _now(request))
+    return render(request, "admin/dashboard_live.html", _now(request))
 
 
 def _now(request: HttpRequest) -> dict[str, Any]:
@@ -80,13 +80,15 @@ def _now(request: HttpRequest) -> dict[str, Any]:
 
 def _arriving(uploads: QuerySet[Upload]) -> Part:
     found = _part(uploads.filter(state=Upload.State.RECEIVING).order_by("-created_at", "-id"))
-    rows = [(row, cells.bar(row, of_uploads.progress_of(row), of_uploads.message_of(row))) for row in found.rows]
+    rows = [
+        (row, cells.progress_bar(row, of_uploads.progress_of(row), of_uploads.message_of(row))) for row in found.rows
+    ]
     return Part(rows, found.count)
 
 
 def _running(jobs: QuerySet[Job]) -> Part:
     found = _part(jobs.filter(status=Job.Status.RUNNING).order_by("-started_at"))
-    rows = [(job, _of(job), cells.bar(job, job.progress, status_text.message_of(job))) for job in found.rows]
+    rows = [(job, _of(job), cells.progress_bar(job, job.progress, status_text.message_of(job))) for job in found.rows]
     return Part(rows, found.count)
 
 

@@ -77,13 +77,13 @@ def _read(file: MediaFile) -> list[tuple[str, str]]:
 
 
 def _rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    waits = job_cells.waits(jobs)
+    waits = job_cells.waiting_reasons(jobs)
     return [
         {
             "job": job,
             "title": job_cells.title(job),
-            "status": cells.state(job, job.status, job.get_status_display(), is_moving=not job.is_finished),
-            "bar": cells.bar(job, job_cells.progress(job), job_cells.doing(job, waits.get(job.pk))),
+            "status": cells.state_badge(job, job.status, job.get_status_display(), is_active=not job.is_finished),
+            "bar": cells.progress_bar(job, job_cells.progress(job), job_cells.status_message(job, waits.get(job.pk))),
         }
         for job in jobs
     ]

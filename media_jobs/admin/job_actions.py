@@ -60,7 +60,7 @@ def _each(
         policy.require(account(request), right, job)
         verb(job)
 
-    bulk_actions.each(request, chosen, act, done, why=_WHY, flag=flag)
+    bulk_actions.apply_to_each(request, chosen, act, done, why=_WHY, flag=flag)
 
 
 @dataclass(frozen=True, slots=True)

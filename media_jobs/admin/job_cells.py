@@ -17,39 +17,39 @@ QUEUED, UPLOADING = Job.Status.QUEUED, Job.Status.UPLOADING
 # Of a long queue, everybody's place in it costs ten times what the rest of a live row does: those who watch at the
 # same moment share one look at it.
 _FRESH = 1.0
-_looks: dict[frozenset[str], tuple[float, status_text.Lanes]] = {}
+_cached_lanes: dict[frozenset[str], tuple[float, status_text.Lanes]] = {}
 
 
-def waits(jobs: Iterable[Job]) -> dict[Any, str]:
+def waiting_reasons(jobs: Iterable[Job]) -> dict[Any, str]:
     """What each of them waits for, if it does. The lanes are looked up once for all, and only if anybody waits."""
     waiting = [job for job in jobs if job.status in {QUEUED, UPLOADING}]
     if not waiting:
         return {}
-    lanes = _look(waiting)
+    lanes = _lanes_for(waiting)
     return {job.pk: said for job in waiting if (said := status_text.waiting_for(job, lanes))}
 
 
-def _look(waiting: list[Job]) -> status_text.Lanes:
+def _lanes_for(waiting: list[Job]) -> status_text.Lanes:
     in_line = [job for job in waiting if job.status == QUEUED and job.leader_id is None]
     which = frozenset(job.lane for job in in_line)
-    looked, lanes = _looks.get(which, (0.0, None))
+    looked, lanes = _cached_lanes.get(which, (0.0, None))
     now = time.monotonic()
-    if lanes is None or now - looked > _FRESH or _is_news(in_line, lanes):
+    if lanes is None or now - looked > _FRESH or _has_newcomers(in_line, lanes):
         lanes = status_text.Lanes.now(waiting)
-        _looks[which] = now, lanes
+        _cached_lanes[which] = now, lanes
     return lanes
 
 
-def _is_news(in_line: list[Job], lanes: status_text.Lanes) -> bool:
+def _has_newcomers(in_line: list[Job], lanes: status_text.Lanes) -> bool:
     """Whether one came since: whoever is in no place yet would be told that it is the last of very many."""
     ready = {job.pk for job in in_line if job.not_before is None}
     return len(lanes.ahead) < status_text.MOST and not ready <= lanes.ahead.keys()
 
 
-def doing(job: Job, waits_for: str | None) -> str:
-    """`waits_for` is a sentence of its own: "A free worker …"."""
-    if job.status == QUEUED and waits_for:
-        return f"Waits for {waits_for[0].lower()}{waits_for[1:]}"
+def status_message(job: Job, waiting_reason: str | None) -> str:
+    """`waiting_reason` is a sentence of its own: "A free worker …"."""
+    if job.status == QUEUED and waiting_reason:
+        return f"Waits for {waiting_reason[0].lower()}{waiting_reason[1:]}"
     return status_text.message_of(job)
 
 
@@ -80,19 +80,19 @@ def left(job: Job) -> str:
     return of_uploads.human_time(job.eta_seconds) if job.eta_seconds is not None else ""
 
 
-def seconds(job: Job) -> float | None:
+def duration_seconds(job: Job) -> float | None:
     """From its start to its end, or until now."""
     if job.started_at is None or job.status in {QUEUED, UPLOADING}:
         return None
     return round(max(0.0, ((job.finished_at or timezone.now()) - job.started_at).total_seconds()), 1)
 
 
-def took(job: Job) -> str:
-    passed = seconds(job)
+def duration(job: Job) -> str:
+    passed = duration_seconds(job)
     return "" if passed is None else _briefly(passed)
 
 
-def between(begun: datetime, ended: datetime) -> str:
+def time_between(begun: datetime, ended: datetime) -> str:
     return _briefly(max(0.0, (ended - begun).total_seconds()))
 
 

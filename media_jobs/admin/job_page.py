@@ -42,7 +42,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ShownArtifact:
     """An artifact, as it is looked at and taken away."""
 
     name: str
@@ -52,7 +52,7 @@ class Made:
     is_here: bool
 
     @classmethod
-    def of(cls, artifact: Artifact) -> "Made":
+    def of(cls, artifact: Artifact) -> "ShownArtifact":
         file = artifact.file
         url = reverse("job-artifact", args=[artifact.job_id, artifact.name])
         is_here = file.blob.state == Blob.State.STORED
@@ -61,28 +61,39 @@ class Made:
 
 def context(request: HttpRequest, job: Job) -> dict[str, Any]:
     user = account(request)
-    waits_for = job_cells.waits([job]).get(job.pk)
+    waiting_reason = job_cells.waiting_reasons([job]).get(job.pk)
     return {
-        "job": job, "title": f"{job_cells.title(job)}: {job_cells.subject(job)}", "operation": job_cells.title(job),
-        "subject": job_cells.subject(job), "moving": not job.is_finished, "progress": job_cells.progress(job),
-        "message": job_cells.doing(job, waits_for), "speed": job_cells.speed(job), "left": job_cells.left(job),
-        "took": job_cells.took(job), "advice": advice(job), "steps": steps(job), "parameters": parameters(job),
-        "made": [Made.of(artifact) for artifact in policy.visible_artifacts(user, job).order_by("name")],
+        "job": job,
+        "title": f"{job_cells.title(job)}: {job_cells.subject(job)}",
+        "operation": job_cells.title(job),
+        "subject": job_cells.subject(job),
+        "active": not job.is_finished,
+        "progress": job_cells.progress(job),
+        "message": job_cells.status_message(job, waiting_reason),
+        "speed": job_cells.speed(job),
+        "left": job_cells.left(job),
+        "duration": job_cells.duration(job),
+        "advice": advice(job),
+        "steps": steps(job),
+        "parameters": parameters(job),
+        "artifacts": [
+            ShownArtifact.of(artifact) for artifact in policy.visible_artifacts(user, job).order_by("name")
+        ],
         "inputs": [item.file for item in job.inputs.select_related("file").order_by("number")],
         "allowed": allowed(user, job),
-    }  # fmt: skip
+    }
 
 
 def live(job: Job) -> dict[str, Any]:
     """Of the page, what changes while the job runs. `past` tells of a new step: job.js asks for the page then."""
-    return {"command": job.command, "log": job.log, "past": str(past("job", job.pk).count())}
+    return {"command": job.command, "log": job.log, "steps": str(past("job", job.pk).count())}
 
 
 def steps(job: Job) -> list[Step]:
     labels = dict(Job.Status.choices)
     told, before = [], None
     for change in past("job", job.pk):
-        after = job_cells.between(before, change.created_at) if before else ""
+        after = job_cells.time_between(before, change.created_at) if before else ""
         told.append(
             Step(change.state, labels.get(change.state, change.state), change.detail, change.created_at, after)
         )

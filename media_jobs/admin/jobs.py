@@ -17,8 +17,8 @@ from django.views.decorators.http import require_POST
 from unfold.contrib.filters.admin import RadioFilter
 
 from uploads.admin.lists import cells
-from uploads.admin.lists.bulk_actions import at_most
-from uploads.admin.lists.csv_export import ExportsCsv
+from uploads.admin.lists.bulk_actions import selected_rows
+from uploads.admin.lists.csv_export import CsvExportMixin
 from uploads.admin.lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter
 from uploads.admin.lists.model_admin import LiveAdmin
 from uploads.errors import Refusal
@@ -53,7 +53,7 @@ class LaneFilter(OperationFilter):
 
 
 @admin.register(Job)
-class JobAdmin(ExportsCsv, LiveAdmin):
+class JobAdmin(CsvExportMixin, LiveAdmin):
     list_display = [
         "job", "status_now", "progress_now", "speed_now", "left_now", "owner", "created_at", "duration",
     ]  # fmt: skip
@@ -66,9 +66,9 @@ class JobAdmin(ExportsCsv, LiveAdmin):
     actions = ["cancel_selected", "retry_selected", "delete_selected"]
     export_values = {
         "job": job_cells.title, "status_now": lambda job: job.status, "progress_now": job_cells.progress,
-        "speed_now": lambda job: job.speed, "left_now": None, "duration": job_cells.seconds,
+        "speed_now": lambda job: job.speed, "left_now": None, "duration": job_cells.duration_seconds,
         "file": job_cells.subject,
-        "message": lambda job: job_cells.doing(job, None), "error": lambda job: job.error_code,
+        "message": lambda job: job_cells.status_message(job, None), "error": lambda job: job.error_code,
         "id": lambda job: job.pk,
     }  # fmt: skip
 
@@ -87,23 +87,23 @@ class JobAdmin(ExportsCsv, LiveAdmin):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         page = super().get_changelist_instance(request)
         page.result_list = list(page.result_list)
-        waits = job_cells.waits(page.result_list)
+        waits = job_cells.waiting_reasons(page.result_list)
         for job in page.result_list:
-            job.waits_for = waits.get(job.pk)
+            job.waiting_reason = waits.get(job.pk)
         return page
 
     def live_row(self, row: Any) -> dict[str, Any]:
         return {
-            "state": row.status, "label": row.get_status_display(), "moving": not row.is_finished,
-            "progress": job_cells.progress(row), "message": job_cells.doing(row, row.waits_for),
-            "speed": job_cells.speed(row), "left": job_cells.left(row), "took": job_cells.took(row),
+            "state": row.status, "label": row.get_status_display(), "active": not row.is_finished,
+            "progress": job_cells.progress(row), "message": job_cells.status_message(row, row.waiting_reason),
+            "speed": job_cells.speed(row), "left": job_cells.left(row), "duration": job_cells.duration(row),
         }  # fmt: skip
 
     def live_rows(self, rows: list[Any]) -> dict[str, dict[str, Any]]:
         prefetch_related_objects([job for job in rows if job.status == Job.Status.UPLOADING], "upload")
-        waits = job_cells.waits(rows)
+        waits = job_cells.waiting_reasons(rows)
         for job in rows:
-            job.waits_for = waits.get(job.pk)
+            job.waiting_reason = waits.get(job.pk)
         return super().live_rows(rows)
 
     # Columns
@@ -118,23 +118,25 @@ class JobAdmin(ExportsCsv, LiveAdmin):
 
     @admin.display(description="status", ordering="status")
     def status_now(self, job: Job) -> SafeString:
-        return cells.state(job, job.status, job.get_status_display(), is_moving=not job.is_finished)
+        return cells.state_badge(job, job.status, job.get_status_display(), is_active=not job.is_finished)
 
     @admin.display(description="progress")
     def progress_now(self, job: Any) -> SafeString:
-        return cells.bar(job, job_cells.progress(job), job_cells.doing(job, getattr(job, "waits_for", None)))
+        return cells.progress_bar(
+            job, job_cells.progress(job), job_cells.status_message(job, getattr(job, "waiting_reason", None))
+        )
 
     @admin.display(description="speed")
     def speed_now(self, job: Job) -> SafeString:
-        return cells.moving(job, "speed", job_cells.speed(job))
+        return cells.live_text(job, "speed", job_cells.speed(job))
 
     @admin.display(description="left")
     def left_now(self, job: Job) -> SafeString:
-        return cells.moving(job, "left", job_cells.left(job))
+        return cells.live_text(job, "left", job_cells.left(job))
 
-    @admin.display(description="took")
+    @admin.display(description="duration")
     def duration(self, job: Job) -> SafeString:
-        return cells.moving(job, "took", job_cells.took(job))
+        return cells.live_text(job, "duration", job_cells.duration(job))
 
     # One job's page
 
@@ -182,7 +184,7 @@ class JobAdmin(ExportsCsv, LiveAdmin):
     def _steer(self, request: HttpRequest, pk: Any, verb: Any, deed: str, said: str) -> HttpResponseBase:
         job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
         policy.require(job_actions.account(request), "change", job)
-        with self.acting(request, job, f"{deed}."):
+        with self.audited(request, job, f"{deed}."):
             verb(job)
             messages.success(request, said)
         return redirect("admin:media_jobs_job_change", pk)
@@ -208,7 +210,7 @@ class JobAdmin(ExportsCsv, LiveAdmin):
         if request.POST.get("post"):
             job_actions.remove(request, queryset)
             return None
-        jobs = at_most(request, queryset)
+        jobs = selected_rows(request, queryset)
         if jobs is None:
             return None
         removal = Removal.of(jobs)

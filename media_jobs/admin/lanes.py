@@ -42,7 +42,7 @@ class LaneAdmin(LiveAdmin):
 
     def _steer(self, request: HttpRequest, chosen: QuerySet[Lane], verb: Callable[[str], None], deed: str) -> None:
         for lane in chosen:
-            with self.acting(request, lane, f"{deed}."):
+            with self.audited(request, lane, f"{deed}."):
                 verb(lane.name)
                 messages.success(request, f"{deed}: {lane.name}.")
 
@@ -50,23 +50,23 @@ class LaneAdmin(LiveAdmin):
         """A lane never comes to an end."""
         now, state = lanes.overview(row.name), _state(row)
         numbers = {"workers": now.workers, "running": now.running, "queued": now.queued}
-        return {"state": state, "label": state, "moving": True} | numbers
+        return {"state": state, "label": state, "active": True} | numbers
 
     @admin.display(description="state")
     def state_now(self, lane: Lane) -> SafeString:
-        return cells.state(lane, _state(lane), _state(lane), is_moving=True)
+        return cells.state_badge(lane, _state(lane), _state(lane), is_active=True)
 
     @admin.display(description="live workers")
     def workers(self, lane: Lane) -> SafeString:
-        return cells.moving(lane, "workers", str(_overview(lane).workers))
+        return cells.live_text(lane, "workers", str(_overview(lane).workers))
 
     @admin.display(description="running")
     def running(self, lane: Lane) -> SafeString:
-        return cells.moving(lane, "running", str(_overview(lane).running))
+        return cells.live_text(lane, "running", str(_overview(lane).running))
 
     @admin.display(description="queued")
     def queued(self, lane: Lane) -> SafeString:
-        return cells.moving(lane, "queued", str(_overview(lane).queued))
+        return cells.live_text(lane, "queued", str(_overview(lane).queued))
 
 
 def _state(lane: Lane) -> str:

@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from uploads.admin.lists.bulk_actions import at_most
+from uploads.admin.lists.bulk_actions import selected_rows
 from uploads.hooks import FilePage
 from uploads.models import MediaFile
 
@@ -55,7 +55,7 @@ def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
 def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> HttpResponse | None:
     """The action on the list: which operation, then with what, then it is done; the selection goes along."""
     policy.require_submit(request.user)
-    files = at_most(request, queryset)
+    files = selected_rows(request, queryset)
     if files is None:
         return None
     operation = _chosen(request.POST.get("operation", ""))
@@ -102,7 +102,7 @@ class _Forms:
 
 def _submit(request: HttpRequest, file: MediaFile, forms: _Forms) -> Job | None:
     """The job, if there is one: a refusal is told as a message, and what was typed stays."""
-    with _files().acting(request, file, f"Submitted the job {forms.operation.name} with {forms.params.params}."):
+    with _files().audited(request, file, f"Submitted the job {forms.operation.name} with {forms.params.params}."):
         return job_requests.place(job_requests.order(request.user, forms.order(file)), None)[0]
     return None
 

@@ -45,16 +45,16 @@ class WorkerAdmin(LiveAdmin):
         state, label = _state(row)
         doing, url = _doing(row)
         return {
-            "state": state, "label": label, "moving": row.alive, "doing": doing, "doing_url": url, "seen": _seen(row),
+            "state": state, "label": label, "active": row.alive, "doing": doing, "doing_url": url, "seen": _seen(row),
         }  # fmt: skip
 
     @admin.display(description="state")
     def state_now(self, worker: Any) -> SafeString:
-        return cells.state(worker, *_state(worker), is_moving=worker.alive)
+        return cells.state_badge(worker, *_state(worker), is_active=worker.alive)
 
     @admin.display(description="does now")
     def doing(self, worker: Any) -> SafeString:
-        return cells.moving_link(worker, "doing", *_doing(worker))
+        return cells.live_link(worker, "doing", *_doing(worker))
 
     @admin.display(description="sandbox")
     def sandbox(self, worker: Worker) -> SafeString:
@@ -69,7 +69,7 @@ class WorkerAdmin(LiveAdmin):
 
     @admin.display(description="seen")
     def seen(self, worker: Worker) -> SafeString:
-        return cells.moving(worker, "seen", _seen(worker))
+        return cells.live_text(worker, "seen", _seen(worker))
 
 
 def _state(worker: Any) -> tuple[str, str]:

@@ -80,7 +80,7 @@ def test_a_row_moves_until_its_job_has_succeeded(server: Server, page: Page, fil
         expect(row.locator(".mr-message")).to_have_text(re.compile(r"Encoded \d+ of \d+ frames"), timeout=SOON)
     expect(badge).to_have_text("succeeded", timeout=SOON)
     assert bar.evaluate("bar => bar.value") == 1
-    expect(row.locator('[data-live="took"]')).to_have_text(re.compile(r"\d"))
+    expect(row.locator('[data-live="duration"]')).to_have_text(re.compile(r"\d"))
     assert page.evaluate("sessionStorage.getItem('left')") is None
     row.locator("th a, td a").first.click()
     expect(page.locator(".mr-title")).to_have_text(re.compile("Transcode.*film.mp4"))
@@ -93,10 +93,10 @@ def test_a_page_moves_and_shows_the_log_and_then_what_was_made(server: Server, p
     expect(page.locator("#mr-log")).to_contain_text("SVT-AV1", timeout=SOON)
     expect(page.locator("#mr-command")).to_contain_text("ffmpeg -nostdin")
     expect(page.locator("#mr-head .mr-state")).to_have_text("succeeded", timeout=SOON)
-    expect(page.locator("#mr-past li")).to_have_count(3, timeout=SOON)
-    player = page.locator("#mr-made video")
+    expect(page.locator("#mr-timeline li")).to_have_count(3, timeout=SOON)
+    player = page.locator("#mr-artifacts video")
     expect(player).to_be_visible()
-    page.wait_for_function("document.querySelector('#mr-made video').videoWidth > 0", timeout=SOON)
+    page.wait_for_function("document.querySelector('#mr-artifacts video').videoWidth > 0", timeout=SOON)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     expect(page.get_by_role("link", name="Delete")).to_be_visible()
     assert page.evaluate("sessionStorage.getItem('left')") is None

@@ -101,7 +101,7 @@ def is_wider_than_its_window(page: Page) -> bool:
 
 def test_the_front_page_tells_what_is_so_and_goes_on_telling(browser: Browser, server: Server, pages: Any) -> None:
     with signed_in(browser, server, "operator") as page:
-        now = page.locator("#mr-now")
+        now = page.locator("#mr-dashboard")
         expect(now).to_contain_text(HOSTILE)
         expect(now).to_contain_text("No worker of the lane heavy is running.")
         expect(now).to_contain_text("A worker: none of the lane heavy is running.")

@@ -168,9 +168,9 @@ def test_a_page_shows_what_was_asked_run_and_made(server: Server, operator: Brow
 def test_what_moves_on_the_page_is_answered_at_once(server: Server, viewer: Browser, file: str) -> None:
     job = waiting(server, file)
     row = viewer.request("GET", f"{JOBS}{job}/live/").json()["rows"][job]
-    assert (row["state"], row["moving"], row["past"]) == ("queued", True, "1")
+    assert (row["state"], row["active"], row["steps"]) == ("queued", True, "1")
     assert row["message"] == "Waits for a worker: none of the lane heavy is running."
-    assert {"speed", "left", "took", "command", "log", "progress", "label"} <= row.keys()
+    assert {"speed", "left", "duration", "command", "log", "progress", "label"} <= row.keys()
 
 
 def test_the_names_of_files_are_text(server: Server, operator: Browser, clip: bytes) -> None:
@@ -262,8 +262,8 @@ def test_workers_say_what_they_do_now(server: Server, viewer: Browser) -> None:
         return list(viewer.request("GET", f"/admin/media_jobs/worker/live/?{asked}").json()["rows"].values())
 
     def idle() -> list[Any]:
-        return [row for row in now() if row["moving"] and row["state"] == "idle"]
+        return [row for row in now() if row["active"] and row["state"] == "idle"]
 
     [alive] = wait_until(idle, 30)
     assert (alive["doing"], alive["doing_url"]) == ("–", "")
-    assert {(row["state"], row["label"]) for row in now() if not row["moving"]} <= {("missing", "gone")}
+    assert {(row["state"], row["label"]) for row in now() if not row["active"]} <= {("missing", "gone")}

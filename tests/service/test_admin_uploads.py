@@ -108,6 +108,6 @@ def test_the_live_answer_says_how_far_it_is_and_how_many_are_new(
 
     wait_until(lambda: 0.4 < live()["rows"][pk]["progress"] < 0.6)
     said = live()
-    assert (said["rows"][pk]["state"], said["rows"][pk]["moving"], said["new"]) == ("receiving", True, 0)
+    assert (said["rows"][pk]["state"], said["rows"][pk]["active"], said["new"]) == ("receiving", True, 0)
     begun(server, clip)
     assert live()["new"] == 1

@@ -106,16 +106,16 @@ def test_all_who_watch_the_same_queue_share_one_look_at_it(
     monkeypatch.setattr(job_cells, "_FRESH", 60.0)  # of a second, a busy machine may leave nothing
     a_worker()
     queue = [now(job) for job in several(a_user(), 3)]
-    said = job_cells.waits(queue)
+    said = job_cells.waiting_reasons(queue)
     with django_assert_num_queries(0):
-        assert job_cells.waits(queue) == said
-    assert job_cells.doing(queue[1], said[queue[1].pk]) == "Waits for its turn: 1 job is ahead of it."
+        assert job_cells.waiting_reasons(queue) == said
+    assert job_cells.status_message(queue[1], said[queue[1].pk]) == "Waits for its turn: 1 job is ahead of it."
 
 
 def test_who_comes_into_a_queue_that_others_watch_is_told_their_own_place() -> None:
     a_worker()
     owner = a_user()
     first, second = several(owner, 2)
-    job_cells.waits([now(first), now(second)])
+    job_cells.waiting_reasons([now(first), now(second)])
     [third] = several(owner, 1, first=40)
-    assert job_cells.waits([now(third)]) == {third.pk: "Its turn: 2 jobs are ahead of it."}
+    assert job_cells.waiting_reasons([now(third)]) == {third.pk: "Its turn: 2 jobs are ahead of it."}

@@ -22,8 +22,8 @@ from ..runtime.database_connections import write
 from ..storage.sidecars import all_changed
 from .account_limits import GroupLimitsInline, UserLimitsInline
 from .lists import cells
-from .lists.model_admin import RoomAdmin
-from .lists.query_strings import CheckedRequests
+from .lists.model_admin import ReadOnlyAdmin
+from .lists.query_strings import CheckedRequestsMixin
 
 GUESSES_A_MINUTE = 10
 
@@ -31,7 +31,7 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
-class SavesChangedColumns(CheckedRequests, ModelAdmin):  # type: ignore[misc]
+class ChangedColumnsAdmin(CheckedRequestsMixin, ModelAdmin):  # type: ignore[misc]
     """Django's admin would write the whole row. It would undo what others have changed since it was read, such as
     `is_active`, and make a row again that was deleted.
     """
@@ -47,7 +47,7 @@ class SavesChangedColumns(CheckedRequests, ModelAdmin):  # type: ignore[misc]
         obj.save(update_fields=columns.intersection(form.changed_data))
 
 
-class SavesPasswordAlone:
+class PasswordOnlyMixin:
     """For forms that set a password. Hashing takes a while: an account that is disabled meanwhile stays disabled."""
 
     def set_password_and_save(self, user: User, *args: Any, commit: bool = True, **kwargs: Any) -> User:
@@ -57,11 +57,11 @@ class SavesPasswordAlone:
         return user
 
 
-class PasswordForm(SavesPasswordAlone, AdminPasswordChangeForm):  # type: ignore[misc]
+class PasswordForm(PasswordOnlyMixin, AdminPasswordChangeForm):  # type: ignore[misc]
     pass
 
 
-class OwnPasswordForm(SavesPasswordAlone, AdminOwnPasswordChangeForm):  # type: ignore[misc]
+class OwnPasswordForm(PasswordOnlyMixin, AdminOwnPasswordChangeForm):  # type: ignore[misc]
     user: User
 
     def clean_old_password(self) -> str:
@@ -88,7 +88,7 @@ def change_own_password(request: HttpRequest) -> HttpResponseBase:
 
 
 @admin.register(User)
-class UserAdmin(SavesChangedColumns, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(ChangedColumnsAdmin, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = PasswordForm
@@ -111,14 +111,14 @@ class UserAdmin(SavesChangedColumns, DjangoUserAdmin, ModelAdmin):  # type: igno
 
 
 @admin.register(Group)
-class GroupAdmin(SavesChangedColumns, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+class GroupAdmin(ChangedColumnsAdmin, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """Viewer, Operator and Administrator are made after migrate; what is added to them stays."""
 
     inlines = [GroupLimitsInline]
 
 
 @admin.register(LogEntry)
-class HistoryAdmin(RoomAdmin):
+class AuditLogAdmin(ReadOnlyAdmin):
     """The audit log: every deed done here, and every change through the API."""
 
     list_display = ["deed", "subject", "user", "action_time"]

@@ -17,8 +17,8 @@ from .. import hooks
 from ..access import policy, signed_links
 from ..models import MediaFile
 from ..storage.blobs import delete_file
-from .lists.bulk_actions import at_most
-from .lists.model_admin import RoomAdmin
+from .lists.bulk_actions import selected_rows
+from .lists.model_admin import ReadOnlyAdmin
 
 LIST = "admin:uploads_mediafile_changelist"
 _LASTING = {
@@ -29,7 +29,7 @@ _LASTING = {
 }
 
 
-class DeletesFiles(RoomAdmin):
+class FileDeletionMixin(ReadOnlyAdmin):
     """The confirmation lists everything; each file goes by the delete verb, whose refusals become messages."""
 
     def has_delete_permission(self, request: HttpRequest, obj: MediaFile | None = None) -> bool:
@@ -44,7 +44,7 @@ class DeletesFiles(RoomAdmin):
 
     @admin.action(description="Delete", permissions=["delete"])
     def delete_chosen(self, request: HttpRequest, queryset: QuerySet[MediaFile]) -> HttpResponse | None:
-        files = at_most(request, queryset)
+        files = selected_rows(request, queryset)
         if files is None:
             return None
         if "confirmed" not in request.POST:
@@ -69,7 +69,7 @@ class DeletesFiles(RoomAdmin):
             policy.require(request.user, "delete", file)
         gone = 0
         for file in files:
-            with self.acting(request, file, "Deleted."):
+            with self.audited(request, file, "Deleted."):
                 gone += delete_file(file)
         if gone:
             messages.success(request, f"Deleted {gone} file{'' if gone == 1 else 's'}.")
@@ -102,7 +102,7 @@ class LinkForm(forms.Form):
     )  # fmt: skip
 
 
-class LinksFiles(RoomAdmin):
+class FileLinksMixin(ReadOnlyAdmin):
     """A page `ID/link/`, where links are made and revoked."""
 
     def get_urls(self) -> list[Any]:
@@ -113,14 +113,14 @@ class LinksFiles(RoomAdmin):
         file = get_object_or_404(policy.visible_files(request.user), pk=pk)
         policy.require(request.user, "change", file)
         if "revoke" in request.POST:
-            with self.acting(request, file, "Revoked every link."):
+            with self.audited(request, file, "Revoked every link."):
                 signed_links.revoke(file)
                 messages.success(request, "No link that was made so far works any more.")
             return redirect("admin:uploads_mediafile_link", file.pk)
         form, link = LinkForm(request.POST or None), None
         if form.is_valid():
             lasting = form.cleaned_data["lasting"]
-            with self.acting(request, file, f"Made a link that works for {_LASTING[lasting]}."):
+            with self.audited(request, file, f"Made a link that works for {_LASTING[lasting]}."):
                 link = signed_links.make(file, lasting, request)
         context = {
             **self.admin_site.each_context(request), "opts": self.opts, "title": "Make a link", "subtitle": file.name,

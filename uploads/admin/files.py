@@ -19,11 +19,11 @@ from ..models import Blob, MediaFile, NameKey
 from ..search import Found
 from ..templatetags.local_times import local_time
 from ..text import wording
-from .file_actions import DeletesFiles, LinksFiles
+from .file_actions import FileDeletionMixin, FileLinksMixin
 from .lists import cells
-from .lists.csv_export import ExportsCsv
+from .lists.csv_export import CsvExportMixin
 from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter, SizeFilter
-from .upload_form import SendingMixin
+from .upload_form import UploadFormMixin
 
 PLAYED = ("video", "audio", "image")
 # Larger ones are too long on their way to be a small picture of themselves.
@@ -31,7 +31,7 @@ _SMALL = 1_000_000
 
 
 @admin.register(MediaFile)
-class MediaFileAdmin(SendingMixin, ExportsCsv, LinksFiles, DeletesFiles):
+class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeletionMixin):
     list_display = ["picture", "name", "kind", "size_words", "sha256", "owner", "created_at"]
     list_display_links = ["name"]
     list_filter = [("kind", ChoiceFilter), ("origin", ChoiceFilter), OwnerFilter, CreatedFilter, SizeFilter]
@@ -143,7 +143,7 @@ def facts_of(file: MediaFile) -> list[tuple[str, object]]:
         ("Origin", file.get_origin_display()),
         ("Owner", file.owner),
         ("Created", local_time(file.created_at)),
-        ("Content", cells.state(file, blob.state, blob.get_state_display(), is_moving=False)),
+        ("Content", cells.state_badge(file, blob.state, blob.get_state_display(), is_active=False)),
     ]
 
 

@@ -23,7 +23,7 @@ from ..access.tokens import USUAL, make_token
 from ..models import Token
 from ..scopes import Scope
 from ..templatetags.local_times import local_time
-from .lists.model_admin import RoomAdmin
+from .lists.model_admin import ReadOnlyAdmin
 
 _SCOPES = {
     Scope.UPLOAD: "upload: send files, see its uploads, give up unfinished ones",
@@ -73,7 +73,7 @@ class TokenForm(forms.Form):
 
 
 @admin.register(Token)
-class TokenAdmin(RoomAdmin):
+class TokenAdmin(ReadOnlyAdmin):
     list_display = ["name", "user", "scope", "begins", "created", "expires"]
     list_select_related = ["user"]
     fields = ["name", "user", "scope", "begins", "created", "expires"]
@@ -110,6 +110,6 @@ class TokenAdmin(RoomAdmin):
     def _make(self, request: HttpRequest, form: TokenForm) -> tuple[Token | None, str]:
         said = form.cleaned_data
         scopes, days = Scope.of(said["scopes"]), said["lasting"]
-        with self.acting(request, said["account"], f"Made the token “{said['name']}” of this account."):
+        with self.audited(request, said["account"], f"Made the token “{said['name']}” of this account."):
             return make_token(said["account"], said["name"], scopes, timedelta(days=days) if days else None)
         return None, ""  # refused, and the page says why

@@ -1,4 +1,4 @@
-"""Adding a file: a form through the streaming upload handler. Where npm brought Uppy, send.js goes over the form."""
+"""The upload form: a plain form, read by the streaming upload handler; with Uppy where npm installed it."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def _for_people(request: HttpRequest, owner: User, fields: QueryDict) -> None:
         raise InvalidParams("An Idempotency-Key is taken by /api/v1/files/ alone.")
 
 
-class SendingMixin:
+class UploadFormMixin:
     """For the admin of MediaFile. To add one is to upload it."""
 
     opts: Any
@@ -58,7 +58,7 @@ class SendingMixin:
             "uppy": _UPPY if finders.find(_UPPY) else "",
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/uploads/mediafile/send.html", context)
+        return TemplateResponse(request, "admin/uploads/mediafile/upload.html", context)
 
 
 def _received(request: HttpRequest) -> MediaFile:

@@ -21,7 +21,7 @@ from ..text import wording
 from ..transfers.resumable import recovery
 from ..transitions import past
 from .lists import bulk_actions, cells
-from .lists.csv_export import ExportsCsv
+from .lists.csv_export import CsvExportMixin
 from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter
 from .lists.model_admin import LiveAdmin
 
@@ -29,7 +29,7 @@ _WHY = {Forbidden.code: "are complete, or end with their request", Gone.code: "h
 
 
 @admin.register(Upload)
-class UploadAdmin(ExportsCsv, LiveAdmin):
+class UploadAdmin(CsvExportMixin, LiveAdmin):
     list_display = ["name", "state_now", "progress_now", "protocol", "owner", "created_at"]
     list_filter = [("state", ChoiceFilter), ("protocol", ChoiceFilter), OwnerFilter, CreatedFilter]
     search_fields = ["name"]
@@ -58,7 +58,7 @@ class UploadAdmin(ExportsCsv, LiveAdmin):
 
     def live_row(self, row: Upload) -> dict[str, Any]:
         return {
-            "state": row.state, "label": row.get_state_display(), "moving": row.state == Upload.State.RECEIVING,
+            "state": row.state, "label": row.get_state_display(), "active": row.state == Upload.State.RECEIVING,
             "progress": wording.progress_of(row), "message": wording.message_of(row),
         }  # fmt: skip
 
@@ -67,11 +67,11 @@ class UploadAdmin(ExportsCsv, LiveAdmin):
     @admin.display(description="state")
     def state_now(self, upload: Upload) -> SafeString:
         moving = upload.state == Upload.State.RECEIVING
-        return cells.state(upload, upload.state, upload.get_state_display(), is_moving=moving)
+        return cells.state_badge(upload, upload.state, upload.get_state_display(), is_active=moving)
 
     @admin.display(description="progress")
     def progress_now(self, upload: Upload) -> SafeString:
-        return cells.bar(upload, wording.progress_of(upload), wording.message_of(upload))
+        return cells.progress_bar(upload, wording.progress_of(upload), wording.message_of(upload))
 
     @admin.display(description="announced size")
     def size(self, upload: Upload) -> str:
@@ -107,14 +107,14 @@ class UploadAdmin(ExportsCsv, LiveAdmin):
     def end_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
         upload = get_object_or_404(policy.visible_uploads(request.user), pk=pk)
         policy.require_end(request.user, upload)
-        with self.acting(request, upload, "Ended."):
+        with self.audited(request, upload, "Ended."):
             recovery.terminate(upload)
             messages.success(request, "It is ended, and its bytes are deleted.")
         return redirect("admin:uploads_upload_change", pk)
 
     @admin.action(description="End and delete what has come", permissions=["end"])
     def end_selected(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
-        bulk_actions.each(request, queryset, recovery.terminate, "ended", why=_WHY)
+        bulk_actions.apply_to_each(request, queryset, recovery.terminate, "ended", why=_WHY)
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("uploads.delete_upload")

@@ -30,7 +30,7 @@ function follow(log) {
   log.scrollTo({ top: log.scrollHeight });
 }
 
-const past = document.querySelector('[data-live="past"]');
+const past = document.querySelector('[data-live="steps"]');
 let steps = past.textContent;
 watch(past, () => {
   if (past.textContent === steps) return;

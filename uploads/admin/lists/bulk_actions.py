@@ -22,7 +22,7 @@ def actor(request: HttpRequest) -> audit_log.Actor:
     return audit_log.Actor(request.user.pk or 0, f"In the admin from {request.META.get('REMOTE_ADDR', '')}.")
 
 
-def at_most(request: HttpRequest, chosen: QuerySet[M]) -> list[M] | None:
+def selected_rows(request: HttpRequest, chosen: QuerySet[M]) -> list[M] | None:
     """Those that were chosen, unless that is everything there is."""
     rows = list(chosen[: MOST + 1])
     if len(rows) <= MOST:
@@ -31,7 +31,7 @@ def at_most(request: HttpRequest, chosen: QuerySet[M]) -> list[M] | None:
     return None
 
 
-def each(
+def apply_to_each(
     request: HttpRequest,
     chosen: QuerySet[M],
     verb: Callable[[M], object],
@@ -41,7 +41,7 @@ def each(
     flag: int = audit_log.CHANGE,
 ) -> None:
     """Carry a verb out on each. `done` and `why`, by a refusal's code, go on after a number: 3 cancelled, 1 …"""
-    rows = at_most(request, chosen)
+    rows = selected_rows(request, chosen)
     if rows is None:
         return
     refused: Counter[str] = Counter()

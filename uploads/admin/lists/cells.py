@@ -10,24 +10,24 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 
-def moving(row: Model, name: str, text: str) -> SafeString:
+def live_text(row: Model, name: str, text: str) -> SafeString:
     """Text that live.js keeps as the row's live state says it: `name` is its field there."""
     return format_html('<span data-live-id="{}" data-live="{}">{}</span>', row.pk, name, text)
 
 
-def moving_link(row: Model, name: str, text: str, url: str) -> SafeString:
+def live_link(row: Model, name: str, text: str, url: str) -> SafeString:
     """The same, of a link, which is plain text while it leads nowhere: `name` and `name_url` are its fields there."""
     leads = format_html(' href="{}"', url) if url else SafeString("")
     return format_html('<a class="mr-link" data-live-id="{}" data-live="{}"{}>{}</a>', row.pk, name, leads, text)
 
 
-def state(row: Model, value: str, label: str, *, is_moving: bool) -> SafeString:
+def state_badge(row: Model, value: str, label: str, *, is_active: bool) -> SafeString:
     """What becomes of the row, as a coloured badge. While it moves, live.js asks for it."""
     return format_html(
         '<span class="mr-state" data-live-id="{}" data-live="state" data-state="{}"{}>{}</span>',
         row.pk,
         value,
-        SafeString(" data-moving") if is_moving else "",
+        SafeString(" data-active") if is_active else "",
         label,
     )
 
@@ -37,7 +37,7 @@ _BAR = """<span class="mr-progress">
 <span class="mr-message" data-live-id="{0}" data-live="message">{2}</span></span>"""
 
 
-def bar(row: Model, progress: float | None, message: str) -> SafeString:
+def progress_bar(row: Model, progress: float | None, message: str) -> SafeString:
     """A progress bar over its message. Without a known end it has no value, and browsers show it moving."""
     value = SafeString("") if progress is None else format_html(' value="{}"', round(progress, 4))
     return format_html(_BAR, row.pk, value, message)

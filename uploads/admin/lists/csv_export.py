@@ -32,8 +32,9 @@ _places = Semaphore(8)
 Value = Callable[[Any], object]
 
 
-class ExportsCsv:
-    """For a RoomAdmin: `class FileAdmin(ExportsCsv, RoomAdmin)` has the link `export/` and an action on a selection.
+class CsvExportMixin:
+    """For a ReadOnlyAdmin: `class FileAdmin(CsvExportMixin, ReadOnlyAdmin)` has the link
+    `export/` and an action on a selection.
 
     The columns are those of the list, in their words: of a cell that is HTML, its text. `export_values` says what to
     write instead, by the column's name: a function of the row, or None to leave the column out. What the list does

@@ -20,18 +20,18 @@ from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
 from ...search import MOST, Found
-from .query_strings import CheckedRequests
+from .query_strings import CheckedRequestsMixin
 from .unfold_private import row_checkbox
 
 _PREFIXED = ("created_at",)  # orders in which indexes have what equals what is asked for
 REACHABLE = 1_000_000  # rows, by turning pages: further on, a filter or the other order leads
 
 
-class RoomPaginator(InfinitePaginator):  # type: ignore[misc]
+class UncountedPaginator(InfinitePaginator):  # type: ignore[misc]
     count = REACHABLE
 
 
-class RoomChangeList(ChangeList):  # type: ignore[misc]
+class FastChangeList(ChangeList):  # type: ignore[misc]
     """A page is the ids that an index alone tells, however far one has turned, and then those rows."""
 
     result_list: Any  # django-stubs knows no other than a QuerySet
@@ -84,10 +84,10 @@ def _free(where: WhereNode) -> None:
             freed.lhs = _Unindexed(part.lhs)
 
 
-class ListMixin(CheckedRequests):
+class FastListMixin(CheckedRequestsMixin):
     """Of a ModelAdmin whose rows are never all counted."""
 
-    paginator = RoomPaginator
+    paginator = UncountedPaginator
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_per_page = 100
@@ -103,8 +103,8 @@ class ListMixin(CheckedRequests):
         """What a search finds among these rows; None for Django's own, which is for short lists."""
         return None
 
-    def get_changelist(self, request: HttpRequest, **more: Any) -> type[RoomChangeList]:
-        return RoomChangeList
+    def get_changelist(self, request: HttpRequest, **more: Any) -> type[FastChangeList]:
+        return FastChangeList
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

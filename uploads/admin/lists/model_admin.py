@@ -16,10 +16,10 @@ from ... import audit_log
 from ...errors import InvalidParams, Refusal
 from ...text.dates import parse_moment
 from . import bulk_actions
-from .fast_pages import ListMixin
+from .fast_pages import FastListMixin
 
 
-class RoomAdmin(ListMixin, ModelAdmin):  # type: ignore[misc]
+class ReadOnlyAdmin(FastListMixin, ModelAdmin):  # type: ignore[misc]
     """Rows are made and changed by verbs, so there is nothing to add or to edit; and they are never all counted."""
 
     list_fullwidth = True
@@ -31,7 +31,7 @@ class RoomAdmin(ListMixin, ModelAdmin):  # type: ignore[misc]
         return False
 
     @contextmanager
-    def acting(self, request: HttpRequest, row: Model, deed: str) -> Iterator[None]:
+    def audited(self, request: HttpRequest, row: Model, deed: str) -> Iterator[None]:
         """Carry out a verb on a row: a refusal is told to whoever asked, and a deed is written into its history."""
         try:
             yield
@@ -47,7 +47,7 @@ class RoomAdmin(ListMixin, ModelAdmin):  # type: ignore[misc]
         audit_log.record(bulk_actions.actor(request), [*queryset], "Deleted.", audit_log.DELETION)
 
 
-class LiveAdmin(RoomAdmin):
+class LiveAdmin(ReadOnlyAdmin):
     """A list whose rows move: live.js asks `live/` for those that are not finished, and for how many are new."""
 
     change_list_template = "admin/live_list.html"

@@ -13,7 +13,7 @@ from ...errors import InvalidParams
 from .filters import RangeFilter
 
 
-class CheckedRequests:
+class CheckedRequestsMixin:
     """Of a ModelAdmin. Django would hand to the database whatever was sent, and answer 500 if that cannot hold it."""
 
     list_filter: Sequence[Any]
@@ -40,10 +40,10 @@ class CheckedRequests:
         return response
 
     def formfield_for_manytomany(self, field: Any, request: HttpRequest, **more: Any) -> Any:
-        return super().formfield_for_manytomany(field, request, form_class=RowsField, **more)  # type: ignore[misc]
+        return super().formfield_for_manytomany(field, request, form_class=CheckedRowsField, **more)  # type: ignore[misc]
 
 
-class RowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic in its stubs alone
+class CheckedRowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic in its stubs alone
     """Rows that were chosen in a form."""
 
     def clean(self, value: Any) -> Any:

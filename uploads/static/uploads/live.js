@@ -1,8 +1,8 @@
 "use strict";
-// Keeps what moves on a page as it is: rows marked data-moving are asked for every two seconds, a hidden page asks
+// Keeps what moves on a page as it is: rows marked data-active are asked for every two seconds, a hidden page asks
 // seldom, and one where nothing moves looks only for new rows. What people wrote is set as text, never as HTML.
 
-const MOVING = 2000;
+const ACTIVE = 2000;
 const RESTING = 10000;
 const HIDDEN = 30000;
 
@@ -16,13 +16,13 @@ class Live {
     this.wait(this.pause());
   }
 
-  moving() {
-    return [...new Set([...document.querySelectorAll("[data-moving]")].map((found) => found.dataset.liveId))];
+  activeIds() {
+    return [...new Set([...document.querySelectorAll("[data-active]")].map((found) => found.dataset.liveId))];
   }
 
   pause() {
     if (document.hidden) return HIDDEN;
-    return this.moving().length ? MOVING : RESTING;
+    return this.activeIds().length ? ACTIVE : RESTING;
   }
 
   wait(milliseconds) {
@@ -31,7 +31,7 @@ class Live {
   }
 
   async ask() {
-    const ids = this.moving();
+    const ids = this.activeIds();
     if (ids.length || this.since) {
       const query = new URLSearchParams(ids.map((id) => ["id", id]));
       if (this.since) query.set("since", this.since);
@@ -48,9 +48,9 @@ class Live {
 
   show({ rows, new: count }, asked) {
     for (const id of asked) {
-      const row = rows[id] || { state: "gone", label: "gone", moving: false, message: "" };
+      const row = rows[id] || { state: "gone", label: "gone", active: false, message: "" };
       for (const place of document.querySelectorAll(`[data-live-id="${id}"]`)) show(place, row);
-      if (!row.moving) document.dispatchEvent(new CustomEvent("mr-finished", { detail: { id, row } }));
+      if (!row.active) document.dispatchEvent(new CustomEvent("mr-finished", { detail: { id, row } }));
     }
     if (this.news && count) {
       this.news.hidden = false;
@@ -64,7 +64,7 @@ function show(place, row) {
   if (name === "state") {
     place.dataset.state = row.state;
     place.textContent = row.label;
-    place.toggleAttribute("data-moving", row.moving);
+    place.toggleAttribute("data-active", row.active);
   } else if (name === "progress") {
     if (row.progress === null || row.progress === undefined) place.removeAttribute("value");
     else place.value = row.progress;
@@ -130,6 +130,6 @@ class Front {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  const place = document.getElementById("mr-now");
+  const place = document.getElementById("mr-dashboard");
   if (place) new Front(place);
 });
