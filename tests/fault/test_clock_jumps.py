@@ -14,7 +14,7 @@ import pytest
 from tests.support.server import ROOT, Server, Template
 
 DAY = 86400
-_KEEP_HOUSE = "from tests.fault import hurried; hurried.keep_house()"
+_KEEP_HOUSE = "from tests.support.scenarios import frequent_housekeeping; frequent_housekeeping.keep_house()"
 
 
 @pytest.fixture

@@ -33,7 +33,9 @@ def home(template: Template, tmp_path: Path) -> Iterator[Server]:
 
 
 def race(home: Server, words: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(home.shell(f"from tests.fault import racing; racing.tell(racing.{words})"))
+    found: dict[str, Any] = json.loads(
+        home.shell(f"from tests.support.scenarios import job_races; job_races.tell(job_races.{words})")
+    )
     for job, story in found["stories"].items():
         numbers, states = zip(*story["past"], strict=True)
         assert numbers == tuple(range(1, len(numbers) + 1)), (job, story)

@@ -19,7 +19,7 @@ def home(template: Template, tmp_path: Path) -> Iterator[Server]:
 
 
 def seen(home: Server, deed: str) -> str:
-    return home.shell(f"from tests.fault import idling; idling.{deed}()").splitlines()[-1]
+    return home.shell(f"from tests.support.scenarios import slot_troubles; slot_troubles.{deed}()").splitlines()[-1]
 
 
 def test_who_becomes_idle_while_the_database_is_away_is_seen_to_be_idle_later(home: Server) -> None:
@@ -56,14 +56,26 @@ def test_a_worker_that_starts_while_the_database_is_away_waits_for_it(home: Serv
     ],
 )
 def test_a_process_that_cannot_do_its_work_ends_and_says_why(deed: str, event: str, home: Server) -> None:
-    ended = home.manage("shell", "-v0", "-c", f"from tests.fault import idling; idling.{deed}()", check=False)
+    ended = home.manage(
+        "shell",
+        "-v0",
+        "-c",
+        f"from tests.support.scenarios import slot_troubles; slot_troubles.{deed}()",
+        check=False,
+    )
     assert ended.returncode == os.EX_SOFTWARE, ended.stdout + ended.stderr
     assert event in ended.stderr
     assert "Traceback" in ended.stderr
 
 
 def test_who_hangs_in_storing_ends_itself_so_that_another_may_try(home: Server) -> None:
-    ended = home.manage("shell", "-v0", "-c", "from tests.fault import idling; idling.hang_in_storing()", check=False)
+    ended = home.manage(
+        "shell",
+        "-v0",
+        "-c",
+        "from tests.support.scenarios import slot_troubles; slot_troubles.hang_in_storing()",
+        check=False,
+    )
     assert ended.returncode == os.EX_SOFTWARE
     assert "attempt_hangs" in ended.stdout + ended.stderr
     assert re.match(r"Storing \(\d s so far\)", ended.stdout)

@@ -20,6 +20,8 @@ Film = Callable[..., bytes]
 # Of a write of three windows in one request. It begins to push out each, and waits for each but the last at the next.
 FIRST_WAIT, LAST_WAIT = 3, 5
 
+_IMPORT = "from tests.support.scenarios import failed_syncs"
+
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -40,7 +42,7 @@ def seen(shim: Path, folder: Path, deed: str, *words: object) -> dict[str, Any]:
     root = folder / "media"
     root.mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", f"from tests.fault import unsynced; unsynced.{deed}(*{(str(root), *words)!r})"],
+        [sys.executable, "-c", f"{_IMPORT}; failed_syncs.{deed}(*{(str(root), *words)!r})"],
         cwd=ROOT, env=os.environ | preloaded(shim, folder / "fault"), stdout=subprocess.PIPE, check=True,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -104,7 +106,7 @@ def home(template: Template, tmp_path: Path) -> Iterator[Server]:
 
 
 def seen_in_django(shim: Path, home: Server, deed: str, *words: object) -> Any:
-    code = f"from tests.fault import unsynced; unsynced.{deed}(*{words!r})"
+    code = f"{_IMPORT}; failed_syncs.{deed}(*{words!r})"
     done = subprocess.run(
         [sys.executable, "manage.py", "shell", "-v0", "-c", code],
         cwd=ROOT, env=home.environment | preloaded(shim, home.home / "fault"), stdout=subprocess.PIPE, check=True,
