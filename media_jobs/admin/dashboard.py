@@ -20,9 +20,10 @@ from uploads.conf import finite, limits, sink
 from uploads.models import Upload
 from uploads.runtime.ballast_file import RELEASED, ballast
 from uploads.sinks.base import SinkError
-from uploads.text import wording as of_uploads
+from uploads.text.sizes import human_size
 from uploads.transfers.quota import floor
 from uploads.transfers.reserved_space import promised
+from uploads.transfers.status_text import upload_message, upload_progress
 
 from .. import policy
 from ..models import Job
@@ -80,9 +81,7 @@ def _now(request: HttpRequest) -> dict[str, Any]:
 
 def _arriving(uploads: QuerySet[Upload]) -> Part:
     found = _part(uploads.filter(state=Upload.State.RECEIVING).order_by("-created_at", "-id"))
-    rows = [
-        (row, cells.progress_bar(row, of_uploads.progress_of(row), of_uploads.message_of(row))) for row in found.rows
-    ]
+    rows = [(row, cells.progress_bar(row, upload_progress(row), upload_message(row))) for row in found.rows]
     return Part(rows, found.count)
 
 
@@ -119,9 +118,9 @@ def _space() -> dict[str, Any]:
     taken = promised(sink())
     left = max(0, free - taken - floor())
     return {
-        "free": of_uploads.human_size(left),
-        "promised": of_uploads.human_size(taken),
-        "kept": of_uploads.human_size(floor()),
+        "free": human_size(left),
+        "promised": human_size(taken),
+        "kept": human_size(floor()),
         "trouble": _trouble(left),
     }
 

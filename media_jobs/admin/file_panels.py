@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from uploads.admin.lists import cells
 from uploads.hooks import Going, Panel
 from uploads.models import MediaFile
-from uploads.text import wording as of_files
+from uploads.text.sizes import human_size
 
 from .. import policy
 from ..ffmpeg.probing.media_facts import Facts
@@ -95,7 +95,7 @@ def _gallery(made: QuerySet[Artifact]) -> list[dict[str, Any]]:
         {
             "artifact": artifact,
             "title": job_cells.title(artifact.job),
-            "size": of_files.human_size(artifact.file.blob.size),
+            "size": human_size(artifact.file.blob.size),
             "icon": {"video": "movie", "audio": "graphic_eq"}.get(artifact.file.blob.kind, "draft"),
         }
         for artifact in newest

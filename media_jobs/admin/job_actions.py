@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from uploads.admin.lists import bulk_actions
 from uploads.errors import Forbidden
-from uploads.text import wording as of_uploads
+from uploads.text.sizes import human_size
 
 from .. import policy
 from ..errors import AlreadyFinished, NoSuchJob, NotFinished
@@ -78,7 +78,7 @@ class Removal:
     @property
     def counts(self) -> dict[str, str]:
         """As Django's own page of deletion wants them."""
-        size = of_uploads.human_size(sum(artifact.file.blob.size for artifact in self.artifacts))
+        size = human_size(sum(artifact.file.blob.size for artifact in self.artifacts))
         return {"jobs": str(len(self.jobs)), "files that they made": f"{len(self.artifacts)} ({size})"}
 
     @property
@@ -88,7 +88,7 @@ class Removal:
         for job in self.jobs[:_SHOWN]:
             told.append(f"{job_cells.title(job)}: {job_cells.subject(job)} ({job.get_status_display()})")
             made = [
-                f"{artifact.file.name}, {of_uploads.human_size(artifact.file.blob.size)}"
+                f"{artifact.file.name}, {human_size(artifact.file.blob.size)}"
                 for artifact in self.artifacts
                 if artifact.job_id == job.pk
             ]

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from uploads.text import wording as of_uploads
+from uploads.text.times import human_time
+from uploads.transfers.status_text import upload_progress
 
 from .. import operations
 from ..models import Job
@@ -55,7 +56,7 @@ def status_message(job: Job, waiting_reason: str | None) -> str:
 
 def progress(job: Job) -> float | None:
     if job.status == UPLOADING and job.upload is not None:
-        return of_uploads.progress_of(job.upload)
+        return upload_progress(job.upload)
     return job.progress
 
 
@@ -77,7 +78,7 @@ def speed(job: Job) -> str:
 
 
 def left(job: Job) -> str:
-    return of_uploads.human_time(job.eta_seconds) if job.eta_seconds is not None else ""
+    return human_time(job.eta_seconds) if job.eta_seconds is not None else ""
 
 
 def duration_seconds(job: Job) -> float | None:
@@ -97,4 +98,4 @@ def time_between(begun: datetime, ended: datetime) -> str:
 
 
 def _briefly(passed: float) -> str:
-    return f"{passed:.1f} s" if passed < 10 else of_uploads.human_time(passed)
+    return f"{passed:.1f} s" if passed < 10 else human_time(passed)

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from uploads.models import Blob, MediaFile
-from uploads.text import wording as of_uploads
+from uploads.text.sizes import human_size
 from uploads.transitions import past
 
 from .. import operations, policy
@@ -56,7 +56,7 @@ class ShownArtifact:
         file = artifact.file
         url = reverse("job-artifact", args=[artifact.job_id, artifact.name])
         is_here = file.blob.state == Blob.State.STORED
-        return cls(artifact.name, file, of_uploads.human_size(file.blob.size), url, is_here)
+        return cls(artifact.name, file, human_size(file.blob.size), url, is_here)
 
 
 def context(request: HttpRequest, job: Job) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from uploads.admin.lists import cells
 from uploads.admin.lists.model_admin import LiveAdmin
-from uploads.text import wording as of_uploads
+from uploads.text.times import human_time
 
 from ..models import Job, Worker
 from ..worker.process_table import process_troubles
@@ -86,4 +86,4 @@ def _doing(worker: Any) -> tuple[str, str]:
 
 
 def _seen(worker: Worker) -> str:
-    return f"{of_uploads.human_time(max(0.0, (timezone.now() - worker.seen_at).total_seconds()))} ago"
+    return f"{human_time(max(0.0, (timezone.now() - worker.seen_at).total_seconds()))} ago"

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from uploads.text import wording as of_uploads
+from uploads.text.times import human_time
+from uploads.transfers.status_text import upload_message, upload_progress
 
 from ..models import Job, Lane, Worker
 from .leases import claimable, lacking
@@ -55,7 +56,7 @@ def _ahead(lane: str) -> Iterable[tuple[UUID, int]]:
 
 def waiting_for(job: Job, lanes: Lanes) -> str | None:
     if job.status == Job.Status.UPLOADING:
-        done = of_uploads.progress_of(job.upload) if job.upload else None
+        done = upload_progress(job.upload) if job.upload else None
         return "Its upload." if done is None else f"Its upload, at {100 * done:.0f} %."
     if job.status != Job.Status.QUEUED:
         return None
@@ -68,7 +69,7 @@ def waiting_for(job: Job, lanes: Lanes) -> str | None:
     if lanes.lacking:
         return lanes.lacking
     if job.not_before is not None and (left := (job.not_before - timezone.now()).total_seconds()) > 0:
-        return f"Another attempt, in {of_uploads.human_time(max(1, left))}. {job.message}".rstrip()
+        return f"Another attempt, in {human_time(max(1, left))}. {job.message}".rstrip()
     return _turn(job, lanes.ahead.get(job.pk, MOST))
 
 
@@ -82,7 +83,7 @@ def _turn(job: Job, ahead: int) -> str:
 
 def message_of(job: Job) -> str:
     if job.status == Job.Status.UPLOADING and job.upload is not None:
-        return of_uploads.message_of(job.upload)
+        return upload_message(job.upload)
     if job.status == Job.Status.RUNNING and job.cancel_asked:
         return "Stopping"
     return job.message or ("Waiting" if job.status == Job.Status.QUEUED else "")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from uploads.text.wording import human_time
+from uploads.text.times import human_time
 
 _LATELY = 3600.0  # seconds for which a restart is shown
 

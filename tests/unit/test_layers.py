@@ -21,11 +21,11 @@ LAYERS = {
     "uploads": [
         "scopes",
         "errors",
+        "text",
         "sinks",
         "content",
         "conf",
         "models",
-        "text",
         "hooks",
         "audit_log",
         "transitions",

@@ -4,7 +4,9 @@ import pytest
 from model_bakery import baker
 
 from uploads.models import Upload
-from uploads.text.wording import eta_of, human_size, human_time, message_of, progress_of
+from uploads.text.sizes import human_size
+from uploads.text.times import human_time
+from uploads.transfers.status_text import upload_eta, upload_message, upload_progress
 
 
 @pytest.mark.parametrize(
@@ -62,19 +64,19 @@ def upload(**facts: Any) -> Upload:
     ],
 )
 def test_an_upload_says_how_it_goes(facts: dict[str, Any], words: str) -> None:
-    assert message_of(upload(**facts)) == words
+    assert upload_message(upload(**facts)) == words
 
 
 def test_progress_is_one_when_complete_and_only_then() -> None:
-    assert progress_of(upload(state="complete", declared_size=None)) == 1
-    assert progress_of(upload(declared_size=1000, offset=1000)) == 0.9999
-    assert progress_of(upload(declared_size=3, offset=1)) == 0.3333
-    assert progress_of(upload(declared_size=10, offset=0)) == 0
+    assert upload_progress(upload(state="complete", declared_size=None)) == 1
+    assert upload_progress(upload(declared_size=1000, offset=1000)) == 0.9999
+    assert upload_progress(upload(declared_size=3, offset=1)) == 0.3333
+    assert upload_progress(upload(declared_size=10, offset=0)) == 0
 
 
 def test_nobody_knows_the_progress_of_what_has_no_size() -> None:
-    assert progress_of(upload(offset=1000)) is None
-    assert eta_of(upload(offset=1000, speed=10)) is None
+    assert upload_progress(upload(offset=1000)) is None
+    assert upload_eta(upload(offset=1000, speed=10)) is None
 
 
 @pytest.mark.parametrize(
@@ -88,4 +90,4 @@ def test_nobody_knows_the_progress_of_what_has_no_size() -> None:
     ],
 )
 def test_what_is_left_is_told_where_it_is_known(facts: dict[str, Any], eta: int | None) -> None:
-    assert eta_of(upload(**facts)) == eta
+    assert upload_eta(upload(**facts)) == eta

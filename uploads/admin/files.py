@@ -18,7 +18,7 @@ from ..hooks import FilePage
 from ..models import Blob, MediaFile, NameKey
 from ..search import Found
 from ..templatetags.local_times import local_time
-from ..text import wording
+from ..text.sizes import exact_size, human_size
 from .file_actions import FileDeletionMixin, FileLinksMixin
 from .lists import cells
 from .lists.csv_export import CsvExportMixin
@@ -55,7 +55,7 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
 
     @admin.display(description="size", ordering="size")
     def size_words(self, file: MediaFile) -> str:
-        return wording.human_size(file.size)
+        return human_size(file.size)
 
     @admin.display(description="SHA-256")
     def sha256(self, file: MediaFile) -> str:
@@ -137,7 +137,7 @@ def facts_of(file: MediaFile) -> list[tuple[str, object]]:
     return [
         ("Kind", blob.kind or "unknown"),
         ("Media type", blob.media_type),
-        ("Size", wording.exact_size(blob.size)),
+        ("Size", exact_size(blob.size)),
         ("SHA-256", cells.copyable(blob.sha256)),
         ("ID", cells.copyable(str(file.pk))),
         ("Origin", file.get_origin_display()),

@@ -14,7 +14,7 @@ from ..conf import limits
 from ..errors import Forbidden, InvalidParams, MissingFile
 from ..http.upload_handler import FILE_FIELD, ReceivedFile, gated_form_entrance
 from ..models import MediaFile
-from ..text import wording
+from ..text.sizes import human_size
 from ..transfers.account_limits import limits_of
 
 _UPPY = "uppy/uppy.min.mjs"
@@ -53,7 +53,7 @@ class UploadFormMixin:
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Upload files",
-            "largest": "" if largest is None else wording.human_size(largest),
+            "largest": "" if largest is None else human_size(largest),
             "kinds": sorted(limits().accept or ()),
             "uppy": _UPPY if finders.find(_UPPY) else "",
             **(extra_context or {}),

@@ -17,8 +17,9 @@ from ..access import policy
 from ..errors import Forbidden, Gone
 from ..models import Upload
 from ..search import Found
-from ..text import wording
+from ..text.sizes import human_size
 from ..transfers.resumable import recovery
+from ..transfers.status_text import upload_message, upload_progress
 from ..transitions import past
 from .lists import bulk_actions, cells
 from .lists.csv_export import CsvExportMixin
@@ -45,7 +46,7 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
     live_only = ("state", "offset", "declared_size", "speed", "key", "error_detail")
     change_form_template = "admin/uploads/upload.html"
     export_values = {
-        "state_now": lambda upload: upload.state, "progress_now": wording.message_of,
+        "state_now": lambda upload: upload.state, "progress_now": upload_message,
         "error": lambda upload: upload.error_code, "bytes": lambda upload: upload.offset,
         "id": lambda upload: upload.pk,
     }  # fmt: skip
@@ -59,7 +60,7 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
     def live_row(self, row: Upload) -> dict[str, Any]:
         return {
             "state": row.state, "label": row.get_state_display(), "active": row.state == Upload.State.RECEIVING,
-            "progress": wording.progress_of(row), "message": wording.message_of(row),
+            "progress": upload_progress(row), "message": upload_message(row),
         }  # fmt: skip
 
     # Columns and fields
@@ -71,11 +72,11 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
 
     @admin.display(description="progress")
     def progress_now(self, upload: Upload) -> SafeString:
-        return cells.progress_bar(upload, wording.progress_of(upload), wording.message_of(upload))
+        return cells.progress_bar(upload, upload_progress(upload), upload_message(upload))
 
     @admin.display(description="announced size")
     def size(self, upload: Upload) -> str:
-        return "not said" if upload.declared_size is None else wording.human_size(upload.declared_size)
+        return "not said" if upload.declared_size is None else human_size(upload.declared_size)
 
     @admin.display(description="became")
     def became(self, upload: Upload) -> SafeString | str:

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from .. import search as file_search
 from ..content.sniffing import Kind
 from ..models import MediaFile, Upload
-from ..text.dates import parse_moment
+from ..text.times import parse_moment
 
 
 class OwnerFilter(django_filters.CharFilter):  # type: ignore[misc]  # no types

@@ -9,8 +9,8 @@ from rest_framework.reverse import reverse
 from ..access import signed_links
 from ..errors import InvalidName
 from ..models import MediaFile, Upload
-from ..text import wording
 from ..text.file_names import clean_name
+from ..transfers.status_text import upload_eta, upload_message, upload_progress
 
 
 class FileUrls(serializers.Serializer[MediaFile]):
@@ -85,13 +85,13 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
         read_only_fields = fields
 
     def get_progress(self, upload: Upload) -> float | None:
-        return wording.progress_of(upload)
+        return upload_progress(upload)
 
     def get_eta_seconds(self, upload: Upload) -> int | None:
-        return wording.eta_of(upload)
+        return upload_eta(upload)
 
     def get_message(self, upload: Upload) -> str:
-        return wording.message_of(upload)
+        return upload_message(upload)
 
     @extend_schema_field(UploadError(allow_null=True))
     def get_error(self, upload: Upload) -> dict[str, str] | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..conf import limits
 from ..hooks import ServiceWarning
 from ..sinks.base import Sink, SinkError
-from ..text.wording import human_size
+from ..text.sizes import human_size
 from .sweep import warning_of
 
 

@@ -24,3 +24,15 @@ def write_size(size: int) -> str:
         if size >= unit and 10 * size % unit == 0:
             return f"{size // unit} {name}" if size % unit == 0 else f"{size / unit:.1f} {name}"
     return str(size)
+
+
+def human_size(size: float) -> str:
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def exact_size(size: int) -> str:
+    return f"{size} bytes" if size < 1000 else f"{human_size(size)} ({size:,} bytes)"

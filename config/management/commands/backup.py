@@ -8,7 +8,7 @@ from config.snapshots import secrets
 from uploads.conf import limits
 from uploads.maintenance.backup import BackupFailed, take
 from uploads.management.terminal_command import TerminalCommand
-from uploads.text.wording import human_size
+from uploads.text.sizes import human_size
 
 
 class Command(TerminalCommand):

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from uploads.errors import Refusal
 from uploads.management.terminal_command import TerminalCommand
 from uploads.models import MediaFile
+from uploads.text.sizes import human_size
 from uploads.text.terminal_safety import printable
-from uploads.text.wording import human_size
 from uploads.transfers.ingest import Mode, ingest
 
 from ... import operations

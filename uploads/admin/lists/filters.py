@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesRadioFilter, TextFilter
 from unfold.widgets import INPUT_CLASSES
 
 from ...search import owned_by
-from ...text.dates import to_utc
+from ...text.times import to_utc
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?(?:ytes)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}

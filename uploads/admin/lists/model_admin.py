@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin
 
 from ... import audit_log
 from ...errors import InvalidParams, Refusal
-from ...text.dates import parse_moment
+from ...text.times import parse_moment
 from . import bulk_actions
 from .fast_pages import FastListMixin
 

@@ -24,7 +24,7 @@ from uploads.models import Blob
 from uploads.storage.marker import is_ours
 from uploads.storage.sidecars import write_changed
 from uploads.storage.tombstones import remove_buried
-from uploads.text.wording import human_size
+from uploads.text.sizes import human_size
 
 _DONE = {Defect.ORPHAN: "moved into quarantine", Defect.UNUSED: "moved into quarantine"}
 _NEWER = {Defect.UNKNOWN_FILE, Defect.OLDER_ROW}  # the database is older than the store

@@ -24,3 +24,11 @@ def to_utc(moment: datetime) -> datetime:
         return (moment if timezone.is_aware(moment) else timezone.make_aware(moment)).astimezone(UTC)
     except OverflowError as error:
         raise ValueError(UNREADABLE) from error
+
+
+def human_time(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
