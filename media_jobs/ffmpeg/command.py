@@ -1,7 +1,7 @@
-"""ffmpeg's command line, from values that cannot be misread as options.
+"""Builds ffmpeg's command line, so that no value can be taken for an option.
 
-Every path is absolute and behind `file:`, every input's demuxer is named, and what may be opened, decoded and
-allocated is limited before the first input.
+Every path is absolute and behind `file:`. The demuxer of every input is named. Limits of what may be opened, decoded
+and allocated stand before the first input.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,20 +10,21 @@ from pathlib import Path
 
 from .demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS
 
-# One block of memory, as ffmpeg asks for it: four frames of the largest size in its largest plain format.
+# The largest block of memory that ffmpeg may allocate: four frames of the largest size in the largest raw format.
 _MAX_BLOCK = 1 << 30
-# Seconds from one packet to the next of its stream. What leaps further was not recorded so: ffmpeg drops such
-# timestamps and says so, instead of filling a gap of days with frames. An MP4 could not hold much more either.
-LARGEST_LEAP = 6 * 3600
-MOST_COPIES = 30 * LARGEST_LEAP  # of one frame, to keep a steady rate: ffmpeg reckons it from the same option
+# The largest gap between packets of a stream, in seconds. A larger one is damage: ffmpeg drops such timestamps and
+# logs it, instead of filling a gap of days with frames. An MP4 could not hold much more either.
+MAX_TIMESTAMP_GAP = 6 * 3600
+# The most copies of one frame to keep a steady rate. ffmpeg computes it from the same option.
+MAX_FRAME_COPIES = 30 * MAX_TIMESTAMP_GAP
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     path: Path
-    format: str  # the demuxer, as probed (Facts.format); never guessed again
+    format: str  # the demuxer that the probe found (Facts.format): ffmpeg must not guess
     options: Sequence[str] = ()  # before -i, such as ("-ss", "12.5")
-    pixels: int = 0  # of the picture that is used: it decides how much memory the command may take
+    pixels: int = 0  # of a frame of the video stream that is used: the memory limit depends on it
 
     def __post_init__(self) -> None:
         if self.format not in ALLOWED:
@@ -38,13 +39,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    path: Path | None  # None throws the output away (-f null), for passes that only measure
-    options: Sequence[str] = ()  # a -t or -to among them stands instead of the command's `longest`
+    path: Path | None  # None discards the output (-f null), for passes that only measure
+    options: Sequence[str] = ()  # a -t or -to in them replaces the command's `max_duration`
 
-    def arguments(self, threads: int, longest: float) -> Iterator[str]:
+    def arguments(self, threads: int, max_duration: float) -> Iterator[str]:
         yield from ("-threads", str(threads))
         if not {"-t", "-to"} & set(self.options):
-            yield from ("-t", f"{longest:g}")
+            yield from ("-t", f"{max_duration:g}")
         yield from self.options
         yield from ("-f", "null", "-") if self.path is None else (f"file:{self.path.absolute()}",)
 
@@ -55,8 +56,8 @@ class Command:
     targets: Sequence[Target]
     filters: str = ""  # -filter_complex
     threads: int = 2
-    longest: float = 24 * 3600.0  # seconds of output at most
-    talkative: bool = False  # hear what filters measured, too: loudnorm and its like speak at the level "info"
+    max_duration: float = 24 * 3600.0  # of the output, in seconds
+    verbose: bool = False  # log at the level "info", at which filters such as loudnorm report what they measured
 
     @property
     def pixels(self) -> int:
@@ -66,11 +67,11 @@ class Command:
         return [str(binary), *self._general(), *self._sources(), *self._targets()]
 
     def _general(self) -> Iterator[str]:
-        # The level before each message tells errors from the rest.
+        # "level" puts the level before each message.
         yield from ("-nostdin", "-hide_banner", "-nostats", "-y")
-        yield from ("-loglevel", "level+info" if self.talkative else "level+warning")
+        yield from ("-loglevel", "level+info" if self.verbose else "level+warning")
         yield from ("-progress", "pipe:1", "-stats_period", "0.5", "-max_alloc", str(_MAX_BLOCK))
-        yield from ("-dts_error_threshold", str(LARGEST_LEAP))
+        yield from ("-dts_error_threshold", str(MAX_TIMESTAMP_GAP))
         yield from ("-filter_threads", str(self.threads), "-filter_complex_threads", str(self.threads))
 
     def _sources(self) -> Iterator[str]:
@@ -81,4 +82,4 @@ class Command:
 
     def _targets(self) -> Iterator[str]:
         for target in self.targets:
-            yield from target.arguments(self.threads, self.longest)
+            yield from target.arguments(self.threads, self.max_duration)

@@ -1,4 +1,4 @@
-"""Run one tool to its end, in the sandbox. One thread, the caller's, starts it, watches it and kills it."""
+"""Runs one process in the sandbox. The thread that calls `run` starts it, watches it and kills it; no other does."""
 
 import os
 import selectors
@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import IO
 
 from ..errors import ResourceLimit, Stalled, TimedOut
+from .error_output import Log, ProcessResult
 from .sandbox import Files, Limits, Sandbox
-from .stderr_log import Log
 
-TICK = 0.1  # seconds between two looks at it, and two calls of `check`, at most
-_MOMENT = 0.002  # between its closing its outputs and its end: milliseconds, thrice in every job
-_GROWTH = 1 << 20  # bytes read or written that count as being alive
+TICK = 0.1  # seconds between two calls of `check`, at most
+_EXIT_TICK = 0.002  # seconds; between the end of its output and its exit, which is milliseconds in most cases
+_GROWTH = 1 << 20  # bytes read or written that count as progress
 _PIPE = 65536
 _LONGEST_LINE = 1 << 20
 
@@ -32,31 +32,20 @@ def _ignore(line: str) -> None:
     pass
 
 
-def _no_pulse() -> object:
+def _no_position() -> object:
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who is asked and told while a tool runs, and how long it may take."""
+    """Callbacks while a process runs, and how long it may take."""
 
-    check: Callable[[], None] = _nothing  # raises an Interruption to stop it at once
-    heard: Callable[[str], None] = _ignore  # a line of its stdout
-    pulse: Callable[[], object] = _no_pulse  # another value than before: it has come further
+    check: Callable[[], None] = _nothing  # raises an Interruption to stop the process
+    on_line: Callable[[str], None] = _ignore  # gets each line of its stdout
+    position: Callable[[], object] = _no_position  # how far it is: while this changes, it has not stalled
     timeout: float = 24 * 3600.0
-    stall: float = 120.0
-    since: float | None = None  # of the monotonic clock, what the timeout counts from; None: the tool's start
-
-
-@dataclass(slots=True)
-class Ended:
-    """How it ended. `code` is negative for a signal, as everywhere in Python."""
-
-    code: int
-    log: Log
-    cpu_seconds: float = 0.0
-    resident: int = 0  # bytes, at most, as far as was seen
-    address_space: int = 0
+    stall_timeout: float = 120.0
+    started_at: float | None = None  # monotonic time from which the timeout counts; None: the start of the process
 
 
 def run(
@@ -69,56 +58,59 @@ def run(
     watch: Watch | None = None,
     cwd: Path | None = None,
     log: Log | None = None,
-) -> Ended:
-    """Its end, whatever that is; or what `check` raised, Stalled, TimedOut, ResourceLimit. Nothing of it survives."""
+) -> ProcessResult:
+    """Run `argv` and return how it ended, whatever its exit code.
+
+    Raises Stalled, TimedOut, ResourceLimit, or what `check` raised. The process and its children are gone then, too.
+    """
     command = sandbox.wrap(argv, limits, files)
-    with _Tool(command, sandbox.environment(folder), cwd or folder, log or Log()) as tool:
-        tool.follow(watch or Watch(), limits)
-    return tool.ended
+    with _Process(command, sandbox.environment(folder), cwd or folder, log or Log()) as process:
+        process.follow(watch or Watch(), limits)
+    return process.result
 
 
 @dataclass(slots=True)
 class _Usage:
-    """What the kernel says of a process that runs, where it says it."""
+    """What a running process uses, from /proc. Zero where the system has no /proc."""
 
     pid: int
     resident: int = 0
     address_space: int = 0
-    moved: int = 0  # bytes read and written, by whatever way
+    transferred: int = 0  # bytes read and written, including pipes
 
-    def look(self) -> None:
+    def update(self) -> None:
         if sys.platform != "linux":
             return
         status, io = self._read("status"), self._read("io")
         self.resident = max(self.resident, status.get("VmHWM", 0) * 1024)
         self.address_space = max(self.address_space, status.get("VmPeak", 0) * 1024)
-        self.moved = max(self.moved, io.get("rchar", 0) + io.get("wchar", 0))
+        self.transferred = max(self.transferred, io.get("rchar", 0) + io.get("wchar", 0))
 
     def _read(self, name: str) -> dict[str, int]:
         try:
             lines = Path(f"/proc/{self.pid}/{name}").read_text(errors="replace").splitlines()
-        except OSError:  # it is gone, or not ours to look at: the other limits hold
+        except OSError:  # it has ended, or belongs to another user: the kernel's limits still hold
             return {}
         pairs = (line.split()[:2] for line in lines)
         return {words[0].rstrip(":"): int(words[1]) for words in pairs if len(words) == 2 and words[1].isdigit()}
 
 
 @dataclass(slots=True)
-class _Tool:
+class _Process:
     command: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
     log: Log
-    ended: Ended = field(init=False)
+    result: ProcessResult = field(init=False)
     _process: "subprocess.Popen[bytes]" = field(init=False)
     _usage: _Usage = field(init=False)
     _selector: selectors.BaseSelector = field(init=False)
     _line: bytes = b""
-    _heard: int = 0  # bytes of what it said, which it has written and are no sign of life
+    _output: int = 0  # bytes of its own output, which count as transferred but are no progress
 
-    def __enter__(self) -> "_Tool":
-        # Python does not call __exit__ when __enter__ raises: whatever fails here, also for want of a descriptor,
-        # undoes what came before it.
+    def __enter__(self) -> "_Process":
+        # Python does not call __exit__ when __enter__ raises. Whatever fails here, such as for lack of descriptors,
+        # must end the process.
         with ExitStack() as undo:
             self._selector = undo.enter_context(selectors.DefaultSelector())
             self._process = self._start()
@@ -138,7 +130,7 @@ class _Tool:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         pipe = subprocess.PIPE
-        return subprocess.Popen(  # noqa: S603 - our own words, every path behind `file:`
+        return subprocess.Popen(  # noqa: S603 - built by Command: every path is behind `file:`
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=pipe,
@@ -158,39 +150,39 @@ class _Tool:
             self._kill()
 
     def follow(self, watch: Watch, limits: Limits) -> None:
-        started = last_look = last_life = time.monotonic()
-        pulse: object = None
+        started = last_check = last_progress = time.monotonic()
+        position: object = None
         while not self._has_exited():
-            self._listen(watch, TICK)
+            self._read_outputs(watch, TICK)
             now = time.monotonic()
-            if now - last_look < TICK / 2:
-                continue  # it talks so much that select did not wait
-            last_look = now
+            if now - last_check < TICK / 2:
+                continue  # there is so much output that select did not wait
+            last_check = now
             watch.check()
-            self._usage.look()
-            if pulse != (pulse := (watch.pulse(), (self._usage.moved - self._heard) // _GROWTH)):
-                last_life = now
-            self._judge(watch, limits, now - (watch.since or started), now - last_life)
+            self._usage.update()
+            if position != (position := (watch.position(), (self._usage.transferred - self._output) // _GROWTH)):
+                last_progress = now
+            self._enforce(watch, limits, now - (watch.started_at or started), now - last_progress)
         self._drain(watch)
 
-    def _judge(self, watch: Watch, limits: Limits, lasted: float, silent: float) -> None:
+    def _enforce(self, watch: Watch, limits: Limits, elapsed: float, stalled: float) -> None:
         if self._usage.resident > limits.resident:
             raise ResourceLimit(f"It needed more than {limits.resident >> 20} MB of memory.", log=self.log.text)
-        if lasted > watch.timeout:
+        if elapsed > watch.timeout:
             raise TimedOut(f"It was not done after {watch.timeout:,.0f} seconds.", log=self.log.text)
-        if silent > watch.stall:
-            raise Stalled(f"It came no further for {watch.stall:,.0f} seconds.", log=self.log.text)
+        if stalled > watch.stall_timeout:
+            raise Stalled(f"It came no further for {watch.stall_timeout:,.0f} seconds.", log=self.log.text)
 
-    def _listen(self, watch: Watch, patience: float) -> None:
-        if not self._selector.get_map():  # it closed both: it goes on, or more often is about to end
-            time.sleep(_MOMENT)
+    def _read_outputs(self, watch: Watch, timeout: float) -> None:
+        if not self._selector.get_map():  # both outputs are closed: most likely it is about to exit
+            time.sleep(_EXIT_TICK)
             return
-        for key, _ in self._selector.select(patience):
+        for key, _ in self._selector.select(timeout):
             self._read(key.fileobj, watch)  # type: ignore[arg-type]  # what was registered has a fileno
 
     def _read(self, stream: IO[bytes], watch: Watch) -> None:
         data = os.read(stream.fileno(), _PIPE)
-        self._heard += len(data)
+        self._output += len(data)
         if not data:
             self._selector.unregister(stream)
         elif stream is self._process.stderr:
@@ -199,32 +191,32 @@ class _Tool:
             *lines, rest = (self._line + data).split(b"\n")
             self._line = rest[:_LONGEST_LINE]
             for line in lines:
-                watch.heard(line.decode(errors="replace"))
+                watch.on_line(line.decode(errors="replace"))
 
     def _has_exited(self) -> bool:
-        # Not reaped yet: as long as it is there its number is nobody else's, and its group can be killed.
+        # WNOWAIT leaves the zombie: its pid cannot be used again until its group was killed.
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _drain(self, watch: Watch) -> None:
-        """What it said last. Whoever else holds the pipe's other end has no say: nobody is waited for."""
+        """Read what is left in the pipes, without waiting for children that keep them open."""
         while ready := self._selector.select(0):
             for key, _ in ready:
                 self._read(key.fileobj, watch)  # type: ignore[arg-type]
 
     def _kill(self) -> None:
-        """The whole group, and wait for the one that leads it."""
+        """Kill the process group, and reap its leader."""
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except (PermissionError, ProcessLookupError):
-            # macOS says so of a group of zombies. And who was killed before it had its own session leads no group.
+            # macOS refuses a group of zombies. There is no group if the process died before it had its own session.
             os.kill(self._process.pid, signal.SIGKILL)
         _, status, used = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         self.log.close()
-        self.ended = Ended(
+        self.result = ProcessResult(
             self._process.returncode,
             self.log,
             used.ru_utime + used.ru_stime,
-            self._usage.resident,  # not ru_maxrss, which begins with what we held when it was forked
+            self._usage.resident,  # not ru_maxrss, which includes the memory of this process at the fork
             self._usage.address_space,
         )

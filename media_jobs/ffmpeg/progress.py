@@ -1,28 +1,28 @@
-"""How far a run of ffmpeg has come."""
+"""Progress of ffmpeg: parses its `-progress` output, and makes reports with message, speed and remaining time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, inf, isfinite
 from time import monotonic
 
-_NEARLY_ALL = 0.99  # of the frames or seconds: rounding, and what starts late, may leave out the rest
-_NEARLY = 0.999  # a run is done when it is verified, not when its last frame is written
-QUIET = 2.0  # seconds without news, after which people are told that there are none
-_MEMORY = 4.0  # seconds after which most of a smoothed speed is new
-_HARDLY = 1e-6
-# A longer estimate tells nobody anything. Without a bound, that of a run that stands still grows for ever: after two
-# minutes at 99.9 % it no longer fits the database's integer.
-LONGEST_ETA = 30 * 86400.0
+_NEARLY_ALL = 0.99  # of the frames or seconds. Rounding and late starts may leave out the rest
+_MAX_PROGRESS = 0.999  # a job is complete when its output is stored, not when the last frame is written
+SILENCE = 2.0  # seconds without progress, after which reports say so
+_SMOOTHING = 4.0  # seconds: the time constant of smoothed speeds
+_FIRST_WEIGHT = 1e-6
+# A longer estimate is of no use. Without a limit, the estimate of a run that makes no progress grows for ever: after
+# two minutes at 99.9 % it no longer fits the database's integer.
+MAX_ETA = 30 * 86400.0
 
 
-def known(value: float | None, most: float = inf) -> float | None:
-    """The value, if it is a finite number from 0 to `most`; else None: not known."""
-    return value if value is not None and isfinite(value) and 0 <= value <= most else None
+def finite(value: float | None, maximum: float = inf) -> float | None:
+    """The value if it is a finite number from 0 to `maximum`, else None."""
+    return value if value is not None and isfinite(value) and 0 <= value <= maximum else None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What people see of work that goes on. None is: not known."""
+    """What users see of running work. None means unknown."""
 
     message: str
     progress: float | None = None  # from 0 to below 1
@@ -32,7 +32,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What ffmpeg says of its progress at one time. What it calls N/A is None."""
+    """One block of ffmpeg's progress output. Values that it calls N/A are None."""
 
     seconds: float | None = None  # of output so far
     frames: int | None = None
@@ -41,13 +41,13 @@ class Block:
     is_last: bool = False
 
     @property
-    def place(self) -> tuple[float | None, int | None, int | None]:
-        """How far it is. Not the speed: that of one that hangs goes on changing."""
+    def position(self) -> tuple[float | None, int | None, int | None]:
+        """How far it is. Without the speed, which changes even while ffmpeg hangs."""
         return self.seconds, self.frames, self.size
 
 
 class Parser:
-    """Of `-progress`: lines of key=value, and `progress=` ends each block."""
+    """Parses the output of `-progress`: lines of key=value. The key `progress` ends each block."""
 
     def __init__(self) -> None:
         self._values: dict[str, str] = {}
@@ -78,10 +78,10 @@ def _number(text: str) -> float | None:
     return number if isfinite(number) else None  # ffmpeg divides by zero: speed=inf, frame=nan
 
 
-class _Pace:
-    """How much comes in a second, lately: the mean of all that came, in which the last seconds count most.
+class _SmoothedRate:
+    """The rate of something per second: a mean in which the last seconds count most.
 
-    What came first counts only until there is more: it took the start of ffmpeg as well.
+    The first sample counts only until there are others: it includes the time that ffmpeg needs to start.
     """
 
     def __init__(self) -> None:
@@ -89,10 +89,10 @@ class _Pace:
 
     def add(self, amount: float, seconds: float) -> None:
         if not self._weight and not amount:
-            return  # it has not begun
-        new = 1 - exp(-seconds / _MEMORY) if self._weight else _HARDLY
-        self._sum += new * (amount / seconds - self._sum)
-        self._weight += new * (1 - self._weight)
+            return  # ffmpeg has not started to write
+        weight = 1 - exp(-seconds / _SMOOTHING) if self._weight else _FIRST_WEIGHT
+        self._sum += weight * (amount / seconds - self._sum)
+        self._weight += weight * (1 - self._weight)
 
     @property
     def mean(self) -> float | None:
@@ -100,7 +100,10 @@ class _Pace:
 
 
 class Meter:
-    """Turns blocks into reports: out of `frames` or `seconds`, as the part `share` of the whole job."""
+    """Turns blocks into reports of the progress out of `frames` or `seconds`.
+
+    `share` is the part of the whole job that this run is, `verb` the first word of the messages.
+    """
 
     def __init__(
         self,
@@ -108,26 +111,26 @@ class Meter:
         seconds: float | None = None,
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
-        doing: str = "Encoded",
+        verb: str = "Encoded",
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._seconds, self._frames, self._doing, self._clock = seconds, frames, doing, clock
+        self._seconds, self._frames, self._verb, self._clock = seconds, frames, verb, clock
         self._begin, self._end = share
         self._progress = self._begin
         self._at, self._last_seconds = clock(), 0.0
-        self._rate, self._speed = _Pace(), _Pace()  # of the job's progress, and of the media
+        self._rate, self._speed = _SmoothedRate(), _SmoothedRate()  # of the job's progress, and in seconds of media
 
     def report(self, block: Block) -> Report:
         self._advance(block)
         is_known = bool(self._frames or self._seconds)
         rate = self._rate.mean if is_known else None
-        eta = known((1 - self._progress) / rate, LONGEST_ETA) if rate else None
+        eta = finite((1 - self._progress) / rate, MAX_ETA) if rate else None
         return Report(self._message(block), self._progress if is_known else None, self._speed.mean, eta)
 
     def silence(self, block: Block, seconds: float) -> Report:
-        """What is said when ffmpeg has come no further since this block: at the end it may move a whole file."""
-        doing = "Finishing" if self._part(block) >= _NEARLY_ALL or block.is_last else "Waiting for ffmpeg"
-        message = f"{doing}, nothing new for {int(seconds)} s: {self._message(block, with_speed=False)}"
+        """The report when there was no progress since `block`. At the end, ffmpeg may move a whole file."""
+        state = "Finishing" if self._part(block) >= _NEARLY_ALL or block.is_last else "Waiting for ffmpeg"
+        message = f"{state}, nothing new for {int(seconds)} s: {self._message(block, with_speed=False)}"
         is_known = bool(self._frames or self._seconds)
         return Report(message, self._progress if is_known else None)
 
@@ -135,7 +138,7 @@ class Meter:
         now = self._clock()
         passed = now - self._at
         part = min(1.0, self._part(block))
-        progress = max(self._progress, min(_NEARLY, self._begin + (self._end - self._begin) * part))
+        progress = max(self._progress, min(_MAX_PROGRESS, self._begin + (self._end - self._begin) * part))
         seconds = max(self._last_seconds, block.seconds or 0.0)
         if passed > 0:
             self._rate.add(progress - self._progress, passed)
@@ -152,17 +155,17 @@ class Meter:
 
     def _message(self, block: Block, *, with_speed: bool = True) -> str:
         if self._frames and block.frames is not None:
-            far = f"{min(block.frames, self._frames)} of {self._frames} frames"
+            done = f"{min(block.frames, self._frames)} of {self._frames} frames"
         elif self._seconds:
-            far = f"{clock_time(min(self._last_seconds, self._seconds))} of {clock_time(self._seconds)}"
+            done = f"{clock_time(min(self._last_seconds, self._seconds))} of {clock_time(self._seconds)}"
         else:
-            far = clock_time(self._last_seconds)
+            done = clock_time(self._last_seconds)
         speed = f" ({self._speed.mean:.1f}x)" if self._speed.mean and with_speed else ""
-        return f"{self._doing} {far}{speed}"
+        return f"{self._verb} {done}{speed}"
 
 
 def clock_time(seconds: float) -> str:
-    """As players show it: 0:12, 2:00, 1:02:03."""
+    """A duration as players show it: 0:12, 2:00, 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""What an operation is given to work with: ffmpeg and the probe, in the sandbox, watched and reported."""
+"""The tools of one job: runs ffmpeg and the probe in the sandbox, and reports progress."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -8,25 +8,24 @@ from time import monotonic
 
 from .binary import Binary
 from .command import Command
-from .failure_causes import failure
+from .error_output import MAX_BYTES, Log, ProcessResult, failure_of
 from .probing.media_facts import Facts
 from .probing.probe import probe
 from .probing.verification import Expected, verify
-from .process import Ended, Watch, run
-from .progress import QUIET, Block, Meter, Parser, Report
+from .process import Watch, run
+from .progress import SILENCE, Block, Meter, Parser, Report
 from .sandbox import Files, Limits, Sandbox
-from .stderr_log import MAX_BYTES, Log
 
-_RUNS = 20  # whose logs are kept
+_LOGS_KEPT = 20
 
 
 @dataclass(slots=True)
 class Toolbox:
-    """The Tools of one job (operations.base), and `verify` for whoever runs it.
+    """Implements operations.base.Tools, and `verify` for the worker.
 
-    `check` is called at least every 0.1 s while something runs, and raises an Interruption to stop it. `timeout` is
-    for everything together, from now on. `names` says how to call files that lie elsewhere, such as inputs, in the
-    commands and the log that people are shown.
+    `check` is called about every 0.1 s while a process runs, and raises an Interruption to stop it. `on_report` gets
+    the progress. `timeout` is for all runs together, from now on. `names` maps files outside the folder, such as
+    inputs, to their names in the commands and the log that users see.
     """
 
     binary: Binary
@@ -34,15 +33,15 @@ class Toolbox:
     folder: Path
     threads: int
     check: Callable[[], None]
-    report: Callable[[Report], None]
+    on_report: Callable[[Report], None]
     stall_timeout: float = 120.0
     timeout: float = 24 * 3600.0
-    limits: Limits | None = None  # what the command needs, if nobody knows better
-    room: int | None = None  # bytes that the disk may take, where that is known
+    limits: Limits | None = None  # None: by what the command needs
+    room: int | None = None  # bytes that outputs may take on the disk; None: not known
     names: Mapping[Path, str] = field(default_factory=dict)
-    commands: list[list[str]] = field(default_factory=list)  # that were run, with short names, to be copied
+    commands: list[list[str]] = field(default_factory=list)  # that ran, with the names that users see
     _started: float = field(default_factory=monotonic)
-    _logs: deque[Log] = field(default_factory=lambda: deque(maxlen=_RUNS))
+    _logs: deque[Log] = field(default_factory=lambda: deque(maxlen=_LOGS_KEPT))
 
     def ffmpeg(
         self,
@@ -51,17 +50,17 @@ class Toolbox:
         seconds: float | None = None,
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
-        doing: str = "Encoded",
+        verb: str = "Encoded",
     ) -> str:
         command = replace(command, threads=max(1, min(command.threads, self.threads)))
         argv = command.argv(self.binary.path)
-        self.commands.append(self._shown(argv))
+        self.commands.append(self._with_names(argv))
         limits = self.limits or Limits.of(command.threads, self._left, command.pixels, self.room)
         files = Files([source.path.absolute() for source in command.sources], [self.folder.absolute()])
-        ended = self._run(argv, limits, files, Meter(seconds=seconds, frames=frames, share=share, doing=doing))
-        if cause := failure(ended, limits):
-            raise cause
-        return ended.log.text
+        result = self._run(argv, limits, files, Meter(seconds=seconds, frames=frames, share=share, verb=verb))
+        if failure := failure_of(result, limits):
+            raise failure
+        return result.log.text
 
     def probe(self, path: Path) -> Facts:
         return probe(path, self.sandbox, check=self.check)
@@ -69,67 +68,69 @@ class Toolbox:
     def verify(self, path: Path, expected: Expected) -> Facts:
         return verify(path, expected, self.sandbox, check=self.check)
 
-    def say(self, message: str, progress: float | None = None) -> None:
+    def report(self, message: str, progress: float | None = None) -> None:
         self.check()
-        self.report(Report(message, progress))
+        self.on_report(Report(message, progress))
 
     @property
     def log(self) -> str:
-        """The end of what the last runs wrote to stderr, also of one that was stopped."""
+        """The end of what the last runs wrote to stderr, including a run that was stopped."""
         return "\n".join(log.text for log in self._logs if log.text)[-MAX_BYTES:]
 
     @property
     def _left(self) -> float:
         return max(1.0, self.timeout - (monotonic() - self._started))
 
-    def _run(self, argv: list[str], limits: Limits, files: Files, meter: Meter) -> Ended:
-        log, news = Log(self._short), _News(meter, self.report)
+    def _run(self, argv: list[str], limits: Limits, files: Files, meter: Meter) -> ProcessResult:
+        log, reporter = Log(self._names), _Reporter(meter, self.on_report)
         self._logs.append(log)
 
         def check() -> None:
             self.check()
-            news.look()
+            reporter.check_for_silence()
 
-        watch = Watch(check, news.hear, lambda: news.last.place, self.timeout, self.stall_timeout, self._started)
+        watch = Watch(
+            check, reporter.feed, lambda: reporter.last.position, self.timeout, self.stall_timeout, self._started
+        )
         return run(argv, sandbox=self.sandbox, limits=limits, folder=self.folder, files=files, watch=watch, log=log)
 
     @property
-    def _short(self) -> dict[str, str]:
-        """Paths, and what people see instead."""
+    def _names(self) -> dict[str, str]:
+        """Paths, and the names that users see instead."""
         return {
             f"{self.folder.absolute()}/": "",
             **{str(path.absolute()): name for path, name in self.names.items()},
         }
 
-    def _shown(self, argv: list[str]) -> list[str]:
+    def _with_names(self, argv: list[str]) -> list[str]:
         words = ["ffmpeg", *argv[1:]]
-        for path, name in self._short.items():
+        for path, name in self._names.items():
             words = [word.replace(path, name) for word in words]
         return words
 
 
 @dataclass(slots=True)
-class _News:
-    """What one run says of its progress, as reports; and a report also of its saying nothing new."""
+class _Reporter:
+    """Turns ffmpeg's progress output into reports. While there is no progress, it reports that once a second."""
 
     meter: Meter
-    report: Callable[[Report], None]
+    on_report: Callable[[Report], None]
     last: Block = field(default_factory=Block)
     _parser: Parser = field(default_factory=Parser)
     _since: float = field(default_factory=monotonic)
-    _told: float = 0.0  # of how long a silence
+    _reported: float = 0.0  # the seconds without progress in the last report
 
-    def hear(self, line: str) -> None:
+    def feed(self, line: str) -> None:
         block = self._parser.feed(line)
         if block is None:
             return
         before, self.last = self.last, block
-        if block.place != before.place:
-            self._since, self._told = monotonic(), 0.0
-            self.report(self.meter.report(block))
+        if block.position != before.position:
+            self._since, self._reported = monotonic(), 0.0
+            self.on_report(self.meter.report(block))
 
-    def look(self) -> None:
+    def check_for_silence(self) -> None:
         silent = monotonic() - self._since
-        if silent > QUIET and silent >= self._told + 1:
-            self._told = silent
-            self.report(self.meter.silence(self.last, silent))
+        if silent > SILENCE and silent >= self._reported + 1:
+            self._reported = silent
+            self.on_report(self.meter.silence(self.last, silent))

@@ -166,10 +166,10 @@ class _Run:
             [source],
             [target],
             threads=self.work.threads,
-            longest=output_limit(self.length),
-            talkative=target.path is None,  # what was measured is told there
+            max_duration=output_limit(self.length),
+            verbose=target.path is None,  # what was measured is told there
         )
-        return self.work.tools.ffmpeg(command, seconds=self.seconds, share=share, doing=doing)
+        return self.work.tools.ffmpeg(command, seconds=self.seconds, share=share, verb=doing)
 
 
 def _sound(facts: Facts) -> AudioStream:

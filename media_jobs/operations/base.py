@@ -71,7 +71,7 @@ class Tools(Protocol):
         seconds: float | None = None,
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
-        doing: str = "Encoded",
+        verb: str = "Encoded",
     ) -> str:
         """Run ffmpeg in the sandbox and report its progress, out of `seconds` or `frames` of output.
 
@@ -82,7 +82,7 @@ class Tools(Protocol):
     def probe(self, path: Path) -> Facts:
         """Look at a file, in a process of its own with little to spend."""
 
-    def say(self, message: str, progress: float | None = None) -> None:
+    def report(self, message: str, progress: float | None = None) -> None:
         """Tell whoever waits what is being done, between runs of ffmpeg."""
 
 

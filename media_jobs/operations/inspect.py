@@ -65,11 +65,11 @@ def _waveform(work: Work[Params], facts: Facts) -> Output:
     options = ("-map", "[wave]", "-frames:v", "1", "-c:v", "png", "-f", "image2", "-update", "1")
     source = Source(work.main.path, facts.format)
     command = Command(
-        [source], [Target(path, options)], filters=graph, threads=work.threads, longest=output_limit(length)
+        [source], [Target(path, options)], filters=graph, threads=work.threads, max_duration=output_limit(length)
     )
     log = ""
     try:
-        work.tools.ffmpeg(command, seconds=length, doing="Listened to")
+        work.tools.ffmpeg(command, seconds=length, verb="Listened to")
     except (ToolFailed, BadMedia) as failure:  # what could be heard until then is drawn all the same
         log = failure.log
     if not (path.exists() and path.stat().st_size):

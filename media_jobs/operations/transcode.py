@@ -84,7 +84,7 @@ class Transcode(Operation[TranscodeParams]):
                 sources=[Source(work.main.path, work.main.facts.format, seek.source, plan.picture.pixels)],
                 targets=[Target(path, (*seek.target, *plan.options(work.threads)))],
                 threads=work.threads,
-                longest=output_limit(plan.length),
+                max_duration=output_limit(plan.length),
             ),
             seconds=plan.length or work.params.time_range.duration(work.main.facts.duration),
             frames=plan.frames,

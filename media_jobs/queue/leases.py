@@ -24,7 +24,7 @@ from uploads.transfers.quota import check_floor, check_free, lock_quotas
 
 from ..conf import jobs
 from ..errors import Cancelled, Failure, LeaseLost, WorkerLost
-from ..ffmpeg.progress import LONGEST_ETA, Report, known
+from ..ffmpeg.progress import MAX_ETA, Report, finite
 from ..models import Job, Lane, Worker
 from . import job_counters, results, states
 from .claim import take
@@ -110,10 +110,10 @@ def renew(lease: Lease, phase: str, report: Report, **ran: str) -> bool:
     `ran` is what is new of the command and the log. Numbers that make no sense are left out: a database refuses the
     whole statement because of one, and with it the lease.
     """
-    eta = known(report.eta_seconds, LONGEST_ETA)
+    eta = finite(report.eta_seconds, MAX_ETA)
     renewed = _held(lease).update(
-        lease_until=Now() + jobs().lease_time, phase=phase, message=report.message[:255], speed=known(report.speed),
-        progress=min(known(report.progress) or 0.0, 0.9999), eta_seconds=None if eta is None else round(eta), **ran,
+        lease_until=Now() + jobs().lease_time, phase=phase, message=report.message[:255], speed=finite(report.speed),
+        progress=min(finite(report.progress) or 0.0, 0.9999), eta_seconds=None if eta is None else round(eta), **ran,
     )  # fmt: skip
     _must(renewed)
     is_asked = _held(lease).values_list("cancel_asked", flat=True).first()

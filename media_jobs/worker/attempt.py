@@ -96,7 +96,7 @@ class Attempt:
         self._lease, self._job, self._pulse, self._folder = lease, lease.job, pulse, folder
         self._tools = Toolbox(
             binary=equipment().binary, sandbox=equipment().sandbox, folder=folder, threads=jobs().threads,
-            check=self._check, report=pulse.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
+            check=self._check, on_report=pulse.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
         )  # fmt: skip
         self._told = time.monotonic()
         self._floor = FloorWatch(sink(), folder)

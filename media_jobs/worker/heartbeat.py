@@ -11,7 +11,7 @@ from uploads.runtime.request_context import on_behalf_of
 
 from ..conf import jobs
 from ..errors import Cancelled, Interruption, LeaseLost, Released
-from ..ffmpeg.progress import QUIET, Report
+from ..ffmpeg.progress import SILENCE, Report
 from ..models import Job
 from ..queue import leases
 from ..queue.leases import Lease
@@ -95,7 +95,7 @@ class Pulse:
     def _said(self, now: float) -> Report:
         """The last report; and where it is an old one, for how long there has been none."""
         report, silent = self._report, now - self._reported
-        return Report(f"{report.message} ({silent:.0f} s so far)", report.progress) if silent > QUIET else report
+        return Report(f"{report.message} ({silent:.0f} s so far)", report.progress) if silent > SILENCE else report
 
     def _end_process(self) -> None:
         """Our thread hangs where it hears of nothing: the lease is to expire, and another process is to try."""

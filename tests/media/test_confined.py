@@ -75,7 +75,9 @@ def test_it_lists_no_folder_but_its_own(store: Path, on: Sandbox) -> None:
     files = Files([store / "film.mp4"], [store / "work"])
     heard: list[str] = []
     for each in (Sandbox.probe("off"), on):
-        run(look, sandbox=each, limits=Limits(), folder=store / "work", files=files, watch=Watch(heard=heard.append))
+        run(
+            look, sandbox=each, limits=Limits(), folder=store / "work", files=files, watch=Watch(on_line=heard.append)
+        )
     assert ["db.sqlite3" in line for line in heard] == [True, False]
 
 

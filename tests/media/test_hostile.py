@@ -76,9 +76,11 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def encode(box: Toolbox, path: Path, format: str, *options: str, longest: float = 60.0) -> str:
+def encode(box: Toolbox, path: Path, format: str, *options: str, max_duration: float = 60.0) -> str:
     options = options or ("-map", "0", "-c:v", "libx264", "-preset", "ultrafast")
-    return box.ffmpeg(Command([Source(path, format)], [Target(box.folder / "out.mkv", options)], longest=longest))
+    return box.ffmpeg(
+        Command([Source(path, format)], [Target(box.folder / "out.mkv", options)], max_duration=max_duration)
+    )
 
 
 # --- files that name other files ---
@@ -196,13 +198,13 @@ STEADY = ("-fps_mode", "cfr", "-r", "240", "-c:v", "libx264", "-preset", "ultraf
 def test_a_gap_in_the_timestamps_is_noticed_where_it_is_read(box: Toolbox, tmp_path: Path) -> None:
     gap = gap_of_a_day(tmp_path, "mkv")
     with contained(), pytest.raises(BadMedia, match="leap by more than 6 hours"):
-        encode(box, gap, "matroska", *STEADY, longest=200_000.0)
+        encode(box, gap, "matroska", *STEADY, max_duration=200_000.0)
 
 
 def test_a_frame_that_is_said_to_be_shown_for_a_day_is_not_repeated_all_day(box: Toolbox, tmp_path: Path) -> None:
     gap = gap_of_a_day(tmp_path, "mp4")
     with contained(), pytest.raises(UnfitMedia, match="repeated more than 648,000 times"):
-        encode(box, gap, "mov", *STEADY, longest=200_000.0)
+        encode(box, gap, "mov", *STEADY, max_duration=200_000.0)
 
 
 def test_it_is_repeated_no_longer_than_an_output_may_be(box: Toolbox, tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ def test_a_gap_filled_with_frames_meets_the_limit_of_memory_or_of_time(box: Tool
     gap = gap_of_a_day(tmp_path, "mp4")
     # On a machine that is busy with tests the frames come so slowly that time is up first.
     with contained(), pytest.raises((ResourceLimit, TimedOut), match=r"memory|not done|processor time"):
-        encode(box, gap, "mov", "-vf", "fps=1000", "-c:v", "libx264", longest=86400.0)
+        encode(box, gap, "mov", "-vf", "fps=1000", "-c:v", "libx264", max_duration=86400.0)
 
 
 def test_a_drawing_filter_reads_no_file_that_a_text_names(box: Toolbox, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
-"""Reads a file that may be hostile, with PyAV, and prints what it found as JSON: `python -m` this, in the sandbox.
+"""The child process that reads a file with PyAV, inside the sandbox, and prints what it found as JSON.
 
-`facts PATH` looks at its beginning; `packets PATH` reads all of it, too. With `confined` behind that, it opens no
-other file but its own code. What ffmpeg's libraries complain of goes to stderr, and the exit code says whether it
-could be read. It imports little: it is started for every file.
+    python -m media_jobs.ffmpeg.probing.child_process facts|packets PATH [confined]
+
+`facts` reads the beginning of the file; `packets` reads the whole file as well. With `confined`, Landlock allows only
+this file and the process's own code to be opened. Messages of ffmpeg's libraries go to stderr. The exit code says
+whether the file could be read. The module imports little, because it is started for every file.
 """
 
 import json
@@ -23,23 +25,23 @@ from av.stream import Stream
 from ..demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS, STILL_IMAGES, WRONG_DURATION
 from ..landlock import NoLandlock, confine
 from . import EXIT_REFUSED, EXIT_UNCONFINED
-from .video_stream import Pictures, Refused, animated_webp
+from .video_stream import Refused, VideoStreamReader, animated_webp
 
-_ENOUGH_PACKETS = 3000  # to find a first frame and the pace of frames in
+_MAX_PACKETS = 3000  # are read to find a first frame and the frame rate
 _TIME = re.compile(r"(\d{2,4}):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
-_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # as players guess where a file does not say
-_CODE = [str(Path(path).parent) for path in (os.__file__, av.__file__)]  # import parts of themselves late
+_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}  # what players assume where a file does not say
+_CODE = [str(Path(path).parent) for path in (os.__file__, av.__file__)]  # folders of modules that are imported late
 
 
 @dataclass(slots=True)
-class Counted:
-    """All packets of one stream. Times are seconds."""
+class StreamPackets:
+    """Figures of all packets of one stream. Times are in seconds."""
 
     kind: str
     packets: int = 0
     begin: float | None = None
     end: float | None = None
-    backwards: int = 0  # packets to be decoded before the one that they come after
+    backwards: int = 0  # packets whose decoding time is before that of the packet before them
     corrupt: int = 0
     _last: int | None = field(default=None, repr=False)
 
@@ -57,7 +59,7 @@ class Counted:
 
 
 def main(mode: str, path: str, confined: str = "") -> int:
-    _complain_on_stderr()
+    _log_to_stderr()
     if confined:
         try:
             confine(read=[path, *_CODE])
@@ -68,9 +70,9 @@ def main(mode: str, path: str, confined: str = "") -> int:
         with _opened(path) as number:
             answer = _facts(number)
             if mode == "packets":
-                answer["counted"] = [asdict(counted) for counted in _count(number)]
+                answer["packets"] = [asdict(stream) for stream in _read_packets(number)]
     except Refused as refused:
-        print(json.dumps({"refused": str(refused)}))  # noqa: T201 - this is how it answers
+        print(json.dumps({"refused": str(refused)}))  # noqa: T201 - the answer to the parent
         return EXIT_REFUSED
     except (av.error.FFmpegError, MemoryError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -80,8 +82,8 @@ def main(mode: str, path: str, confined: str = "") -> int:
     return 0
 
 
-def _complain_on_stderr() -> None:
-    """In the words of ffmpeg's own log, with the level before each message (ffmpeg.log reads it)."""
+def _log_to_stderr() -> None:
+    """In the format of the ffmpeg program, with the level before each message: error_output reads both."""
     for level, name in ((logging.CRITICAL, "fatal"), (logging.ERROR, "error"), (logging.WARNING, "warning")):
         logging.addLevelName(level, name)
     logging.basicConfig(format="[%(levelname)s] %(message)s")
@@ -89,17 +91,17 @@ def _complain_on_stderr() -> None:
 
 
 class _opened:
-    """A descriptor of the file. Read through it, the file has no name: no pattern in it, no ending to believe."""
+    """Open a file as a descriptor, so that ffmpeg sees no name: no pattern in it and no extension."""
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     def __enter__(self) -> int:
-        self._number = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would keep us waiting
-        about = os.fstat(self._number)
-        if not stat.S_ISREG(about.st_mode):
+        self._number = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would block
+        status = os.fstat(self._number)
+        if not stat.S_ISREG(status.st_mode):
             raise Refused("It is not a file.")
-        if not about.st_size:
+        if not status.st_size:
             raise Refused("The file is empty.")
         return self._number
 
@@ -112,7 +114,7 @@ def _container(number: int) -> InputContainer:
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": ",".join(ALLOWED),
-        "max_streams": str(MAX_STREAMS + 1),  # what is beyond is not shown: one more tells that there is
+        "max_streams": str(MAX_STREAMS + 1),  # one more than allowed, to notice that there are more
         "max_pixels": str(MAX_PIXELS),
         "threads": "1",
     }
@@ -127,8 +129,10 @@ def _facts_of_container(number: int) -> dict[str, Any]:
     with _container(number) as container:
         if len(container.streams) > MAX_STREAMS:
             raise Refused(f"The file has more than {MAX_STREAMS} streams.")
-        pictures = {stream.index: Pictures(stream) for stream in container.streams.video if stream.codec_context}
-        _look(container, pictures)
+        pictures = {
+            stream.index: VideoStreamReader(stream) for stream in container.streams.video if stream.codec_context
+        }
+        _read_beginning(container, pictures)
         name = container.format.name.partition(",")[0]
         duration = _duration(container, name)
         size = os.fstat(number).st_size
@@ -137,24 +141,21 @@ def _facts_of_container(number: int) -> dict[str, Any]:
             "duration": duration,
             "bit_rate": int(size * 8 / duration) if duration else None,
             "title": container.metadata.get("title", ""),
-            "video": [
-                pictures[index].facts(name in STILL_IMAGES) | {"end": _end(pictures[index].stream)}
-                for index in sorted(pictures)
-            ],
+            "video": [_video(pictures[index], name) for index in sorted(pictures)],
             "audio": [_audio(stream) for stream in container.streams.audio if stream.codec_context],
             "subtitles": [_subtitle(stream) for stream in container.streams.subtitles if stream.codec_context],
             "undecoded": [index for index, picture in pictures.items() if picture.frame is None],
         }
 
 
-def _look(container: InputContainer, pictures: "dict[int, Pictures]") -> None:
-    """Read on until the first frame of every picture is decoded, and enough frames show their pace."""
+def _read_beginning(container: InputContainer, pictures: "dict[int, VideoStreamReader]") -> None:
+    """Read packets until the first frame of every video stream is decoded and its frame rate is known."""
     if not pictures:
         return
     for number, packet in enumerate(container.demux()):
         if packet.stream_index in pictures:
             pictures[packet.stream_index].add(packet)
-        if number > _ENOUGH_PACKETS or all(picture.is_known for picture in pictures.values()):
+        if number > _MAX_PACKETS or all(picture.is_known for picture in pictures.values()):
             return
 
 
@@ -167,8 +168,8 @@ def _duration(container: InputContainer, name: str) -> float | None:
     return max(known, default=None)
 
 
-def _video(found: Pictures, name: str) -> dict[str, Any]:
-    return found.facts(name in STILL_IMAGES) | {"end": _end(found.stream)}
+def _video(reader: VideoStreamReader, name: str) -> dict[str, Any]:
+    return reader.facts(is_still=name in STILL_IMAGES) | {"end": _end(reader.stream)}
 
 
 def _audio(stream: Any) -> dict[str, Any]:
@@ -185,7 +186,7 @@ def _audio(stream: Any) -> dict[str, Any]:
 
 
 def _end(stream: Any) -> float | None:
-    """Seconds from the beginning of the file. Matroska has it in a tag: "00:01:02.345000000"."""
+    """When the stream ends, in seconds from the start of the file. Matroska has it in a tag: "00:01:02.345000000"."""
     begin = (stream.container.start_time or 0) / av.time_base
     if stream.duration and stream.time_base:
         return max(0.0, float(((stream.start_time or 0) + stream.duration) * stream.time_base) - begin)
@@ -196,8 +197,8 @@ def _end(stream: Any) -> float | None:
 
 
 def _language(stream: Stream) -> str:
-    said = stream.metadata.get("language", "")
-    return "" if said == "und" else said
+    language = stream.metadata.get("language", "")
+    return "" if language == "und" else language
 
 
 def _subtitle(stream: Stream) -> dict[str, Any]:
@@ -208,10 +209,10 @@ def _subtitle(stream: Stream) -> dict[str, Any]:
     }
 
 
-def _count(number: int) -> list[Counted]:
+def _read_packets(number: int) -> list[StreamPackets]:
     os.lseek(number, 0, os.SEEK_SET)
     with _container(number) as container:
-        streams = [Counted(stream.type) for stream in container.streams]
+        streams = [StreamPackets(stream.type) for stream in container.streams]
         for packet in container.demux():
             if packet.size:
                 streams[packet.stream_index].add(packet)

@@ -1,4 +1,4 @@
-"""What can be known of a media file without decoding it. Plain values: they are kept as JSON and shown to people."""
+"""The facts of a media file: its format, duration and streams. They are stored as JSON and shown to users."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,23 +10,23 @@ class _Facts(BaseModel):
 class VideoStream(_Facts):
     index: int
     codec: str
-    width: int  # as shown: rotation and pixel shape applied
+    width: int  # as displayed: after rotation, with square pixels
     height: int
     coded_width: int
     coded_height: int
-    rotation: int = 0  # degrees clockwise, to be shown upright
-    fps: float | None = None  # on average
-    is_variable: bool = False  # frames come at no steady rate
+    rotation: int = 0  # degrees clockwise, to display it upright
+    fps: float | None = None  # average frames a second
+    is_variable: bool = False  # the frame rate varies
     frames: int | None = None
     pixel_format: str = ""
     bit_depth: int = 8
     hdr: str = ""  # "pq" or "hlg"
     is_picture: bool = False  # cover art
-    end: float | None = None  # seconds from the beginning of the file to the stream's end
+    end: float | None = None  # when the stream ends, in seconds from the beginning of the file
 
     @property
     def pixels(self) -> int:
-        """Of one frame, as it is in the file or as it is shown, whichever are more."""
+        """Pixels of one frame: as coded or as displayed, whichever is more."""
         return max(self.width * self.height, self.coded_width * self.coded_height)
 
 
@@ -37,7 +37,7 @@ class AudioStream(_Facts):
     layout: str = ""  # "stereo", "5.1"
     sample_rate: int
     language: str = ""
-    end: float | None = None  # as a VideoStream's
+    end: float | None = None  # see VideoStream
 
 
 class SubtitleStream(_Facts):
@@ -47,7 +47,7 @@ class SubtitleStream(_Facts):
 
 
 class Facts(_Facts):
-    format: str  # the demuxer's name, as `-f` takes it
+    format: str  # the name of the demuxer, for `-f`
     duration: float | None = None  # seconds
     bit_rate: int | None = None
     title: str = ""
@@ -57,5 +57,5 @@ class Facts(_Facts):
 
     @property
     def picture(self) -> VideoStream | None:
-        """The video stream that people mean: no cover art."""
+        """The first video stream that is not cover art."""
         return next((stream for stream in self.video if not stream.is_picture), None)

@@ -1,6 +1,6 @@
-"""Whether an output is what was asked for: every packet of it is read. It costs half a percent of an encode.
+"""Verifies that an output is as expected, by reading every packet of it. That costs half a percent of an encode.
 
-Whatever ffmpeg's libraries call an error then is one: a file that lacks its end may have every stream it should have.
+Any error of ffmpeg's libraries counts: a file without its end may still have all its streams.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,15 +12,15 @@ from pydantic import BaseModel
 from ...errors import BadMedia, OutputInvalid, UnfitMedia
 from ..sandbox import Sandbox
 from .media_facts import Facts
-from .probe import Answer, ask, facts_of
+from .probe import Answer, parse_facts, run_child
 
 _SECONDS = 30.0
-_SLOWEST = 20_000_000  # bytes a second
+_SLOWEST = 20_000_000  # bytes a second: larger files get more time
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What an output must turn out to be when all its packets are read. What is None is not judged."""
+    """What an output must be when all its packets are read. None is not checked."""
 
     duration: float | None = None
     tolerance: float = 0.5  # seconds that the duration may differ, besides 1 % of it
@@ -28,10 +28,12 @@ class Expected:
     audio: int = 0
     width: int | None = None
     height: int | None = None
-    frames: int | None = None  # at least so many video packets
+    frames: int | None = None  # the least number of video packets
 
 
-class _Counted(BaseModel):
+class _StreamPackets(BaseModel):
+    """See child_process.StreamPackets."""
+
     kind: str
     packets: int
     begin: float | None
@@ -41,30 +43,30 @@ class _Counted(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Contents:
     facts: Facts
-    counted: list[_Counted]
+    packets: list[_StreamPackets]
     undecoded: list[int]
-    error: str  # the last that ffmpeg's libraries told of
+    error: str  # the last one of ffmpeg's libraries, or ""
 
-    def packets(self, kind: str) -> int:
-        return sum(stream.packets for stream in self.counted if stream.kind == kind)
+    def count(self, kind: str) -> int:
+        return sum(stream.packets for stream in self.packets if stream.kind == kind)
 
     @property
     def duration(self) -> float | None:
-        begins = [stream.begin for stream in self.counted if stream.begin is not None]
-        ends = [stream.end for stream in self.counted if stream.end is not None]
+        begins = [stream.begin for stream in self.packets if stream.begin is not None]
+        ends = [stream.end for stream in self.packets if stream.end is not None]
         return max(ends) - min(begins) if begins and ends else None
 
 
 def verify(path: Path, expected: Expected, sandbox: Sandbox, *, check: Callable[[], None] = lambda: None) -> Facts:
-    """The facts of an output that is as expected, or OutputInvalid that says what is not."""
+    """The facts of the output, if it is as expected. Raises OutputInvalid with everything that is not."""
     size = path.stat().st_size if path.exists() else 0
     if not size:
         raise OutputInvalid(f"{path.name} is empty.")
     seconds = _SECONDS + size / _SLOWEST
     try:
-        found = _found(ask("packets", path, sandbox, check=check, seconds=seconds))
+        found = _contents(run_child("packets", path, sandbox, check=check, seconds=seconds))
     except (BadMedia, UnfitMedia) as error:
         raise OutputInvalid(f"{path.name} cannot be read to its end: {error.detail}", log=error.log) from error
     if complaints := list(_complaints(found, expected)):
@@ -72,30 +74,30 @@ def verify(path: Path, expected: Expected, sandbox: Sandbox, *, check: Callable[
     return found.facts
 
 
-def _found(answer: Answer) -> _Found:
-    counted = [_Counted.model_validate(stream) for stream in answer.said.get("counted", [])]
-    return _Found(facts_of(answer.said), counted, answer.said.get("undecoded", []), answer.log.last_error)
+def _contents(answer: Answer) -> _Contents:
+    packets = [_StreamPackets.model_validate(stream) for stream in answer.values.get("packets", [])]
+    return _Contents(parse_facts(answer.values), packets, answer.values.get("undecoded", []), answer.log.last_error)
 
 
-def _complaints(found: _Found, expected: Expected) -> Iterator[str]:
-    yield from _streams(found, expected)
-    yield from _sizes(found.facts, expected)
-    if expected.frames is not None and found.packets("video") < expected.frames:
-        yield f"frames: {found.packets('video')} instead of {expected.frames}"
+def _complaints(found: _Contents, expected: Expected) -> Iterator[str]:
+    yield from _wrong_streams(found, expected)
+    yield from _wrong_size(found.facts, expected)
+    if expected.frames is not None and found.count("video") < expected.frames:
+        yield f"frames: {found.count('video')} instead of {expected.frames}"
     if found.error:
         yield f"reading it, ffmpeg says: {found.error}"
     if expected.duration is not None:
-        yield from _length(found.duration, expected.duration, expected.tolerance)
+        yield from _wrong_duration(found.duration, expected.duration, expected.tolerance)
 
 
-def _streams(found: _Found, expected: Expected) -> Iterator[str]:
-    for kind, there, wanted in (
+def _wrong_streams(found: _Contents, expected: Expected) -> Iterator[str]:
+    for kind, actual, expected_count in (
         ("video", len(found.facts.video), expected.video),
         ("audio", len(found.facts.audio), expected.audio),
     ):
-        if there != wanted:
-            yield f"{kind} streams: {there} instead of {wanted}"
-    for stream in found.counted:
+        if actual != expected_count:
+            yield f"{kind} streams: {actual} instead of {expected_count}"
+    for stream in found.packets:
         if not stream.packets and stream.kind in {"video", "audio"}:
             yield f"its {stream.kind} stream is empty"
         if stream.backwards:
@@ -106,16 +108,16 @@ def _streams(found: _Found, expected: Expected) -> Iterator[str]:
         yield "its picture cannot be decoded"
 
 
-def _sizes(facts: Facts, expected: Expected) -> Iterator[str]:
+def _wrong_size(facts: Facts, expected: Expected) -> Iterator[str]:
     picture = facts.picture
     for side, wanted in (("width", expected.width), ("height", expected.height)):
-        there = getattr(picture, side, None)
-        if wanted is not None and there != wanted:
-            yield f"its {side} is {there} instead of {wanted}"
+        actual = getattr(picture, side, None)
+        if wanted is not None and actual != wanted:
+            yield f"its {side} is {actual} instead of {wanted}"
 
 
-def _length(there: float | None, wanted: float, tolerance: float) -> Iterator[str]:
-    if there is None:
+def _wrong_duration(actual: float | None, expected: float, tolerance: float) -> Iterator[str]:
+    if actual is None:
         yield "its duration cannot be told"
-    elif abs(there - wanted) > tolerance + wanted / 100:
-        yield f"it lasts {there:.2f} seconds instead of {wanted:.2f}"
+    elif abs(actual - expected) > tolerance + expected / 100:
+        yield f"it lasts {actual:.2f} seconds instead of {expected:.2f}"

@@ -1,4 +1,4 @@
-"""What a file's pictures are like, told from the first of them. For the process that reads what may be hostile."""
+"""Reads the facts of a video stream from its first packets, in the child process."""
 
 import os
 from collections.abc import Iterator
@@ -11,35 +11,35 @@ from av.stream import Disposition
 
 from ..demuxers import MAX_PIXELS
 
-_ENOUGH_FRAMES = 150
+_ENOUGH_FRAMES = 150  # to tell a steady frame rate from a variable one
 _PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273
 _ANIMATION, _ALPHA = 0x02, 0x10  # flags of WebP's VP8X chunk
 
 
 class Refused(Exception):
-    """Why the file will not do, in words for its owner."""
+    """The file is refused. The message is shown to its owner."""
 
 
-class Pictures:
-    """What the first packets of a video stream give away."""
+class VideoStreamReader:
+    """Collects the first packets of a video stream, until its first frame and its frame rate are known."""
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.context = stream, stream.codec_context
         self.context.options = {"max_pixels": str(MAX_PIXELS), "threads": "1"}
         self.frame: av.VideoFrame | None = None
         self._times: list[int] = []
-        self._is_over = False
+        self._has_ended = False
 
     @property
     def is_known(self) -> bool:
-        return self._is_over or (self.frame is not None and (len(self._times) > _ENOUGH_FRAMES or self._is_cover))
+        return self._has_ended or (self.frame is not None and (len(self._times) > _ENOUGH_FRAMES or self._is_cover))
 
     @property
     def _is_cover(self) -> bool:
         return bool(self.stream.disposition & Disposition.attached_pic)
 
     def add(self, packet: "av.Packet[Any]") -> None:
-        self._is_over = packet.size == 0  # the last one, that flushes the decoder
+        self._has_ended = packet.size == 0  # the last packet flushes the decoder
         if packet.pts is not None:
             self._times.append(packet.pts)
         if self.frame is None:
@@ -49,25 +49,25 @@ class Pictures:
         try:
             yield from packet.decode()
         except (av.error.InvalidDataError, EOFError):
-            return  # the next packet may do
+            return  # the next packet may be decodable
 
     @property
     def _is_variable(self) -> bool:
         steps = sorted(b - a for a, b in pairwise(sorted(self._times)))
         if not steps:
             return False
-        usual = steps[len(steps) // 2]
-        # Times are rounded, and a frame may be missing here and there.
-        others = sum(abs(step - usual) > max(1, usual * 0.2) for step in steps)
+        median = steps[len(steps) // 2]
+        # Timestamps are rounded, and single frames may be missing.
+        others = sum(abs(step - median) > max(1, median * 0.2) for step in steps)
         return others > max(2, len(steps) * 0.03)
 
-    def facts(self, is_still: bool) -> dict[str, Any]:
+    def facts(self, *, is_still: bool) -> dict[str, Any]:
         stream, context = self.stream, self.context
         coded_width, coded_height = context.width, context.height
-        _judge_size(coded_width, coded_height)
+        _check_size(coded_width, coded_height)
         if is_still and (self.frame is None or self.frame.is_corrupt):
             raise Refused("The picture cannot be decoded: the file is damaged or cut off.")
-        # PyAV counts against the clock, from -180 to 180.
+        # PyAV counts counterclockwise, from -180 to 180.
         rotation = -self.frame.rotation % 360 if self.frame else 0
         shape = stream.sample_aspect_ratio or Fraction(1)
         width, height = round(coded_width * shape) or coded_width, coded_height
@@ -95,18 +95,18 @@ class Pictures:
 
 
 def animated_webp(number: int) -> dict[str, Any] | None:
-    """Facts of an animated WebP, which PyAV cannot decode and ffmpeg 9 can: its header says enough."""
+    """Facts of an animated WebP from its header; None for other files. PyAV cannot decode one; ffmpeg 9 can."""
     head = os.pread(number, 30, 0)
     if head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8X" or len(head) < 30 or not head[20] & _ANIMATION:
         return None
     width, height = (1 + int.from_bytes(head[place : place + 3], "little") for place in (24, 27))
-    _judge_size(width, height)
+    _check_size(width, height)
     pixels = "argb" if head[20] & _ALPHA else "yuv420p"
     stream = {"index": 0, "codec": "webp", "width": width, "height": height, "pixel_format": pixels}
     return {"format": "webp_anim", "video": [{**stream, "coded_width": width, "coded_height": height}]}
 
 
-def _judge_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int) -> None:
     if not width or not height:
         raise Refused("The size of its picture cannot be told: the file is damaged.")
     if width * height > MAX_PIXELS:

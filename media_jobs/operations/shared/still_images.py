@@ -104,7 +104,7 @@ class Camera:
         source = Source(self.path, self.facts.format, seek.source, self.stream.pixels)
         command = Command([source], [target], threads=self.threads)
         try:
-            self.tools.ffmpeg(command, frames=None if keep_last else 1, share=share, doing="Took")
+            self.tools.ffmpeg(command, frames=None if keep_last else 1, share=share, verb="Took")
         except (ToolFailed, BadMedia) as failure:
             self.complaint = failure.log
         return path if path.exists() and path.stat().st_size else None

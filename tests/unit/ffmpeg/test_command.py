@@ -45,7 +45,7 @@ def test_a_target_without_a_path_throws_away() -> None:
 
 
 def test_an_output_is_never_longer_than_allowed_unless_it_says_itself_how_long() -> None:
-    assert after(argv(longest=90.0), "-t") == ["90"]
+    assert after(argv(max_duration=90.0), "-t") == ["90"]
     assert after(argv(Target(Path("/w/o"), ("-t", "5"))), "-t") == ["5"]
     assert after(argv(Target(Path("/w/o"), ("-to", "5"))), "-t") == []
 
@@ -58,4 +58,4 @@ def test_threads_are_capped_for_decoders_filters_and_encoders() -> None:
 
 def test_only_a_talkative_one_says_what_its_filters_measured() -> None:
     assert after(argv(), "-loglevel") == ["level+warning"]
-    assert after(argv(talkative=True), "-loglevel") == ["level+info"]
+    assert after(argv(verbose=True), "-loglevel") == ["level+info"]

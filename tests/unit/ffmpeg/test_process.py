@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from media_jobs.errors import Cancelled, ResourceLimit, Stalled, TimedOut
-from media_jobs.ffmpeg.process import Ended, Watch, run
+from media_jobs.ffmpeg.error_output import Log, ProcessResult
+from media_jobs.ffmpeg.process import Watch, run
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
-from media_jobs.ffmpeg.stderr_log import Log
 
 
 class Shell:
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self._sandbox, self.folder = sandbox, folder
 
-    def __call__(self, script: str, watch: Watch | None = None, limits: Limits | None = None) -> Ended:
+    def __call__(self, script: str, watch: Watch | None = None, limits: Limits | None = None) -> ProcessResult:
         return run(
             ["/bin/sh", "-c", script],
             sandbox=self._sandbox,
@@ -74,10 +74,10 @@ def _belongs(number: int, leader: int) -> bool:
 
 def test_it_is_heard_line_by_line_and_its_end_is_told(shell: Shell) -> None:
     lines: list[str] = []
-    ended = shell("echo one; echo two; printf three >&2; exit 7", Watch(heard=lines.append))
+    result = shell("echo one; echo two; printf three >&2; exit 7", Watch(on_line=lines.append))
     assert lines == ["one", "two"]
-    assert ended.log.text == "three"
-    assert ended.code == 7
+    assert result.log.text == "three"
+    assert result.code == 7
 
 
 def test_a_signal_is_a_negative_code(shell: Shell) -> None:
@@ -85,8 +85,8 @@ def test_a_signal_is_a_negative_code(shell: Shell) -> None:
 
 
 def test_it_reads_nothing_from_us_and_has_its_own_session(shell: Shell) -> None:
-    ended = shell("cat; ps -o sid= -p $$ >&2; echo $$ >&2")
-    sid, pid = ended.log.text.split()
+    result = shell("cat; ps -o sid= -p $$ >&2; echo $$ >&2")
+    sid, pid = result.log.text.split()
     assert sid == pid
 
 
@@ -123,20 +123,20 @@ def test_one_that_closes_its_pipes_is_watched_all_the_same(shell: Shell) -> None
 
 def test_without_growth_it_has_stalled(shell: Shell) -> None:
     with pytest.raises(Stalled, match="no further for 3 seconds") as raised:
-        shell("while :; do echo still here >&2; sleep 0.05; done", Watch(stall=3))
+        shell("while :; do echo still here >&2; sleep 0.05; done", Watch(stall_timeout=3))
     assert "still here" in raised.value.log
 
 
 def test_a_pulse_keeps_it_going(shell: Shell) -> None:
     lines: list[str] = []
-    watch = Watch(heard=lines.append, pulse=lambda: len(lines), stall=3)
+    watch = Watch(on_line=lines.append, position=lambda: len(lines), stall_timeout=3)
     assert shell("for n in 1 2 3 4 5; do echo $n; sleep 0.8; done", watch).code == 0
 
 
 def test_reading_and_writing_files_is_a_sign_of_life(shell: Shell) -> None:
     """ffmpeg says nothing new while it moves an index to the front of a large file."""
     write = "import time\nf = open('out', 'wb')\nfor _ in range(6): f.write(bytes(3 << 20)); time.sleep(0.7)"
-    assert shell(f"exec {sys.executable} -c {shlex.quote(write)}", Watch(stall=3)).code == 0
+    assert shell(f"exec {sys.executable} -c {shlex.quote(write)}", Watch(stall_timeout=3)).code == 0
 
 
 def test_its_time_is_limited(shell: Shell) -> None:
@@ -151,9 +151,9 @@ def test_what_it_holds_in_memory_is_limited_while_it_runs(shell: Shell) -> None:
 
 
 def test_a_log_without_end_stays_small(shell: Shell) -> None:
-    ended = shell("yes 'a long line that says nothing much' | head -n 90000 >&2; echo last >&2")
-    assert len(ended.log.text) <= 64 * 1024
-    assert ended.log.text.endswith("\nlast")
+    result = shell("yes 'a long line that says nothing much' | head -n 90000 >&2; echo last >&2")
+    assert len(result.log.text) <= 64 * 1024
+    assert result.log.text.endswith("\nlast")
 
 
 def children() -> set[int]:

@@ -60,7 +60,7 @@ def test_frames_are_counted_where_their_number_is_known() -> None:
 
 def test_else_the_time_is_told() -> None:
     clock = Clock()
-    [report] = reports(Meter(seconds=120, clock=clock, doing="Measured"), clock, [Block(seconds=12.0)], every=5)
+    [report] = reports(Meter(seconds=120, clock=clock, verb="Measured"), clock, [Block(seconds=12.0)], every=5)
     assert report.message == "Measured 0:12 of 2:00 (2.4x)"
     assert report.progress == 0.1
 

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from media_jobs.ffmpeg import sandbox as module
-from media_jobs.ffmpeg.process import Ended, run
+from media_jobs.ffmpeg.error_output import ProcessResult
+from media_jobs.ffmpeg.process import run
 from media_jobs.ffmpeg.sandbox import Layer, Limits, NoIsolation, Sandbox
 from tests.support.waiting import wait_until
 
 MB = 1 << 20
 
 
-def python(code: str, sandbox: Sandbox, folder: Path, limits: Limits | None = None) -> Ended:
+def python(code: str, sandbox: Sandbox, folder: Path, limits: Limits | None = None) -> ProcessResult:
     return run([sys.executable, "-c", code], sandbox=sandbox, limits=limits or Limits(), folder=folder)
 
 
@@ -53,22 +54,22 @@ def test_there_is_no_network_inside(sandbox: Sandbox, tmp_path: Path) -> None:
 
 def test_the_environment_holds_no_secret(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
-    ended = python("import os, sys; print(sorted(os.environ), file=sys.stderr)", sandbox, tmp_path)
-    names = set(ended.log.text.strip("[]").replace("'", "").split(", "))
+    result = python("import os, sys; print(sorted(os.environ), file=sys.stderr)", sandbox, tmp_path)
+    names = set(result.log.text.strip("[]").replace("'", "").split(", "))
     assert {"HOME", "LANG", "PATH"} <= names
     assert names <= {"HOME", "LANG", "PATH", "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}
 
 
 def test_too_much_processor_time_is_told_by_its_signal(sandbox: Sandbox, tmp_path: Path) -> None:
-    ended = python("while True: pass", sandbox, tmp_path, Limits(cpu_seconds=1))
-    assert ended.code == -signal.SIGXCPU
-    assert ended.cpu_seconds > 0.5
+    result = python("while True: pass", sandbox, tmp_path, Limits(cpu_seconds=1))
+    assert result.code == -signal.SIGXCPU
+    assert result.cpu_seconds > 0.5
 
 
 def test_too_much_memory_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
     assert python("bytearray(300 << 20)", sandbox, tmp_path).code == 0
-    ended = python("bytearray(300 << 20)", sandbox, tmp_path, Limits(address_space=200 * MB))
-    assert "MemoryError" in ended.log.text
+    result = python("bytearray(300 << 20)", sandbox, tmp_path, Limits(address_space=200 * MB))
+    assert "MemoryError" in result.log.text
 
 
 def test_a_file_cannot_grow_beyond_its_limit(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -78,8 +79,8 @@ def test_a_file_cannot_grow_beyond_its_limit(sandbox: Sandbox, tmp_path: Path) -
 
 
 def test_files_cannot_be_opened_without_end(sandbox: Sandbox, tmp_path: Path) -> None:
-    ended = python("kept = [open('/dev/null') for _ in range(100)]", sandbox, tmp_path, Limits(open_files=50))
-    assert "Too many open files" in ended.log.text
+    result = python("kept = [open('/dev/null') for _ in range(100)]", sandbox, tmp_path, Limits(open_files=50))
+    assert "Too many open files" in result.log.text
 
 
 @pytest.mark.parametrize(
@@ -120,8 +121,8 @@ def test_it_does_not_start_once_its_parent_is_dead(sandbox: Sandbox, tmp_path: P
     wrapped = sandbox.wrap(touch, Limits())
     mine = str(os.getpid())
     assert mine in wrapped
-    ended = subprocess.run([word if word != mine else "999999999" for word in wrapped], check=False)
-    assert ended.returncode != 0
+    result = subprocess.run([word if word != mine else "999999999" for word in wrapped], check=False)
+    assert result.returncode != 0
     assert not (tmp_path / "ran").exists()
 
 

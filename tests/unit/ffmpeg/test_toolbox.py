@@ -73,7 +73,7 @@ def endless(film: Path, box: Toolbox) -> Command:
 
 def test_it_is_what_operations_ask_for(box: Toolbox) -> None:
     tools: Tools = box
-    tools.say("Looking")
+    tools.report("Looking")
 
 
 def test_an_encode_is_run_reported_and_verified(box: Toolbox, film: Path, watcher: Watcher) -> None:
@@ -87,7 +87,7 @@ def test_an_encode_is_run_reported_and_verified(box: Toolbox, film: Path, watche
 
 def test_half_way_the_remaining_time_is_told_within_a_third(box: Toolbox, film: Path) -> None:
     told = list[tuple[float, Report]]()
-    box.report = lambda report: told.append((time.monotonic(), report))
+    box.on_report = lambda report: told.append((time.monotonic(), report))
     # Its pace is that of a clock, and the same on every machine: 2 s of film in 10 s.
     steady = Target(box.folder / "out.mp4", ("-vf", "realtime=speed=0.2", *H264, "-an"))
     box.ffmpeg(Command([Source(film, "mov")], [steady]), seconds=2.0, frames=50)
@@ -109,15 +109,15 @@ def test_commands_are_kept_to_be_copied_without_our_paths(make_box: MakeBox, fil
 
 def test_what_filters_measure_can_be_heard(box: Toolbox, film: Path) -> None:
     measure = Target(None, ("-map", "0:a", "-af", "volumedetect"))
-    assert "mean_volume" in box.ffmpeg(Command([Source(film, "mov")], [measure], talkative=True), doing="Measured")
+    assert "mean_volume" in box.ffmpeg(Command([Source(film, "mov")], [measure], verbose=True), verb="Measured")
 
 
 def test_what_it_says_between_runs_is_reported_and_may_stop(box: Toolbox, watcher: Watcher) -> None:
-    box.say("Writing the index", 0.5)
+    box.report("Writing the index", 0.5)
     assert watcher.reports == [Report("Writing the index", 0.5)]
     watcher.stop_at = 0
     with pytest.raises(Cancelled):
-        box.say("Done")
+        box.report("Done")
 
 
 def test_an_interruption_ends_ffmpeg_at_once(box: Toolbox, film: Path, watcher: Watcher) -> None:

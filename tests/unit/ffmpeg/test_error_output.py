@@ -2,7 +2,7 @@
 
 import pytest
 
-from media_jobs.ffmpeg.stderr_log import Log, Sign
+from media_jobs.ffmpeg.error_output import Log, Problem
 
 
 def log(text: str, **names: str) -> Log:
@@ -59,11 +59,11 @@ def test_pieces_are_put_together_and_carriage_returns_end_lines() -> None:
     ],
 )
 def test_an_input_that_ends_early_is_noticed(line: str) -> None:
-    assert log(line + "\n" + "and much more\n" * 500).signs == {Sign.CUT_OFF}
+    assert log(line + "\n" + "and much more\n" * 500).problems == {Problem.CUT_OFF}
 
 
 def test_a_lost_packet_of_a_broadcast_is_no_early_end() -> None:
-    assert not log("[in#0/mpegts @ 0x5] [warning] Packet corrupt (stream = 0, dts = 37).").signs
+    assert not log("[in#0/mpegts @ 0x5] [warning] Packet corrupt (stream = 0, dts = 37).").problems
 
 
 def test_the_error_that_tells_most_is_the_last_that_is_not_vague() -> None:

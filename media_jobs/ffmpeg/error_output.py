@@ -1,0 +1,209 @@
+"""ffmpeg's error output: cleaned to be shown to users, and translated into the reason why a run failed.
+
+A new message that users should understand is one row in a table here: MESSAGES for runs that failed, PROBLEMS for
+those that ffmpeg itself takes for a success.
+"""
+
+import re
+import signal
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ..errors import BadMedia, Failure, Internal, NoRoom, ResourceLimit, ToolFailed, UnfitMedia
+from .command import MAX_FRAME_COPIES, MAX_TIMESTAMP_GAP
+from .sandbox import Limits
+
+MAX_LINES, MAX_BYTES = 200, 64 * 1024  # of a log that is kept
+_MAX_LINE = 2000
+_MAX_DETAIL = 300  # characters of ffmpeg's own message that users are shown
+
+# A run used up a limit if it came this near. Processor time is counted by the kernel in two ways, and memory is read
+# ten times a second, so that the last step before the limit is missed.
+_CPU_SHARE, _MEMORY_SHARE = 0.9, 0.7
+
+CUT_OFF = "The file is cut off: it ends in the middle. Upload it again, whole."
+_DAMAGED = "The file is damaged, or not what it says it is: it cannot be decoded."
+_MEMORY = "It needed more memory than allowed."
+_NO_ROOM = "There is no room on the disk for what this job makes."
+
+# What messages of ffmpeg mean to users. The first match counts: the more exact ones come first.
+MESSAGES: tuple[tuple[str, type[Failure], str], ...] = (
+    ("No space left on device|Disk quota exceeded", NoRoom, _NO_ROOM),
+    ("exceeds specified max pixel count|Picture size .* is invalid", UnfitMedia,
+     "Its picture is larger than allowed."),
+    ("Format not on whitelist|is not on the whitelist|not on whitelist", BadMedia,
+     "The file refers to other files, or is of a kind that is not read here."),
+    ("Cannot allocate memory|malloc of size|pthread_create|Resource temporarily unavailable|bad_alloc|MemoryError",
+     ResourceLimit, _MEMORY),
+    ("moov atom not found", BadMedia,
+     "The film's index is missing: the file is cut off, or its recording was never finished."),
+    ("Unknown input format", UnfitMedia, "This ffmpeg cannot read files of this kind."),
+    ("matches no streams", UnfitMedia, "The file has no stream of the kind that was asked for."),
+    ("Not yet implemented in FFmpeg", ToolFailed, "ffmpeg cannot do this with the file yet. Another codec may."),
+    ("Invalid data found|Decode error rate|could not find codec parameters|could not seek to position", BadMedia,
+     _DAMAGED),
+)  # fmt: skip
+
+
+class Problem(Enum):
+    """What makes a run a failure though ffmpeg's exit code may be 0."""
+
+    LEAP = auto()  # timestamps went further at once than the command allows
+    COPIES = auto()  # a steady rate needed more copies of one frame than ffmpeg makes
+    PAUSE = auto()  # a pause needed more silence than memory can hold
+    CUT_OFF = auto()  # the input ended before its last packet
+
+
+# The pattern of each in the log, and what users are told. The first that was found counts.
+PROBLEMS: dict[Problem, tuple[re.Pattern[str], type[Failure], str]] = {
+    Problem.LEAP: (
+        re.compile(r"\[warning\] [DP]TS .*\binvalid dropping\b"), BadMedia,
+        f"Its timestamps leap by more than {MAX_TIMESTAMP_GAP // 3600} hours, where it is damaged. "
+        "Choose a part before that, by start and end."),
+    Problem.COPIES: (
+        re.compile("frame duplication too large"), UnfitMedia,
+        "A picture in it stands still for so long that it would be repeated more than "
+        f"{MAX_FRAME_COPIES:,} times. Ask for fewer frames a second, or leave fps out."),
+    Problem.PAUSE: (
+        re.compile("Failed to compensate for timestamp delta"), BadMedia,
+        "A pause in its sound is too long to be filled with silence."),
+    Problem.CUT_OFF: (
+        re.compile(
+            r"File ended prematurely|: partial file$|moov atom not found"
+            # In a transport stream this is only a lost packet: ffmpeg reads on.
+            r"|^\[in#\d+/(?!mpegts)\S+ @ \S+\] \[warning\] Packet corrupt \(stream"), BadMedia,
+        CUT_OFF),
+}  # fmt: skip
+
+_ERROR = re.compile(r"\[(?:error|fatal|panic)\] (?P<message>.+)$")
+# Errors that only say that something failed. An earlier one says why.
+_VAGUE = re.compile(
+    r"^(?:Error opening (?:input|output) files?\b|Task finished with error|Terminating thread|Conversion failed"
+    r"|Nothing was written into output|Failed to configure|Error reinitializing|Error selecting"
+    r"|Could not open encoder"
+    r"|Error while (?:filtering|opening)|Error (?:submitting|sending|muxing|writing))"
+)
+_NOISE = "has not been used for any stream"  # of limits that every command sets, whatever the file has
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_PATH = re.compile(r"(?<![\w./])(?:file:)?/(?:[^/\s'\":,]+/)+(?=[^/\s'\":,])")
+
+
+def clean_text(text: str) -> str:
+    """Remove characters that move the cursor, colour the screen or change the direction of text."""
+    return _CONTROL.sub("", text)
+
+
+class Log:
+    """The last lines of a tool's error output, without the paths of this machine.
+
+    `names` maps paths to the names that users see instead. Of any other path only the last part is kept.
+    """
+
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        self.problems: set[Problem] = set()
+        self.errors: deque[str] = deque(maxlen=20)  # messages without level and origin
+        self._names = sorted((names or {}).items(), key=lambda pair: -len(pair[0]))
+        self._lines: deque[str] = deque(maxlen=MAX_LINES)
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._rest = re.split(rb"[\r\n]+", self._rest + data)
+        if len(self._rest) > _MAX_LINE:  # it may never end
+            lines.append(self._rest)
+            self._rest = b""
+        for line in lines:
+            self._add(line[:_MAX_LINE])
+
+    def close(self) -> None:
+        self._add(self._rest[:_MAX_LINE])
+        self._rest = b""
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._lines)[-MAX_BYTES:]
+
+    @property
+    def last_error(self) -> str:
+        """The message that most likely names the cause; "" if there was no error."""
+        exact = [message for message in self.errors if not _VAGUE.match(message)]
+        return (exact or list(self.errors) or [""])[-1]
+
+    def _add(self, raw: bytes) -> None:
+        line = self._clean(raw.decode(errors="replace"))
+        if not line or _NOISE in line:
+            return
+        self._lines.append(line)
+        self.problems |= {problem for problem, (pattern, *_) in PROBLEMS.items() if pattern.search(line)}
+        if found := _ERROR.search(line):
+            self.errors.append(found["message"])
+
+    def _clean(self, line: str) -> str:
+        line = clean_text(line).rstrip()
+        for path, name in self._names:
+            line = line.replace(f"file:{path}", name).replace(path, name)
+        return _PATH.sub("", line)
+
+
+@dataclass(slots=True)
+class ProcessResult:
+    """How a process ended. `code` is its exit code; a negative one is a signal, as in subprocess."""
+
+    code: int
+    log: Log
+    cpu_seconds: float = 0.0
+    resident: int = 0  # bytes: the most that was seen
+    address_space: int = 0
+
+
+def failure_of(result: ProcessResult, limits: Limits) -> Failure | None:
+    """Why the run failed; None if it succeeded. A run that left something out failed, whatever its exit code."""
+    found = _failure_by_exit_code(result, limits) or _failure_by_log(result)
+    if found is None and result.code:
+        # ffmpeg does not always say that it was refused memory.
+        found = ResourceLimit(_MEMORY) if _is_near_memory_limit(result, limits) else ToolFailed(_last_error(result))
+    if found is not None:
+        found.log = result.log.text
+    return found
+
+
+def known_failure(text: str) -> Failure | None:
+    """What messages of ffmpeg's libraries mean, if MESSAGES has one of them."""
+    return next((kind(detail) for pattern, kind, detail in MESSAGES if re.search(pattern, text)), None)
+
+
+def _failure_by_exit_code(result: ProcessResult, limits: Limits) -> Failure | None:
+    if result.code == 0:
+        return None
+    # ffmpeg catches SIGXCPU and ends with an exit code of its own, hence the look at the seconds.
+    if result.code == -signal.SIGXCPU or result.cpu_seconds >= limits.cpu_seconds * _CPU_SHARE:
+        return ResourceLimit(f"It used more than {limits.cpu_seconds:,} seconds of processor time.")
+    if result.code == -signal.SIGXFSZ and limits.room < limits.file_size:
+        return NoRoom(_NO_ROOM)
+    if result.code == -signal.SIGXFSZ:
+        return ResourceLimit("What it wrote became larger than a file may be here.")
+    if result.code in {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGTRAP, -signal.SIGILL}:
+        if _is_near_memory_limit(result, limits):
+            return ResourceLimit(_MEMORY)
+        return ToolFailed("ffmpeg crashed on this file.")
+    if result.code == -signal.SIGKILL:  # not by this process, which raises an exception when it kills
+        return Internal("It was killed from outside. The machine may have run out of memory.")
+    return None
+
+
+def _is_near_memory_limit(result: ProcessResult, limits: Limits) -> bool:
+    return result.address_space > limits.address_space * _MEMORY_SHARE
+
+
+def _failure_by_log(result: ProcessResult) -> Failure | None:
+    found = known_failure("\n".join(result.log.errors)) if result.code else None
+    if found is not None and found.detail != _DAMAGED:
+        return found
+    problems = (PROBLEMS[problem][1:] for problem in PROBLEMS if problem in result.log.problems)
+    return next((kind(detail) for kind, detail in problems), found)
+
+
+def _last_error(result: ProcessResult) -> str:
+    message = result.log.last_error[:_MAX_DETAIL]
+    return f"ffmpeg failed: {message}" if message else f"ffmpeg failed with code {result.code}."
