@@ -14,7 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from uploads.text.sizes import parse_size
 
-ROOT = Path(__file__).resolve().parent.parent
+CODE = Path(__file__).resolve().parent.parent
+# Where .env and `var` are: in a checkout, or, after `pip install`, in the folder that the command was started in.
+ROOT = CODE if (CODE / "pyproject.toml").exists() else Path.cwd()
 PREFIX = "MILLRACE_"
 T = TypeVar("T")
 

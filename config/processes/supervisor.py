@@ -18,6 +18,7 @@ from types import FrameType
 import structlog
 from django.conf import settings
 
+from config import env
 from config.processes import parent_death
 from config.processes.reports import Reporter
 from media_jobs.worker.process_table import Process
@@ -143,7 +144,7 @@ class Tree:
 
 
 def manage(*words: str) -> list[str]:
-    return [sys.executable, str(settings.BASE_DIR / "manage.py"), *words]
+    return [sys.executable, str(env.CODE / "manage.py"), *words]
 
 
 def slots(lane: str, number: int, *, essential: bool = True) -> list[Child]:
