@@ -4,8 +4,12 @@ So nothing that Celery can do with messages is used: no retries, no results, no 
 """
 
 import os
+import warnings
+from typing import Any
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
+from celery.signals import celeryd_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -40,6 +44,36 @@ if settings.BROKER_URL.startswith("filesystem:"):
 elif settings.BROKER_URL.startswith("redis"):
     app.conf.broker_transport_options = {"socket_connect_timeout": 2, "socket_timeout": 5}
 app.autodiscover_tasks()
+
+
+_is_slot = False
+
+
+def run_slot(lane: str) -> None:
+    """Be a Celery worker that runs the jobs of one lane, one at a time, until a signal ends it."""
+    global _is_slot
+    _is_slot = True
+    make_folders()
+    # Celery warns of root because messages might carry code. Ours are JSON and hold the name of a lane.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    # solo: this process is the slot. With the filesystem transport, prefork hangs for ever after a killed child.
+    app.worker_main(
+        [
+            "--quiet", "worker", "--pool=solo", f"--queues={lane}", f"--hostname={lane}-{os.getpid()}@%h",
+            "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING",
+        ]
+    )  # fmt: skip
+
+
+@celeryd_init.connect
+def _refuse_other_workers(**_: Any) -> None:
+    """`celery -A config worker` would consume a queue without jobs, or run several jobs as one slot."""
+    if not _is_slot:
+        # Celery catches an Exception of a signal's receiver, logs it and goes on.
+        raise SystemExit(
+            "Millrace starts Celery itself, with one lane for each worker. Use `manage.py worker --lane quick`\n"
+            "or `--lane heavy`; --slots says how many jobs run at a time."
+        )
 
 
 def make_folders() -> int:

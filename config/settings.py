@@ -139,7 +139,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
     "corsheaders",
     "django_filters",
     "rest_framework",
@@ -149,6 +148,7 @@ INSTALLED_APPS = [
     "uploads",
     "media_jobs",
     "config",
+    "django.contrib.staticfiles",  # after config, whose runserver takes the place of its own
 ]
 MIDDLEWARE = [
     "config.monitoring.request_metrics.count_answers",
@@ -175,7 +175,7 @@ WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [env.CODE / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

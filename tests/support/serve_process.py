@@ -27,6 +27,7 @@ class Serve:
     process: "subprocess.Popen[bytes] | None" = None
     known: dict[int, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)  # of the environment, without our prefix
+    folder: Path = ROOT  # the current folder
 
     @property
     def environment(self) -> dict[str, str]:
@@ -53,7 +54,7 @@ class Serve:
         """With a log of its own: `output` is what this start said."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command or [*MANAGE, "serve"], cwd=ROOT, env=self.environment, stdout=log, stderr=log,
+                command or [*MANAGE, "serve"], cwd=self.folder, env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         if ready:

@@ -1,13 +1,10 @@
-import os
-import warnings
 from argparse import ArgumentParser
 from typing import Any
 
-from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from config.celery import app, make_folders
+from config.celery import run_slot
 from config.processes import instance_lock, parent_death
 from config.processes.supervisor import CannotStart, Tree, slots
 from uploads.management.terminal_command import TerminalCommand
@@ -27,22 +24,9 @@ class Command(TerminalCommand):
         parent_death.hold()
         instance_lock.hold_shared()
         if one:
-            _be_a_slot(lane)
+            run_slot(lane)
             return
         try:
             Tree(f"worker-{lane}", slots(lane, options["slots"])).run()
         except CannotStart as error:
             raise CommandError(str(error)) from error
-
-
-def _be_a_slot(lane: str) -> None:
-    make_folders()
-    # Celery warns of root because messages might bring code: ours are JSON, and name a lane.
-    warnings.filterwarnings("ignore", category=SecurityWarning)
-    # solo: this process is the slot. With the filesystem transport, prefork hangs for ever after a killed child.
-    app.worker_main(
-        [
-            "--quiet", "worker", "--pool=solo", f"--queues={lane}", f"--hostname={lane}-{os.getpid()}@%h",
-            "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING",
-        ]
-    )  # fmt: skip
