@@ -7,8 +7,7 @@ from uuid import UUID
 from uploads.access.policy import Account
 from uploads.http.tus_headers import join_metadata
 from uploads.models import MediaFile, Upload
-from uploads.transfers.admission import Announcement
-from uploads.transfers.resumable import session
+from uploads.transfers.admission import Announcement, lifetime
 
 from .. import operations, policy
 from ..errors import NoSuchFile
@@ -36,7 +35,7 @@ def place(order: Order, upload: Mapping[str, Any] | None, token: UUID | None = N
         return submit(order)
     announcement = Announcement(
         owner=order.owner, token=token, name=upload["name"], protocol=Upload.Protocol.TUS, size=upload["size"],
-        length=upload["size"], route=ROUTE, kept_for=session.kept_for(0),
+        length=upload["size"], route=ROUTE, lifetime=lifetime(0),
         metadata=join_metadata({"filename": upload["name"]} | upload["metadata"]),
     )  # fmt: skip
     return submit_with_upload(order, announcement)

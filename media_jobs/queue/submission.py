@@ -17,10 +17,9 @@ from uploads.models import MediaFile, Upload
 from uploads.runtime.database_connections import write
 from uploads.runtime.request_context import current_request_id
 from uploads.storage.blobs import delete_file, keep_from_deletion
-from uploads.transfers.admission import KEY_KEPT, LONGEST_KEY, Announcement
+from uploads.transfers.admission import KEY_KEPT, LONGEST_KEY, Announcement, admit
 from uploads.transfers.quota import lock_owner, lock_quotas
 from uploads.transfers.reception import Reception
-from uploads.transfers.resumable import session
 from uploads.transitions import record
 
 from .. import operations
@@ -102,7 +101,7 @@ def submit_with_upload(order: Order, announcement: Announcement) -> tuple[Job, b
         # Before there is an upload: a replay must not be refused for the room that it has reserved already.
         if order.key and (before := _replayed(order)):
             return before, False
-        return submit(replace(order, upload=session.begin(announcement)))
+        return submit(replace(order, upload=admit(announcement)))
 
 
 def submit_received(order: Order, reception: Reception) -> tuple[Job, bool]:

@@ -351,19 +351,19 @@ MINUTES_LATER = """
 from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.models import Blob, Upload
-from uploads.transfers.resumable.recovery import settle_stalled
+from uploads.transfers.resumable.recovery import recover_stalled
 Blob.objects.filter(state="storing").update(created_at=Now() - timedelta(minutes=5))
 Upload.objects.filter(heartbeat_at__isnull=False).update(heartbeat_at=Now() - timedelta(minutes=5))
-settle_stalled()
+recover_stalled()
 """
 # And a week later nobody has come back.
 DAYS_LATER = """
 from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.models import Upload
-from uploads.transfers.resumable.recovery import expire
+from uploads.transfers.resumable.recovery import expire_uploads
 Upload.objects.filter(expires_at__isnull=False).update(expires_at=Now() - timedelta(minutes=5))
-expire()
+expire_uploads()
 """
 
 

@@ -14,9 +14,9 @@ from uploads.conf import sink
 from uploads.models import Upload
 from uploads.sinks.local.sink import LocalSink
 from uploads.storage.marker import adopt
-from uploads.transfers.admission import Announcement
-from uploads.transfers.resumable import checkpoint, session
-from uploads.transfers.resumable.session import Turn
+from uploads.transfers.admission import Announcement, admit, lifetime
+from uploads.transfers.resumable import checkpoint
+from uploads.transfers.resumable.session import Session
 
 pytestmark = pytest.mark.django_db
 Film = Callable[..., bytes]
@@ -33,18 +33,18 @@ def _sink(settings: Any, tmp_path: Path) -> None:
 def upload() -> Upload:
     announced = Announcement(
         owner=a_user(), name="a.mp4", protocol=Upload.Protocol.TUS, size=SIZE, length=SIZE, route="uploads",
-        kept_for=session.kept_for(0),
+        lifetime=lifetime(0),
     )  # fmt: skip
-    return session.begin(announced)
+    return admit(announced)
 
 
 def take_turn(upload: Upload, data: bytes = b"") -> int:
     """Send the next bytes. Answers where that began."""
-    with Turn.take(upload.key, lambda: Upload.objects.get(pk=upload.pk)) as turn:
-        begun = turn.offset
+    with Session.open(upload.pk) as session:
+        begun = session.offset
         if data:
-            turn.feed(data)
-        turn.end()
+            session.feed(data)
+        session.finish_request()
     return begun
 
 

@@ -22,8 +22,8 @@ from tests.service.test_leases import a_job, a_user, a_worker, end, now, past, s
 from uploads.conf import sink
 from uploads.models import MediaFile, SinkMark, Upload
 from uploads.storage.marker import adopt
-from uploads.transfers.admission import Announcement
-from uploads.transfers.resumable import recovery, session
+from uploads.transfers.admission import Announcement, lifetime
+from uploads.transfers.resumable import recovery
 
 pytestmark = pytest.mark.django_db
 
@@ -129,11 +129,11 @@ def test_an_upload_that_nobody_goes_on_with_fails_its_job(settings: Any, tmp_pat
     owner = a_user()
     announced = Announcement(
         owner=owner, name="a.mp4", protocol=Upload.Protocol.TUS, size=9, length=9, route="jobs",
-        kept_for=session.kept_for(0),
+        lifetime=lifetime(0),
     )  # fmt: skip
     job, _ = submit_with_upload(Order(owner, "thumbnail"), announced)
-    assert (recovery.expire(), job.status) == (0, "uploading")
+    assert (recovery.expire_uploads(), job.status) == (0, "uploading")
     Upload.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    assert recovery.expire() == 1
+    assert recovery.expire_uploads() == 1
     assert (now(job).status, now(job).error_code) == ("failed", "upload_failed")
     assert "Submit the job again" in now(job).error_detail

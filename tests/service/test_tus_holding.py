@@ -389,10 +389,10 @@ from datetime import timedelta
 from django.db.models.functions import Now
 from uploads.models import Upload
 from uploads.transfers.completion import fail_stalled
-from uploads.transfers.resumable.recovery import settle_stalled
+from uploads.transfers.resumable.recovery import recover_stalled
 Upload.objects.filter(state="receiving").update(heartbeat_at=Now() - timedelta(hours=12))
 fail_stalled()
-settle_stalled()
+recover_stalled()
 """
 RESERVED = "from uploads.models import Upload; print(sum(Upload.objects.values_list('reserved', flat=True)))"
 
@@ -428,19 +428,20 @@ def test_uploads_that_move_are_counted_and_paused_ones_are_not(start_server: Sta
 
 OVERTAKEN = """
 from django.conf import settings
-from uploads.transfers.resumable import recovery, session
+from uploads.transfers.resumable import recovery
+from uploads.transfers.resumable.session import Session
 from uploads.sinks import crash_points
 from uploads.models import Upload
 upload = Upload.objects.get(state='receiving')
-turn = session.Turn.take(upload.key, lambda: Upload.objects.get(pk=upload.pk))
+session = Session.open(upload.pk)
 def overtake(step):
     if step == crash_points.Step.DIRECTORY_SYNCED:
         crash_points.listeners.clear()
-        recovery.take_look(Upload.objects.get(pk=upload.pk))
+        recovery.read_offset(Upload.objects.get(pk=upload.pk))
 crash_points.listeners.append(overtake)
-with turn:
-    turn.feed((settings.UPLOADS.media_root.parent / "rest").read_bytes())
-    turn.end()
+with session:
+    session.feed((settings.UPLOADS.media_root.parent / "rest").read_bytes())
+    session.finish_request()
 """
 
 

@@ -151,5 +151,5 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
             content = reverse("file-content", [upload.file_id], request=request)
             return HttpResponseRedirect(content, status=status.HTTP_303_SEE_OTHER)
         # The row may lag behind the bytes, and the bytes behind what has come and is still being judged.
-        upload.offset = max(upload.offset, recovery.offset_now(upload))
+        upload.offset = max(upload.offset, recovery.peek_offset(upload))
         return Response(self.get_serializer(upload).data)

@@ -33,8 +33,9 @@ from ..models import MediaFile, Upload
 from ..scopes import Scope
 from ..storage.blobs import delete_file
 from ..transfers.account_limits import limits_of
-from ..transfers.admission import Announcement, Replay
-from ..transfers.resumable import recovery, session
+from ..transfers.admission import Announcement, Replay, admit, lifetime
+from ..transfers.resumable import recovery
+from ..transfers.resumable.session import Session, check_first_body
 from .files import UploadViewSet, created
 from .serializers import FileSerializer
 
@@ -82,17 +83,17 @@ class TusViewSet(UploadViewSet):
             route="uploads",
             claims=said.metadata,
             length=said.length,
-            kept_for=session.kept_for(0),
+            lifetime=lifetime(0),
             metadata=said.metadata,
         )
         headers = {}
         try:
-            upload = session.begin(announcement)
+            upload = admit(announcement)
         except Replay as replay:
             upload, headers = replay.upload, {"Idempotency-Replayed": "true"}
             if upload.file is not None:
                 replay.answer()
-            upload.offset = recovery.offset_now(upload)
+            upload.offset = recovery.peek_offset(upload)
         headers |= tus_headers.progress(upload.offset, upload.expires_at)
         if body is not None and "Idempotency-Replayed" not in headers:
             headers |= self._fill(upload.pk, tus_headers.Patch(0, None, claims), body)
@@ -101,8 +102,9 @@ class TusViewSet(UploadViewSet):
 
     def offset(self, request: Request, pk: UUID) -> Response:
         """HEAD: how far the upload has come. Whoever sends just now is asked to stop, and its bytes count."""
-        upload = self._get_own(pk)
-        offset = recovery.take_look(upload)
+        self._require_sender(pk)
+        upload = get_object_or_404(Upload, pk=pk)
+        offset = recovery.read_offset(upload)
         said = tus_headers.progress(offset, upload.expires_at) | tus_headers.description(
             upload.declared_size, upload.metadata
         )
@@ -113,6 +115,7 @@ class TusViewSet(UploadViewSet):
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Send the next bytes of a resumable upload. With the last one it becomes a file."""
         said = tus_headers.read_patch(request.headers)
+        self._require_sender(pk)
         try:
             headers = self._fill(pk, said, self._body(request, said.claims))
         except AlreadyComplete as complete:
@@ -127,6 +130,7 @@ class TusViewSet(UploadViewSet):
         """Send all of an upload as one body, without tus: `curl -T movie.mp4 UPLOAD_URL`."""
         claims = parse_claims(request.headers)
         body = self._body(request, claims)
+        self._require_sender(pk)
         self._fill(pk, tus_headers.Patch(0, body.length, claims), body)
         upload = self.get_object()
         if upload.state != Upload.State.COMPLETE:
@@ -156,19 +160,16 @@ class TusViewSet(UploadViewSet):
         if file is None or not delete_file(file):
             raise Gone("The file that this upload became has been deleted.")
 
-    def _get_own(self, pk: UUID) -> Upload:
+    def _require_sender(self, pk: UUID) -> None:
         # Not get_object(): clients send many small pieces, and filters and a join cost more than all this.
-        try:
-            upload = Upload.objects.get(pk=pk, owner_id=self.request.user.pk)
-        except Upload.DoesNotExist:
-            upload = get_object_or_404(policy.visible_uploads(self.request.user), pk=pk)
-        policy.require_sender(self.request.user, upload)
-        return upload
+        user = policy.require_upload(self.request.user)
+        if not Upload.objects.filter(pk=pk, owner_id=user.pk).exists():
+            policy.require_sender(user, get_object_or_404(policy.visible_uploads(user), pk=pk))
 
     def _first_body(self, request: Request, owner_id: int, claims: Claims, size: int | None) -> Body:
         """The bytes that come along with a creation."""
         body = self._body(request, claims)
-        session.check_first(owner_id, body.length or 0, size)
+        check_first_body(owner_id, body.length or 0, size)
         return body
 
     def _body(self, request: Request, claims: Claims) -> Body:
@@ -178,12 +179,12 @@ class TusViewSet(UploadViewSet):
         return body
 
     def _fill(self, pk: UUID, said: tus_headers.Patch, body: Body) -> dict[str, str]:
-        with session.Turn.take(str(pk), lambda: self._get_own(pk), stop=body.interrupt) as turn:
-            turn.expect(said.offset, length=body.length, size=said.length, checked=bool(said.claims))
-            for piece in body.pieces(turn.speed):
-                turn.feed(piece)
-            turn.end()
-        return tus_headers.progress(turn.offset, turn.upload.expires_at)
+        with Session.open(pk, stop=body.interrupt) as session:
+            session.expect(said.offset, length=body.length, size=said.length, has_checksum=bool(said.claims))
+            for piece in body.pieces(session.speed):
+                session.feed(piece)
+            session.finish_request()
+        return tus_headers.progress(session.offset, session.upload.expires_at)
 
     def handle_exception(self, error: Exception) -> Response:
         response: Response = super().handle_exception(error)

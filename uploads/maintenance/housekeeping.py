@@ -21,7 +21,7 @@ from ..storage.tombstones import remove_buried
 from ..transfers import reserved_space
 from ..transfers.admission import KEY_KEPT
 from ..transfers.completion import fail_stalled
-from ..transfers.resumable.recovery import expire, settle_stalled
+from ..transfers.resumable.recovery import expire_uploads, recover_stalled
 from .sweep import sweep
 
 log = structlog.get_logger(__name__)
@@ -109,9 +109,9 @@ def keep_ballast() -> int:
 CHORES = [
     Chore("keep the ballast", timedelta(seconds=1), keep_ballast),
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
-    Chore("settle resumable uploads", timedelta(seconds=10), settle_stalled),
+    Chore("settle resumable uploads", timedelta(seconds=10), recover_stalled),
     Chore("let promises lapse", timedelta(seconds=10), reserved_space.lapse),
-    Chore("end expired uploads", timedelta(minutes=1), expire, by_clock=True),
+    Chore("end expired uploads", timedelta(minutes=1), expire_uploads, by_clock=True),
     Chore("write sidecars", timedelta(seconds=1), write_sidecars),
     Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes),
     Chore("sweep", timedelta(hours=1), sweep_store, by_clock=True),

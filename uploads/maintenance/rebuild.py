@@ -26,7 +26,7 @@ from ..storage.blobs import create_file, register
 from ..storage.keys_in_use import arriving, named
 from ..storage.sidecars import Sidecar, UnreadableSidecar, key_and_file, name_of, write_changed
 from ..storage.tombstones import remove
-from ..transfers.completion import end_complete
+from ..transfers.completion import mark_complete
 
 # The owner of content whose sidecar is missing.
 NOBODY = ("recovered", datetime(1970, 1, 1, tzinfo=UTC))
@@ -143,7 +143,7 @@ def _make_file(place: Sink, said: Sidecar, owner: User) -> str:
         act(file)
     # The upload that it came by, where the snapshot was taken while that was on its way.
     for upload in arriving(key=said.key, owner=owner):
-        end_complete(upload, file)
+        mark_complete(upload, file)
     return superfluous
 
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ..conf import sink
+from ..conf import limits, sink
 from ..errors import (
     Abandoned,
     BytesLost,
@@ -34,6 +34,8 @@ from .completion import fail
 
 KEY_KEPT = timedelta(hours=24)
 LONGEST_KEY = 255
+# An upload that nothing was sent of is kept no longer than this.
+EMPTY_KEPT = timedelta(hours=1)
 
 
 class Replay(Exception):  # not an error: the request was carried out before, and here is what it made
@@ -76,12 +78,18 @@ class Announcement:
     token: uuid.UUID | None = None  # public_id of the token that its client has shown
     length: int | None = None  # of the request, as its client sees it
     # Of a resumable upload: how long it is kept for its client, and what that has said about it.
-    kept_for: timedelta | None = None
+    lifetime: timedelta | None = None
     metadata: str = ""
 
     def fingerprint(self) -> str:
         said = (self.route, self.name, str(self.length), self.claims)
         return hashlib.sha256("\0".join(said).encode()).hexdigest()
+
+
+def lifetime(offset: int) -> timedelta:
+    """How long a resumable upload of which so much has come is kept for its client."""
+    kept = timedelta(seconds=limits().upload_expiry)
+    return kept if offset else min(kept, EMPTY_KEPT)
 
 
 def admit(announcement: Announcement) -> Upload:
@@ -105,12 +113,12 @@ def _admit(announcement: Announcement) -> Upload:
             _claim_key(announcement)
         quota.check_turn(owner.pk, allowed.max_uploads)
         resumable: dict[str, Any] = {}
-        if announcement.kept_for is not None:
+        if announcement.lifetime is not None:
             quota.check_unfinished(owner, allowed.max_uploads)
             identity = uuid.uuid4()
             resumable = {
                 "id": identity, "key": str(identity), "metadata": announcement.metadata, "heartbeat_at": None,
-                "paused_at": Now(), "expires_at": timezone.now() + announcement.kept_for,
+                "paused_at": Now(), "expires_at": timezone.now() + announcement.lifetime,
             }  # fmt: skip
         wanted = size or min(reserved_space.STEP, allowed.max_file_size)
         reserved = reserved_space.grant(owner, allowed, sink(), needed=size or 1, wanted=wanted)

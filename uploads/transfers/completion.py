@@ -29,11 +29,11 @@ def complete(upload: Upload, blob: Blob) -> MediaFile:
     """The MediaFile of an upload's bytes; in the same transaction the Upload ends."""
     file = create_file(upload.owner_id, upload.name, blob, _origin(upload))
     file.owner = upload.owner  # nobody has to ask for it again
-    end_complete(upload, file)
+    mark_complete(upload, file)
     return file
 
 
-def end_complete(upload: Upload, file: MediaFile) -> None:
+def mark_complete(upload: Upload, file: MediaFile) -> None:
     """The upload has become this file. In the transaction that made the file."""
     ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
         state=Upload.State.COMPLETE, offset=file.size, declared_size=file.size, reserved=0, file=file,

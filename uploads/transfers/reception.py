@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from functools import partial
+from typing import Self
 
 import structlog
 from django.db import Error as DatabaseFailure
@@ -23,16 +24,24 @@ from .account_limits import limits_of
 from .admission import Announcement, admit
 from .completion import complete, fail
 from .progress import flusher
+from .resumable.checkpoint import Checkpoint
 
 log = structlog.get_logger(__name__)
 _LOOK = 0.5  # seconds between two looks at the disk while bytes flow
 
 
 class Reception:
-    """An upload on its way: its row, its Writer and its Intake. Leaving it as a context uncommitted aborts it."""
+    """An upload on its way: its row, its Writer and its Intake. Leaving it as a context uncommitted aborts it.
 
-    def __init__(self, upload: Upload, writer: Writer, intake: Intake) -> None:
-        self.upload, self._writer, self._intake = upload, writer, intake
+    A resumable upload has a Reception for each request that sends some of it (`resumable.session.Session`).
+    """
+
+    def __init__(self, upload: Upload, writer: Writer, checkpoint: Checkpoint | None = None) -> None:
+        self.upload, self.writer = upload, writer
+        self.intake = Intake(
+            writer, grow=partial(_reserve_more, upload), granted=upload.reserved,
+            accept=limits().accept, pace=limits().pace, **(checkpoint.intake_state() if checkpoint else {}),
+        )  # fmt: skip
         self.content: Content | None = None
         self._ended = False
         self._ending = threading.Lock()
@@ -48,16 +57,20 @@ class Reception:
         except Refusal as refusal:
             fail(upload, refusal)
             raise
-        intake = new_intake(upload, writer)
-        flusher.watch(upload.pk, lambda: intake.offset, size=upload.declared_size)
+        reception = cls(upload, writer)
+        flusher.watch(upload.pk, lambda: reception.offset, size=upload.declared_size)
         let_go()
-        return cls(upload, writer, intake)
+        return reception
+
+    @property
+    def offset(self) -> int:
+        return self.intake.offset
 
     def feed(self, data: bytes | memoryview) -> None:
         if time.monotonic() - self._looked > _LOOK:
             self._leave_ballast_alone()
         with storage_refusals():
-            self._intake.feed(data)
+            self.intake.feed(data)
         upload_counters.RECEIVED.inc(len(data))
 
     def _leave_ballast_alone(self) -> None:
@@ -69,18 +82,24 @@ class Reception:
     def seal(self) -> Content:
         """There are no more bytes."""
         with storage_refusals():
-            self.content = self._intake.finish()
+            self.content = self.intake.finish()
         return self.content
 
     def commit(self) -> MediaFile:
-        """Keep the bytes and make them a file. On return both are durable and visible."""
-        content = self.content or self.seal()
+        """Keep the bytes and make them a file, or abort. On return both are durable and visible."""
+        if self.content is None:
+            self.seal()
         try:
-            with storage_refusals():
-                file = store(self._writer, content, lambda blob: complete(self.upload, blob))
+            return self.make_file()
         except BaseException as error:
             self.abort(error)
             raise
+
+    def make_file(self) -> MediaFile:
+        """The same, but a failure leaves everything as it is: a resumable upload can be gone on with."""
+        content = self.content or self.seal()
+        with storage_refusals():
+            file = store(self.writer, content, partial(complete, self.upload))
         self._ended = True
         flusher.unwatch(self.upload.pk)
         return file
@@ -92,10 +111,10 @@ class Reception:
                 return
             self._ended = True
         flusher.unwatch(self.upload.pk)
-        self.upload.offset = self._intake.offset
+        self.upload.offset = self.offset
         refusal = reason if isinstance(reason, Refusal) else Abandoned("The request ended before its upload did.")
         try:
-            self._writer.abort()
+            self.writer.abort()
             fail(self.upload, refusal)
         except (SinkError, DatabaseFailure):
             # Nothing is lost: housekeeping finds the row without a heartbeat, and the bytes without a row.
@@ -119,15 +138,7 @@ def storage_refusals() -> Iterator[None]:
         raise StorageUnavailable("The server's disk does not work. Try again later.", retry_after=60) from error
 
 
-def new_intake(upload: Upload, writer: Writer, **begun: Any) -> Intake:
-    """An Intake as this upload may use it; `begun` is where an earlier one had come to."""
-    return Intake(
-        writer, grow=lambda offset: _grow(upload, offset), granted=upload.reserved,
-        accept=limits().accept, pace=limits().pace, **begun,
-    )  # fmt: skip
-
-
-def _grow(upload: Upload, offset: int) -> int:
+def _reserve_more(upload: Upload, offset: int) -> int:
     """More bytes came than were reserved: reserve further, a step at a time."""
     if upload.declared_size is not None:
         # The announced size was promised in full. That of a form is what its file may have at most.

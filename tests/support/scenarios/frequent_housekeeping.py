@@ -15,8 +15,7 @@ from uploads.access.tokens import make_token
 from uploads.maintenance.housekeeping import Chore
 from uploads.models import Token, Upload
 from uploads.scopes import Scope
-from uploads.transfers.admission import Announcement
-from uploads.transfers.resumable import session
+from uploads.transfers.admission import Announcement, admit
 
 
 def keep_house() -> None:
@@ -26,9 +25,9 @@ def keep_house() -> None:
     owner = User.objects.get(username="alice")
     announced = Announcement(
         owner=owner, name="a.mp4", protocol=Upload.Protocol.TUS, size=9, length=9, route="uploads",
-        kept_for=timedelta(days=1),
+        lifetime=timedelta(days=1),
     )  # fmt: skip
-    session.begin(announced)
+    admit(announced)
     make_token(owner, "jumped", Scope.all(), timedelta(days=3))
     second = timedelta(seconds=1)
     # Not of each second, or they would be done in another thread than what expires.

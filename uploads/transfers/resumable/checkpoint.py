@@ -1,4 +1,4 @@
-"""Where SHA-256 has come to, noted beside the bytes: the next turn, in whatever process, goes on from there."""
+"""Where SHA-256 has come to, noted beside the bytes: the next session, in whatever process, goes on from there."""
 
 import json
 from collections.abc import Iterator
@@ -30,50 +30,56 @@ BOOT_ID = _read_boot_id()
 
 
 @dataclass(frozen=True, slots=True)
-class _Note:
+class Checkpoint:
+    """What is known of the first `offset` bytes of an open write."""
+
     offset: int
     state: bytes  # of a Sha256
     media: MediaType | None
-    boot_id: str | None  # None in a note of an earlier version
+    boot_id: str | None = BOOT_ID  # None in one of an earlier version
+
+    def intake_state(self) -> dict[str, Any]:
+        """The arguments of an Intake that goes on from here."""
+        return {"offset": self.offset, "media": self.media, "hash": Sha256(self.state)}
+
+    def to_json(self) -> str:
+        media = self.media and [self.media.kind, self.media.name]
+        found = {"offset": self.offset, "sha256": self.state.hex(), "media": media}
+        return json.dumps(found | {"boot_id": BOOT_ID})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Checkpoint | None":
+        try:
+            found = json.loads(text)
+            media = MediaType(Kind(found["media"][0]), found["media"][1]) if found["media"] else None
+            checkpoint = cls(found["offset"], bytes.fromhex(found["sha256"]), media, found.get("boot_id"))
+            Sha256(checkpoint.state)
+        except (ValueError, KeyError, TypeError):
+            return None
+        return checkpoint
 
 
-def note(intake: Intake, writer: Writer) -> bool:
+def save(intake: Intake, writer: Writer) -> bool:
     """Say beside the bytes how far they are hashed, and what they are. False where that cannot be said."""
     # A write that failed half way has left the hash ahead of the bytes: then the earlier note stays.
     state = intake.hash.state() if intake.is_judged and writer.offset == intake.offset else None
     if state is None:
         return False
-    writer.note(_text(intake.offset, state, intake.media))
+    writer.note(Checkpoint(intake.offset, state, intake.media).to_json())
     return True
 
 
-def _text(offset: int, state: bytes, media: MediaType | None) -> str:
-    said = {"offset": offset, "sha256": state.hex(), "media": media and [media.kind, media.name]}
-    return json.dumps(said | {"boot_id": BOOT_ID})
-
-
-def where_it_was(writer: Writer) -> dict[str, Any]:
-    """Where an Intake can go on by the note beside the bytes; from the beginning if there is none that fits."""
-    found = _read(writer.key)
+def load(writer: Writer) -> Checkpoint | None:
+    """Where an Intake can go on by the note beside the bytes; None if there is none that fits."""
+    found = Checkpoint.from_json(sink().noted(writer.key))
     if found is None or found.offset > writer.offset:
-        return {}
+        return None
     if found.boot_id != BOOT_ID and not _is_still_true(found, writer):
-        return {}
-    return {"offset": found.offset, "media": found.media, "hash": Sha256(found.state)}
-
-
-def _read(key: str) -> _Note | None:
-    try:
-        said = json.loads(sink().noted(key))
-        media = MediaType(Kind(said["media"][0]), said["media"][1]) if said["media"] else None
-        found = _Note(said["offset"], bytes.fromhex(said["sha256"]), media, said.get("boot_id"))
-        Sha256(found.state)
-    except (ValueError, KeyError, TypeError):
         return None
     return found
 
 
-def _is_still_true(found: _Note, writer: Writer) -> bool:
+def _is_still_true(found: Checkpoint, writer: Writer) -> bool:
     """The system was started since: after a power cut the bytes may not be on the disk that the note speaks of.
 
     They are hashed again. If they differ, nobody knows which of them are bad, and the client sends all of them again.
@@ -84,7 +90,7 @@ def _is_still_true(found: _Note, writer: Writer) -> bool:
         writer.cut(0)
         return False
     writer.cut(found.offset)
-    writer.note(_text(found.offset, found.state, found.media))
+    writer.note(found.to_json())
     return True
 
 

@@ -1,14 +1,15 @@
 """Whose turn a resumable upload is: the lock on its bytes, and its row as it is under that lock."""
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
 
 from ...conf import limits, sink
 from ...content.intake import Content
 from ...errors import AlreadyComplete, Gone, Locked, StorageUnavailable
-from ...models import Upload
+from ...models import Blob, Upload
 from ...runtime.database_connections import let_go
 from ...sinks.base import Held, NoSuchKey, Writer
 from ...storage.blobs import find_claim, store
@@ -19,32 +20,17 @@ from ..progress import flusher
 # So long a newcomer waits for the request that holds an upload to let go.
 PATIENCE = 5.0
 _LOOK_AGAIN = 0.02
-# Finds the upload that a request is about, as it is now, or refuses.
-Find = Callable[[], Upload]
 
 
-def hold(key: str, find: Find, patience: float) -> tuple[Upload, Writer]:
-    """The lock on the bytes, and the row as it is under the lock. Nobody is asked to stop before `find` has found."""
+def acquire(upload_id: UUID, patience: float = PATIENCE) -> tuple[Upload, Writer]:
+    """Lock the bytes of an upload, and read its row under the lock. Who has the lock is asked to stop.
+
+    AlreadyComplete and Gone: the upload has ended. Locked: the other request has not stopped in time.
+    """
     deadline = time.monotonic() + patience
     ask_at = 0.0
     while True:
-        writer, is_held = None, False
-        try:
-            writer = sink().resume(key)
-        except Held:
-            is_held = True
-        except NoSuchKey:
-            pass
-        try:
-            upload = find()
-            _refuse_ended(upload, writer)
-            writer = writer or (None if is_held else _begin(upload))
-            if writer is not None and upload.stop_asked:
-                Upload.objects.filter(pk=upload.pk).update(stop_asked=False)
-        except BaseException:
-            if writer is not None:
-                writer.close()
-            raise
+        upload, writer = _try_acquire(upload_id)
         if writer is not None:
             return upload, writer
         now = time.monotonic()
@@ -58,11 +44,44 @@ def hold(key: str, find: Find, patience: float) -> tuple[Upload, Writer]:
         time.sleep(_LOOK_AGAIN)
 
 
-def _refuse_ended(upload: Upload, writer: Writer | None) -> None:
-    if upload.state == Upload.State.RECEIVING:
-        return
-    if writer is not None:
-        writer.abort()  # nothing of it is needed here any more
+def _try_acquire(upload_id: UUID) -> tuple[Upload, Writer | None]:
+    """The row as it is, and the Writer if nobody else has it."""
+    writer, is_held = _resume(str(upload_id))
+    try:
+        upload = _read(upload_id)
+        if upload.state != Upload.State.RECEIVING:
+            if writer is not None:
+                writer.abort()  # nothing of it is needed here any more
+            _refuse_ended(upload)
+        if writer is None and not is_held:
+            writer = _begin(upload)
+        if writer is not None and upload.stop_asked:
+            Upload.objects.filter(pk=upload.pk).update(stop_asked=False)
+    except BaseException:
+        if writer is not None:
+            writer.close()
+        raise
+    return upload, writer
+
+
+def _resume(key: str) -> tuple[Writer | None, bool]:
+    """The Writer of an open write, and whether another has it. Neither where there is none."""
+    try:
+        return sink().resume(key), False
+    except Held:
+        return None, True
+    except NoSuchKey:
+        return None, False
+
+
+def _read(upload_id: UUID) -> Upload:
+    try:
+        return Upload.objects.get(pk=upload_id)
+    except Upload.DoesNotExist as error:
+        raise Gone("This upload has been deleted.") from error
+
+
+def _refuse_ended(upload: Upload) -> None:
     if upload.state == Upload.State.COMPLETE and upload.file_id is None:
         raise Gone("The file that this upload became has been deleted.")
     if upload.state == Upload.State.COMPLETE:
@@ -74,19 +93,23 @@ def _begin(upload: Upload) -> Writer | None:
     """The first bytes come, or all have been kept already and only the rows are not there yet."""
     if not is_ours(sink()):
         raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
-    claim = find_claim(sink(), upload.key)
-    if claim is not None and sink().size(upload.key) == claim.size:
+    claim, size = find_claim(sink(), upload.key), sink().size(upload.key)
+    if claim is not None and size == claim.size:
         if not flusher.is_held(upload.pk):  # else a request of this process is at it
-            content = Content(claim.sha256, claim.size, claim.kind, claim.media_type)
-            with suppress(StorageUnavailable):  # whoever committed them is alive, and was first
-                store(_Committed(upload.key), content, lambda blob: complete(upload, blob))
+            _complete_committed(upload, claim)
         return None
-    if claim is None and sink().size(upload.key) is not None:
+    if claim is None and size is not None:
         _refuse_unknown(upload)
         return None
     with suppress(Held):
         return sink().create(upload.key, size=upload.declared_size, resumable=True)
     return None
+
+
+def _complete_committed(upload: Upload, claim: Blob) -> None:
+    content = Content(claim.sha256, claim.size, claim.kind, claim.media_type)
+    with suppress(StorageUnavailable):  # whoever committed them is alive, and was first
+        store(_Committed(upload.key), content, partial(complete, upload))
 
 
 def _refuse_unknown(upload: Upload) -> None:

@@ -24,25 +24,25 @@ from .. import quota
 from ..completion import fail
 from ..progress import flusher
 from ..reception import storage_refusals
-from .lock import PATIENCE, Find, hold
-from .session import Turn
+from .lock import PATIENCE, acquire
+from .session import Session
 
 log = structlog.get_logger(__name__)
 
 
-def take_look(upload: Upload) -> int:
+def read_offset(upload: Upload) -> int:
     """How many bytes there are, once whoever sends has let go. If they are all there, the upload is complete now."""
     try:
-        with Turn.take(upload.key, _finding(upload)) as turn:
-            turn.end()
-            return turn.offset
+        with Session.open(upload.pk) as session:
+            session.finish_request()
+            return session.offset
     except AlreadyComplete as complete:
         return complete.size
     except Locked:
-        return offset_now(upload)
+        return peek_offset(upload)
 
 
-def offset_now(upload: Upload) -> int:
+def peek_offset(upload: Upload) -> int:
     """How many bytes there are just now, whoever sends. The row of a resumable upload may lag behind."""
     if not upload.is_resumable or upload.state != Upload.State.RECEIVING:
         return upload.offset
@@ -64,28 +64,28 @@ def terminate(upload: Upload) -> None:
         raise UploadComplete("This upload is complete. Delete the file that it became.") from error
 
 
-def settle_stalled() -> int:
+def recover_stalled() -> int:
     """Bring the rows up to their bytes that nobody has sent of lately; complete those that a crash left whole."""
     # A quick client, whose every piece came between two heartbeats, leaves no more than its claim.
     claims = Blob.objects.filter(state=Blob.State.STORING, created_at__lt=timezone.now() - quota.HOLDER_TIMEOUT)
     half_stored = Upload.objects.filter(state=Upload.State.RECEIVING, key__in=claims.values("key"))
-    return _each(quota.stalled_uploads() | half_stored, _settle)
+    return _each(quota.stalled_uploads() | half_stored, _recover)
 
 
-def expire() -> int:
+def expire_uploads() -> int:
     """End the uploads that nobody went on with in time."""
     late = Upload.objects.filter(state=Upload.State.RECEIVING, expires_at__lt=timezone.now())
     return _each(late, _expire)
 
 
-def _settle(upload: Upload) -> None:
-    with Turn.take(upload.key, _finding(upload), patience=0) as turn:
-        turn.end()
+def _recover(upload: Upload) -> None:
+    with Session.open(upload.pk, patience=0) as session:
+        session.finish_request()
 
 
 def _expire(upload: Upload) -> None:
-    if offset_now(upload) > upload.offset:
-        _settle(upload)  # a crash kept it from being written down that somebody went on with it
+    if peek_offset(upload) > upload.offset:
+        _recover(upload)  # a crash kept it from being written down that somebody went on with it
     else:
         _end(upload, Expired("Nobody went on with this upload in time."), patience=0)
 
@@ -105,13 +105,9 @@ def _each(uploads: QuerySet[Upload], do: Callable[[Upload], None]) -> int:
     return done
 
 
-def _finding(upload: Upload) -> Find:
-    return lambda: Upload.objects.get(pk=upload.pk)
-
-
 def _end(upload: Upload, reason: Refusal, patience: float = PATIENCE) -> None:
     with storage_refusals():
-        upload, writer = hold(upload.key, _finding(upload), patience)
+        upload, writer = acquire(upload.pk, patience)
         try:
             flusher.unwatch(upload.pk)
             fail(upload, reason)

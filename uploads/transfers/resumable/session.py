@@ -1,19 +1,19 @@
 """Resumable uploads: begun by one request, gone on with by others, on other servers if need be.
 
 The sink's word on how many bytes there are is the truth; the row follows it. Whoever sends holds the sink's lock
-on the bytes for a turn.
+on the bytes for a session.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Self
+from uuid import UUID
 
 import structlog
 from django.db import Error as DatabaseFailure
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ...conf import limits, sink
+from ...conf import sink
 from ...content.hashing import can_resume
 from ...errors import (
     Gone,
@@ -23,86 +23,80 @@ from ...errors import (
     TooLarge,
     UnsupportedMedia,
 )
-from ...models import MediaFile, Upload
+from ...models import Upload
 from ...runtime.database_connections import let_go, write
 from ...sinks.base import SinkError, Writer
 from .. import quota, reserved_space
 from ..account_limits import limits_of
-from ..admission import Announcement, admit
+from ..admission import lifetime
 from ..progress import flusher
-from ..reception import Reception, new_intake, storage_refusals
+from ..reception import Reception, storage_refusals
 from . import checkpoint
-from .lock import PATIENCE, Find, hold
+from .lock import PATIENCE, acquire
 
-# An upload that nothing was sent of is kept no longer than this.
-EMPTY_KEPT = timedelta(hours=1)
 # What a kill -9 costs at most: so many bytes are read again, as nobody noted how their hash stands.
-NOTE_EVERY = 8 * 1024**2
+CHECKPOINT_EVERY = 8 * 1024**2
 log = structlog.get_logger(__name__)
 
 
-def begin(announcement: Announcement) -> Upload:
-    """A row, and room reserved. The first byte makes the rest."""
-    return admit(announcement)
-
-
-def check_first(owner_id: int, length: int, announced: int | None) -> None:
+def check_first_body(owner_id: int, length: int, announced: int | None) -> None:
     """Whether so many bytes may come along with the creation of an upload, before there is one."""
     if announced is None:
         quota.check_size(length, limits_of(owner_id).max_file_size)
-    check_end(length, announced)
+    _check_end(length, announced)
 
 
-def check_end(end: int, announced: int | None) -> None:
+def _check_end(end: int, announced: int | None) -> None:
     """Whether bytes may come up to here."""
     if announced is not None and end > announced:
         raise TooLarge(f"{announced} bytes were announced; with these there would be {end}.")
 
 
-def kept_for(offset: int) -> timedelta:
-    kept = timedelta(seconds=limits().upload_expiry)
-    return kept if offset else min(kept, EMPTY_KEPT)
+class Session:
+    """One request's session on a resumable upload: open -> expect -> feed -> finish_request, and close.
 
-
-class Turn(Reception):
-    """One request's turn at a resumable upload. Leaving it as a context keeps what came, for the next turn."""
+    It holds the lock on the bytes. Leaving it as a context keeps what came, for the next session.
+    """
 
     def __init__(self, upload: Upload, writer: Writer) -> None:
-        super().__init__(upload, writer, new_intake(upload, writer, **checkpoint.where_it_was(writer)))
-        self.speed = 0  # of the turns before it, if they were just now
+        self.upload = upload
+        self.speed = 0  # of the sessions before it, if they were just now
+        self._writer = writer
+        self._reception = Reception(upload, writer, checkpoint.load(writer))
         self._is_hashed = True
-        self._recall()
-        self._noted = self._begun_at = self.offset
+        self._hash_what_came_before()
+        self._began_at = self._checkpoint_at = self.offset
         self._counts = True  # what came; not before its checksum is verified, if it has one
         self._refusal: UnsupportedMedia | None = None
+        self._is_closed = False
 
     @classmethod
-    def take(cls, key: str, find: Find, stop: Callable[[], None] | None = None, patience: float = PATIENCE) -> Self:
-        """Wait for a turn. `stop` ends it when the next request asks for one; without, it is a short look."""
+    def open(cls, upload_id: UUID, stop: Callable[[], None] | None = None, patience: float = PATIENCE) -> Self:
+        """Wait for the lock. `stop` ends the session when the next request asks for it; without, it must be short."""
         with storage_refusals():
-            upload, writer = hold(key, find, patience)
+            upload, writer = acquire(upload_id, patience)
             try:
                 if stop is not None and upload.heartbeat_at is None:  # else it has been moving all along
-                    _begin_to_move(upload)
+                    start_sending(upload)
                 if upload.unverified_from is not None:
                     writer.cut(min(upload.unverified_from, writer.offset))
-                turn = cls(upload, writer)
+                session = cls(upload, writer)
             except BaseException:
                 writer.close()
                 raise
         if stop is not None:
-            turn.speed = flusher.watch(upload.pk, lambda: turn.offset, stop, upload.declared_size)
-        return turn
+            session.speed = flusher.watch(upload.pk, lambda: session.offset, stop, upload.declared_size)
+        return session
 
     @property
     def offset(self) -> int:
-        return self._intake.offset
+        return self._reception.offset
 
     @property
     def is_whole(self) -> bool:
         return self.upload.declared_size is not None and self.offset == self.upload.declared_size
 
-    def expect(self, offset: int, *, length: int | None, size: int | None, checked: bool) -> None:
+    def expect(self, offset: int, *, length: int | None, size: int | None, has_checksum: bool) -> None:
         """What the request says of its bytes: where they begin, how many they are, and, if it was open, the size."""
         if offset != self.offset:
             raise OffsetMismatch(f"{self.offset} bytes are here. Go on from there.")
@@ -113,71 +107,80 @@ class Turn(Reception):
         announced = size if size is not None else declared
         if declared is None:
             quota.check_size(max(end, size or 0), limits_of(self.upload.owner_id).max_file_size)
-        check_end(end, announced)
+        _check_end(end, announced)
         if size is not None and declared is None:
             self._declare(size)
-        if checked:
+        if has_checksum:
             # On the row before the first byte is: bytes that a crash leaves unverified must not count afterwards.
             self._counts = False
-            self._write_down_unverified(offset)
+            self._write_unverified_from(offset)
         let_go()
 
     def feed(self, data: bytes | memoryview) -> None:
         # Before, not after: by now the hash has done with the bytes of last time, and nobody has to wait for it.
-        if self._counts and self.offset - self._noted >= NOTE_EVERY:
+        if self._counts and self.offset - self._checkpoint_at >= CHECKPOINT_EVERY:
             with storage_refusals():
-                self._note()
+                self._save_checkpoint()
         if self._refusal is not None:
             return
         try:
-            super().feed(data)
+            self._reception.feed(data)
         except UnsupportedMedia as refusal:
             if self._counts:
                 raise
             self._refusal = refusal  # or it was damaged on its way: the checksum tells, when the rest has come
 
-    def end(self) -> None:
+    def finish_request(self) -> None:
         """All the request's bytes came, and are what was meant. If they were the last, the upload is complete."""
         if self._refusal is not None:
             raise self._refusal
         if self.is_whole and not self._counts:
             # Before the first step of keeping them: whoever mends that after a crash must not cut them off again.
-            self._write_down_unverified(None)
+            self._write_unverified_from(None)
         self._counts = True
         if self.is_whole:
-            self.commit()
+            self._make_file()
         else:
             with storage_refusals():
-                self._intake.pause()
+                self._reception.intake.pause()
                 self._writer.flush()
 
-    def commit(self) -> MediaFile:
+    def _make_file(self) -> None:
         if not self._is_hashed:
-            self._intake.hash = checkpoint.hash_bytes(self.upload.key, self._writer.offset)
+            self._reception.intake.hash = checkpoint.hash_bytes(self.upload.key, self._writer.offset)
         try:
-            file = super().commit()
-        except StorageUnavailable:
+            self._reception.make_file()
+            self._is_closed = True
+        except StorageUnavailable as error:
+            self.close(error)
             self.upload.refresh_from_db()
             if self.upload.file is None:
                 raise
-            file = self.upload.file  # another request that found all the bytes was first
+            # Another request that found all the bytes was first.
         self.upload.expires_at = None
-        return file
 
-    def abort(self, reason: BaseException | None = None) -> None:
-        """Keep what came, unless it can never become a file."""
+    def close(self, reason: BaseException | None = None) -> None:
+        """Keep what came, unless it can never become a file. Once; then it does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         if isinstance(reason, UnsupportedMedia):
-            super().abort(reason)
-        elif not self._ended:
-            self._ended = True
-            try:
-                self._keep()
-            except (SinkError, DatabaseFailure):
-                # The bytes that reached the sink are there; housekeeping brings the row up to them.
-                flusher.unwatch(self.upload.pk)
-                log.warning("upload_turn_not_written", upload=str(self.upload.pk), exc_info=True)
+            self._reception.abort(reason)
+            return
+        try:
+            self._keep()
+        except (SinkError, DatabaseFailure):
+            # The bytes that reached the sink are there; housekeeping brings the row up to them.
+            flusher.unwatch(self.upload.pk)
+            log.warning("upload_turn_not_written", upload=str(self.upload.pk), exc_info=True)
 
-    def _write_down_unverified(self, offset: int | None) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.close(error)
+
+    def _write_unverified_from(self, offset: int | None) -> None:
         with write():
             Upload.objects.filter(pk=self.upload.pk).update(unverified_from=offset)
         self.upload.unverified_from = offset
@@ -189,27 +192,27 @@ class Turn(Reception):
             if missing > 0:
                 reserved_space.grant(owner, limits_of(owner.pk), sink(), needed=missing, wanted=missing)
             Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
-        self.upload.declared_size = self.upload.reserved = self._intake.granted = size
+        self.upload.declared_size = self.upload.reserved = self._reception.intake.granted = size
 
-    def _recall(self) -> None:
+    def _hash_what_came_before(self) -> None:
         """Read again what no note covers: after a kill -9 a little, without a hash that can go on the head alone."""
-        missing = self._writer.offset - self.offset
+        intake, missing = self._reception.intake, self._writer.offset - self.offset
         for piece in checkpoint.pieces(self.upload.key, self.offset) if missing else ():
-            self._intake.recall(piece)
-            if self._intake.is_judged and not can_resume():
-                self._intake.offset, self._is_hashed = self._writer.offset, False
+            intake.recall(piece)
+            if intake.is_judged and not can_resume():
+                intake.offset, self._is_hashed = self._writer.offset, False
                 break
 
     def _keep(self) -> None:
         try:
             if self._counts:
-                self._intake.pause()
-                self._note()
+                self._reception.intake.pause()
+                self._save_checkpoint()
         finally:
             self._writer.close()
-        upload, kept = self.upload, self._writer.offset if self._counts else self._begun_at
-        if kept > self._begun_at:
-            upload.expires_at = timezone.now() + kept_for(kept)
+        upload, kept = self.upload, self._writer.offset if self._counts else self._began_at
+        if kept > self._began_at:
+            upload.expires_at = timezone.now() + lifetime(kept)
         row = (upload.offset, upload.heartbeat_at, upload.unverified_from)
         if self._counts and upload.unverified_from is None and flusher.is_held(upload.pk):
             flusher.leave(upload.pk, kept, upload.expires_at)
@@ -218,15 +221,16 @@ class Turn(Reception):
             with write():
                 Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
                     offset=kept, speed=0, heartbeat_at=None, paused_at=Now(), expires_at=upload.expires_at,
-                    unverified_from=None if self._counts else self._begun_at,
+                    unverified_from=None if self._counts else self._began_at,
                 )  # fmt: skip
 
-    def _note(self) -> None:
-        if self.offset > self._noted and checkpoint.note(self._intake, self._writer):
-            self._noted = self.offset
+    def _save_checkpoint(self) -> None:
+        if self.offset > self._checkpoint_at and checkpoint.save(self._reception.intake, self._writer):
+            self._checkpoint_at = self.offset
 
 
-def _begin_to_move(upload: Upload) -> None:
+def start_sending(upload: Upload) -> None:
+    """Count a paused upload as one that is being sent, if its owner may send one more."""
     with write():
         quota.lock_owner(upload.owner_id)
         allowed = limits_of(upload.owner_id)
