@@ -6,12 +6,15 @@ from typing import Any, get_args
 
 from django.urls import reverse_lazy
 
-from config import env, env_file
+from config import env
+from config import setting_parsers as parse
 from config.admin_site import UNFOLD as UNFOLD
 from config.backends import fallback_cache
-from config.http.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
-from config.http.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
-from config.http.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
+from config.http.api_settings import API_FRAMEWORK
+from config.http.api_settings import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
+from config.http.api_settings import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
+from config.http.api_settings import CORS_URLS_REGEX as CORS_URLS_REGEX
+from config.http.api_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from config.monitoring.logs import LOGGING as LOGGING
 from config.processes import garbage_collector
 from config.secret_key import kept_key
@@ -25,81 +28,81 @@ garbage_collector.begin()
 
 os.umask(0o077)  # of every process of ours: whatever it makes is its account's alone
 BASE_DIR = env.ROOT
-env_file.load()
+env.read_file()
 HOME = env.read("HOME", BASE_DIR / "var", lambda raw: Path(raw).expanduser().resolve())
 
 
 SECRET_KEY = env.read("SECRET_KEY", "", str) or kept_key(HOME / "secret_key")
-DEBUG = env.read("DEBUG", False, env.switch)
-HOST = env.read("HOST", "127.0.0.1", env.host)
-PORT = env.read("PORT", 8000, env.number(1, 65535))
-THREADS = env.read("THREADS", 512, env.number(2, 10_000))
-CONNECTIONS_PER_ADDRESS: int | None = env.read("CONNECTIONS_PER_ADDRESS", None, env.number(1))
-PUBLIC_URL = env.read("PUBLIC_URL", "", env.site)
-TRUSTED_PROXIES: list[str] = env.read("TRUSTED_PROXIES", [], env.networks)
+DEBUG = env.read("DEBUG", False, parse.switch)
+HOST = env.read("HOST", "127.0.0.1", parse.host)
+PORT = env.read("PORT", 8000, parse.number(1, 65535))
+THREADS = env.read("THREADS", 512, parse.number(2, 10_000))
+CONNECTIONS_PER_ADDRESS: int | None = env.read("CONNECTIONS_PER_ADDRESS", None, parse.number(1))
+PUBLIC_URL = env.read("PUBLIC_URL", "", parse.site)
+TRUSTED_PROXIES: list[str] = env.read("TRUSTED_PROXIES", [], parse.networks)
 ADMIN_PASSWORD = env.read("ADMIN_PASSWORD", "", str)
-_CORS_ORIGINS: list[str] = env.read("CORS_ORIGINS", [], env.origins)
+_CORS_ORIGINS: list[str] = env.read("CORS_ORIGINS", [], parse.origins)
 CORS_ALLOW_ALL_ORIGINS = _CORS_ORIGINS == ["*"]
 CORS_ALLOWED_ORIGINS = [] if CORS_ALLOW_ALL_ORIGINS else _CORS_ORIGINS
-ALLOWED_HOSTS = env.read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], env.words)
+ALLOWED_HOSTS = env.read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], parse.words)
 
 if PUBLIC_URL:
-    CSRF_TRUSTED_ORIGINS = [env.origin_of(PUBLIC_URL)]
-    ALLOWED_HOSTS = [*ALLOWED_HOSTS, env.host_of(PUBLIC_URL)]
+    CSRF_TRUSTED_ORIGINS = [parse.origin_of(PUBLIC_URL)]
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, parse.host_of(PUBLIC_URL)]
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     USE_X_FORWARDED_HOST = True
 
-_MIN_FREE = env.read("MIN_FREE", 1024**3, env.size)
-_chunk_size = env.between(env.size, 64 * 1024, 8 * 1024**2, "adaptive, or 64KiB to 8MiB")
+_MIN_FREE = env.read("MIN_FREE", 1024**3, parse.size)
+_chunk_size = parse.between(parse.size, 64 * 1024, 8 * 1024**2, "adaptive, or 64KiB to 8MiB")
 UPLOADS = Limits(
     media_root=HOME / "media",
-    max_file_size=env.read("MAX_FILE_SIZE", 10 * 1024**3, env.size_or_none(UNLIMITED)),
+    max_file_size=env.read("MAX_FILE_SIZE", 10 * 1024**3, parse.size_or_none(UNLIMITED)),
     accept=env.read("ACCEPT", EVERY_KIND, parse_accept),
-    quota=env.read("QUOTA", None, env.optional(env.size)),
+    quota=env.read("QUOTA", None, parse.optional(parse.size)),
     min_free=_MIN_FREE,
-    warn_free=env.read("WARN_FREE", 5 * _MIN_FREE, env.size),
-    ballast=env.read("BALLAST", 64 * 1024**2, env.size),
-    max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, env.number(1)),
-    chunk_size=env.read("CHUNK_SIZE", None, env.optional(_chunk_size, "adaptive")),
-    buffer_memory=env.read("BUFFER_MEMORY", 64 * 1024**2, env.size),
-    idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, env.wait),
-    progress_interval=env.read("PROGRESS_INTERVAL", 0.5, env.between(env.seconds, 0.1, 2, "100ms to 2s")),
-    upload_expiry=env.read("UPLOAD_EXPIRY", 7 * 86400.0, env.wait),
+    warn_free=env.read("WARN_FREE", 5 * _MIN_FREE, parse.size),
+    ballast=env.read("BALLAST", 64 * 1024**2, parse.size),
+    max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, parse.number(1)),
+    chunk_size=env.read("CHUNK_SIZE", None, parse.optional(_chunk_size, "adaptive")),
+    buffer_memory=env.read("BUFFER_MEMORY", 64 * 1024**2, parse.size),
+    idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, parse.positive_seconds),
+    progress_interval=env.read("PROGRESS_INTERVAL", 0.5, parse.between(parse.seconds, 0.1, 2, "100ms to 2s")),
+    upload_expiry=env.read("UPLOAD_EXPIRY", 7 * 86400.0, parse.positive_seconds),
     pace=Pace(
-        timeout=env.read("UPLOAD_TIMEOUT", None, env.optional(env.seconds)),
-        min_rate=env.read("MIN_RATE", None, env.optional(env.size)),
+        timeout=env.read("UPLOAD_TIMEOUT", None, parse.optional(parse.seconds)),
+        min_rate=env.read("MIN_RATE", None, parse.optional(parse.size)),
     ),
-    quarantine_kept=env.read("QUARANTINE_KEPT", 30 * 86400.0, env.wait),
+    quarantine_kept=env.read("QUARANTINE_KEPT", 30 * 86400.0, parse.positive_seconds),
     accel_prefix=env.read("ACCEL_PREFIX", "", str),
     public_url=PUBLIC_URL,
-    media_group=env.read("MEDIA_GROUP", None, env.group),
+    media_group=env.read("MEDIA_GROUP", None, parse.group),
     private=tuple(HOME / name for name in ("work", "broker", "static", "snapshots", "run", "ballast", "secret_key")),
 )
 _NINETY_DAYS: float | None = 90 * 86400.0
 JOBS = JobSettings(
     work_root=HOME / "work",
-    lease=env.read("LEASE", 30.0, env.wait),
-    attempts=env.read("ATTEMPTS", 3, env.number(1)),
-    timeout=env.read("JOB_TIMEOUT", 24 * 3600.0, env.wait),
-    stall_timeout=env.read("STALL_TIMEOUT", 120.0, env.wait),
+    lease=env.read("LEASE", 30.0, parse.positive_seconds),
+    attempts=env.read("ATTEMPTS", 3, parse.number(1)),
+    timeout=env.read("JOB_TIMEOUT", 24 * 3600.0, parse.positive_seconds),
+    stall_timeout=env.read("STALL_TIMEOUT", 120.0, parse.positive_seconds),
     ffmpeg=env.read("FFMPEG", "wheel", str),
-    sandbox=env.read("SANDBOX", "on", env.one_of(*get_args(Level))),
-    threads=env.read("JOB_THREADS", min(os.cpu_count() or 1, 8), env.number(1)),
-    kept=env.read("JOBS_KEPT", _NINETY_DAYS, env.optional(env.wait)),
-    share_results=env.read("SHARE_RESULTS", False, env.switch),
+    sandbox=env.read("SANDBOX", "on", parse.one_of(*get_args(Level))),
+    threads=env.read("JOB_THREADS", min(os.cpu_count() or 1, 8), parse.number(1)),
+    kept=env.read("JOBS_KEPT", _NINETY_DAYS, parse.optional(parse.positive_seconds)),
+    share_results=env.read("SHARE_RESULTS", False, parse.switch),
 )
 SNAPSHOTS = HOME / "snapshots"
-SNAPSHOTS_KEPT = env.read("SNAPSHOTS_KEPT", 7, env.number(0))
+SNAPSHOTS_KEPT = env.read("SNAPSHOTS_KEPT", 7, parse.number(0))
 SLOTS = {
-    "quick": env.read("SLOTS_QUICK", 1, env.number(0)),
-    "heavy": env.read("SLOTS_HEAVY", 1, env.number(0)),
+    "quick": env.read("SLOTS_QUICK", 1, parse.number(0)),
+    "heavy": env.read("SLOTS_HEAVY", 1, parse.number(0)),
 }
-ALERT_EMAIL: list[str] = env.read("ALERT_EMAIL", [], env.addresses)
-TIME_ZONE = env.read("TIME_ZONE", "UTC", env.time_zone)
+ALERT_EMAIL: list[str] = env.read("ALERT_EMAIL", [], parse.addresses)
+TIME_ZONE = env.read("TIME_ZONE", "UTC", parse.time_zone)
 _THROTTLE_RATES: dict[str, str | None] = {
-    "anon": env.read("THROTTLE_ANON", None, env.rate),
-    "user": env.read("THROTTLE_USER", None, env.rate),
+    "anon": env.read("THROTTLE_ANON", None, parse.rate),
+    "user": env.read("THROTTLE_USER", None, parse.rate),
 }
 env.refuse_unknown()
 
@@ -203,43 +206,7 @@ LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 KNOX_TOKEN_MODEL = "uploads.Token"  # noqa: S105  # a model, not a secret
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Bearer", "TOKEN_TTL": None}
-REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "uploads.access.authentication.BearerAuthentication",
-        "uploads.access.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": [
-        "rest_framework.permissions.IsAuthenticated",
-        "uploads.access.authentication.HasScope",
-    ],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": [
-        "rest_framework.throttling.AnonRateThrottle",
-        "rest_framework.throttling.UserRateThrottle",
-    ],
-    "DEFAULT_THROTTLE_RATES": _THROTTLE_RATES,
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.content_negotiation.Lenient",
-    "DEFAULT_METADATA_CLASS": "config.http.content_negotiation.Metadata",
-    "EXCEPTION_HANDLER": "config.http.error_responses.api_exception",
-    "URL_FORMAT_OVERRIDE": None,
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Millrace",
-    "DESCRIPTION": "Media in as a stream, checked and hashed while it flows; out again, whole or in ranges.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.http.error_responses.describe_problems",
-    ],
-}
+REST_FRAMEWORK = API_FRAMEWORK | {"DEFAULT_THROTTLE_RATES": _THROTTLE_RATES}
 
 STATIC_URL = "static/"
 STATIC_ROOT = HOME / "static"

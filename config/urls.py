@@ -6,8 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
-from config.http.api_root import EntrancesView
-from config.http.openapi_document import SchemaView
+from config.http.api_description import EntrancesView, SchemaView
 from config.login import login
 from config.monitoring import health
 from config.monitoring.metrics import metrics

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from config.http import openapi_document
+from config.http import api_description
 from media_jobs import operations
 from media_jobs.operations.shared.parameters import schema
 from tests.fuzz.conftest import Fuzzer
@@ -29,7 +29,7 @@ HUGE = [json.dumps(10**309), json.dumps(10**4000), json.dumps("9" * 400)]
 
 def described() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Method, path and description of each operation."""
-    for path, methods in openapi_document.document()["paths"].items():
+    for path, methods in api_description.document()["paths"].items():
         for method, operation in methods.items():
             yield method.upper(), path, operation
 
@@ -117,7 +117,7 @@ def _with(fuzzer: Fuzzer, shape: dict[str, Any], name: str, document: str) -> st
 
 def resolved(shape: dict[str, Any]) -> dict[str, Any]:
     name = shape.get("$ref", "").rpartition("/")[2]
-    found: dict[str, Any] = openapi_document.document()["components"]["schemas"][name] if name else shape
+    found: dict[str, Any] = api_description.document()["components"]["schemas"][name] if name else shape
     return found
 
 

@@ -9,7 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
-from config.http import openapi_document
+from config.http import api_description
 from config.monitoring import health
 from tests.conftest import StartServer
 from tests.support.server import Server
@@ -50,8 +50,8 @@ def test_however_many_ask_for_the_api_s_description_it_is_built_once(monkeypatch
         return build(self, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(SchemaGenerator, "get_schema", spied)
-    openapi_document.document.cache_clear()
-    openapi_document.rendered.cache_clear()
+    api_description.document.cache_clear()
+    api_description.rendered.cache_clear()
     kinds = ["application/json", "application/yaml", "*/*"]
     with ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(lambda number: described(kinds[number % 3]), range(36)))

@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
+from config import setting_parsers as parse
 from tests.support.server import ROOT
 
 
@@ -35,7 +36,7 @@ def known() -> Iterator[None]:
     ],
 )
 def test_a_size_is_read(raw: str, size: int) -> None:
-    assert env.size(raw) == size
+    assert parse.size(raw) == size
 
 
 @pytest.mark.parametrize(
@@ -52,10 +53,10 @@ def test_a_size_is_read(raw: str, size: int) -> None:
     ],
 )
 def test_a_time_is_read(raw: str, seconds: float) -> None:
-    assert env.seconds(raw) == seconds
+    assert parse.seconds(raw) == seconds
 
 
-@pytest.mark.parametrize("parse", [env.size, env.seconds])
+@pytest.mark.parametrize("parse", [parse.size, parse.seconds])
 @pytest.mark.parametrize("raw", ["-1", "ten", "10 parsecs", "1e9", "1,5MB", "inf", "nan", "0x10", "10MB10", ".5"])
 def test_what_is_no_quantity_is_refused_with_an_example(parse: Callable[[str], float], raw: str) -> None:
     with pytest.raises(ValueError, match=r"write a (size|time), as"):
@@ -64,11 +65,11 @@ def test_what_is_no_quantity_is_refused_with_an_example(parse: Callable[[str], f
 
 @pytest.mark.parametrize(("raw", "value"), [("on", True), ("TRUE", True), ("1", True), ("no", False), ("Off", False)])
 def test_a_switch_is_read(raw: str, value: bool) -> None:
-    assert env.switch(raw) is value
+    assert parse.switch(raw) is value
 
 
 def test_words_are_separated_by_commas() -> None:
-    assert env.words(" a, b ,,c ") == ["a", "b", "c"]
+    assert parse.words(" a, b ,,c ") == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_words_are_separated_by_commas() -> None:
     ],
 )
 def test_origins_are_read(raw: str, origins: list[str]) -> None:
-    assert env.origins(raw) == origins
+    assert parse.origins(raw) == origins
 
 
 @pytest.mark.parametrize(
@@ -106,30 +107,30 @@ def test_origins_are_read(raw: str, origins: list[str]) -> None:
 )
 def test_what_no_browser_sends_as_an_origin_is_refused(raw: str) -> None:
     with pytest.raises(ValueError, match=r"write .* as a browser would|Port|IPv6"):
-        env.origins(raw)
+        parse.origins(raw)
 
 
 @pytest.mark.parametrize("raw", ["none", "None", "NONE"])
 def test_what_is_optional_may_be_none(raw: str) -> None:
-    assert env.optional(env.size)(raw) is None
-    assert env.optional(env.size)("1K") == 1024
+    assert parse.optional(parse.size)(raw) is None
+    assert parse.optional(parse.size)("1K") == 1024
 
 
 @pytest.mark.parametrize("raw", ["", "   "])
 def test_an_empty_variable_is_an_absent_one(raw: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLRACE_QUOTA", raw)
-    assert env.read("QUOTA", 7, env.size) == 7
+    assert env.read("QUOTA", 7, parse.size) == 7
 
 
 @pytest.mark.parametrize(
     ("variable", "raw", "parse", "words"),
     [
-        ("MAX_FILE_SIZE", "large", env.size, "write a size, as 500MB or 10GiB"),
-        ("UPLOAD_TIMEOUT", "soon", env.optional(env.seconds), "write a time, as 60s"),
-        ("DEBUG", "maybe", env.switch, "write on or off"),
-        ("PORT", "70000", env.number(1, 65535), "write a number from 1 to 65535"),
-        ("PORT", "http", env.number(1, 65535), "invalid literal"),
-        ("ATTEMPTS", "0", env.number(1), "write a number from 1 on"),
+        ("MAX_FILE_SIZE", "large", parse.size, "write a size, as 500MB or 10GiB"),
+        ("UPLOAD_TIMEOUT", "soon", parse.optional(parse.seconds), "write a time, as 60s"),
+        ("DEBUG", "maybe", parse.switch, "write on or off"),
+        ("PORT", "70000", parse.number(1, 65535), "write a number from 1 to 65535"),
+        ("PORT", "http", parse.number(1, 65535), "invalid literal"),
+        ("ATTEMPTS", "0", parse.number(1), "write a number from 1 on"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(
@@ -198,4 +199,4 @@ def test_a_dollar_at_the_beginning_of_a_value_is_a_part_of_it(monkeypatch: pytes
     monkeypatch.setenv("MILLRACE_QUOTA", "$1GB")
     assert env.read("ADMIN_PASSWORD", "", str) == "$ecret"
     with pytest.raises(ImproperlyConfigured, match="MILLRACE_QUOTA="):
-        env.read("QUOTA", None, env.optional(env.size))
+        env.read("QUOTA", None, parse.optional(parse.size))

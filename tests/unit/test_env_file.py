@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from config import env, env_file
+from config import env
 from tests.support.env_example import EXAMPLE, ROOT, render
 from tests.support.preloaded_processes import plain_environment
 
@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_understood_is_refused(
         file.write_bytes(content)
     monkeypatch.setenv("MILLRACE_ENV_FILE", str(file))
     with pytest.raises(ImproperlyConfigured, match=words):
-        env_file.load()
+        env.read_file()
 
 
 def test_it_is_read_beside_manage_py_and_only_if_it_is_there(tmp_path: Path) -> None:

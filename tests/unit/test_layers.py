@@ -66,7 +66,7 @@ LAYERS = {
         "addresses",
         "wsgi_environ",
         "env",
-        "env_file",
+        "setting_parsers",
         "processes",
         "secret_key",
         "backends",

@@ -5,6 +5,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
 from config import env
+from config import setting_parsers as parse
 from uploads.templatetags.local_times import local_time, time_ago
 
 MOMENT = datetime(2026, 11, 28, 23, 5, 9, tzinfo=UTC)
@@ -29,11 +30,11 @@ def test_no_moment_is_nothing() -> None:
 
 @pytest.mark.parametrize("raw", ["Europe/Berlin", "UTC"])
 def test_a_zone_that_there_is_is_read(raw: str) -> None:
-    assert env.time_zone(raw) == raw
+    assert parse.time_zone(raw) == raw
 
 
 @pytest.mark.parametrize("raw", ["Europe/Bärlin", "CEST+1", "../../etc/passwd", "/etc/localtime", "Europe"])
 def test_a_zone_that_there_is_not_is_refused(raw: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLRACE_TIME_ZONE", raw)
     with pytest.raises(ImproperlyConfigured, match="write a time zone that this machine knows, as Europe/Berlin"):
-        env.read("TIME_ZONE", "UTC", env.time_zone)
+        env.read("TIME_ZONE", "UTC", parse.time_zone)

@@ -1,4 +1,4 @@
-"""The API's own description, built once in a process: it takes a second of a core, and everybody may ask for it."""
+"""What the API says about itself: its entrances at /api/v1/, and its OpenAPI document."""
 
 import threading
 from functools import cache
@@ -13,7 +13,32 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+# By the names of their URL patterns. What needs an id or a name is found from these.
+ENTRANCES = {
+    "files": "file-list", "uploads": "upload-list", "jobs": "job-list", "operations": "operations",
+    "tokens": "token-list", "me": "me", "schema": "schema", "docs": "docs",
+}  # fmt: skip
+_ANSWER = {"type": "object", "additionalProperties": {"type": "string", "format": "uri"}}
+
+
+class EntrancesView(APIView):
+    """For everybody: the documentation says the same, and a wrong token should find out where it went wrong."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(responses={200: _ANSWER})
+    def get(self, request: Request) -> Response:
+        """The entrances of the API by name. `upload` takes the name of a file at its end: `curl -T movie.mp4 URL`."""
+        found = {name: reverse(pattern, request=request) for name, pattern in ENTRANCES.items()}
+        return Response(found | {"upload": reverse("upload", ["-"], request=request).removesuffix("-")})
+
 
 _building = threading.Lock()
 

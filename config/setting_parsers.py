@@ -1,0 +1,171 @@
+"""Parsers for the values of settings. Each takes the text and raises a ValueError that says what to write instead."""
+
+import re
+from collections.abc import Callable
+from grp import getgrgid, getgrnam
+from ipaddress import ip_network
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from uploads.text.sizes import parse_size
+
+T = TypeVar("T")
+
+_TIMES = {"": 1.0, "MS": 0.001, "S": 1.0, "MIN": 60.0, "H": 3600.0, "D": 86400.0}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d+)?")
+_ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def size_or_none(unlimited: int) -> Callable[[str], int]:
+    """`none`, and whatever is larger than what stands for it, is no limit."""
+    return lambda raw: unlimited if raw.lower() == "none" else min(size(raw), unlimited)
+
+
+def optional(parse: Callable[[str], T], absent: str = "none") -> Callable[[str], T | None]:
+    return lambda raw: None if raw.lower() == absent else parse(raw)
+
+
+size = parse_size
+
+
+def seconds(raw: str) -> float:
+    return _quantity(raw, _TIMES, "a time, as 60s, 10min, 4h or 7d")
+
+
+def positive_seconds(raw: str) -> float:
+    if (found := seconds(raw)) <= 0:
+        raise ValueError("write a time above 0")
+    return found
+
+
+def between(parse: Callable[[str], T], least: float, most: float, words: str) -> Callable[[str], T]:
+    """A quantity, of seconds or bytes, that lies within these; `words` names them."""
+
+    def parse_within(raw: str) -> T:
+        value = parse(raw)
+        if not least <= float(value) <= most:  # type: ignore[arg-type]  # a number
+            raise ValueError(f"write {words}")
+        return value
+
+    return parse_within
+
+
+def rate(raw: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)", raw):
+        raise ValueError("write a rate, as 100/min or 1000/day")
+    return raw
+
+
+def _quantity(raw: str, units: dict[str, Any], meant: str) -> float:
+    match = _QUANTITY.fullmatch(raw)
+    if match is None or match[2].upper() not in units:
+        raise ValueError(f"write {meant}")
+    return float(match[1]) * float(units[match[2].upper()])
+
+
+def number(least: int, most: int | None = None) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        value = int(raw)
+        if value < least or (most is not None and value > most):
+            raise ValueError(f"write a number from {least}" + (f" to {most}" if most is not None else " on"))
+        return value
+
+    return parse
+
+
+def switch(raw: str) -> bool:
+    values = {
+        "1": True,
+        "true": True,
+        "on": True,
+        "yes": True,
+        "0": False,
+        "false": False,
+        "off": False,
+        "no": False,
+    }
+    if raw.lower() not in values:
+        raise ValueError("write on or off")
+    return values[raw.lower()]
+
+
+def group(raw: str) -> int | None:
+    """The number of a group of this machine, given by its name or by that number."""
+    try:
+        return getgrgid(int(raw)).gr_gid if raw.isdecimal() else getgrnam(raw).gr_gid
+    except (KeyError, OverflowError):
+        raise ValueError(f"there is no group {raw} on this machine") from None
+
+
+def one_of(*choices: T) -> Callable[[str], T]:
+    names = {str(choice): choice for choice in choices}
+
+    def parse(raw: str) -> T:
+        if raw.lower() not in names:
+            raise ValueError(f"write one of {', '.join(names)}")
+        return names[raw.lower()]
+
+    return parse
+
+
+def words(raw: str) -> list[str]:
+    return [word.strip() for word in raw.split(",") if word.strip()]
+
+
+def addresses(raw: str) -> list[str]:
+    """Of people, for mail."""
+    found = words(raw)
+    if wrong := [word for word in found if not _ADDRESS.fullmatch(word)]:
+        raise ValueError(f"{wrong[0]!r} is no e-mail address; write ops@example.com, or several with commas")
+    return found
+
+
+def time_zone(raw: str) -> str:
+    try:
+        return ZoneInfo(raw).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("write a time zone that this machine knows, as Europe/Berlin") from error
+
+
+def networks(raw: str) -> list[str]:
+    return [str(ip_network(word, strict=False)) for word in words(raw)]
+
+
+def host(raw: str) -> str:
+    """To listen at. An IPv6 address may stand in brackets, as in a URL."""
+    return raw[1:-1] if raw.startswith("[") and raw.endswith("]") else raw
+
+
+def site(raw: str) -> str:
+    """The address of a site, without a slash at its end."""
+    parts = urlsplit(raw)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.username is not None or parts.port == 0:
+        raise ValueError("write http://… or https://… and a host")
+    return raw.rstrip("/")
+
+
+def origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def host_of(url: str) -> str:
+    """As a Host header names it, without the port."""
+    name = urlsplit(url).hostname or ""
+    return f"[{name}]" if ":" in name else name
+
+
+def origins(raw: str) -> list[str]:
+    return ["*"] if raw == "*" else [_origin(word) for word in words(raw)]
+
+
+def _origin(raw: str) -> str:
+    """As a browser writes it in a request, or it would never be found equal."""
+    written = raw.lower().removesuffix("/")
+    parts = urlsplit(written)
+    if not _ORIGIN.fullmatch(written) or parts.port == _DEFAULT_PORTS.get(parts.scheme, 0):
+        raise ValueError(f"write {raw!r} as a browser would, as https://app.example.com or http://localhost:3000")
+    return written
