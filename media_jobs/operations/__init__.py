@@ -1,4 +1,4 @@
-"""Recipes that make files out of files. They know nothing of jobs: running.py gives them what they need."""
+"""Operations: recipes that make files from files. They do not know jobs; worker/attempt.py runs them."""
 
 from .registry import get, registry
 from .shared.parameters import parse, schema

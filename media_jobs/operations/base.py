@@ -1,7 +1,7 @@
-"""What an operation is: a named, versioned recipe with validated parameters, that makes files out of files.
+"""The base class of operations: named, versioned recipes with validated parameters that make files from files.
 
-An operation knows nothing of jobs, rows or Celery. It is given a Work, does it with the tools that come with it,
-and answers with what it made. Adding one is one file here, one line in the registry, and one test.
+An operation does not know jobs, models or Celery. It gets a Work, and returns an Outcome. To add an operation, write
+one module in this package, one line in registry.py, and one test module.
 """
 
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ P = TypeVar("P", bound=Params)
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file to work on. The path is ours; `name` is its owner's, and only to be shown."""
+    """An input file. `path` is chosen by the worker; `name` is its owner's, only for display."""
 
     path: Path
     name: str
@@ -44,11 +44,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file that an operation made in its folder. It counts only once it is as expected."""
+    """A file that an operation made in its folder. The job fails if it is not as `expected`."""
 
-    name: str  # of the artifact, and of the file that its owner gets: "video.mp4"
+    name: str  # of the artifact and of the resulting file, such as "video.mp4"
     path: Path
-    kind: str  # video, audio, image or subtitle, as of uploads.content.sniffing.Kind
+    kind: str  # video, audio, image or subtitle: see uploads.content.sniffing.Kind
     media_type: str
     expected: Expected = field(default_factory=Expected)
 
@@ -56,13 +56,12 @@ class Output:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     outputs: Sequence[Output]
-    # What was learnt of the main input, to be kept with its Blob: `inspect` alone says something here.
-    facts: Facts | None = None
-    message: str = ""  # what its owner should know of it besides: "No poster could be made of it."
+    facts: Facts | None = None  # of the main input, to be stored with its Blob; only `inspect` returns them
+    message: str = ""  # what the owner should know about the result
 
 
 class Tools(Protocol):
-    """What an operation may use. Each raises a Failure, or an Interruption when the work must stop."""
+    """What an operation may use. Every method raises a Failure, or an Interruption when the job must stop."""
 
     def ffmpeg(
         self,
@@ -75,42 +74,42 @@ class Tools(Protocol):
     ) -> str:
         """Run ffmpeg in the sandbox and report its progress, out of `seconds` or `frames` of output.
 
-        `share` is the part of the whole job that this run is: of two passes, the second has (0.5, 1.0). `doing` is
-        the verb of its message: "Encoded 500 of 2000 frames (1.8x)". Answers with what it wrote to stderr.
+        `share` is the part of the whole job that this run is: the second of two passes has (0.5, 1.0). `verb` is the
+        first word of the message: "Encoded 500 of 2000 frames (1.8x)". Returns what ffmpeg wrote to stderr.
         """
 
     def probe(self, path: Path) -> Facts:
-        """Look at a file, in a process of its own with little to spend."""
+        """Read the facts of a file, in a child process with low limits."""
 
     def report(self, message: str, progress: float | None = None) -> None:
-        """Tell whoever waits what is being done, between runs of ffmpeg."""
+        """Set the message and progress of the job, between runs of ffmpeg."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[P]):
     params: P
     main: Input
-    inputs: Sequence[Input]  # further ones, in the order of the request
-    folder: Path  # private to this attempt, and gone with it
+    inputs: Sequence[Input]  # further files, in the order of the request
+    folder: Path  # private to this attempt; removed at its end
     tools: Tools
     threads: int  # that ffmpeg may use
 
 
 class Operation(ABC, Generic[P]):
     name: ClassVar[str]
-    version: ClassVar[int]  # counts up when the same parameters would give another result: old results are not reused
-    title: ClassVar[str]  # for people: "Transcode"
-    summary: ClassVar[str]  # one sentence for people
+    version: ClassVar[int]  # increase it when equal parameters give another result: cached results are not used then
+    title: ClassVar[str]  # shown to users: "Transcode"
+    summary: ClassVar[str]  # one sentence, shown to users
     lane: ClassVar[str]
     kinds: ClassVar[frozenset[str]]  # of the main input
-    # Said where its owner's quota has no room for what it makes, if it is of use without: what it learnt is.
-    spare: ClassVar[str] = ""
-    reads_facts: ClassVar[bool] = False  # of the main input, for its owner to see
-    further: ClassVar[int] = 0  # inputs that it may be given besides
+    # If set, the job succeeds with this message where the quota has no room for its outputs.
+    message_without_outputs: ClassVar[str] = ""
+    reads_facts: ClassVar[bool] = False  # whether it reads the facts of the main input, which its owner may see then
+    max_inputs: ClassVar[int] = 0  # files that it accepts in addition to the main input
     parameters: type[P]
 
     def check(self, params: P, kind: str, facts: Facts | None) -> None:
-        """Raise UnfitMedia for what can be seen at submit, before any work. Facts may not be known yet."""
+        """Raise UnfitMedia if the file does not fit. Called at submit, when `facts` may be None, and by `run`."""
 
     @abstractmethod
     def run(self, work: Work[P]) -> Outcome: ...

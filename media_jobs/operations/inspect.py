@@ -1,19 +1,22 @@
-"""What a file is, and a picture to know it by. Every uploaded file passes through here."""
+"""The operation `inspect`: reads the facts of a file, and makes a poster or a picture of the waveform.
+
+It runs automatically on every uploaded file.
+"""
 
 from ..errors import BadMedia, Failure, ToolFailed
 from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.probing.verification import Expected
 from .base import QUICK, Operation, Outcome, Output, Params, Work
-from .shared.still_images import Camera
+from .shared.still_images import FrameExtractor
 from .shared.time_range import duration_of, output_limit
 
 POSTER_WIDTH = 640
-WAVE_SIZE = (640, 160)
-WAVE_COLOUR = "0x4f7cac"
-# showwavespic holds all the sound in memory. What it is given is no sound but its power, at a rate that shows no
-# less: a thousand values a second are 60 MB for four hours. A root makes loudness of them; the third lifts the quiet.
-WAVE_RATE = 1000
+WAVEFORM_SIZE = (640, 160)
+WAVEFORM_COLOUR = "0x4f7cac"
+# showwavespic keeps the whole input in memory. So it gets the power of the sound at a low rate, which looks the same:
+# a thousand values a second, 60 MB for four hours. The cube root turns power into loudness, and shows quiet parts.
+WAVEFORM_RATE = 1000
 
 
 class Inspect(Operation[Params]):
@@ -24,7 +27,7 @@ class Inspect(Operation[Params]):
     lane = QUICK
     kinds = frozenset({"video", "audio", "image", "subtitle"})
     reads_facts = True
-    spare = "No picture of it could be kept."
+    message_without_outputs = "No picture of it could be kept."
     parameters = Params
 
     def run(self, work: Work[Params]) -> Outcome:
@@ -34,7 +37,7 @@ class Inspect(Operation[Params]):
         try:
             return Outcome(_picture(work, facts), facts)
         except Failure as failure:
-            # The facts count without one: people see what their file is, and why there is no picture of it.
+            # The facts are useful without a picture: the job succeeds, and its message says why there is none.
             return Outcome([], facts, f"No picture of it could be made. {failure.detail}")
 
 
@@ -45,22 +48,22 @@ def _picture(work: Work[Params], facts: Facts) -> list[Output]:
 
 
 def _poster(work: Work[Params], facts: Facts) -> Output:
-    camera = Camera(
+    extractor = FrameExtractor(
         work.tools, work.main.path, facts, work.folder, threads=work.threads, width=POSTER_WIDTH, format="jpg"
     )
-    path = camera.at(0.0) if work.main.kind == "image" else camera.best()
-    return camera.output(path, "poster")
+    path = extractor.at(0.0) if work.main.kind == "image" else extractor.best()
+    return extractor.output(path, "poster")
 
 
 def _waveform(work: Work[Params], facts: Facts) -> Output:
     path = work.folder / "waveform.png"
-    width, height = WAVE_SIZE
+    width, height = WAVEFORM_SIZE
     sound = facts.audio[0]
     length = duration_of(facts, sound) or facts.duration
     graph = (
         f"[0:{sound.index}]aformat=sample_fmts=flt:channel_layouts=mono,asplit[one][two];"
-        f"[one][two]amultiply,aresample={WAVE_RATE},asetnsamples=n={WAVE_RATE},"
-        f"showwavespic=s={width}x{height}:colors={WAVE_COLOUR}:scale=cbrt[wave]"
+        f"[one][two]amultiply,aresample={WAVEFORM_RATE},asetnsamples=n={WAVEFORM_RATE},"
+        f"showwavespic=s={width}x{height}:colors={WAVEFORM_COLOUR}:scale=cbrt[wave]"
     )
     options = ("-map", "[wave]", "-frames:v", "1", "-c:v", "png", "-f", "image2", "-update", "1")
     source = Source(work.main.path, facts.format)
@@ -70,7 +73,7 @@ def _waveform(work: Work[Params], facts: Facts) -> Output:
     log = ""
     try:
         work.tools.ffmpeg(command, seconds=length, verb="Listened to")
-    except (ToolFailed, BadMedia) as failure:  # what could be heard until then is drawn all the same
+    except (ToolFailed, BadMedia) as failure:  # a part of the waveform may be there
         log = failure.log
     if not (path.exists() and path.stat().st_size):
         raise BadMedia("No sound can be read from this file: it is damaged or cut off.", log=log)

@@ -1,4 +1,4 @@
-"""One image of a film: at a moment, or where there is most to see."""
+"""The operation `thumbnail`: one image of a video, at a given time or the one with the most detail."""
 
 from typing import Literal
 
@@ -8,8 +8,8 @@ from ..errors import UnfitMedia
 from ..ffmpeg.probing.media_facts import Facts
 from .base import QUICK, Operation, Outcome, Params, Work
 from .shared.parameters import Moment
-from .shared.still_images import Camera, picture_of
-from .shared.time_range import SLACK
+from .shared.still_images import FrameExtractor, require_picture
+from .shared.time_range import TOLERANCE
 
 
 class ThumbnailParams(Params):
@@ -34,25 +34,25 @@ class Thumbnail(Operation[ThumbnailParams]):
     def check(self, params: ThumbnailParams, kind: str, facts: Facts | None) -> None:
         if facts is None:
             return
-        picture_of(facts)
+        require_picture(facts)
         length = facts.duration
-        if kind == "video" and length and isinstance(params.at, float) and params.at > length + SLACK:
+        if kind == "video" and length and isinstance(params.at, float) and params.at > length + TOLERANCE:
             raise UnfitMedia(f"There is no picture at {params.at:g} s: the video lasts {length:.1f} s.")
 
     def run(self, work: Work[ThumbnailParams]) -> Outcome:
         params, facts = work.params, work.main.facts
         self.check(params, work.main.kind, facts)
-        camera = Camera(
+        extractor = FrameExtractor(
             work.tools, work.main.path, facts, work.folder,
             threads=work.threads, width=params.width, format=params.format,
         )  # fmt: skip
-        moment = _seconds(params.at, facts.duration) if work.main.kind == "video" else 0.0
-        path = camera.best() if moment is None else camera.at(moment)
-        return Outcome([camera.output(path, "thumbnail")])
+        time = _seconds(params.at, facts.duration) if work.main.kind == "video" else 0.0
+        path = extractor.best() if time is None else extractor.at(time)
+        return Outcome([extractor.output(path, "thumbnail")])
 
 
 def _seconds(at: float | str, duration: float | None) -> float | None:
-    """None means best: so does a share of a length that nobody knows."""
+    """The time in seconds; None for "best", and for a share of an unknown duration."""
     if isinstance(at, float):
         return at
     if at == "best" or duration is None:

@@ -1,4 +1,4 @@
-"""One video out of one video, for any player: upright, even, square pixels, 8 bits, standard range."""
+"""The operation `transcode`: one video for any player: upright, even size, square pixels, 8 bits, standard range."""
 
 from typing import Annotated, Literal
 
@@ -9,15 +9,23 @@ from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from ..ffmpeg.probing.verification import Expected
 from .base import HEAVY, Operation, Outcome, Output, Params, Work
-from .shared.codecs import AUDIO, VIDEO, VideoCodec, container_for, encoded, heard
-from .shared.parameters import Bitrate, End, Fault, Start
+from .shared.audio_filters import sound_filters
+from .shared.codecs import AUDIO, VIDEO, VideoCodec, audio_encoder, container_for
+from .shared.parameters import Bitrate, End, ParameterError, Start
 from .shared.time_range import TimeRange, duration_of, is_duration_estimated, output_limit
-from .shared.video_filters import even, fitted, progressive, scaled, standard_range, thinned
+from .shared.video_filters import (
+    deinterlace_filters,
+    drop_frames_filters,
+    even_size,
+    fit_size,
+    scale_filter,
+    tone_map_filters,
+)
 
-# A recorder's own count of frames is not always right, and the rate that a file tells may be that of half frames,
-# or of the ticks of its clock.
-COUNTED, ESTIMATED = 0.9, 0.25
-FASTEST = 240.0  # frames a second; what tells more tells something else
+# The share of the expected frames that the output must have. A recorder's count of frames is not always right; the
+# frame rate in a file may be that of fields, or of the clock of its timestamps.
+COUNTED_SHARE, ESTIMATED_SHARE = 0.9, 0.25
+MAX_FPS = 240.0  # a higher rate in a file is not its frame rate
 
 
 class TranscodeParams(Params):
@@ -37,7 +45,7 @@ class TranscodeParams(Params):
         description="low, medium, high, or the codec's own number (CRF): lower is better and larger.",
     )
     fps: float | None = Field(
-        None, ge=1, le=FASTEST, title="Frames per second", description="Left out: the frames keep their times."
+        None, ge=1, le=MAX_FPS, title="Frames per second", description="Left out: the frames keep their times."
     )
     start: Start = 0.0
     end: End = None
@@ -53,12 +61,12 @@ class TranscodeParams(Params):
         return TimeRange(self.start, self.end)
 
     @model_validator(mode="after")
-    def _mean_something_together(self) -> "TranscodeParams":
+    def _check_combinations(self) -> "TranscodeParams":
         worst = VIDEO[self.codec].worst
         if isinstance(self.quality, int) and self.quality > worst:
-            raise Fault("quality", f"must be between 0 and {worst} for {self.codec}")
+            raise ParameterError("quality", f"must be between 0 and {worst} for {self.codec}")
         if self.audio_bitrate is not None and self.audio in {"copy", "none"}:
-            raise Fault("audio_bitrate", f"has no meaning with audio {self.audio}")
+            raise ParameterError("audio_bitrate", f"has no meaning with audio {self.audio}")
         return self
 
 
@@ -93,7 +101,7 @@ class Transcode(Operation[TranscodeParams]):
 
 
 class Plan:
-    """What is to be made of this file, decided before any work."""
+    """What the output will be, decided from the facts before any work. Raises UnfitMedia if it is impossible."""
 
     def __init__(self, params: TranscodeParams, facts: Facts) -> None:
         self.params = params
@@ -102,13 +110,13 @@ class Plan:
         self.sound = facts.audio[0] if facts.audio and params.audio != "none" else None
         self.container = container_for(self.codec, self._sound_codec())
         self.size = _size(self.picture, params.height, self.codec)
-        self._is_guessed = is_duration_estimated(facts)
-        whole = duration_of(facts, *self._kept())
+        self._is_duration_estimated = is_duration_estimated(facts)
+        whole = duration_of(facts, *self._streams())
         params.time_range.check(facts.duration if whole is None else whole)
         self.length = params.time_range.duration(whole)
-        self.frames = self._counted()
+        self.frames = self._expected_frames()
 
-    def _kept(self) -> list[VideoStream | AudioStream]:
+    def _streams(self) -> list[VideoStream | AudioStream]:
         return [self.picture, *([self.sound] if self.sound else [])]
 
     def _sound_codec(self) -> str | None:
@@ -125,49 +133,49 @@ class Plan:
         quality = self.params.quality
         crf = quality if isinstance(quality, int) else self.codec.crf[quality]
         filters = [
-            *progressive(self.picture),
-            *(thinned(self.params.fps) if self.params.fps else []),
-            scaled(self.picture, self.size),
-            *standard_range(self.picture),
+            *deinterlace_filters(self.picture),
+            *(drop_frames_filters(self.params.fps) if self.params.fps else []),
+            scale_filter(self.picture, self.size),
+            *tone_map_filters(self.picture),
             "format=yuv420p",
         ]
-        chosen = ("-map", f"0:{self.picture.index}", "-vf", ",".join(filters))
-        return (*chosen, *self._times(), *self.codec.encoder(threads), "-crf", str(crf))
+        mapping = ("-map", f"0:{self.picture.index}", "-vf", ",".join(filters))
+        return (*mapping, *self._timestamps(), *self.codec.encoder(threads), "-crf", str(crf))
 
-    def _times(self) -> tuple[str, ...]:
+    def _timestamps(self) -> tuple[str, ...]:
         if self.params.fps:
             return ("-fps_mode", "cfr", "-r", f"{self.params.fps:g}")
-        # Without a time base of its own the encoder moves frames that come at no steady rate to one.
+        # With the default time base the encoder moves the frames of a variable rate to a steady one.
         return ("-fps_mode", "vfr", "-enc_time_base", "1/90000")
 
     def _sound_options(self) -> tuple[str, ...]:
         if self.sound is None:
             return ()
-        chosen = ("-map", f"0:{self.sound.index}")
+        mapping = ("-map", f"0:{self.sound.index}")
         name = self._sound_codec()
         if self.params.audio == "copy" or name is None:
-            return (*chosen, "-c:a", "copy")
+            return (*mapping, "-c:a", "copy")
         codec = AUDIO[name]
-        how = encoded(codec, self.sound.channels, self.params.audio_bitrate)
-        return (*chosen, "-af", ",".join(heard(codec.layouts)), *how)
+        encoder = audio_encoder(codec, self.sound.channels, self.params.audio_bitrate)
+        return (*mapping, "-af", ",".join(sound_filters(codec.layouts)), *encoder)
 
     @property
     def _rate(self) -> float | None:
-        told = self.picture.fps
-        return self.params.fps or (told if told and told <= FASTEST else None)
+        fps = self.picture.fps
+        return self.params.fps or (fps if fps and fps <= MAX_FPS else None)
 
     @property
-    def _is_counted(self) -> bool:
-        """The file says how many frames it has, and all of them are wanted."""
+    def _has_frame_count(self) -> bool:
+        """Whether the file says how many frames it has, and all of them are wanted."""
         return not self.params.fps and self.params.time_range.is_whole and bool(self.picture.frames)
 
-    def _counted(self) -> int | None:
-        """How many frames there will be, where that can be told: never more than rate and length allow."""
-        if self._is_guessed:
+    def _expected_frames(self) -> int | None:
+        """How many frames the output will have; None if unknown. Never more than frame rate and duration allow."""
+        if self._is_duration_estimated:
             return None
-        counted = self.picture.frames if self._is_counted else None
+        counted = self.picture.frames if self._has_frame_count else None
         if counted is None and self.picture.is_variable and not self.params.fps:
-            return None  # an average says nothing of a part
+            return None  # an average rate does not tell how many frames a part has
         end = self.picture.end if self.picture.end is not None or self.sound else self.length
         length = None if end is None else self.params.time_range.duration(end)
         rate = self._rate
@@ -175,7 +183,7 @@ class Plan:
         return min((count for count in (counted, allowed) if count is not None), default=None)
 
     def expected(self) -> Expected:
-        sure = COUNTED if self._is_counted or self.params.fps else ESTIMATED
+        share = COUNTED_SHARE if self._has_frame_count or self.params.fps else ESTIMATED_SHARE
         return Expected(
             duration=self.length,
             tolerance=0.5 + (2 / self._rate if self._rate else 0),
@@ -183,7 +191,7 @@ class Plan:
             audio=1 if self.sound else 0,
             width=self.size[0],
             height=self.size[1],
-            frames=max(1, int((self.frames or 0) * sure)),
+            frames=max(1, int((self.frames or 0) * share)),
         )
 
 
@@ -195,7 +203,7 @@ def _picture(facts: Facts) -> VideoStream:
 
 
 def _size(picture: VideoStream, height: int | None, codec: VideoCodec) -> tuple[int, int]:
-    size = even(fitted(picture, height=height))
+    size = even_size(fit_size(picture, height=height))
     if min(size) < codec.smallest:
         raise UnfitMedia(
             f"The picture would be {size[0]}x{size[1]} pixels, and {codec.name} needs {codec.smallest} on each side."

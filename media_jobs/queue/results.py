@@ -95,9 +95,9 @@ def beyond_quota(job: Job, size: int) -> QuotaReached | None:
 def without_outputs(job: Job, failure: QuotaReached) -> dict[str, Any]:
     """What its row has instead of them, if it is a success all the same; but no answer to others, who have room."""
     operation = operations.registry.get(job.operation)
-    if operation is None or not operation.spare:
+    if operation is None or not operation.message_without_outputs:
         return {}
-    return {"outputs": 0, "message": f"{operation.spare} {failure.detail}", "cache_key": ""}
+    return {"outputs": 0, "message": f"{operation.message_without_outputs} {failure.detail}", "cache_key": ""}
 
 
 def lock_input(job: Job, facts: dict[str, Any] | None) -> None:

@@ -62,8 +62,8 @@ def submit(order: Order) -> tuple[Job, bool]:
     """The job that does it, and whether it is a new one: the same Idempotency-Key answers with the same job."""
     operation = operations.get(order.operation)
     params = operations.parse(operation, order.params)
-    if len(order.inputs) > operation.further:
-        raise InvalidParams(f"“{operation.name}” takes {operation.further or 'no'} further inputs.")
+    if len(order.inputs) > operation.max_inputs:
+        raise InvalidParams(f"“{operation.name}” takes {operation.max_inputs or 'no'} further inputs.")
     if order.file is not None:
         _check_kind(operation, order.file)
         _check_fit(operation, params, order.file)

@@ -1,4 +1,4 @@
-"""What we can encode to, and which files can hold it. A new codec is a row in a table."""
+"""The codecs that operations encode to, and the containers that can hold them. A new codec is a row in a table."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,36 +11,36 @@ Options = tuple[str, ...]
 @dataclass(frozen=True, slots=True)
 class VideoCodec:
     name: str
-    encoder: Callable[[int], Options]  # for a number of threads
-    container: str  # that people expect it in
-    crf: Mapping[str, int]  # for each word of quality
-    worst: int  # crf
-    smallest: int = 2  # pixels on each side
+    encoder: Callable[[int], Options]  # options for a number of threads
+    container: str  # the usual one
+    crf: Mapping[str, int]  # for low, medium and high quality
+    worst: int  # the highest CRF
+    smallest: int = 2  # the least width and height in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class AudioCodec:
     name: str
     encoder: Options
-    layouts: str = ""  # of speakers, that every decoder knows; none: all that there are
-    channels: int = 64  # of the largest of them
-    bitrate: int | None = None  # kbit/s, unless asked otherwise; None for what loses nothing
-    most: int = 0  # kbit/s
-    most_a_channel: int = 512
-    deep: Options = ()  # the encoder for sources of more than 16 bits, where there is another
+    layouts: str = ""  # channel layouts that every decoder knows; "" for any
+    max_channels: int = 64
+    bitrate: int | None = None  # kbit/s, the default for stereo; None for a lossless codec
+    max_bitrate: int = 0  # kbit/s
+    max_bitrate_per_channel: int = 512
+    deep_encoder: Options = ()  # for sources of more than 16 bits, where there is another encoder
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    name: str  # and how its files end
+    name: str  # also the file extension
     media_type: str
     muxer: Options
     video: frozenset[str]
-    audio: frozenset[str]  # by ffmpeg's names for codecs
+    audio: frozenset[str]  # ffmpeg's names of codecs
 
 
 def _x265(threads: int) -> Options:
-    # hvc1 is what Apple's players look for. Without a pool of its own size x265 takes every core.
+    # Apple's players need the tag hvc1. Without a pool size x265 uses every core.
     return (
         "-c:v",
         "libx265",
@@ -75,33 +75,33 @@ VIDEO = {
 }
 
 _FLAC = ("-c:a", "flac", "-sample_fmt")
-_SPEAKERS = "mono|stereo|5.1"  # opus refuses the many other shapes that files have
+_LAYOUTS = "mono|stereo|5.1"  # opus refuses many other layouts
 
 AUDIO = {
     codec.name: codec
     for codec in (
-        AudioCodec("aac", ("-c:a", "aac"), _SPEAKERS, 6, 160, 512),
-        AudioCodec("opus", ("-c:a", "libopus"), _SPEAKERS, 6, 128, 512, most_a_channel=256),
+        AudioCodec("aac", ("-c:a", "aac"), _LAYOUTS, 6, 160, 512),
+        AudioCodec("opus", ("-c:a", "libopus"), _LAYOUTS, 6, 128, 512, max_bitrate_per_channel=256),
         AudioCodec("mp3", ("-c:a", "libmp3lame"), "mono|stereo", 2, 192, 320),
-        AudioCodec("flac", (*_FLAC, "s16"), "mono|stereo|3.0|quad|5.0|5.1|6.1|7.1", 8, deep=(*_FLAC, "s32")),
-        AudioCodec("wav", ("-c:a", "pcm_s16le"), deep=("-c:a", "pcm_s24le")),
+        AudioCodec("flac", (*_FLAC, "s16"), "mono|stereo|3.0|quad|5.0|5.1|6.1|7.1", 8, deep_encoder=(*_FLAC, "s32")),
+        AudioCodec("wav", ("-c:a", "pcm_s16le"), deep_encoder=("-c:a", "pcm_s24le")),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
-class SoundFile:
+class AudioFile:
     name: str
     media_type: str
     muxer: Options
 
 
-SOUND_FILES = {
-    "mp3": SoundFile("audio.mp3", "audio/mpeg", ("-f", "mp3")),
-    "aac": SoundFile("audio.m4a", "audio/mp4", ("-f", "ipod", "-movflags", "+faststart")),
-    "opus": SoundFile("audio.opus", "audio/ogg", ("-f", "opus")),
-    "flac": SoundFile("audio.flac", "audio/flac", ("-f", "flac")),
-    "wav": SoundFile("audio.wav", "audio/wav", ("-f", "wav", "-rf64", "auto")),  # over 4 GB, too
+AUDIO_FILES = {
+    "mp3": AudioFile("audio.mp3", "audio/mpeg", ("-f", "mp3")),
+    "aac": AudioFile("audio.m4a", "audio/mp4", ("-f", "ipod", "-movflags", "+faststart")),
+    "opus": AudioFile("audio.opus", "audio/ogg", ("-f", "opus")),
+    "flac": AudioFile("audio.flac", "audio/flac", ("-f", "flac")),
+    "wav": AudioFile("audio.wav", "audio/wav", ("-f", "wav", "-rf64", "auto")),  # also over 4 GB
 }
 
 _DEEP = ("pcm_s24", "pcm_s32", "pcm_f", "flac", "alac", "wavpack", "tta", "truehd", "mlp", "ape", "wmalossless")
@@ -109,49 +109,30 @@ _DEEP = ("pcm_s24", "pcm_s32", "pcm_f", "flac", "alac", "wavpack", "tta", "trueh
 _MP4 = ("-f", "mp4", "-movflags", "+faststart")
 _ANY_VIDEO = frozenset(VIDEO)
 
-# In the order of preference after the codec's own.
+# In the order of preference, after the usual one of the codec.
 CONTAINERS: Sequence[Container] = (
     Container("mp4", "video/mp4", _MP4, _ANY_VIDEO, frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})),
     Container("webm", "video/webm", ("-f", "webm"), frozenset({"vp9", "av1"}), frozenset({"opus", "vorbis"})),
-    Container("mkv", "video/x-matroska", ("-f", "matroska"), _ANY_VIDEO, frozenset()),  # holds everything
+    Container("mkv", "video/x-matroska", ("-f", "matroska"), _ANY_VIDEO, frozenset()),  # holds every codec
 )
 
 
 def container_for(video: VideoCodec, audio: str | None) -> Container:
-    """Where people expect it, if the sound may be there; else the first that can hold both."""
-    own_first = sorted(CONTAINERS, key=lambda container: container.name != video.container)
-    fits = (each for each in own_first if video.name in each.video and (audio is None or audio in each.audio))
-    return next(fits, CONTAINERS[-1])
+    """The usual container of the video codec, if it can hold the audio codec; else the first that can hold both."""
+    usual_first = sorted(CONTAINERS, key=lambda container: container.name != video.container)
+    fitting = (each for each in usual_first if video.name in each.video and (audio is None or audio in each.audio))
+    return next(fitting, CONTAINERS[-1])
 
 
-def encoded(codec: AudioCodec, channels: int, bitrate: int | None = None, *, is_deep: bool = False) -> Options:
-    """How to encode sound: its encoder, and a rate that the encoder takes for so many channels."""
+def audio_encoder(codec: AudioCodec, channels: int, bitrate: int | None = None, *, is_deep: bool = False) -> Options:
+    """Options that encode sound: the encoder, and a bitrate that it accepts for so many channels."""
     if codec.bitrate is None:
-        return codec.deep if is_deep else codec.encoder
-    channels = min(channels, codec.channels)
+        return codec.deep_encoder if is_deep else codec.encoder
+    channels = min(channels, codec.max_channels)
     rate = bitrate or codec.bitrate * max(1, channels / 2)
-    return (*codec.encoder, "-b:a", f"{min(rate, codec.most, codec.most_a_channel * channels):.0f}k")
+    return (*codec.encoder, "-b:a", f"{min(rate, codec.max_bitrate, codec.max_bitrate_per_channel * channels):.0f}k")
 
 
 def is_deep(sound: AudioStream) -> bool:
-    """Whether it may have more than 16 bits to lose. What was compressed with loss has none."""
+    """Whether the sound may have more than 16 bits a sample. Lossy codecs count as 16 bits."""
     return sound.codec.startswith(_DEEP)
-
-
-# Where there is no sound, a silent sample of it stands every 20 seconds. aresample makes all the silence that a gap
-# needs at once, and three times as much memory as that takes; of hours of it, it leaves out what it cannot hold.
-_BEAT = 20
-_MICROSECONDS = "asettb=1/1000000"  # as ainterleave counts, whatever it says of its output
-_BEATEN = (
-    "asplit[sound][like];"
-    f"[like]atrim=end_sample=1,volume=0,aloop=loop=-1:size=1,asetpts={_BEAT}*N/TB,{_MICROSECONDS}[beat];"
-    f"[sound]{_MICROSECONDS}[timed];[timed][beat]ainterleave=duration=first,"
-    f"aselect='gt(samples_n,1)+gt(t-if(isnan(prev_selected_t),0,prev_selected_t),{_BEAT})'"
-)
-
-
-def heard(layouts: str, channels: int | None = None) -> list[str]:
-    """Filters for sound: gaps in its timestamps become silence, so that it stays with the picture."""
-    speakers = {None: layouts, 1: "mono", 2: "stereo"}[channels]
-    steady = [_BEATEN, "aresample=async=1:first_pts=0"]
-    return [*steady, *([f"aformat=channel_layouts={speakers}"] if speakers else [])]

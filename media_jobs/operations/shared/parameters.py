@@ -1,4 +1,4 @@
-"""Parameters as people send them: checked against their model, and what is wrong with them said in plain words."""
+"""Parameters of operations: shared types, the JSON Schema, and validation with messages for users."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +11,14 @@ from pydantic_core import ErrorDetails
 from ...errors import WrongParams
 from ..base import Operation, P
 
-LONGEST = 24 * 3600.0  # seconds
-MOST_ERRORS = 20  # that are told at once: a thousand unknown names are one mistake
+MAX_DURATION = 24 * 3600.0  # seconds
+MAX_ERRORS = 20  # are reported at once: a request may have a thousand unknown names
 
 _TYPES = {"boolean": "true or false", "string": "a text", "integer": "a whole number", "number": "a number"}
 
 
-class Fault(ValueError):
-    """For validators that see several parameters: which one is wrong, and how."""
+class ParameterError(ValueError):
+    """Raised by validators that compare several parameters: names the wrong one and the problem."""
 
     def __init__(self, parameter: str, problem: str) -> None:
         super().__init__(problem)
@@ -26,33 +26,33 @@ class Fault(ValueError):
 
 
 def _seconds(value: Any) -> Any:
-    """Times are written as "1:30" and "01:02:03.5", too. What is none is left for the number's own check."""
+    """Convert times such as "1:30" and "01:02:03.5" to seconds. Other values are left to the check for numbers."""
     if not isinstance(value, str) or not re.fullmatch(r"\d{1,4}(:[0-5]?\d){1,2}(\.\d{1,6})?", value, re.ASCII):
         return value
     return sum(float(part) * 60**place for place, part in enumerate(reversed(value.split(":"))))
 
 
 def _kilobits(value: Any) -> Any:
-    """As ffmpeg writes it, "128k"."""
+    """Accept ffmpeg's notation, "128k"."""
     return value[:-1] if isinstance(value, str) and value[-1:] in {"k", "K"} else value
 
 
 def _moment(value: Any) -> float | str:
-    """Where in a film: "best", a share such as "50%", or seconds."""
+    """A time in a video: "best", a share such as "50%", or seconds."""
     text = value.strip() if isinstance(value, str) else ""
     if text == "best":
         return text
     if text.endswith("%"):
         return f"{_number(text[:-1], 100):g}%"
-    return _number(_seconds(value), LONGEST)
+    return _number(_seconds(value), MAX_DURATION)
 
 
-def _number(value: Any, most: float) -> float:
+def _number(value: Any, maximum: float) -> float:
     try:
         number = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):  # of a whole number with three hundred digits
+    except (TypeError, ValueError, OverflowError):  # an integer of three hundred digits
         number = float("nan")
-    if not 0 <= number <= most:
+    if not 0 <= number <= maximum:
         raise ValueError('must be seconds, a share such as "50%", or "best"')
     return number
 
@@ -65,7 +65,7 @@ def _after_start(end: float | None, info: ValidationInfo) -> float | None:
 
 _MOMENT = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(best|\d+(\.\d+)?%)$"}]}
 
-Seconds = Annotated[float, Field(ge=0, le=LONGEST), BeforeValidator(_seconds)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_DURATION), BeforeValidator(_seconds)]
 Start = Annotated[Seconds, Field(title="Start", description="Seconds from the beginning, or a time such as 1:30.")]
 # A model declares `start` before `end`.
 End = Annotated[
@@ -78,7 +78,7 @@ Moment = Annotated[float | str, BeforeValidator(_moment), WithJsonSchema(_MOMENT
 
 
 def parse(operation: Operation[P], raw: Any) -> P:
-    """Valid parameters, or WrongParams. Nothing at all means: the defaults."""
+    """Validate parameters. Raises WrongParams with a message for each wrong one. None means the defaults."""
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):
@@ -86,51 +86,51 @@ def parse(operation: Operation[P], raw: Any) -> P:
     try:
         return operation.parameters.model_validate(raw)
     except ValidationError as error:
-        raise WrongParams(_in_words(operation, error.errors(include_url=False)[:MOST_ERRORS])) from None
+        raise WrongParams(_messages(operation, error.errors(include_url=False)[:MAX_ERRORS])) from None
 
 
 def schema(operation: Operation[Any]) -> dict[str, Any]:
-    """JSON Schema of the parameters, to show and to build forms from. What has no default may be left out."""
-    said = operation.parameters.model_json_schema()
-    properties = {name: _without_null(wanted) for name, wanted in said["properties"].items()}
-    return {**said, "title": operation.title, "description": operation.summary, "properties": properties}
+    """JSON Schema of the parameters, for the API and for forms. A parameter without a default may be left out."""
+    found = operation.parameters.model_json_schema()
+    properties = {name: _without_null(wanted) for name, wanted in found["properties"].items()}
+    return {**found, "title": operation.title, "description": operation.summary, "properties": properties}
 
 
 def _without_null(wanted: dict[str, Any]) -> dict[str, Any]:
-    """`anyOf: [X, null]` is how pydantic says "may be left out"; a form wants to know X."""
-    ways = [way for way in wanted.get("anyOf", []) if way != {"type": "null"}]
-    if not ways or len(ways) == len(wanted["anyOf"]):
+    """Replace pydantic's `anyOf: [X, null]` for an optional parameter by X."""
+    types = [each for each in wanted.get("anyOf", []) if each != {"type": "null"}]
+    if not types or len(types) == len(wanted["anyOf"]):
         return wanted
     rest = {key: value for key, value in wanted.items() if key != "anyOf" and (key, value) != ("default", None)}
-    return {**ways[0], **rest} if len(ways) == 1 else {"anyOf": ways, **rest}
+    return {**types[0], **rest} if len(types) == 1 else {"anyOf": types, **rest}
 
 
-def _in_words(operation: Operation[Any], errors: Iterable[ErrorDetails]) -> dict[str, list[str]]:
+def _messages(operation: Operation[Any], errors: Iterable[ErrorDetails]) -> dict[str, list[str]]:
     wanted = schema(operation)["properties"]
-    said: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for error in errors:
         name, message = _message(operation.name, wanted, error)
-        messages = said.setdefault(name, [])
-        if message not in messages:  # every way of a union complains, in the same words
+        messages = found.setdefault(name, [])
+        if message not in messages:  # each type of a union gives the same message
             messages.append(message)
-    return said
+    return found
 
 
 def _message(operation: str, wanted: Mapping[str, Any], error: ErrorDetails) -> tuple[str, str]:
     cause = error.get("ctx", {}).get("error")
-    if not error["loc"] and not isinstance(cause, Fault):
-        return "params", "params has a name that is no text."  # half of a character, which JSON can say
-    name = cause.parameter if isinstance(cause, Fault) else str(error["loc"][0])
+    if not error["loc"] and not isinstance(cause, ParameterError):
+        return "params", "params has a name that is no text."  # half of a surrogate pair, which JSON can hold
+    name = cause.parameter if isinstance(cause, ParameterError) else str(error["loc"][0])
     if error["type"] == "extra_forbidden":
-        return name, f"{operation} has no parameter {_short(name)}{_instead(name, list(wanted))}"
+        return name, f"{operation} has no parameter {_short(name)}{_suggestion(name, list(wanted))}"
     if cause is not None:
         return name, f"{name} {cause}."
     if error["type"] in {"greater_than_equal", "less_than_equal"} and "anyOf" not in wanted[name]:
         return name, f"{name} must be {_limits(wanted[name])}."
-    return name, f"{name} must be {_described(wanted[name])}."
+    return name, f"{name} must be {_description(wanted[name])}."
 
 
-def _instead(name: str, known: Sequence[str]) -> str:
+def _suggestion(name: str, known: Sequence[str]) -> str:
     if near := get_close_matches(name.lower(), known, n=1):
         return f". Did you mean {near[0]}?"
     return f"; it takes {_listed(known, 'and')}." if known else ": it takes none."
@@ -140,9 +140,9 @@ def _short(name: str) -> str:
     return repr(name if len(name) <= 40 else name[:39] + "…")
 
 
-def _described(wanted: Mapping[str, Any]) -> str:
+def _description(wanted: Mapping[str, Any]) -> str:
     if "anyOf" in wanted:
-        return ", or ".join(_described(way) for way in wanted["anyOf"])
+        return ", or ".join(_description(each) for each in wanted["anyOf"])
     if "enum" in wanted:
         return _listed(wanted["enum"], "or")
     if "const" in wanted:
@@ -152,12 +152,12 @@ def _described(wanted: Mapping[str, Any]) -> str:
 
 def _limits(wanted: Mapping[str, Any]) -> str:
     match wanted:
-        case {"minimum": least, "maximum": most}:
-            return f"between {least:g} and {most:g}"
-        case {"minimum": least}:
-            return f"of at least {least:g}"
-        case {"maximum": most}:
-            return f"of at most {most:g}"
+        case {"minimum": low, "maximum": high}:
+            return f"between {low:g} and {high:g}"
+        case {"minimum": low}:
+            return f"of at least {low:g}"
+        case {"maximum": high}:
+            return f"of at most {high:g}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""One picture out of a film or a picture, whatever is wrong with it at the place that was asked for."""
+"""Extracts one image from a video or an image, even where the file is damaged at the wanted time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from ...ffmpeg.probing.media_facts import Facts, VideoStream
 from ...ffmpeg.probing.verification import Expected
 from ..base import Output, Tools
 from .time_range import Seek, seek, seek_option
-from .video_filters import fitted, scaled, standard_range
+from .video_filters import fit_size, scale_filter, tone_map_filters
 
-SIGHT = 24  # frames to choose from at each place: they are held in memory
-PLACES = (0.1, 0.3, 0.5, 0.7)  # of a film's length: neither the titles nor the credits
-LONG = 10.0  # seconds; a shorter film is one place
-LAST = 5.0  # seconds before the end to look through for the last frame
+CANDIDATES = 24  # frames to choose from at each position: they are held in memory
+POSITIONS = (0.1, 0.3, 0.5, 0.7)  # of the duration: without titles and credits
+SHORT = 10.0  # seconds: a shorter video has one position
+LAST_SECONDS = 5.0  # are decoded to find the last frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,43 +33,38 @@ FORMATS = {
 }
 
 
-class Camera:
-    """Takes pictures of one stream, all of one size and format."""
+class FrameExtractor:
+    """Extracts frames of one stream as images, all of one size and format."""
 
     def __init__(
         self, tools: Tools, path: Path, facts: Facts, folder: Path, *, threads: int, width: int, format: str
     ) -> None:
         self.tools, self.path, self.facts, self.folder, self.threads = tools, path, facts, folder, threads
-        self.stream, self.suffix, self.format = picture_of(facts), format, FORMATS[format]
-        self.size = fitted(self.stream, width=width)
-        self.complaint = ""  # of the last attempt that failed
+        self.stream, self.suffix, self.format = require_picture(facts), format, FORMATS[format]
+        self.size = fit_size(self.stream, width=width)
+        self.log = ""  # of the last attempt that failed
 
     def best(self) -> Path:
-        """The one with most to see: black and blurred frames compress to nothing."""
-        places = self._places()
-        steps = [step / len(places) for step in range(len(places) + 1)]
-        found = [
-            path
-            for number, place in enumerate(places)
-            if (
-                path := self._try(
-                    f"place-{number}", Seek(seek_option(place)), choose=True, share=(steps[number], steps[number + 1])
-                )
-            )
-        ]
-        return max(found, key=lambda path: path.stat().st_size) if found else self.at(0.0)
+        """The frame with the most detail: black and blurred frames compress to small files."""
+        positions = self._positions()
+        paths = []
+        for number, position in enumerate(positions):
+            share = (number / len(positions), (number + 1) / len(positions))
+            path = self._extract(f"place-{number}", Seek(seek_option(position)), choose=True, share=share)
+            paths += [path] if path else []
+        return max(paths, key=lambda path: path.stat().st_size) if paths else self.at(0.0)
 
     def at(self, seconds: float) -> Path:
-        """The frame shown then, or the last there is: after a cut, or of a film whose length is only said."""
-        last = max(0.0, (self.facts.duration or 0.0) - LAST)
+        """The frame displayed at this time; where there is none, the last frame, a key frame, or the first one."""
+        last = max(0.0, (self.facts.duration or 0.0) - LAST_SECONDS)
         path = (
-            self._try("there", seek(self.facts.format, seconds))
-            or self._try("last", seek(self.facts.format, last), keep_last=True)
-            or self._try("key", Seek(("-skip_frame", "nokey")), keep_last=True)
-            or self._try("first", Seek())
+            self._extract("there", seek(self.facts.format, seconds))
+            or self._extract("last", seek(self.facts.format, last), keep_last=True)
+            or self._extract("key", Seek(("-skip_frame", "nokey")), keep_last=True)
+            or self._extract("first", Seek())
         )
         if path is None:
-            raise BadMedia("No picture can be read from this file: it is damaged or cut off.", log=self.complaint)
+            raise BadMedia("No picture can be read from this file: it is damaged or cut off.", log=self.log)
         return path
 
     def output(self, path: Path, name: str) -> Output:
@@ -82,11 +77,11 @@ class Camera:
             Expected(video=1, width=width, height=height, frames=1),
         )
 
-    def _places(self) -> Sequence[float]:
+    def _positions(self) -> Sequence[float]:
         duration = self.facts.duration or 0.0
-        return [0.0] if duration < LONG else [share * duration for share in PLACES]
+        return [0.0] if duration < SHORT else [share * duration for share in POSITIONS]
 
-    def _try(
+    def _extract(
         self,
         name: str,
         seek: Seek,
@@ -95,28 +90,33 @@ class Camera:
         keep_last: bool = False,
         share: tuple[float, float] = (0.0, 1.0),
     ) -> Path | None:
-        """None where there is no frame to be had. ffmpeg may call that a success, or not."""
+        """Extract one frame; None where there is none. ffmpeg's exit code does not tell."""
         path = self.folder / f"{name}.{self.suffix}"
         filters = ",".join(self._filters(choose=choose))
-        amount = () if keep_last else ("-frames:v", "1")
-        chosen = ("-map", f"0:{self.stream.index}", "-vf", filters, "-fps_mode", "vfr", *amount)
+        count = () if keep_last else ("-frames:v", "1")
+        chosen = ("-map", f"0:{self.stream.index}", "-vf", filters, "-fps_mode", "vfr", *count)
         target = Target(path, (*seek.target, *chosen, *self.format.options, "-f", "image2", "-update", "1"))
         source = Source(self.path, self.facts.format, seek.source, self.stream.pixels)
         command = Command([source], [target], threads=self.threads)
         try:
             self.tools.ffmpeg(command, frames=None if keep_last else 1, share=share, verb="Took")
         except (ToolFailed, BadMedia) as failure:
-            self.complaint = failure.log
+            self.log = failure.log
         return path if path.exists() and path.stat().st_size else None
 
     def _filters(self, *, choose: bool) -> list[str]:
         full = self.format.full_range
-        choice = [f"thumbnail=n={SIGHT}"] if choose else []
-        shown = standard_range(self.stream, full_range=full)
-        return [scaled(self.stream, self.size, full_range=full), *choice, *shown, f"format={self.format.pixels}"]
+        choice = [f"thumbnail=n={CANDIDATES}"] if choose else []
+        shown = tone_map_filters(self.stream, full_range=full)
+        return [
+            scale_filter(self.stream, self.size, full_range=full),
+            *choice,
+            *shown,
+            f"format={self.format.pixels}",
+        ]
 
 
-def picture_of(facts: Facts) -> VideoStream:
+def require_picture(facts: Facts) -> VideoStream:
     if facts.picture is None:
         raise UnfitMedia(
             "There is no picture in this file, only sound." if facts.audio else "There is no picture here."

@@ -6,16 +6,16 @@ from ...errors import UnfitMedia
 from ...ffmpeg.demuxers import SEEKS_PAST_KEY_FRAMES, WITHOUT_DURATION, WITHOUT_TIMESTAMPS
 from ...ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from ...ffmpeg.progress import clock_time
-from .parameters import LONGEST
+from .parameters import MAX_DURATION
 
-SLACK = 1.0  # seconds that `end` may lie past the end: durations are shown rounded
-SPARE = 60.0  # seconds that ffmpeg may write more than expected, before it is stopped
-LEAD = 30.0  # seconds, longer than key frames are apart
+TOLERANCE = 1.0  # seconds that `end` may lie after the end: users see rounded durations
+MARGIN = 60.0  # seconds that ffmpeg may write beyond the expected duration before it is stopped
+LEAD = 30.0  # seconds: more than the distance of key frames
 
 
 @dataclass(frozen=True, slots=True)
 class Seek:
-    """How to go to a moment: options of source and target, and the seconds that are read before it."""
+    """Options of a Source and a Target that begin at a time, and the seconds that are decoded before it."""
 
     source: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
@@ -23,6 +23,7 @@ class Seek:
 
 
 def seek(format: str, start: float) -> Seek:
+    """Seek to `start` in the input. Where the demuxer cannot do that exactly, decode some seconds before it."""
     lead = min(start, LEAD) if format in SEEKS_PAST_KEY_FRAMES else start if format in WITHOUT_TIMESTAMPS else 0.0
     return Seek(seek_option(start - lead), seek_option(lead), lead)
 
@@ -33,7 +34,7 @@ def seek_option(seconds: float) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """From `start` to `end`, in seconds from the beginning. None is the end of the recording."""
+    """From `start` to `end`, in seconds from the beginning of the recording. None is its end."""
 
     start: float = 0.0
     end: float | None = None
@@ -42,25 +43,25 @@ class TimeRange:
     def is_whole(self) -> bool:
         return self.start == 0 and self.end is None
 
-    def check(self, duration: float | None, most: float = LONGEST) -> None:
-        """Raise UnfitMedia where a recording of this length is over before the part begins or ends.
+    def check(self, duration: float | None, maximum: float = MAX_DURATION) -> None:
+        """Raise UnfitMedia if the range is not inside a recording of this duration, or is longer than `maximum`.
 
-        Nor may the part last more than `most` seconds: a few bytes can say that the next picture comes in a century.
+        The maximum protects against files of a few bytes whose timestamps claim a century.
         """
         if duration is None:
             return
-        if self.start >= max(duration, SLACK):
+        if self.start >= max(duration, TOLERANCE):
             raise UnfitMedia(f"The part asked for starts at {self.start:g} s, but there are only {duration:.1f} s.")
-        if self.end is not None and self.end > duration + SLACK:
+        if self.end is not None and self.end > duration + TOLERANCE:
             raise UnfitMedia(f"The part asked for ends at {self.end:g} s, but there are only {duration:.1f} s.")
-        if (made := (self.end or duration) - self.start) > most:
+        if (made := (self.end or duration) - self.start) > maximum:
             raise UnfitMedia(
-                f"What is made may last {most / 3600:g} hours, and this would last {clock_time(made)}: choose a "
+                f"What is made may last {maximum / 3600:g} hours, and this would last {clock_time(made)}: choose a "
                 "part, by start and end. If the recording is not that long, its timestamps leap."
             )
 
     def seek(self, format: str) -> Seek:
-        """How to read the part alone."""
+        """Options that read only this range."""
         to_start = seek(format, self.start)
         if self.end is None:
             return to_start
@@ -68,14 +69,17 @@ class TimeRange:
         return Seek((*to_start.source, *length), to_start.target, to_start.lead)
 
     def duration(self, whole: float | None) -> float | None:
-        """How long the part is, of a recording whose length may not be known."""
+        """The duration of this range of a recording that lasts `whole` seconds; None if that is unknown."""
         if whole is None:
             return None
         return max(0.0, (whole if self.end is None else min(self.end, whole)) - self.start)
 
 
 def duration_of(facts: Facts, *streams: VideoStream | AudioStream) -> float | None:
-    """How long a file of only these streams is, if the file can be believed. What is left out may be the longest."""
+    """The duration of a file that has only these streams; None if unknown.
+
+    The duration of the whole file does not tell: a stream that is left out may be the longest.
+    """
     if is_duration_estimated(facts):
         return None
     ends = [stream.end for stream in streams if stream.end is not None]
@@ -87,10 +91,10 @@ def duration_of(facts: Facts, *streams: VideoStream | AudioStream) -> float | No
 
 
 def is_duration_estimated(facts: Facts) -> bool:
-    """Nothing in the file says how long it is: it was told from a rate, or from times that may have begun anew."""
+    """Whether facts.duration is only ffmpeg's estimate: see demuxers.WITHOUT_DURATION."""
     return facts.format in WITHOUT_DURATION
 
 
 def output_limit(duration: float | None) -> float:
-    """For a Command: a gap in timestamps must not make hours out of minutes."""
-    return LONGEST if duration is None else duration * 1.02 + SPARE
+    """The max_duration of a Command, so that a gap in the timestamps cannot turn minutes into hours."""
+    return MAX_DURATION if duration is None else duration * 1.02 + MARGIN

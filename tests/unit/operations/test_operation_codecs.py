@@ -3,7 +3,8 @@
 import pytest
 
 from media_jobs.ffmpeg.probing.media_facts import AudioStream
-from media_jobs.operations.shared.codecs import AUDIO, VIDEO, container_for, encoded, heard, is_deep
+from media_jobs.operations.shared.audio_filters import sound_filters
+from media_jobs.operations.shared.codecs import AUDIO, VIDEO, audio_encoder, container_for, is_deep
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_a_video_goes_into_the_file_that_people_expect_if_its_sound_may(
     ],
 )
 def test_a_rate_is_one_that_the_encoder_takes(codec: str, channels: int, asked: int | None, rate: str) -> None:
-    assert encoded(AUDIO[codec], channels, asked)[-2:] == ("-b:a", rate)
+    assert audio_encoder(AUDIO[codec], channels, asked)[-2:] == ("-b:a", rate)
 
 
 @pytest.mark.parametrize(
@@ -53,13 +54,13 @@ def test_a_rate_is_one_that_the_encoder_takes(codec: str, channels: int, asked: 
 def test_what_has_more_than_16_bits_keeps_them_where_nothing_is_to_be_lost(codec: str, deep: bool) -> None:
     sound = AudioStream(index=0, codec=codec, channels=2, sample_rate=48000)
     assert is_deep(sound) is deep
-    assert ("pcm_s24le" in encoded(AUDIO["wav"], 2, is_deep=is_deep(sound))) is deep
+    assert ("pcm_s24le" in audio_encoder(AUDIO["wav"], 2, is_deep=is_deep(sound))) is deep
 
 
 def test_speakers_are_as_asked_or_as_the_codec_can() -> None:
-    assert heard("mono|stereo", 1)[-1] == "aformat=channel_layouts=mono"
-    assert heard("mono|stereo")[-1] == "aformat=channel_layouts=mono|stereo"
-    assert "aformat" not in ",".join(heard(""))
+    assert sound_filters("mono|stereo", 1)[-1] == "aformat=channel_layouts=mono"
+    assert sound_filters("mono|stereo")[-1] == "aformat=channel_layouts=mono|stereo"
+    assert "aformat" not in ",".join(sound_filters(""))
 
 
 @pytest.mark.parametrize("codec", VIDEO.values(), ids=VIDEO)

@@ -4,11 +4,11 @@ import pytest
 
 from media_jobs.ffmpeg.probing.media_facts import VideoStream
 from media_jobs.operations.shared.video_filters import (
-    even,
-    fitted,
-    progressive,
-    scaled,
-    standard_range,
+    deinterlace_filters,
+    even_size,
+    fit_size,
+    scale_filter,
+    tone_map_filters,
 )
 
 
@@ -33,7 +33,7 @@ def picture(width: int, height: int, **facts: object) -> VideoStream:
 def test_a_picture_keeps_its_shape_and_is_never_enlarged(
     size: tuple[int, int], bounds: dict[str, int], fit: tuple[int, int]
 ) -> None:
-    assert fitted(picture(*size), **bounds) == fit
+    assert fit_size(picture(*size), **bounds) == fit
 
 
 @pytest.mark.parametrize(
@@ -41,19 +41,19 @@ def test_a_picture_keeps_its_shape_and_is_never_enlarged(
     [((321, 181), (320, 180)), ((320, 180), (320, 180)), ((1, 1), (2, 2)), ((405, 720), (404, 720))],
 )
 def test_a_video_has_even_sides(size: tuple[int, int], evened: tuple[int, int]) -> None:
-    assert even(size) == evened
+    assert even_size(size) == evened
 
 
 def test_pixels_become_square() -> None:
-    assert scaled(picture(426, 180), (426, 180)).endswith(",setsar=1")
+    assert scale_filter(picture(426, 180), (426, 180)).endswith(",setsar=1")
 
 
-def test_only_hdr_is_brought_to_the_standard_range() -> None:
-    assert standard_range(picture(320, 180)) == []
-    assert any("tonemap" in step for step in standard_range(picture(320, 180, hdr="pq")))
-    assert any("arib-std-b67" in step for step in standard_range(picture(320, 180, hdr="hlg")))
+def test_only_hdr_is_brought_to_the_tone_map_filters() -> None:
+    assert tone_map_filters(picture(320, 180)) == []
+    assert any("tonemap" in step for step in tone_map_filters(picture(320, 180, hdr="pq")))
+    assert any("arib-std-b67" in step for step in tone_map_filters(picture(320, 180, hdr="hlg")))
 
 
 def test_a_picture_too_small_to_be_of_two_halves_is_left_alone() -> None:
-    assert progressive(picture(2, 2)) == []
-    assert progressive(picture(320, 180)) != []
+    assert deinterlace_filters(picture(2, 2)) == []
+    assert deinterlace_filters(picture(320, 180)) != []
