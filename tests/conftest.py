@@ -1,21 +1,19 @@
 """Fixtures for all tests. Nothing is faked: `server` is gunicorn, `clip` is a real film."""
 
-import hashlib
 import itertools
 import os
 import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import imageio_ffmpeg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.films import FilmShelf, LongFilm
+from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, drop_database, make_template
 from tests.support.tus_client import Client
 
@@ -60,9 +58,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
     drop_database(made.database_url)
 
 
-StartServer = Callable[..., Server]
-
-
 @pytest.fixture(scope="session")
 def shared_server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that only use it. They must not count what else is on it."""
@@ -70,39 +65,12 @@ def shared_server(template: Template, tmp_path_factory: pytest.TempPathFactory) 
         yield server
 
 
-@contextmanager
-def running(
-    template: Template,
-    tmp_path_factory: pytest.TempPathFactory,
-    *,
-    config: str = "config.web_server.gunicorn_config",
-    **settings: str,
-) -> Iterator[Server]:
-    """For fixtures of more than one test: a server of their own, gone with them."""
-    home = tmp_path_factory.mktemp("server") / "home"
-    server = Server(home, template.tokens, template.copy_to(home), settings, config=config)
-    try:
-        server.start()
+@pytest.fixture(scope="session")
+def quick_server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server with a worker of the quick lane, for all tests that do not count what else is on it."""
+    with running(template, tmp_path_factory) as server:
+        server.start_worker("quick")
         yield server
-    finally:
-        server.end()
-
-
-@contextmanager
-def running_pair(template: Template, folder: Path) -> Iterator[list[Server]]:
-    """Two servers on one home and one database, as two hosts or an unlucky restart would have them."""
-    home = folder / "home"
-    database_url = template.copy_to(home)
-    both = [Server(home, template.tokens, database_url) for _ in range(2)]
-    try:
-        for server in both:
-            server.start()
-        yield both
-    finally:
-        for server in both:
-            server.kill()
-        for server in both:
-            server.end()
 
 
 @pytest.fixture
@@ -157,60 +125,15 @@ def film(clip: bytes) -> Callable[..., bytes]:
     return make
 
 
-@dataclass(frozen=True)
-class LongFilm:
-    path: Path
-    size: int
-    sha256: str
-
-
-class _Shelf:
-    """Long films on the disk. Every one that is taken has a new end, and so is unlike any other."""
-
-    _END = 64
-
-    def __init__(self, folder: Path, beginning: bytes) -> None:
-        self._folder, self._beginning = folder, beginning
-        self._hashed: list[Any] = []
-
-    def take(self, number: int, size: int = 100_000_000) -> LongFilm:
-        path = self._folder / f"film-{number}.mp4"
-        if not path.exists():
-            self._hashed.append(self._write(path, size - self._END))
-        end = os.urandom(self._END)
-        with path.open("r+b") as file:
-            file.seek(-self._END, os.SEEK_END)
-            file.write(end)
-        digest = self._hashed[number].copy()
-        digest.update(end)
-        return LongFilm(path, size, digest.hexdigest())
-
-    def _write(self, path: Path, size: int) -> Any:
-        """The same block with a counter, over and over: made in no time."""
-        digest, block, left = hashlib.sha256(), self._beginning + os.urandom(1024 * 1024), size
-        with path.open("wb") as file:
-            while left:
-                block = block[:left]
-                digest.update(block)
-                left -= file.write(block)
-                block = left.to_bytes(8, "big") + block[8:]
-            file.write(bytes(self._END))
-        return digest
-
-
 @pytest.fixture(scope="session")
-def _shelf(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Shelf]:
+def film_shelf(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilmShelf]:
     folder = tmp_path_factory.mktemp("films")
-    yield _Shelf(folder, clip[:4096])
+    yield FilmShelf(folder, clip[:4096])
     shutil.rmtree(folder)
 
 
 @pytest.fixture
-def long_film(_shelf: _Shelf) -> Callable[[], LongFilm]:
+def long_film(film_shelf: FilmShelf) -> Callable[[], LongFilm]:
     """Films of 100 MB in files; call it for as many as a test needs."""
     numbers = itertools.count()
-    return lambda: _shelf.take(next(numbers))
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return lambda: film_shelf.take(next(numbers))

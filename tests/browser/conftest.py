@@ -10,8 +10,8 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.conftest import running
 from tests.support.network_relay import Relay
+from tests.support.running_servers import running
 from tests.support.server import ROOT, Server, Template
 
 # Without these it looks for hosts of its maker's at every start; one process for all pages loads less.

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import running
 from tests.support.browser_staff import signed_in
+from tests.support.running_servers import running
 from tests.support.server import Server, Template
 
 FILES = "/admin/uploads/mediafile/"

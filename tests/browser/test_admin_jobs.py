@@ -13,9 +13,9 @@ import imageio_ffmpeg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import running
 from tests.support.browser_staff import signed_in
 from tests.support.processes import signalled, working_in
+from tests.support.running_servers import running
 from tests.support.server import Server, Template
 from tests.support.waiting import wait_until
 

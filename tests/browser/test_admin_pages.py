@@ -11,19 +11,14 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.conftest import running
+from tests.support.browser_pages import LOOKS, PHOTOS, is_wider_than_its_window
 from tests.support.browser_staff import signed_in
-from tests.support.server import ROOT, Server, Template
+from tests.support.running_servers import running
+from tests.support.server import Server, Template
 from tests.support.tus_client import Client, metadata
 
-PHOTOS = ROOT / "var/screenshots"
-LOOKS: dict[str, dict[str, Any]] = {
-    "light": {"viewport": {"width": 1400, "height": 900}},
-    "dark": {"viewport": {"width": 1400, "height": 900}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 400, "height": 850}},
-}
 HOSTILE = """<script>alert(1)<script>{{7*7}}"x-data='1'.mp4"""
 SOON = 60_000
 # An account and a group with limits, and where their pages are.
@@ -93,10 +88,6 @@ def test_every_page_is_whole_and_quiet(browser: Browser, server: Server, pages: 
                 page.wait_for_load_state("networkidle")
                 page.screenshot(path=PHOTOS / f"{name}-{look}.png", full_page=True)
                 assert not is_wider_than_its_window(page), f"{name} scrolls sideways: {look}"
-
-
-def is_wider_than_its_window(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
 
 def test_the_front_page_tells_what_is_so_and_goes_on_telling(browser: Browser, server: Server, pages: Any) -> None:

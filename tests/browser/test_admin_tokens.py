@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_admin_pages import LOOKS, PHOTOS, is_wider_than_its_window
+from tests.support.browser_pages import LOOKS, PHOTOS, is_wider_than_its_window
 from tests.support.browser_staff import signed_in
 from tests.support.server import Server
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import running
 from tests.support.browser_staff import signed_in
+from tests.support.running_servers import running
 from tests.support.server import Server, Template
 
 TOKYO, KOLKATA = timezone(timedelta(hours=9)), timezone(timedelta(hours=5, minutes=30))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import running
 from tests.support.network_relay import Relay
+from tests.support.running_servers import running
 from tests.support.server import Server, Template
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import LongFilm
+from tests.support.films import LongFilm
 from tests.support.network_relay import Relay
 from tests.support.server import ROOT, Server
 from tests.support.stored_file_checks import check_arrived, check_gone

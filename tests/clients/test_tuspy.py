@@ -10,7 +10,7 @@ from tusclient.exceptions import TusUploadFailed
 from tusclient.storage.filestorage import FileStorage
 from tusclient.uploader.uploader import Uploader
 
-from tests.conftest import LongFilm
+from tests.support.films import LongFilm
 from tests.support.network_relay import Relay
 from tests.support.server import Server
 from tests.support.stored_file_checks import check_arrived

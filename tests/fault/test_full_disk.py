@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.test_brokers import unlike
+from tests.support.films import different_copy
 from tests.support.processes import signalled, working_in
 from tests.support.server import Server, Template
 from tests.support.small_disks import MIB, fill, fill_but, filler, small_disk
@@ -57,7 +57,7 @@ def room_check(server: Server) -> str:
 
 
 def test_a_job_under_which_the_disk_comes_to_its_floor_is_stopped(server: Server, disk: Path, clip: bytes) -> None:
-    job = submit(server, server.put("film.mp4", unlike(clip)).json()["id"])
+    job = submit(server, server.put("film.mp4", different_copy(clip)).json()["id"])
     tools = wait_until(lambda: working_in(server.home / "work"), 60)
     with signalled(tools, signal.SIGSTOP, signal.SIGCONT):  # it would go on for as long as we like
         fill_but(disk, 3 * MIB)
@@ -77,7 +77,7 @@ def test_on_a_disk_filled_to_the_last_byte_cancel_delete_and_upload_work(
     whole = wait_until(lambda: ballast.stat().st_size)
     assert MIB < whole < 64 * MIB // 20
     large = server.put("large.mp4", film(30 * MIB)).json()["id"]
-    file = server.put("film.mp4", unlike(clip)).json()["id"]
+    file = server.put("film.mp4", different_copy(clip)).json()["id"]
     job = submit(server, file)
     tools = wait_until(lambda: working_in(server.home / "work"), 60)
     with signalled(tools, signal.SIGSTOP, signal.SIGCONT):

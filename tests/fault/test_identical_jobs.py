@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import running
-from tests.service.test_brokers import unlike
-from tests.service.test_running import ended, submit
 from tests.support.ffmpeg_clips import cut, make
+from tests.support.films import different_copy
+from tests.support.job_requests import ended, submit
+from tests.support.running_servers import running
 from tests.support.server import Server, Template, query
 from tests.support.waiting import wait_until
 
@@ -35,7 +35,7 @@ def ten(server: Server, clip: bytes) -> Ten:
     """Submit the same ten times at once, on a film that nobody has seen."""
 
     def order(film: bytes | None = None, **params: Any) -> list[str]:
-        file = str(server.put("film.mp4", film or unlike(clip)).json()["id"])
+        file = str(server.put("film.mp4", film or different_copy(clip)).json()["id"])
         with ThreadPoolExecutor(10) as pool:
             return list(pool.map(lambda _: submit(server, file, **params), range(10)))
 

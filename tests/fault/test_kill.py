@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartServer, sha256
+from tests.support.films import sha256
 from tests.support.killable_server import MortalServer
 from tests.support.repetitions import MORE
+from tests.support.running_servers import StartServer
 from tests.support.server import ROOT, Answer, Server, Template, form_end, form_part
 from tests.support.waiting import wait_until
 from uploads.sinks.crash_points import Step

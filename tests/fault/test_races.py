@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import running_pair, sha256
+from tests.support.films import sha256
 from tests.support.repetitions import MORE
+from tests.support.running_servers import running_pair
 from tests.support.server import Answer, Server, Template
 
 Film = Callable[..., bytes]

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import running_pair
-from tests.service.test_tus_holding import can_lock
 from tests.support.killable_server import MortalServer
 from tests.support.processes import children, kill
+from tests.support.running_servers import running_pair
 from tests.support.server import Answer, Server, Template, query
 from tests.support.tus_client import OCTETS, UPLOADS, Client, checksum, metadata
+from tests.support.upload_locks import can_lock
 from tests.support.waiting import wait_until
 from uploads.sinks.crash_points import Step
 
@@ -242,8 +242,7 @@ def test_uploads_of_every_kind_go_on_after_a_kill_at_a_random_moment(
 
 def kill_worker(server: Server) -> None:
     """Its parent starts another, on the same port: whoever comes meanwhile has to wait."""
-    assert server.process is not None
-    [worker] = children(server.process.pid)
+    [worker] = children(server.pid)
     kill(worker)
     wait_until(lambda: answer_of(lambda: server.get("/healthz")) is not None)
 

@@ -13,7 +13,7 @@ from django.urls import get_resolver
 
 from media_jobs import operations
 from media_jobs.operations.shared.parameters import schema
-from tests.fuzz.conftest import Fuzzer
+from tests.support.fuzzer import Fuzzer
 from tests.support.odd_values import EVERYTHING, LEAST, MOMENTS, NUMBERS, some
 from uploads.admin.lists.filters import RangeFilter
 

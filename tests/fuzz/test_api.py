@@ -11,7 +11,7 @@ import pytest
 from config.http import api_description
 from media_jobs import operations
 from media_jobs.operations.shared.parameters import schema
-from tests.fuzz.conftest import Fuzzer
+from tests.support.fuzzer import Fuzzer
 from tests.support.odd_values import (
     CURSORS,
     DOCUMENTS,

@@ -1,10 +1,9 @@
 """Operations as a worker runs them: the real ffmpeg in the sandbox, and every output verified."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -15,38 +14,12 @@ from media_jobs.ffmpeg.progress import Report
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
-from media_jobs.operations.base import Input, Output, Work
+from media_jobs.operations.base import Input, Work
+from tests.support.operation_runs import Done, Operate
 
 from ..support.troubled_clips import clip
 
 THREADS = 2
-
-
-@dataclass(frozen=True)
-class Done:
-    """What an operation made, once it was verified."""
-
-    outputs: list[Output]
-    found: list[Facts]  # of the outputs, as they turned out
-    facts: Facts | None  # of the input, where it was the operation's to learn them
-    message: str
-    reports: list[Report]
-
-    @property
-    def output(self) -> Output:
-        [only] = self.outputs
-        return only
-
-    @property
-    def made(self) -> Facts:
-        [only] = self.found
-        return only
-
-
-class Operate(Protocol):
-    def __call__(
-        self, operation: str, name: str, /, *, kind: str = "video", resident: int | None = None, **params: Any
-    ) -> Done: ...
 
 
 @pytest.fixture(scope="session")

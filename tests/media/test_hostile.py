@@ -8,7 +8,7 @@ import struct
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,11 +20,9 @@ from media_jobs.ffmpeg.command import Command, Source, Target
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from tests.support.ffmpeg_clips import FILM, LEAP, PICTURE, TONE, make
+from tests.support.hostile_media import GB, LURES, ONE_GRAY, SECONDS
 
 SECRET = "the secret of another file"
-GB = 1 << 30
-SECONDS = 30  # 15, on a machine that is not busy with tests
-ONE_GRAY = ("-frames:v", "1", "-pix_fmt", "gray", "-compression_level", "1", "-pred", "none")
 
 
 @pytest.fixture
@@ -84,29 +82,6 @@ def encode(box: Toolbox, path: Path, format: str, *options: str, max_duration: f
 
 
 # --- files that name other files ---
-
-HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n"
-LURES: dict[str, Callable[[str], str]] = {
-    "an HLS playlist": HLS.format,
-    "an HLS playlist with a file address": lambda name: HLS.format(f"file://{name}"),
-    "an HLS playlist with a web address": lambda name: HLS.format("http://127.0.0.1:9/film.ts"),
-    "an HLS playlist by concat": lambda name: HLS.format(f"concat:{name}"),
-    "an ffconcat list": lambda name: f"ffconcat version 1.0\nfile {name}\n",
-    "an ffconcat list with a relative name": lambda name: "ffconcat version 1.0\nfile secret.srt\n",
-    "a DASH manifest": lambda name: (
-        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-        'mediaPresentationDuration="PT2S" profiles="urn:mpeg:dash:profile:isoff-live:2011">'
-        '<Period><AdaptationSet mimeType="video/mp4">'
-        f'<Representation id="1"><BaseURL>{name}</BaseURL></Representation></AdaptationSet></Period></MPD>'
-    ),
-    "an SDP description": lambda name: (
-        "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 5004 RTP/AVP 96\r\n"
-        "a=rtpmap:96 H264/90000\r\n"
-    ),
-    "a drawing that shows a file": lambda name: (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="file://{name}"/></svg>'
-    ),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("ending", ["mp4", "m3u8", "ffconcat"])

@@ -13,13 +13,12 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import running
-from tests.service.test_brokers import unlike
 from tests.support.ffmpeg_clips import FILM, LEAP, PICTURE, TONE, make
+from tests.support.films import different_copy
+from tests.support.hostile_media import GB, LURES, ONE_GRAY, SECONDS
+from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
 from tests.support.waiting import wait_until
-
-from .test_hostile import GB, LURES, ONE_GRAY, SECONDS
 
 OPERATIONS = ("inspect", "thumbnail", "transcode", "audio")
 FINISHED = {"succeeded", "failed", "cancelled"}
@@ -153,6 +152,6 @@ def test_a_file_that_names_another_is_not_let_in(lure: str, stage: Stage) -> Non
     [("concat:a|b", "inspect"), ("i%d.jpg", "thumbnail"), ("-x", "transcode"), ("':textfile=a.srt:x='", "audio")],
 )
 def test_a_name_is_only_a_name_to_every_operation(name: str, operation: str, stage: Stage, tmp_path: Path) -> None:
-    film = unlike(make(tmp_path / "film.mp4", *FILM).read_bytes())
+    film = different_copy(make(tmp_path / "film.mp4", *FILM).read_bytes())
     with stage.contained():
         assert stage.outcome(stage.put(name, film).json()["id"], operation) == FINE

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from media_jobs.errors import BadMedia, Failure, UnfitMedia
+from tests.support.operation_runs import Operate
 from uploads.content.sniffing import HEAD_SIZE, sniff
 
 from ..support.media_checks import loudness, pauses
-from .conftest import Operate
 
 FORMATS = {
     "mp3": ("audio.mp3", "mp3"),

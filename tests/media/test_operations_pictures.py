@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from media_jobs.errors import BadMedia, Failure, UnfitMedia
+from tests.support.operation_runs import Operate
 from uploads.content.sniffing import HEAD_SIZE, sniff
 
 from ..support.media_checks import colours, is_near
-from .conftest import Operate
 
 Clips = Callable[[str], Path]
 FILMS = ["film.mp4", "film.mkv", "film.ts", "one-frame.mp4", "uneven.mp4", "halves.ts", "four-hours.mkv", "hlg.mp4"]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from media_jobs.errors import BadMedia, Failure, OutputInvalid, UnfitMedia
+from tests.support.operation_runs import Operate
 from uploads.content.sniffing import HEAD_SIZE, sniff
 
 from ..support.media_checks import black, boxes, colours, is_near, pixel_format, times
-from .conftest import Operate
 
 Clips = Callable[[str], Path]
 

@@ -18,10 +18,10 @@ from django.utils import timezone
 from model_bakery import baker
 
 from media_jobs.queue import results
-from tests.conftest import running
-from tests.service.test_leases import a_file, a_job
 from tests.support.admin_client import signed_in
+from tests.support.job_rows import a_file, a_job
 from tests.support.local_store import Film
+from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, form_end, form_part
 from tests.support.tus_client import UPLOADS, Client, pieces
 from uploads.models import AccountLimits, Upload

@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from tests.conftest import running
 from tests.support.admin_client import Browser, signed_in
+from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template
 from tests.support.waiting import wait_until
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from django.urls import get_resolver
 
-from tests.conftest import running
-from tests.service.test_anonymous import addresses
 from tests.support.admin_client import Browser, signed_in
+from tests.support.api_endpoints import addresses
+from tests.support.running_servers import running
 from tests.support.server import Server, Template
 
 # One row of everything that has a page, as its maker would have left it.

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import running
 from tests.support.admin_client import Browser, signed_in
+from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
 
 ADD = "/admin/uploads/token/add/"

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.conftest import StartServer, sha256
 from tests.support.admin_client import Browser, signed_in
+from tests.support.films import sha256
+from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server, form_end, form_part, query
 
 ADD = "/admin/uploads/mediafile/add/"

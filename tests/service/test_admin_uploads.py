@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.conftest import running
 from tests.support.admin_client import Browser, signed_in
+from tests.support.running_servers import running
 from tests.support.server import Server, Template, query
 from tests.support.tus_client import Client
 from tests.support.waiting import wait_until

@@ -15,9 +15,9 @@ from django.test import Client
 from config.monitoring import email_alerts
 from config.monitoring.email_alerts import mail_alerts
 from media_jobs.models import Job
-from tests.conftest import StartServer
-from tests.service.test_leases import a_job, a_worker
+from tests.support.job_rows import a_job, a_worker
 from tests.support.mail_server import MailServer, mail_server, text_of
+from tests.support.running_servers import StartServer
 from tests.support.server import free_port, query
 from tests.support.waiting import wait_until
 from uploads.conf import sink

@@ -9,15 +9,14 @@ import select
 import shutil
 import socket
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 
 import pytest
-from django.urls import Resolver404, URLResolver, get_resolver, resolve
+from django.urls import get_resolver
 
+from tests.support.api_endpoints import addresses
 from tests.support.server import Answer, Server, Template, form_part
 
 OFFERED = 300 * 1000**2
@@ -34,27 +33,6 @@ _NO_FILE = re.compile(r"(TCP|TCPv6|UDP|UNIX|UNIX-STREAM|NETLINK|socket|pipe|anon
 
 
 # Addresses
-
-
-def addresses(resolver: URLResolver, prefix: str = "/") -> Iterator[str]:
-    """Every address that a URLconf knows, with made-up arguments."""
-    for routes in resolver.reverse_dict.lists():
-        for possibilities, _, _, _ in routes[1]:
-            for route, names in possibilities:
-                yield _made_up(prefix + route, names)
-    for folder, below in resolver.namespace_dict.values():
-        yield from addresses(below, prefix + folder)
-
-
-def _made_up(route: str, names: list[str]) -> str:
-    for values in product(("made-up", str(uuid.UUID(int=7)), "7", "a" * 64), repeat=len(names)):
-        address = route % dict(zip(names, values, strict=True))
-        try:
-            resolve(address)
-        except Resolver404:
-            continue
-        return address
-    raise AssertionError(f"{route} takes an argument of which this test knows no example")
 
 
 ADDRESSES = sorted({*addresses(get_resolver("config.urls")), "/nowhere/", "/admin/nowhere/", "/static/favicon.svg"})

@@ -11,8 +11,9 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.conftest import StartServer, sha256
+from tests.support.films import sha256
 from tests.support.prepared_home import PASSWORD
+from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server, form_end, form_part
 from tests.support.waiting import wait_until
 

@@ -13,7 +13,7 @@ from media_jobs.errors import BadMedia, NoRoom
 from media_jobs.models import Job, Worker
 from media_jobs.queue import control, leases
 from media_jobs.queue.leases import Lease
-from tests.service.test_leases import a_job, a_worker, end, expire, now, reap, started
+from tests.support.job_rows import a_job, a_worker, end, expire, now, reap, started
 from uploads.conf import sink
 from uploads.models import Transition
 from uploads.storage.marker import adopt

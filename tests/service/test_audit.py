@@ -8,9 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client as DjangoClient
 
-from tests.conftest import running
 from tests.support.admin_client import signed_in
 from tests.support.api_endpoints import CHANGING, endpoints
+from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, form_end, form_part, query
 from tests.support.tus_client import Client
 from uploads import audit_log

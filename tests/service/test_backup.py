@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.conftest import StartServer
 from tests.support.local_store import Film
+from tests.support.running_servers import StartServer
 from tests.support.server import Server, Template, query
 from uploads.maintenance.backup import BackupFailed, run_tool
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StartServer, running
 from tests.support.processes import children
+from tests.support.running_servers import StartServer, running
 from tests.support.server import Answer, Body, Server, Template, form_end, form_part
 from tests.support.waiting import wait_until
 
@@ -167,9 +167,8 @@ def uploads(server: Server, state: str, user: str = "alice") -> list[Any]:
 
 def nameless_bytes(server: Server) -> list[str]:
     """Content without a name that the server holds open: an upload on its way, or one it forgot to let go."""
-    assert server.process is not None
     found = []
-    for process in [server.process.pid, *children(server.process.pid)]:
+    for process in [server.pid, *children(server.pid)]:
         for descriptor in Path(f"/proc/{process}/fd").iterdir():
             with contextlib.suppress(OSError):
                 target = str(descriptor.readlink())

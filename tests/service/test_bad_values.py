@@ -9,7 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 
 from media_jobs.models import Job
-from tests.service.test_leases import a_job
+from tests.support.job_rows import a_job
 from tests.support.server import Server
 from uploads.models import Upload
 

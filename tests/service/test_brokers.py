@@ -2,13 +2,13 @@
 
 import socket
 import time
-import uuid
 from datetime import datetime
 
 import pytest
 
-from tests.conftest import StartServer
 from tests.support.failing_brokers import lose_everything
+from tests.support.films import different_copy
+from tests.support.running_servers import StartServer
 from tests.support.server import Server, query
 from tests.support.waiting import wait_until
 
@@ -40,7 +40,7 @@ def test_a_broker_that_is_not_there_fails_no_upload_and_holds_none_up(start_serv
     )
     began = time.monotonic()
     for number in range(3):
-        assert server.put(f"{number}.mp4", unlike(clip)).status == 201
+        assert server.put(f"{number}.mp4", different_copy(clip)).status == 201
     assert query(server, "SELECT count(*) FROM media_jobs_job WHERE status = 'queued'") == [(3,)]
     # And then it is left alone for five seconds.
     assert 1 <= server.log.count("broker_unreachable") <= 1 + (time.monotonic() - began) // 5
@@ -54,14 +54,8 @@ def require(broker_url: str) -> None:
 
 def inspected(server: Server, clip: bytes) -> float:
     """Upload a film that nobody has seen, and wait until it was inspected. Answers how long it waited for that."""
-    file = server.put("a.mp4", unlike(clip)).json()["id"]
+    file = server.put("a.mp4", different_copy(clip)).json()["id"]
     wait_until(lambda: server.get(f"/api/v1/files/{file}/", user="alice").json()["facts"], 60)
     [job] = server.get(f"/api/v1/jobs/?file={file}", user="alice").json()["results"]
     created, started = (datetime.fromisoformat(job[moment]) for moment in ("created_at", "started_at"))
     return (started - created).total_seconds()
-
-
-def unlike(clip: bytes) -> bytes:
-    """The same film with another end: a box that players skip."""
-    text = uuid.uuid4().bytes
-    return clip + (8 + len(text)).to_bytes(4, "big") + b"free" + text

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import StartServer
 from tests.support.admin_client import Browser
 from tests.support.failing_brokers import OwnRedis, own_redis
 from tests.support.prepared_home import PASSWORD
+from tests.support.running_servers import StartServer
 from tests.support.server import Server
 from tests.support.waiting import wait_until
 

@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 import psycopg
 
 from config.backends.sqlite3.base import KEPT
-from tests.conftest import StartServer
-from tests.service.test_downloads import sqlite_connections
+from tests.support.processes import sqlite_connections
+from tests.support.running_servers import StartServer
 from tests.support.server import Server, query
 
 UPLOADS = 32
@@ -31,7 +31,7 @@ def nobody_writes(server: Server) -> Iterator[None]:
 
 def connections_in_use(server: Server) -> int:
     if not server.database_url:
-        return sqlite_connections(server)
+        return sqlite_connections(server.pid)
     # Not those that the pool keeps for the next: who came first may have opened more than they need now.
     busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'"
     return int(query(server, busy)[0][0])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import StartServer, running
+from tests.support.running_servers import StartServer, running
 from tests.support.server import Answer, Server, Template
 
 APP = "https://app.example.com"

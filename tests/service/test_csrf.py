@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import sha256
 from tests.support.admin_client import Browser, signed_in
+from tests.support.films import sha256
 from tests.support.server import Answer, Server, form_end, form_part
 
 FILES = "/api/v1/files/"

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from media_jobs.errors import BadMedia
 from media_jobs.queue import leases
-from tests.service.test_leases import a_job, a_worker, started
 from tests.support.api_client import api_client
+from tests.support.job_rows import a_job, a_worker, started
 from tests.support.local_store import (
     Film,
     an_owner,

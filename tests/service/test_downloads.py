@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import datetime
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from config.backends.sqlite3.base import KEPT
-from tests.conftest import StartServer, sha256
-from tests.support.processes import children
+from tests.support.films import sha256
+from tests.support.processes import sqlite_connections
+from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server, form_end, form_part
 from tests.support.waiting import wait_until
 
@@ -457,17 +458,7 @@ def test_downloads_on_their_way_hold_no_database_connections(start_server: Start
         assert mine.server.get("/api/v1/files/", user="alice").status == 200
         if not mine.server.database_url:
             # The request just answered may be about to close its own.
-            wait_until(lambda: sqlite_connections(mine.server) <= KEPT)
-
-
-def sqlite_connections(server: Server) -> int:
-    """By their write-ahead logs: SQLite keeps a database's own descriptor for the next to connect."""
-    assert server.process is not None
-    found = 0
-    for link in [link for pid in children(server.process.pid) for link in Path(f"/proc/{pid}/fd").iterdir()]:
-        with suppress(FileNotFoundError):  # closed since it was listed
-            found += str(link.readlink()).endswith("millrace.sqlite3-wal")
-    return found
+            wait_until(lambda: sqlite_connections(mine.server.pid) <= KEPT)
 
 
 MANY = """

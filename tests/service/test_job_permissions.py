@@ -1,13 +1,11 @@
 """A job is one right, and the files that it made are another: for staff who have only the first."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import running
 from tests.support.admin_client import Browser
-from tests.support.server import Server, Template
+from tests.support.server import Server
 from tests.support.waiting import wait_until
 
 _STAFF = """
@@ -23,10 +21,8 @@ print(make_token(user, "test", Scope.of(NAMES), None)[1])
 
 
 @pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as made:
-        made.start_worker("quick")
-        yield made
+def server(quick_server: Server) -> Server:
+    return quick_server
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from media_jobs.errors import NoRoom
 from media_jobs.models import Job, Lane
 from media_jobs.queue import leases
 from media_jobs.queue.status_text import Lanes, message_of, waiting_for
-from tests.service.test_leases import a_file, a_job, a_user, a_worker, now, started
 from tests.support.api_client import api_client
+from tests.support.job_rows import a_file, a_job, a_user, a_worker, now, started
 from uploads.conf import sink
 from uploads.models import SinkMark
 from uploads.storage.marker import adopt

@@ -4,14 +4,14 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.conftest import running, sha256
-from tests.support.server import Answer, Server, Template, form_end, form_part
+from tests.support.films import sha256
+from tests.support.server import Answer, Server, form_end, form_part
 
 Film = Callable[..., bytes]
 JOBS = "/api/v1/jobs/"
@@ -20,10 +20,8 @@ SUBTITLES = b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as made:
-        made.start_worker("quick")
-        yield made
+def server(quick_server: Server) -> Server:
+    return quick_server
 
 
 def keep(server: Server, content: bytes, name: str = "film.mp4", user: str = "alice") -> str:
@@ -54,7 +52,7 @@ def submitted(server: Server, user: str = "alice", **said: Any) -> Any:
 
 
 def waiting(server: Server, file: str, user: str = "alice", **said: Any) -> Any:
-    """A job that nobody runs: of the heavy lane, and unlike any other."""
+    """A job that nobody runs: of the heavy lane, and different_copy any other."""
     return submitted(server, user, operation="transcode", file=file, params={"end": 1 + next(_moments) / 100}, **said)
 
 

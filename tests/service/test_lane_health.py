@@ -10,7 +10,7 @@ from django.test import Client
 
 from media_jobs.models import Job, Worker
 from media_jobs.queue import lanes
-from tests.service.test_leases import a_job, a_worker, started
+from tests.support.job_rows import a_job, a_worker, started
 from uploads.conf import sink
 from uploads.storage.marker import adopt
 

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.conftest import StartServer
+from tests.support.running_servers import StartServer
 from tests.support.server import Server
 
 

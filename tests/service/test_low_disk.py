@@ -11,7 +11,7 @@ from django.test import Client
 
 from config import first_start
 from media_jobs.queue import leases
-from tests.service.test_leases import a_user
+from tests.support.job_rows import a_user
 from tests.support.small_disks import MIB, fill, fill_but, small_disk
 from uploads.conf import sink
 from uploads.errors import InsufficientStorage

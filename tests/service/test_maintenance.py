@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StartServer, sha256
+from tests.support.films import sha256
+from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server, form_end, form_part
 from tests.support.tus_client import Client, metadata
 from tests.support.waiting import wait_until

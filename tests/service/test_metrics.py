@@ -18,8 +18,8 @@ from django.test.utils import CaptureQueriesContext
 from media_jobs.errors import BadMedia
 from media_jobs.models import Job, Worker
 from media_jobs.queue import leases, states
-from tests.conftest import StartServer
-from tests.service.test_leases import a_job, a_worker, claimed
+from tests.support.job_rows import a_job, a_worker, claimed
+from tests.support.running_servers import StartServer
 from tests.support.server import ROOT, Server, query
 from tests.support.waiting import wait_until
 from uploads.models import CounterIncrement

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import running
 from tests.support.admin_client import Browser
+from tests.support.running_servers import running
 from tests.support.server import Server, Template, form_end, form_part
 from tests.support.tus_client import Client
 

@@ -11,7 +11,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from config.http import api_description
 from config.monitoring import health
-from tests.conftest import StartServer
+from tests.support.running_servers import StartServer
 from tests.support.server import Server
 from tests.support.small_disks import read_only
 

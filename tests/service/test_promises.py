@@ -13,9 +13,9 @@ from django.db.models.functions import Now
 from django.test import Client as Browser
 
 from media_jobs.queue import leases
-from tests.conftest import StartServer
-from tests.service.test_leases import a_user
+from tests.support.job_rows import a_user
 from tests.support.local_store import Film
+from tests.support.running_servers import StartServer
 from tests.support.small_disks import disk_at
 from tests.support.tus_client import Client
 from tests.support.waiting import wait_until

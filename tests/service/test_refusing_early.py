@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from config.web_server.lingering_close import LINGER_SECONDS, MAX_LINGERING, Lingering
-from tests.conftest import StartServer, running, sha256
+from tests.support.films import sha256
+from tests.support.running_servers import StartServer, running
 from tests.support.server import Answer, Server, Template, form_end, form_part
 from tests.support.waiting import wait_until
 

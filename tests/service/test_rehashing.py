@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import StartServer, sha256
+from tests.support.films import sha256
+from tests.support.running_servers import StartServer
 
 Film = Callable[..., bytes]
 TUS = {"Tus-Resumable": "1.0.0"}

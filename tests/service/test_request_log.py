@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StartServer, running
 from tests.support.admin_client import signed_in
+from tests.support.running_servers import StartServer, running
 from tests.support.server import Answer, Server, Template, form_end, form_part
 from tests.support.tus_client import Client, pieces
 from tests.support.waiting import wait_until

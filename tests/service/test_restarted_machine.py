@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import sha256
-from tests.service.test_leases import a_user
+from tests.support.films import sha256
+from tests.support.job_rows import a_user
 from uploads.conf import sink
 from uploads.models import Upload
 from uploads.sinks.local.sink import LocalSink

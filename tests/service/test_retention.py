@@ -18,7 +18,7 @@ from media_jobs.housekeeping import forget_jobs, forget_workers, sweep_work
 from media_jobs.models import Job, Worker
 from media_jobs.queue import control, leases
 from media_jobs.queue.submission import Order, submit_with_upload
-from tests.service.test_leases import a_job, a_user, a_worker, end, now, past, started
+from tests.support.job_rows import a_job, a_user, a_worker, end, now, past, started
 from uploads.conf import sink
 from uploads.models import MediaFile, SinkMark, Upload
 from uploads.storage.marker import adopt

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StartServer, running
-from tests.service.test_brokers import unlike
+from tests.support.films import different_copy
+from tests.support.job_requests import FINISHED, ended, submit
+from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, query
 from tests.support.small_disks import MIB, disk_at, fill_but, filler
 from tests.support.waiting import wait_until
-
-FINISHED = ("succeeded", "failed", "cancelled")
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +27,7 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def upload(server: Server, clip: bytes) -> Callable[..., str]:
-    return lambda user="alice": str(server.put("film.mp4", unlike(clip), user=user).json()["id"])
-
-
-def submit(server: Server, file: str, operation: str = "transcode", user: str = "alice", **params: Any) -> str:
-    order = json.dumps({"operation": operation, "params": params, "file": file}).encode()
-    answer = server.request("POST", "/api/v1/jobs/", order, {"Content-Type": "application/json"}, user=user)
-    assert answer.status == 202, answer
-    return str(answer.json()["id"])
-
-
-def ended(server: Server, job: str, user: str = "alice") -> dict[str, Any]:
-    def now() -> dict[str, Any]:
-        found: dict[str, Any] = server.get(f"/api/v1/jobs/{job}/?wait=30", user=user).json()
-        return found if found["status"] in FINISHED else {}
-
-    return wait_until(now, 150, lambda: server.log[-3000:])
+    return lambda user="alice": str(server.put("film.mp4", different_copy(clip), user=user).json()["id"])
 
 
 def test_progress_only_grows_and_is_whole_only_at_the_end(server: Server, upload: Callable[..., str]) -> None:
@@ -153,7 +137,7 @@ def test_what_others_have_lost_is_taken_back_before_anything_is_begun(
 def test_of_a_file_whose_poster_passes_the_quota_the_facts_are_kept(
     server: Server, clip: bytes, quick_worker: None
 ) -> None:
-    mine = unlike(clip)
+    mine = different_copy(clip)
     assert server.put("filler.mp4", film_of(server, 2_000_000 - len(mine) - 100), user="carol").status == 201
     file = server.put("film.mp4", mine, user="carol").json()["id"]
     [job] = server.get(f"/api/v1/jobs/?file={file}", user="carol").json()["results"]

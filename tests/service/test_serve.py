@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartServer, sha256
 from tests.support.admin_client import signed_in
+from tests.support.films import sha256
 from tests.support.processes import descendants, is_alive, kill
+from tests.support.running_servers import StartServer
 from tests.support.serve_process import MANAGE, Serve, alive
 from tests.support.server import Server, Template, drop_database, query, sql
 from tests.support.waiting import wait_until

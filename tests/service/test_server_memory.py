@@ -5,8 +5,8 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.conftest import StartServer
 from tests.support.processes import children
+from tests.support.running_servers import StartServer
 from tests.support.waiting import wait_until
 
 THREADS = 24
@@ -31,8 +31,7 @@ def threads(pid: int) -> int:
 
 def test_threads_share_their_heaps(start_server: StartServer) -> None:
     server = start_server(THREADS=str(THREADS), MAX_UPLOADS_PER_USER="100")
-    assert server.process is not None
-    [worker] = children(server.process.pid)
+    [worker] = children(server.pid)
     head = (
         "PUT /api/v1/upload/slow.mp4 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
         f"Authorization: Bearer {server.tokens['alice']}\r\n\r\n"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from tests.conftest import StartServer
+from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server, query
 from tests.support.waiting import wait_until
 

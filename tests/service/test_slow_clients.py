@@ -314,7 +314,6 @@ def test_clients_who_were_refused_hold_no_thread(patient: Server) -> None:
 
 def test_a_busy_disk_keeps_the_servers_thread_for_connections_from_nothing(patient: Server) -> None:
     """It shows that it lives by touching a file, before each look at its connections."""
-    assert patient.process is not None
-    files = Path(f"/proc/{patient.process.pid}/fd").iterdir()
+    files = Path(f"/proc/{patient.pid}/fd").iterdir()
     [sign] = [target for link in files if "wgunicorn" in (target := str(link.readlink()))]
     assert sign.startswith("/dev/shm/") or not os.access("/dev/shm", os.W_OK)  # noqa: S108

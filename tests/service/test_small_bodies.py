@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.conftest import StartServer, running
+from tests.support.running_servers import StartServer, running
 from tests.support.server import Answer, Server, Template, form_end, form_part
 from tests.support.waiting import wait_until
 

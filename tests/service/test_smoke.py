@@ -1,6 +1,6 @@
 """An upload by each entrance comes back with its hash."""
 
-from tests.conftest import sha256
+from tests.support.films import sha256
 from tests.support.server import Server, form_end, form_part
 
 

@@ -15,8 +15,8 @@ from rest_framework.test import APIClient
 from media_jobs.models import Job
 from media_jobs.queue import control
 from media_jobs.queue.deletion import delete_job
-from tests.service.test_leases import a_file, a_job
 from tests.support.api_client import api_client
+from tests.support.job_rows import a_file, a_job
 from uploads.access import signed_links
 from uploads.models import MediaFile
 from uploads.storage.blobs import delete_file, rename_file

@@ -3,23 +3,20 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import running
-from tests.support.server import ROOT, Server, Template, query
+from tests.support.server import ROOT, Server, query
 from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
 
 
 @pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as made:
-        made.start_worker("quick")
-        yield made
+def server(quick_server: Server) -> Server:
+    return quick_server
 
 
 @pytest.fixture

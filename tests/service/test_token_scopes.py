@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import running
 from tests.support.admin_client import signed_in
 from tests.support.api_endpoints import Endpoint, endpoints
+from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, form_end, form_part, query
 from tests.support.tus_client import Client, metadata
 from uploads.access.authentication import scope_needed

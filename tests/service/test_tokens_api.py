@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import running
 from tests.support.admin_client import signed_in
 from tests.support.api_endpoints import endpoints
+from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
 from tests.support.tus_client import Client
 

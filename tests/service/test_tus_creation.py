@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from tests.conftest import StartServer
+from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server
 from tests.support.tus_client import OCTETS, UPLOADS, VERSION, Client, checksum, metadata, pieces
 

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import StartServer, running, running_pair
+from tests.support.running_servers import StartServer, running, running_pair
 from tests.support.server import Answer, Server, Template, query, sql
 from tests.support.tus_client import UPLOADS, Client, checksum
+from tests.support.upload_locks import is_held, partials
 from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
@@ -115,25 +115,6 @@ def test_who_comes_back_gets_what_was_verified(pair: tuple[Client, Client], film
         assert new.offset(path) == 100_000
         assert line.was_refused()
     assert new.finish(path, content) == 100_000
-
-
-def is_held(server: Server) -> bool:
-    """Whether somebody is at an upload: its partial is locked."""
-    return any(not can_lock(partial) for partial in partials(server))
-
-
-def partials(server: Server) -> list[Path]:
-    found = (server.media / "partial").glob("*")
-    return [path for path in found if path.suffix != ".note"]
-
-
-def can_lock(path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
 
 
 # Two writers

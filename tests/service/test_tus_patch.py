@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from tests.conftest import running
+from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template
 from tests.support.tus_client import UPLOADS, Client, checksum, pieces
 

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from tests.conftest import StartServer, sha256
+from tests.support.films import sha256
 from tests.support.local_store import Film
+from tests.support.running_servers import StartServer
 from tests.support.server import Server, query
 from tests.support.tus_client import Client
 from tests.support.waiting import wait_until

@@ -13,7 +13,7 @@ from django.db.models import F
 from config.celery import make_folders
 from media_jobs.models import Worker
 from media_jobs.queue import notify
-from tests.service.test_leases import a_job, a_worker
+from tests.support.job_rows import a_job, a_worker
 
 pytestmark = pytest.mark.django_db
 

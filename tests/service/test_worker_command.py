@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartServer
-from tests.service.test_brokers import unlike
-from tests.service.test_running import ended, submit
 from tests.support.ffmpeg_clips import make
+from tests.support.films import different_copy
+from tests.support.job_requests import ended, submit
 from tests.support.processes import environment_of, working_in
+from tests.support.running_servers import StartServer
 from tests.support.server import Server, query
 from tests.support.waiting import wait_until
 
@@ -25,7 +25,7 @@ def slow_film(tmp_path: Path) -> bytes:
 
 def submit_long(server: Server, film: bytes) -> str:
     """A job that takes minutes on any machine: very many frames of it."""
-    file = server.put("slow.mp4", unlike(film)).json()["id"]
+    file = server.put("slow.mp4", different_copy(film)).json()["id"]
     return submit(server, file, codec="vp9", quality="high", fps=120)
 
 

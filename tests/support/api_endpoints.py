@@ -1,11 +1,12 @@
 """Every address and method of the API, found in its URLs: also those that come later."""
 
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
-from django.urls import get_resolver, resolve
-
-from tests.service.test_anonymous import addresses
+from django.urls import Resolver404, URLResolver, get_resolver, resolve
 
 API = "/api/v1/"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -43,3 +44,24 @@ def _answers(view: Any, method: str) -> bool:
     if verb == "head":
         return _answers(view, "GET") or (actions is not None and verb in actions)
     return hasattr(view.cls, verb if actions is None else actions.get(verb, "no such"))
+
+
+def addresses(resolver: URLResolver, prefix: str = "/") -> Iterator[str]:
+    """Every address that a URLconf knows, with made-up arguments."""
+    for routes in resolver.reverse_dict.lists():
+        for possibilities, _, _, _ in routes[1]:
+            for route, names in possibilities:
+                yield _made_up(prefix + route, names)
+    for folder, below in resolver.namespace_dict.values():
+        yield from addresses(below, prefix + folder)
+
+
+def _made_up(route: str, names: list[str]) -> str:
+    for values in product(("made-up", str(uuid.UUID(int=7)), "7", "a" * 64), repeat=len(names)):
+        address = route % dict(zip(names, values, strict=True))
+        try:
+            resolve(address)
+        except Resolver404:
+            continue
+        return address
+    raise AssertionError(f"{route} takes an argument of which this test knows no example")

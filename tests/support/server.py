@@ -217,6 +217,12 @@ class Server:
         shutil.rmtree(self.home, ignore_errors=True)
 
     @property
+    def pid(self) -> int:
+        """Gunicorn's arbiter, whose children are its workers."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from tests.conftest import LongFilm
+from tests.support.films import LongFilm
 from tests.support.server import Server
 
 JSON = {"Accept": "application/json"}

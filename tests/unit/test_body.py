@@ -4,15 +4,13 @@ import gzip
 import io
 import tracemalloc
 import zlib
-from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_hashing import claim
+from tests.support.request_bodies import claim, cut
 from uploads.content.digests import parse_claims
 from uploads.errors import DigestMismatch, IncompleteBody, LengthRequired, Refusal, TooSlow, UnsupportedCoding
 from uploads.http.body import PIECE, Body, gunzip, is_chunked
@@ -101,12 +99,6 @@ def test_another_coding_is_refused_before_a_byte_is_read(coding: str) -> None:
     with pytest.raises(UnsupportedCoding):
         body(b"film", HTTP_CONTENT_ENCODING=coding, stream=stream).content()
     assert stream.tell() == 0
-
-
-def cut(content: bytes, places: list[int]) -> Iterator[bytes]:
-    """Cut `content` at these places, wherever they lie."""
-    edges = [0, *sorted(place % (len(content) + 1) for place in places), len(content)]
-    return (content[start:stop] for start, stop in pairwise(edges) if stop > start)
 
 
 places = st.lists(st.integers(0, 10**6), max_size=12)

@@ -1,20 +1,15 @@
-import base64
 import hashlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.request_bodies import claim
 from uploads.content.digests import parse_claims
 from uploads.content.hashing import HANDED_OVER, Sha256
 from uploads.errors import DigestMismatch, InvalidDigest
 
 CONTENT = b"a film"
-
-
-def claim(content: bytes, algorithm: str = "sha-256") -> str:
-    digest = hashlib.new(algorithm.replace("-", ""), content).digest()
-    return f"{algorithm}=:{base64.b64encode(digest).decode()}:"
 
 
 @pytest.mark.parametrize("header", ["Content-Digest", "Repr-Digest"])

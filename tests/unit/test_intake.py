@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_body import cut
+from tests.support.request_bodies import cut
 from uploads.content.hashing import Sha256
 from uploads.content.intake import RATE_WINDOW, UNKNOWN, Intake, Pace
 from uploads.content.sniffing import HEAD_SIZE, Kind

@@ -25,9 +25,8 @@ from model_bakery import baker
 
 from tests.support.local_store import own_store
 from tests.support.repetitions import MORE
+from tests.support.request_bodies import MIB, NotWired, Wire, cut
 from tests.support.waiting import wait_until
-from tests.unit.test_body import cut
-from tests.unit.test_reading import MIB, NotWired, Wire
 from uploads.content import hashing, intake
 from uploads.content.intake import Content, Intake
 from uploads.errors import MalformedForm, Refusal, TooLarge, TooManyFiles, UnsupportedCoding

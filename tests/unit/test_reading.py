@@ -1,7 +1,6 @@
 """Bytes on their fast way: from the socket into buffers, into the hash beside the write, and on to the medium."""
 
 import hashlib
-import io
 import os
 import random
 import socket
@@ -17,13 +16,13 @@ from typing import Any
 
 import pytest
 from gunicorn.http.body import Body as WireBody
-from gunicorn.http.body import ChunkedReader, LengthReader
+from gunicorn.http.body import ChunkedReader
 from gunicorn.http.unreader import SocketUnreader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.web_server.socket_io import WireInput
-from tests.unit.test_body import cut
+from tests.support.request_bodies import MIB, NotWired, Wire, cut
 from uploads.content import hashing
 from uploads.content.hashing import HANDED_OVER, Sha256
 from uploads.errors import IncompleteBody, TooSlow
@@ -31,8 +30,6 @@ from uploads.http.body import Body
 from uploads.http.read_buffers import FAST, LARGE, SMALL, TINY, Budget, Buffers
 from uploads.sinks.local import writeback
 from uploads.sinks.local.writeback import WINDOW, WriteBack
-
-MIB = 1024**2
 
 # Buffers
 
@@ -349,35 +346,6 @@ def test_what_cannot_be_pushed_out_is_no_failure() -> None:
 
 
 # The body, from a socket and from a server that offers less
-
-
-class NotWired(io.BytesIO):
-    """A server's `wsgi.input` that can only be read from, as PEP 3333 asks."""
-
-
-class Wire:
-    """What the worker gives the application, over a socket: gunicorn's own reading, and our way around it."""
-
-    def __init__(
-        self, length: int, ahead: bytes = b"", *, expects_continue: bool = False, idle_timeout: float = 5
-    ) -> None:
-        self.client, self._server = socket.socketpair()
-        self._server.settimeout(5)
-        unreader = SocketUnreader(self._server)
-        unreader.unread(ahead)
-        self.body = WireBody(LengthReader(unreader, length))
-        self.input = WireInput(self.body, self._server, expects_continue, idle_timeout)
-        self.environ: dict[str, Any] = {"wsgi.input": self.input, "CONTENT_LENGTH": str(length)}
-
-    def __enter__(self) -> "Wire":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.client.close()
-        self._server.close()
-
-    def read(self) -> bytes:
-        return b"".join(map(bytes, Body(self.environ, idle_timeout=5).pieces()))
 
 
 lengths = st.integers(1, 5000) | st.sampled_from([SMALL - 1, SMALL, SMALL + 1, 300_000])

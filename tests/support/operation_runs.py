@@ -1,0 +1,35 @@
+"""Runs of operations, as a worker does them."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from media_jobs.ffmpeg.probing.media_facts import Facts
+from media_jobs.ffmpeg.progress import Report
+from media_jobs.operations.base import Output
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an operation made, once it was verified."""
+
+    outputs: list[Output]
+    found: list[Facts]  # of the outputs, as they turned out
+    facts: Facts | None  # of the input, where it was the operation's to learn them
+    message: str
+    reports: list[Report]
+
+    @property
+    def output(self) -> Output:
+        [only] = self.outputs
+        return only
+
+    @property
+    def made(self) -> Facts:
+        [only] = self.found
+        return only
+
+
+class Operate(Protocol):
+    def __call__(
+        self, operation: str, name: str, /, *, kind: str = "video", resident: int | None = None, **params: Any
+    ) -> Done: ...
