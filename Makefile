@@ -17,7 +17,7 @@ run: .venv/.runtime node_modules/.runtime
 	@$(BIN)/python manage.py serve --with-parent
 
 demo: .venv/.runtime
-	@$(BIN)/python manage.py demo
+	@$(BIN)/python manage.py demo $(ARGS)
 
 test: .venv/.development node_modules/.development
 	$(BIN)/python -m pytest $(ARGS)

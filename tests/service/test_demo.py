@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.support.server import ROOT, environment
+from uploads.content.sniffing import sniff
 
 SHOWN = [
     "Making a clip of 1 s",
@@ -26,13 +27,16 @@ SHOWN = [
 ]
 
 
-def test_the_demo_shows_an_upload_and_two_operations_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demo_shows_an_upload_and_two_operations_and_leaves_the_clip_alone(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
+    kept = tmp_path / "clip.mp4"
     done = subprocess.run(
-        [sys.executable, "manage.py", "demo", "--seconds", "1"], cwd=ROOT, text=True, capture_output=True,
-        timeout=300, env=environment(tmp_path / "home", "") | {"TMPDIR": str(scratch)},
+        [sys.executable, "manage.py", "demo", "--seconds", "1", "--keep", str(kept)],
+        cwd=ROOT, text=True, capture_output=True, timeout=300,
+        env=environment(tmp_path / "home", "") | {"TMPDIR": str(scratch)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(".*".join(SHOWN), done.stdout, flags=re.DOTALL), done.stdout
     assert list(scratch.iterdir()) == []
+    assert sniff(kept.read_bytes()[:4096]) is not None

@@ -1,4 +1,4 @@
-"""Writes .env.example from README's table of settings: python -m tests.support.env_example > .env.example"""
+"""Write .env.example from README's table of settings: python -m tests.support.env_example > .env.example"""
 
 import re
 import sys
@@ -8,19 +8,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / ".env.example"
 _HEAD = """\
-# Copy this file to .env, beside manage.py, and remove the # before what you want to change. The environment wins over
-# this file. A wrong value or an unknown name stops the start. Comments have lines of their own.
+# Copy this file to .env, next to manage.py, and remove the # in front of the settings that you want to change. The
+# environment takes precedence over this file. A wrong value or an unknown name stops the start.
 """
 _ROW = re.compile(
     r"^\| (?P<names>`[A-Z_]+`(?:, `[A-Z_]+`)*) \| (?P<defaults>[^|]*) \| (?P<words>[^|]*)\|$", re.MULTILINE
 )
-_OTHER = re.compile(r"^And (`DATABASE_URL`.*?)\n\n", re.MULTILINE | re.DOTALL)
 _COMMA_OUTSIDE = re.compile(r", (?=(?:[^`]*`[^`]*`)*[^`]*$)")
 
 
 def render(readme: str) -> str:
-    """Names, defaults and words of each row. A default that is no value, but told in words, is left open."""
-    table = readme[readme.index("| `MILLRACE_…` |") :]
+    """Names, defaults and descriptions of each row. A default that is described, and is no value, is left empty."""
+    table = readme[readme.index("| setting | default |") :]
     parts = [_HEAD]
     for row in _ROW.finditer(table):
         names = re.findall(r"`([A-Z_]+)`", row["names"])
@@ -28,12 +27,9 @@ def render(readme: str) -> str:
         defaults = defaults * len(names) if len(defaults) == 1 else defaults  # one that is the same for all of them
         assert len(names) == len(defaults), f"As many defaults as names, please: {row[0]}"
         comment = "; ".join(filter(None, [row["words"].strip(), _in_words(names, defaults)]))
-        lines = [f"#MILLRACE_{name}={_value(default)}" for name, default in zip(names, defaults, strict=True)]
-        if names != ["ENV_FILE"]:  # it says where this file is
+        lines = [f"#{name}={_value(default)}" for name, default in zip(names, defaults, strict=True)]
+        if names != ["MILLRACE_ENV_FILE"]:  # it says where this file is
             parts.append("\n".join([_comment(comment), *lines, ""]))
-    [other] = _OTHER.findall(table)
-    lines = [f"#{name}=" for name in re.findall(r"`([A-Z]+_URL)`", other)]
-    parts.append("\n".join([_comment(other), *lines, ""]))
     return "\n".join(parts)
 
 

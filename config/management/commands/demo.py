@@ -2,6 +2,7 @@ import hashlib
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -33,10 +34,18 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seconds", type=int, default=20, help="length of the clip (%(default)s)")
+        parser.add_argument(
+            "--keep", type=Path, metavar="FILE", help="keep the clip under this name, to try things with"
+        )
 
-    def handle(self, *args: Any, seconds: int, **options: Any) -> None:
+    def handle(self, *args: Any, seconds: int, keep: Path | None, **options: Any) -> None:
+        if keep is not None and keep.exists():
+            raise CommandError(f"{keep} exists. Choose another name.")
         with tempfile.TemporaryDirectory(prefix="millrace-demo-") as home:
             clip = self._make_clip(Path(home) / "demo.mp4", seconds)
+            if keep is not None:
+                shutil.copyfile(clip, keep)
+                self.stdout.write(f"The clip is kept as {keep}.")
             port = _free_port()
             environment = os.environ | {
                 "MILLRACE_HOME": home,
