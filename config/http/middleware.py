@@ -26,7 +26,7 @@ from uploads.http.body import is_chunked
 from uploads.http.upload_handler import takes_large_body, takes_small_body
 from uploads.models import Upload
 from uploads.transfers import upload_counters
-from uploads.transfers.account_limits import largest_file
+from uploads.transfers.quota import largest_file
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 

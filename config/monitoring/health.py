@@ -17,8 +17,7 @@ from uploads.conf import sink
 from uploads.runtime.ballast_file import RELEASED, ballast
 from uploads.sinks.base import SinkError
 from uploads.storage.marker import is_ours
-from uploads.transfers.quota import floor
-from uploads.transfers.reserved_space import promised
+from uploads.transfers.disk_space import floor, reserved_bytes
 
 # What machines ask: answered by whatever address, and left out of the log.
 PROBES = {"/healthz", "/readyz", "/metrics"}
@@ -93,7 +92,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 def _space() -> dict[str, int | None] | None:
     """Bytes of the store's disk: free, of these left alone, and promised to uploads that have not come yet."""
     try:
-        return {"free": sink().free(), "floor": floor(), "promised": promised(sink())}
+        return {"free": sink().free(), "floor": floor(), "promised": reserved_bytes(sink())}
     except (DatabaseFailure, SinkError):
         return None  # the checks say so
 

@@ -27,8 +27,7 @@ from uploads.models import ChoreRecord
 from uploads.monitoring.counters import StoredMetrics
 from uploads.sinks.base import SinkError
 from uploads.transfers import upload_counters as of_uploads
-from uploads.transfers.quota import floor
-from uploads.transfers.reserved_space import promised
+from uploads.transfers.disk_space import floor, reserved_bytes
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -89,7 +88,7 @@ def _storage() -> Iterator[Metric]:
 
 def _reserved() -> Iterator[Metric]:
     help = "Room promised to uploads and not written yet."
-    yield from _gauge("millrace_storage_reserved_bytes", help, promised(sink()))
+    yield from _gauge("millrace_storage_reserved_bytes", help, reserved_bytes(sink()))
 
 
 def _chores() -> Iterator[Metric]:

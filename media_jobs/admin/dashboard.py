@@ -21,8 +21,7 @@ from uploads.models import Upload
 from uploads.runtime.ballast_file import RELEASED, ballast
 from uploads.sinks.base import SinkError
 from uploads.text.sizes import human_size
-from uploads.transfers.quota import floor
-from uploads.transfers.reserved_space import promised
+from uploads.transfers.disk_space import floor, reserved_bytes
 from uploads.transfers.status_text import upload_message, upload_progress
 
 from .. import policy
@@ -115,7 +114,7 @@ def _space() -> dict[str, Any]:
         return {"trouble": "The disk does not answer. Nothing can be taken in."}
     if free is None:
         return {"free": "as much as the store has"}
-    taken = promised(sink())
+    taken = reserved_bytes(sink())
     left = max(0, free - taken - floor())
     return {
         "free": human_size(left),

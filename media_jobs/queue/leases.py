@@ -20,7 +20,8 @@ from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.runtime.database_connections import write
 from uploads.storage.blobs import discard
 from uploads.storage.tombstones import bury
-from uploads.transfers.quota import check_floor, check_free, lock_quotas
+from uploads.transfers.disk_space import check_floor, check_free
+from uploads.transfers.quota import lock_quotas
 
 from ..conf import jobs
 from ..errors import Cancelled, Failure, LeaseLost, WorkerLost

@@ -21,8 +21,8 @@ from uploads.models import Blob, MediaFile
 from uploads.runtime.request_context import on_behalf_of
 from uploads.sinks.base import SinkError, SinkFull
 from uploads.storage.blobs import discard
+from uploads.transfers.disk_space import FloorWatch, check_free
 from uploads.transfers.made_files import deposit
-from uploads.transfers.quota import FloorWatch, check_free
 
 from .. import operations
 from ..conf import jobs

@@ -26,7 +26,7 @@ from tests.support.server import Answer, Server, Template, form_end, form_part
 from tests.support.tus_client import UPLOADS, Client, pieces
 from uploads.models import AccountLimits, Upload
 from uploads.transfers import quota as quota_rules
-from uploads.transfers.account_limits import EffectiveLimits, has_quota, limits_of
+from uploads.transfers.quota import EffectiveLimits, has_quota, limits_of
 
 pytestmark = pytest.mark.django_db
 
@@ -127,12 +127,12 @@ def test_the_use_of_an_account_is_told_beside_its_limits(settings: Any) -> None:
     an_upload(alice, 60, heartbeat_at=Now())
     an_upload(alice, 0, state="failed", error_code="x", finished_at=timezone.now())
     an_upload(bob, 7)
-    found = quota_rules.use_of(alice.pk)
+    found = quota_rules.usage_of(alice.pk)
     assert (found.limits.quota, found.limits.max_file_size, found.limits.max_uploads) == (1000, 500, 3)
     assert (found.stored, found.reserved, found.sending, found.unfinished) == (file.size, 160, 1, 2)
     assert found.left == quota_rules.left_of_quota(alice.pk) == 1000 - file.size - 160
     settings.UPLOADS = replace(settings.UPLOADS, quota=None)
-    assert quota_rules.use_of(alice.pk).left is None
+    assert quota_rules.usage_of(alice.pk).left is None
 
 
 # Over HTTP

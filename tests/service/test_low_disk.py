@@ -18,7 +18,7 @@ from uploads.errors import InsufficientStorage
 from uploads.models import SinkMark, Upload
 from uploads.runtime.ballast_file import Ballast, ballast, free_in
 from uploads.storage.marker import adopt
-from uploads.transfers import quota
+from uploads.transfers import disk_space
 from uploads.transfers.admission import Announcement
 from uploads.transfers.made_files import deposit
 from uploads.transfers.reception import Reception
@@ -109,10 +109,10 @@ def test_works_stop_one_after_another_and_go_on_where_there_is_room_again(
 ) -> None:
     def leave(min_free: int, spread: float) -> None:
         settings.UPLOADS = replace(settings.UPLOADS, media_root=tmp_path, min_free=min_free)
-        monkeypatch.setattr(quota, "SPREAD", spread)
+        monkeypatch.setattr(disk_space, "SPREAD", spread)
 
     leave(10**18, 1e9)
-    work = quota.FloorWatch(sink(), tmp_path)
+    work = disk_space.FloorWatch(sink(), tmp_path)
     work.check()  # its turn to stop has not come
     leave(0, 1e9)
     work.check()

@@ -24,7 +24,7 @@ from uploads.errors import InsufficientStorage, QuotaExceeded
 from uploads.maintenance import housekeeping
 from uploads.models import SinkMark, Upload
 from uploads.storage.marker import adopt
-from uploads.transfers import reserved_space
+from uploads.transfers import disk_space
 from uploads.transfers.admission import Announcement, admit
 from uploads.transfers.reception import Reception
 from uploads.transfers.resumable.session import Session, start_sending
@@ -71,7 +71,7 @@ def reserved(upload: Upload) -> int:
     return Upload.objects.get(pk=upload.pk).reserved
 
 
-LATE = reserved_space.PROMISE_KEPT + timedelta(seconds=1)
+LATE = disk_space.IDLE_TIMEOUT + timedelta(seconds=1)
 
 
 def test_empty_uploads_of_one_account_leave_room_for_the_others(of_100_gib: None) -> None:
@@ -93,9 +93,9 @@ def test_all_promises_together_leave_room_for_small_uploads(of_100_gib: None) ->
         begin(a_user(), 8 * GIB)
     begin(a_user(), 7 * GIB + GIB // 2)
     with pytest.raises(InsufficientStorage):
-        begin(a_user(), reserved_space.STEP + 1)
+        begin(a_user(), disk_space.RESERVATION_STEP + 1)
     for _ in range(20):
-        begin(a_user(), reserved_space.STEP)
+        begin(a_user(), disk_space.RESERVATION_STEP)
 
 
 def test_a_single_upload_may_have_nearly_all_of_the_disk(of_12_gib: None) -> None:
@@ -103,7 +103,7 @@ def test_a_single_upload_may_have_nearly_all_of_the_disk(of_12_gib: None) -> Non
     begin(alice, 10 * GIB)
     with pytest.raises(InsufficientStorage):
         begin(alice, GIB)
-    begin(a_user(), reserved_space.STEP)
+    begin(a_user(), disk_space.RESERVATION_STEP)
 
 
 def test_what_is_promised_twice_is_never_more_than_there_is(of_12_gib: None) -> None:
@@ -128,14 +128,14 @@ def test_a_promise_lapses_minutes_after_the_last_byte_and_what_has_come_counts_o
     alice = a_user()
     upload = begin(alice, 8 * GIB)
     Upload.objects.filter(pk=upload.pk).update(offset=3 * GIB)
-    pause(upload, reserved_space.PROMISE_KEPT - timedelta(minutes=1))
-    assert reserved_space.lapse() == 0
+    pause(upload, disk_space.IDLE_TIMEOUT - timedelta(minutes=1))
+    assert disk_space.release_idle() == 0
     with pytest.raises(QuotaExceeded):
         begin(alice, 3 * GIB)
     pause(upload, LATE)
     [chore] = [chore for chore in housekeeping.CHORES if chore.name == "let promises lapse"]
     assert (chore.do(), chore.do()) == (1, 0)
-    assert (reserved(upload), reserved_space.promised(sink())) == (3 * GIB, 0)
+    assert (reserved(upload), disk_space.reserved_bytes(sink())) == (3 * GIB, 0)
     with pytest.raises(QuotaExceeded, match=f"{7 * GIB} bytes left"):
         begin(alice, 7 * GIB + 1)
 
@@ -144,7 +144,7 @@ def test_the_promise_of_an_upload_that_is_being_sent_does_not_lapse(of_12_gib: N
     upload = begin(a_user(), GIB)
     pause(upload, LATE)
     Upload.objects.filter(pk=upload.pk).update(heartbeat_at=Now() - timedelta(days=1))  # the clock has jumped
-    assert reserved_space.lapse() == 0
+    assert disk_space.release_idle() == 0
     assert reserved(upload) == GIB
 
 
@@ -152,7 +152,7 @@ def test_a_promise_that_lapses_as_somebody_goes_on_is_made_again(of_12_gib: None
     upload = begin(a_user(), GIB)
     pause(upload, LATE)
     stale = Upload.objects.get(pk=upload.pk)
-    assert reserved_space.lapse() == 1  # after the row was read
+    assert disk_space.release_idle() == 1  # after the row was read
     start_sending(stale)
     assert stale.reserved == reserved(upload) == GIB
 
@@ -164,16 +164,16 @@ def test_where_nobody_knows_since_when_an_upload_is_paused_its_time_begins_now(
     """Of an earlier version, or before the clock was set back."""
     upload = begin(a_user(), GIB)
     Upload.objects.filter(pk=upload.pk).update(paused_at=paused_at)
-    assert reserved_space.lapse() == 0
+    assert disk_space.release_idle() == 0
     pause_ends = Upload.objects.filter(pk=upload.pk, paused_at__lte=Now(), paused_at__gt=Now() - timedelta(minutes=1))
     assert pause_ends.exists()
     pause(upload, LATE)
-    assert reserved_space.lapse() == 1
+    assert disk_space.release_idle() == 1
 
 
 def test_jobs_do_not_wait_for_what_uploads_were_promised(of_12_gib: None) -> None:
     begin(a_user(), 12 * GIB)
-    assert reserved_space.promised(sink()) == 12 * GIB
+    assert disk_space.reserved_bytes(sink()) == 12 * GIB
     assert leases.lacking() == ""
 
 
@@ -209,9 +209,9 @@ def test_one_account_with_many_empty_uploads_stops_nobody(start_server: StartSer
 IS_PAUSED = "from uploads.models import Upload; print(Upload.objects.get().heartbeat_at is None)"
 LAPSE = """
 from datetime import timedelta; from django.db.models.functions import Now
-from uploads.transfers import reserved_space; from uploads.models import Upload
+from uploads.transfers import disk_space; from uploads.models import Upload
 Upload.objects.filter(state="receiving").update(paused_at=Now() - timedelta(hours=1), heartbeat_at=None)
-print(reserved_space.lapse())
+print(disk_space.release_idle())
 """
 FILL = """
 from django.contrib.auth.models import User; from django.db.models.functions import Now

@@ -14,7 +14,7 @@ from django.db import OperationalError
 from tests.support.small_disks import MIB, fill, filler, small_disk
 from uploads.runtime.ballast_file import Ballast
 from uploads.runtime.database_connections import frees_room
-from uploads.transfers import quota
+from uploads.transfers import disk_space
 
 SIZE = 256 * 1024
 
@@ -151,8 +151,8 @@ def test_a_database_that_fails_for_another_reason_releases_nothing(of_settings: 
 
 
 def test_the_floor_is_what_the_ballast_needs_where_that_is_more(of_settings: Ballast, settings: Any) -> None:
-    assert quota.floor() == SIZE // 4
+    assert disk_space.floor() == SIZE // 4
     of_settings.release(everything=True)
-    assert quota.floor() == SIZE
+    assert disk_space.floor() == SIZE
     settings.UPLOADS = replace(settings.UPLOADS, min_free=SIZE + 1)
-    assert quota.floor() == SIZE + 1
+    assert disk_space.floor() == SIZE + 1

@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from ..models import AccountLimits
 from ..text.sizes import human_size, parse_size, write_size
-from ..transfers.quota import use_of
+from ..transfers.quota import usage_of
 
 _MOST = models.BigIntegerField.MAX_BIGINT
 _TABLE = """<table class="mr-table"><thead><tr><th scope="col">Limit</th><th scope="col">In force</th>
@@ -98,7 +98,7 @@ class UserLimitsInline(_LimitsInline):
         """Each limit as it counts, whoever set it, and how much of it is taken."""
         if row.user_id is None:  # the template of a row that is never added
             return SafeString("")
-        found, size = use_of(row.user_id), human_size
+        found, size = usage_of(row.user_id), human_size
         allowed = found.limits
         quota = "none" if allowed.quota is None else size(allowed.quota)
         lines = [

@@ -15,7 +15,7 @@ from ..errors import Forbidden, InvalidParams, MissingFile
 from ..http.upload_handler import FILE_FIELD, ReceivedFile, gated_form_entrance
 from ..models import MediaFile
 from ..text.sizes import human_size
-from ..transfers.account_limits import limits_of
+from ..transfers.quota import limits_of
 
 _UPPY = "uppy/uppy.min.mjs"
 

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from ..access.authentication import Scopes, principal_of
 from ..scopes import NAMES, Scope
-from ..transfers.quota import use_of
+from ..transfers.quota import usage_of
 from .tokens import TokenSerializer
 
 
@@ -48,7 +48,7 @@ class MeView(APIView):
     def get(self, request: Request) -> Response:
         """Your account, what this request may do, and your limits with what you have taken of them."""
         principal = principal_of(request)
-        user, use = principal.user, use_of(principal.user.pk)
+        user, use = principal.user, usage_of(principal.user.pk)
         found = {
             "user": user, "groups": sorted(user.groups.values_list("name", flat=True)), "token": principal.token,
             "permissions": sorted(user.get_all_permissions()) if user.is_staff else [],

@@ -32,8 +32,8 @@ from ..http.upload_handler import entrance
 from ..models import MediaFile, Upload
 from ..scopes import Scope
 from ..storage.blobs import delete_file
-from ..transfers.account_limits import limits_of
 from ..transfers.admission import Announcement, Replay, admit, lifetime
+from ..transfers.quota import limits_of
 from ..transfers.resumable import recovery
 from ..transfers.resumable.session import Session, check_first_body
 from .files import UploadViewSet, created

@@ -26,8 +26,8 @@ from ..content.digests import Claims, parse_claims
 from ..errors import MissingFile, NotAnEntrance, Refusal, TooManyUploads
 from ..models import Upload
 from ..runtime.django_private import make_immutable
-from ..transfers.account_limits import limits_of
 from ..transfers.admission import Announcement, Replay
+from ..transfers.quota import limits_of
 from ..transfers.reception import Reception
 from .body import Body
 from .multipart import FilePart, FormReader

@@ -18,7 +18,7 @@ from ..runtime.database_connections import let_go
 from ..storage.marker import is_ours
 from ..storage.sidecars import write_changed
 from ..storage.tombstones import remove_buried
-from ..transfers import reserved_space
+from ..transfers import disk_space
 from ..transfers.admission import KEY_KEPT
 from ..transfers.completion import fail_stalled
 from ..transfers.resumable.recovery import expire_uploads, recover_stalled
@@ -103,14 +103,14 @@ def tell_planner() -> int:
 
 def keep_ballast() -> int:
     """Release it when the disk is nearly full, and make it again when there is room."""
-    return ballast().keep(lambda: reserved_space.left_to_uploads(sink()))
+    return ballast().keep(lambda: disk_space.free_for_uploads(sink()))
 
 
 CHORES = [
     Chore("keep the ballast", timedelta(seconds=1), keep_ballast),
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
     Chore("settle resumable uploads", timedelta(seconds=10), recover_stalled),
-    Chore("let promises lapse", timedelta(seconds=10), reserved_space.lapse),
+    Chore("let promises lapse", timedelta(seconds=10), disk_space.release_idle),
     Chore("end expired uploads", timedelta(minutes=1), expire_uploads, by_clock=True),
     Chore("write sidecars", timedelta(seconds=1), write_sidecars),
     Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes),

@@ -28,9 +28,9 @@ from ..storage.blobs import is_whole
 from ..storage.marker import is_ours
 from ..text.file_names import clean_name
 from ..transitions import record
-from . import quota, reserved_space, upload_counters
-from .account_limits import limits_of
+from . import disk_space, quota, upload_counters
 from .completion import fail
+from .quota import limits_of
 
 KEY_KEPT = timedelta(hours=24)
 LONGEST_KEY = 255
@@ -111,17 +111,17 @@ def _admit(announcement: Announcement) -> Upload:
         size = size and min(size, allowed.max_file_size)  # a form is a little larger than its file
         if announcement.key:
             _claim_key(announcement)
-        quota.check_turn(owner.pk, allowed.max_uploads)
+        quota.check_parallel(owner.pk, allowed.max_uploads)
         resumable: dict[str, Any] = {}
         if announcement.lifetime is not None:
-            quota.check_unfinished(owner, allowed.max_uploads)
+            quota.check_unfinished(owner.pk, allowed.max_uploads)
             identity = uuid.uuid4()
             resumable = {
                 "id": identity, "key": str(identity), "metadata": announcement.metadata, "heartbeat_at": None,
                 "paused_at": Now(), "expires_at": timezone.now() + announcement.lifetime,
             }  # fmt: skip
-        wanted = size or min(reserved_space.STEP, allowed.max_file_size)
-        reserved = reserved_space.grant(owner, allowed, sink(), needed=size or 1, wanted=wanted)
+        wanted = size or min(disk_space.RESERVATION_STEP, allowed.max_file_size)
+        reserved = disk_space.reserve(owner.pk, allowed, sink(), needed=size or 1, wanted=wanted)
         upload = Upload.objects.create(
             owner=owner, token=announcement.token, name=name, protocol=announcement.protocol, sink=sink().name,
             declared_size=size, reserved=reserved, route=announcement.route, idempotency_key=announcement.key,

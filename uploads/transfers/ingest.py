@@ -16,8 +16,8 @@ from ..sinks.base import Writer
 from ..sinks.local.sink import LocalSink
 from ..storage.blobs import heal_blob, is_whole, new_key
 from .admission import Announcement, Replay
+from .disk_space import check_unreserved
 from .reception import Reception, storage_refusals
-from .reserved_space import check_room
 from .server_files import Source, open_source, state_of
 
 _CHANGED = "The file was changed while it was read."
@@ -94,7 +94,7 @@ def _heal(source: Source, file: MediaFile, mode: Mode, seen: Callable[[int], obj
     """
     with storage_refusals():
         linker = _linker(source, mode)
-        check_room(sink(), 0 if linker else source.size)
+        check_unreserved(sink(), 0 if linker else source.size)
         with linker or sink().create(new_key(), size=source.size) as writer:
             intake = Intake(writer, grow=_refuse_more, granted=source.size)
             source.read(intake.feed, seen)

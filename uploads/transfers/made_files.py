@@ -14,7 +14,7 @@ from ..content.intake import Content
 from ..sinks.base import Writer
 from ..sinks.local.filesystem import sink_errors
 from ..sinks.local.writeback import WriteBack
-from .quota import check_free
+from .disk_space import check_free
 
 _PIECE = 1024**2
 

@@ -1,38 +1,76 @@
-"""What an account has left of its limits, and what the disk has left above its floor.
+"""The limits of an account, and how much of them it has left.
 
-A quota is a ledger: what unfinished uploads have brought or were promised (`promises`) counts as taken.
+Each limit of an account is its own, else the most generous of its groups', else that of the settings.
+What unfinished uploads have brought or reserved counts as taken.
 """
 
-import random
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Now
 
-from ..conf import limits
-from ..errors import InsufficientStorage, StorageUnavailable, TooLarge, TooManyUploads
-from ..models import MediaFile, SinkMark, Upload
-from ..runtime.ballast_file import ballast, free_in
-from ..sinks.base import Sink, SinkError
-from ..storage.marker import is_ours
-from .account_limits import EffectiveLimits, has_quota, limits_of
+from ..conf import finite, limits
+from ..errors import TooLarge, TooManyUploads
+from ..models import AccountLimits, MediaFile, Upload
 
 # An upload whose holder has not been heard of for this long has none: flushing tries every half second.
 HOLDER_TIMEOUT = timedelta(seconds=30)
 # So many unfinished resumable uploads an account may have, for each that it may send at a time.
 UNFINISHED = 32
-# When the disk comes to its floor, works in progress stop one after another, within so many seconds.
-SPREAD = 3.0
 
 
-def moving_uploads() -> QuerySet[Upload]:
+@dataclass(frozen=True, slots=True)
+class EffectiveLimits:
+    """The limits in force for one account."""
+
+    quota: int | None  # bytes in all; None: no limit
+    max_file_size: int  # UNLIMITED: no limit
+    max_uploads: int  # sent at a time
+
+    @property
+    def largest(self) -> int | None:
+        return finite(self.max_file_size)
+
+
+def limits_of(owner_id: int) -> EffectiveLimits:
+    found = list(_rows([owner_id]))
+    own, of_groups = [row for row in found if row.user_id], [row for row in found if row.group_id]
+
+    def in_force(name: str, of_settings: Any) -> Any:
+        for rows in (own, of_groups):
+            if said := [value for row in rows if (value := getattr(row, name)) is not None]:
+                return max(said)
+        return of_settings
+
+    return EffectiveLimits(
+        in_force("quota", limits().quota),
+        in_force("max_file_size", limits().max_file_size),
+        in_force("max_uploads", limits().max_uploads_per_user),
+    )
+
+
+def has_quota(owners: Collection[int]) -> bool:
+    """Whether a quota may be in force for any of these accounts."""
+    return limits().quota is not None or _rows(owners).filter(quota__isnull=False).exists()
+
+
+def largest_file() -> int:
+    """What no file may pass, whoever sends it: for who looks before it is known who that is."""
+    given = AccountLimits.objects.aggregate(largest=Max("max_file_size"))["largest"]
+    return max(limits().max_file_size, given or 0)
+
+
+def _rows(owners: Collection[int]) -> QuerySet[AccountLimits]:
+    groups = User.groups.through.objects.filter(user__in=owners).values("group")
+    return AccountLimits.objects.filter(Q(user__in=owners) | Q(group__in=groups))
+
+
+def sending_uploads() -> QuerySet[Upload]:
     """Those that somebody is sending just now."""
     return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__gte=Now() - HOLDER_TIMEOUT)
 
@@ -49,15 +87,15 @@ def stalled_uploads() -> QuerySet[Upload]:
     return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__lt=Now() - HOLDER_TIMEOUT)
 
 
-def check_turn(owner_id: int, max_uploads: int) -> None:
+def check_parallel(owner_id: int, max_uploads: int) -> None:
     """Whether the owner may send one more upload at a time."""
-    if moving_uploads().filter(owner_id=owner_id).count() >= max_uploads:
+    if sending_uploads().filter(owner_id=owner_id).count() >= max_uploads:
         raise TooManyUploads(f"{max_uploads} uploads of yours are on their way. Wait for one to end.", retry_after=10)
 
 
-def check_unfinished(owner: User, max_uploads: int) -> None:
+def check_unfinished(owner_id: int, max_uploads: int) -> None:
     """Whether the owner may begin one more resumable upload. They outlive their requests, so they are counted too."""
-    unfinished = Upload.objects.filter(state=Upload.State.RECEIVING, owner=owner, expires_at__isnull=False).count()
+    unfinished = Upload.objects.filter(state=Upload.State.RECEIVING, owner=owner_id, expires_at__isnull=False).count()
     if unfinished >= UNFINISHED * max_uploads:
         raise TooManyUploads(f"{unfinished} uploads of yours are unfinished. Go on with some, or delete them.")
 
@@ -103,7 +141,7 @@ def _of_owner(owner_id: int, *figures: tuple[QuerySet[Any], Sum | Count]) -> Seq
 
 
 @dataclass(frozen=True, slots=True)
-class AccountUse:
+class AccountUsage:
     """How much of its limits an account has taken."""
 
     limits: EffectiveLimits
@@ -119,80 +157,11 @@ class AccountUse:
         return None if quota is None else max(0, quota - self.stored - self.reserved)
 
 
-def use_of(owner_id: int) -> AccountUse:
+def usage_of(owner_id: int) -> AccountUsage:
     """The limits in force for an account, and how much of them it has taken: what `me/` and the admin show."""
     unfinished = Upload.objects.filter(state=Upload.State.RECEIVING)
     figures = _of_owner(
         owner_id, (MediaFile.objects.all(), Sum("size")), (live_uploads(), Sum("reserved")),
-        (moving_uploads(), Count("pk")), (unfinished, Count("pk")),
+        (sending_uploads(), Count("pk")), (unfinished, Count("pk")),
     )  # fmt: skip
-    return AccountUse(limits_of(owner_id), *figures)
-
-
-def check_free(sink: Sink, needed: int) -> int | None:
-    """How many bytes the disk has above its floor; they must be `needed` at least.
-
-    For jobs, which really take what they ask for: they do not wait for room that uploads have only been promised.
-    """
-    left = above_floor(sink)
-    if left is not None and left < needed:
-        raise no_room()
-    return left
-
-
-def above_floor(sink: Sink, mark: SinkMark | None = None) -> int | None:
-    """What is free above the floor. Less than nothing, where the floor is reached; None, where nobody knows.
-
-    `mark`: the sink's row, if it is known.
-    """
-    if not is_ours(sink, mark):
-        raise StorageUnavailable(
-            "The server cannot see its disk: no file can be taken just now. Try again later.", retry_after=60
-        )
-    free = _free(sink)
-    return None if free is None else free - floor()
-
-
-def no_room() -> InsufficientStorage:
-    return InsufficientStorage("The server's disk has no room for this. Try again later.", retry_after=60)
-
-
-def _free(sink: Sink) -> int | None:
-    try:
-        return sink.free()
-    except SinkError as error:
-        raise StorageUnavailable("The server's disk does not answer. Try again later.") from error
-
-
-def floor() -> int:
-    """What uploads and jobs leave free: MIN_FREE, or what the ballast needs."""
-    return max(limits().min_free, ballast().reserve(limits().media_root))
-
-
-def check_floor(sink: Sink, folder: Path) -> None:
-    """Whether work may go on writing to both. No query, as it is asked each second."""
-    free = [_free(sink), free_in(folder) if folder.exists() else None]
-    if any(left is not None and left < floor() for left in free):
-        raise no_room()
-
-
-class FloorWatch:
-    """Tells one work of several that it must stop, as the disk has come to its floor.
-
-    Not all of them at the same moment: what the first one leaves may be enough for the others.
-    """
-
-    def __init__(self, sink: Sink, folder: Path) -> None:
-        self._sink, self._folder = sink, folder
-        self._stop_at: float | None = None
-
-    def check(self) -> None:
-        try:
-            check_floor(self._sink, self._folder)
-        except InsufficientStorage:
-            now = time.monotonic()
-            self._stop_at = self._stop_at or now + random.uniform(0, SPREAD)  # noqa: S311  # no secret
-            if now >= self._stop_at:
-                raise
-        else:
-            self._stop_at = None
+    return AccountUsage(limits_of(owner_id), *figures)

@@ -19,11 +19,11 @@ from ..runtime.ballast_file import ballast
 from ..runtime.database_connections import let_go, write
 from ..sinks.base import SinkError, SinkFull, Writer
 from ..storage.blobs import new_key, store
-from . import quota, reserved_space, upload_counters
-from .account_limits import limits_of
+from . import disk_space, quota, upload_counters
 from .admission import Announcement, admit
 from .completion import complete, fail
 from .progress import flusher
+from .quota import limits_of
 from .resumable.checkpoint import Checkpoint
 
 log = structlog.get_logger(__name__)
@@ -143,16 +143,15 @@ def _reserve_more(upload: Upload, offset: int) -> int:
     if upload.declared_size is not None:
         # The announced size was promised in full. That of a form is what its file may have at most.
         raise TooLarge(f"More bytes came than the {upload.declared_size} that were announced or are allowed.")
-    owner = upload.owner
     with write():
-        quota.lock_owner(owner.pk)
-        allowed = limits_of(owner.pk)
+        quota.lock_owner(upload.owner_id)
+        allowed = limits_of(upload.owner_id)
         quota.check_size(offset, allowed.max_file_size)
-        wanted = min(upload.reserved + reserved_space.STEP, max(allowed.max_file_size, offset)) - upload.reserved
-        more = reserved_space.grant(
-            owner, allowed, sink(), needed=offset - upload.reserved, wanted=wanted, is_growth=True
-        )
-        upload.reserved += more
+        wanted = min(upload.reserved + disk_space.RESERVATION_STEP, max(allowed.max_file_size, offset))
+        upload.reserved += disk_space.reserve(
+            upload.owner_id, allowed, sink(),
+            needed=offset - upload.reserved, wanted=wanted - upload.reserved, is_growth=True,
+        )  # fmt: skip
         Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
             reserved=upload.reserved, offset=offset, heartbeat_at=Now()
         )

@@ -26,10 +26,10 @@ from ...errors import (
 from ...models import Upload
 from ...runtime.database_connections import let_go, write
 from ...sinks.base import SinkError, Writer
-from .. import quota, reserved_space
-from ..account_limits import limits_of
+from .. import disk_space, quota
 from ..admission import lifetime
 from ..progress import flusher
+from ..quota import limits_of
 from ..reception import Reception, storage_refusals
 from . import checkpoint
 from .lock import PATIENCE, acquire
@@ -186,11 +186,11 @@ class Session:
         self.upload.unverified_from = offset
 
     def _declare(self, size: int) -> None:
-        owner, missing = self.upload.owner, size - self.upload.reserved
+        owner_id, missing = self.upload.owner_id, size - self.upload.reserved
         with write():
-            quota.lock_owner(owner.pk)
+            quota.lock_owner(owner_id)
             if missing > 0:
-                reserved_space.grant(owner, limits_of(owner.pk), sink(), needed=missing, wanted=missing)
+                disk_space.reserve(owner_id, limits_of(owner_id), sink(), needed=missing, wanted=missing)
             Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
         self.upload.declared_size = self.upload.reserved = self._reception.intake.granted = size
 
@@ -234,14 +234,14 @@ def start_sending(upload: Upload) -> None:
     with write():
         quota.lock_owner(upload.owner_id)
         allowed = limits_of(upload.owner_id)
-        quota.check_turn(upload.owner_id, allowed.max_uploads)
+        quota.check_parallel(upload.owner_id, allowed.max_uploads)
         row = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING)
-        reserved = reserved_space.renew(upload, allowed, sink())
+        reserved = disk_space.renew_reservation(upload, allowed, sink())
         while not row.filter(reserved=upload.reserved).update(heartbeat_at=Now(), reserved=reserved):
             # The promise lapsed after we read the row.
             held = row.values_list("reserved", flat=True).first()
             if held is None:
                 raise Gone("This upload has been deleted.")
             upload.reserved = held
-            reserved = reserved_space.renew(upload, allowed, sink())
+            reserved = disk_space.renew_reservation(upload, allowed, sink())
     upload.reserved = reserved
