@@ -21,6 +21,15 @@ def test_what_stays_the_same_is_flat_and_what_grows_is_not() -> None:
     assert "GROWS" in as_table([leaking])
 
 
+def test_threads_descriptors_and_jobs_that_wait_may_hardly_become_more() -> None:
+    def is_flat(figure: str, first: float, last: float) -> bool:
+        return Trend("web", figure, 900, first, last).is_flat
+
+    assert (is_flat("threads", 64, 66), is_flat("threads", 64, 70)) == (True, False)
+    assert (is_flat("descriptors", 70, 75), is_flat("descriptors", 70, 80)) == (True, False)
+    assert (is_flat("jobs", 60, 150), is_flat("jobs", 600, 2200)) == (True, False)
+
+
 def test_a_start_is_left_out_and_the_longest_life_of_a_process_is_judged() -> None:
     short, long = life(1, 0, 500, 600, 700), life(2, 10, 20, 50, *[90.0] * 9)
     [trend] = trends([*short, *long], warm_up=2)

@@ -21,7 +21,7 @@ from tests.support.tus_client import OCTETS, UPLOADS, VERSION, metadata
 SHARE = 0.6  # of the machine, for the installation and its clients; others may use it, too
 CLIENTS = 8
 MOST_FILES = 120  # then the oldest are deleted
-TOO_MANY_FILES = 2 * MOST_FILES  # jobs still use them, and cannot keep up: until they do, no more are sent
+TOO_MANY_FILES = MOST_FILES + 30  # jobs still use them, and cannot keep up: until they do, no more are sent
 MOST_WAITING = 30  # jobs: clients that submit more would only make a queue
 _JSON = {"Content-Type": "application/json"}
 _LISTS = ("files/", "files/?kind=video&q=film", "uploads/", "uploads/?state=failed", "jobs/", "operations/", "me/")

@@ -13,7 +13,11 @@ from tests.support.serve_process import Serve
 
 WARM_UP = 60.0  # seconds in which a process loads what it needs
 TEMPORARY = ("run", "work", "media/partial", "broker")
-GAUGES = ("millrace_uploads_active", "millrace_storage_reserved_bytes", "millrace_jobs")
+GAUGES = {  # and what each counts
+    "millrace_uploads_active": "uploads",
+    "millrace_storage_reserved_bytes": "bytes",
+    "millrace_jobs": "jobs",
+}
 # What may be added between the first third and the last: a share, and so much. Load is of chance, so what is open at
 # the moment varies; medians of a third smooth that. All threads are there from the beginning (start_all_threads). A
 # leak of 1 KB a request makes a difference of 10 MB in twenty minutes.
@@ -22,7 +26,9 @@ TOLERANCE: dict[str, tuple[float, float]] = {
     "descriptors": (0.0, 8.0),
     "threads": (0.0, 3.0),
     "files": (0.10, 20.0),
-    "gauge": (0.5, 50_000_000.0),
+    "uploads": (0.5, 10.0),
+    "bytes": (0.5, 50_000_000.0),
+    "jobs": (0.5, 100.0),
 }
 
 
@@ -42,10 +48,10 @@ def take(serve: Serve, began: float, metrics: str) -> list[Sample]:
         with contextlib.suppress(OSError):  # it has ended since
             found += [Sample(at, name, pid, figure, value) for figure, value in _held(pid).items()]
     found += [Sample(at, folder, 0, "files", _files(serve.home / folder)) for folder in TEMPORARY]
-    for gauge in GAUGES:
+    for gauge, figure in GAUGES.items():
         values = re.findall(rf"^{gauge}(?:{{.*}})? (\S+)$", metrics, re.MULTILINE)
         if values:
-            found.append(Sample(at, gauge, 0, "gauge", sum(map(float, values))))
+            found.append(Sample(at, gauge, 0, figure, sum(map(float, values))))
     return found
 
 
