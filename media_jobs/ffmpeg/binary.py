@@ -37,7 +37,7 @@ def _find(setting: str) -> Binary:
         return _inspect(Path(shutil.which(setting) or setting).absolute())
     path = _in_wheel() or shutil.which("ffmpeg")
     if path is None:
-        raise NoFfmpeg("There is no ffmpeg: imageio-ffmpeg has none for this machine, and none is in PATH.")
+        raise NoFfmpeg("No ffmpeg was found: imageio-ffmpeg has none for this machine, and none is in PATH.")
     return _inspect(Path(path).absolute())
 
 
@@ -58,16 +58,16 @@ def _inspect(path: Path) -> Binary:
             stdin=subprocess.DEVNULL,
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise NoFfmpeg(f"{path} does not run as ffmpeg: {_reason(error)}") from error
+        raise NoFfmpeg(f"{path} cannot be run as ffmpeg: {_reason(error)}") from error
     words = output.split()
     if words[:2] != ["ffmpeg", "version"]:
-        raise NoFfmpeg(f"{path} is no ffmpeg: it begins with {output[:40]!r}")
+        raise NoFfmpeg(f"{path} is not ffmpeg: its answer to -version begins with {output[:40]!r}")
     return Binary(path, f"{words[2][:24]}-{hashlib.sha256(output.encode()).hexdigest()[:12]}")
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"it said nothing for {_TIMEOUT:g} seconds"
+        return f"it did not answer within {_TIMEOUT:g} seconds"
     if isinstance(error, subprocess.CalledProcessError):
-        return f"it ended with code {error.returncode}"
+        return f"it ended with exit code {error.returncode}"
     return getattr(error, "strerror", None) or str(error)

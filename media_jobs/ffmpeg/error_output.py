@@ -13,6 +13,8 @@ from enum import Enum, auto
 
 from ..errors import BadMedia, Failure, Internal, NoRoom, ResourceLimit, ToolFailed, UnfitMedia
 from .command import MAX_FRAME_COPIES, MAX_TIMESTAMP_GAP
+from .demuxers import MAX_PIXELS
+from .progress import duration_text
 from .sandbox import Limits
 
 MAX_LINES, MAX_BYTES = 200, 64 * 1024  # of a log that is kept
@@ -23,25 +25,30 @@ _MAX_DETAIL = 300  # characters of ffmpeg's own message that users are shown
 # ten times a second, so that the last step before the limit is missed.
 _CPU_SHARE, _MEMORY_SHARE = 0.9, 0.7
 
-CUT_OFF = "The file is cut off: it ends in the middle. Upload it again, whole."
-_DAMAGED = "The file is damaged, or not what it says it is: it cannot be decoded."
-_MEMORY = "It needed more memory than allowed."
-_NO_ROOM = "There is no room on the disk for what this job makes."
+# What users can do.
+LESS_MEMORY = "Choose a smaller height, or the codec h264."
+LESS_WORK = "Choose a part of the file, a smaller height, or a faster codec such as h264."
+
+CUT_OFF = "The file is cut off: its end is missing. Upload the whole file again."
+_DAMAGED = "The file cannot be decoded: it is damaged, or is not the media file that it seems to be."
+_MEMORY = f"The job needed more memory than allowed. {LESS_MEMORY}"
+_TOO_LARGE = "An output became larger than a file may be. Choose a part of the input, or a lower quality."
+_NO_SPACE = "The server's disk has no room for the output of this job."
 
 # What messages of ffmpeg mean to users. The first match counts: the more exact ones come first.
 MESSAGES: tuple[tuple[str, type[Failure], str], ...] = (
-    ("No space left on device|Disk quota exceeded", NoRoom, _NO_ROOM),
+    ("No space left on device|Disk quota exceeded", NoRoom, _NO_SPACE),
     ("exceeds specified max pixel count|Picture size .* is invalid", UnfitMedia,
-     "Its picture is larger than allowed."),
+     f"The picture is larger than allowed: {MAX_PIXELS // 1_000_000} megapixels."),
     ("Format not on whitelist|is not on the whitelist|not on whitelist", BadMedia,
-     "The file refers to other files, or is of a kind that is not read here."),
+     "The file refers to other files, or has a format that Millrace does not read."),
     ("Cannot allocate memory|malloc of size|pthread_create|Resource temporarily unavailable|bad_alloc|MemoryError",
      ResourceLimit, _MEMORY),
     ("moov atom not found", BadMedia,
-     "The film's index is missing: the file is cut off, or its recording was never finished."),
-    ("Unknown input format", UnfitMedia, "This ffmpeg cannot read files of this kind."),
-    ("matches no streams", UnfitMedia, "The file has no stream of the kind that was asked for."),
-    ("Not yet implemented in FFmpeg", ToolFailed, "ffmpeg cannot do this with the file yet. Another codec may."),
+     "The file's index is missing: the file is cut off, or its recording was not finished."),
+    ("Unknown input format", UnfitMedia, "The server's ffmpeg cannot read this format."),
+    ("matches no streams", UnfitMedia, "The file has no stream of the requested kind."),
+    ("Not yet implemented in FFmpeg", ToolFailed, "ffmpeg does not support this for the file. Choose another codec."),
     ("Invalid data found|Decode error rate|could not find codec parameters|could not seek to position", BadMedia,
      _DAMAGED),
 )  # fmt: skip
@@ -60,15 +67,15 @@ class Problem(Enum):
 PROBLEMS: dict[Problem, tuple[re.Pattern[str], type[Failure], str]] = {
     Problem.LEAP: (
         re.compile(r"\[warning\] [DP]TS .*\binvalid dropping\b"), BadMedia,
-        f"Its timestamps leap by more than {MAX_TIMESTAMP_GAP // 3600} hours, where it is damaged. "
-        "Choose a part before that, by start and end."),
+        f"The timestamps jump by more than {MAX_TIMESTAMP_GAP // 3600} hours: the file is damaged there. "
+        "Choose a part before the jump by start and end."),
     Problem.COPIES: (
         re.compile("frame duplication too large"), UnfitMedia,
-        "A picture in it stands still for so long that it would be repeated more than "
-        f"{MAX_FRAME_COPIES:,} times. Ask for fewer frames a second, or leave fps out."),
+        "One frame lasts so long that it would be repeated more than "
+        f"{MAX_FRAME_COPIES:,} times. Choose a lower fps, or leave fps out."),
     Problem.PAUSE: (
         re.compile("Failed to compensate for timestamp delta"), BadMedia,
-        "A pause in its sound is too long to be filled with silence."),
+        "A gap in the sound is too long to be filled with silence. Choose a part without it by start and end."),
     Problem.CUT_OFF: (
         re.compile(
             r"File ended prematurely|: partial file$|moov atom not found"
@@ -178,17 +185,19 @@ def _failure_by_exit_code(result: ProcessResult, limits: Limits) -> Failure | No
         return None
     # ffmpeg catches SIGXCPU and ends with an exit code of its own, hence the look at the seconds.
     if result.code == -signal.SIGXCPU or result.cpu_seconds >= limits.cpu_seconds * _CPU_SHARE:
-        return ResourceLimit(f"It used more than {limits.cpu_seconds:,} seconds of processor time.")
+        return ResourceLimit(
+            f"The job used more than {duration_text(limits.cpu_seconds)} of processor time. {LESS_WORK}"
+        )
     if result.code == -signal.SIGXFSZ and limits.room < limits.file_size:
-        return NoRoom(_NO_ROOM)
+        return NoRoom(_NO_SPACE)
     if result.code == -signal.SIGXFSZ:
-        return ResourceLimit("What it wrote became larger than a file may be here.")
+        return ResourceLimit(_TOO_LARGE)
     if result.code in {-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGTRAP, -signal.SIGILL}:
         if _is_near_memory_limit(result, limits):
             return ResourceLimit(_MEMORY)
-        return ToolFailed("ffmpeg crashed on this file.")
+        return ToolFailed("ffmpeg crashed on this file. Choose other settings, such as another codec.")
     if result.code == -signal.SIGKILL:  # not by this process, which raises an exception when it kills
-        return Internal("It was killed from outside. The machine may have run out of memory.")
+        return Internal("The process was killed from outside: the server may have run out of memory.")
     return None
 
 
@@ -206,4 +215,4 @@ def _failure_by_log(result: ProcessResult) -> Failure | None:
 
 def _last_error(result: ProcessResult) -> str:
     message = result.log.last_error[:_MAX_DETAIL]
-    return f"ffmpeg failed: {message}" if message else f"ffmpeg failed with code {result.code}."
+    return f"ffmpeg failed: {message}" if message else f"ffmpeg failed with exit code {result.code}."

@@ -1,8 +1,8 @@
-"""Confines a process to the files that it needs, by Landlock (Linux 5.13 or newer).
+"""Confines a process to the files that it needs, with Landlock (Linux 5.13 or newer).
 
-The command in front of ffmpeg (sandbox.py writes it) confines itself by `main`, and then becomes ffmpeg. A Python
-process calls `confine` itself, after its imports. This module imports little, because it is started before every
-ffmpeg: that takes 12 ms, most of them Python's own start.
+For ffmpeg, sandbox.py runs `main` in front: it confines its own process and then executes ffmpeg. The child process
+of the probe calls `confine` after its imports. This module imports little, because it runs before every ffmpeg: that
+takes 12 ms, most of it Python's own start.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import stat
 import struct
 import sys
 
-TYPE_CHECKING = False  # of typing, which takes milliseconds to import
+TYPE_CHECKING = False  # instead of importing typing, which takes milliseconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# The numbers are the same on every architecture of Linux that Python runs on, but for alpha.
+# The numbers of the system calls are the same on every architecture of Linux except alpha.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION = 1
 _PATH_BENEATH = 1
@@ -28,25 +28,25 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REGULAR = 1 << 4, 1 << 5, 1 << 7, 1 << 8
 _TRUNCATE = 1 << 14
 _READ = _READ_FILE | _READ_DIR
-# No links, sockets or devices, and no moving between folders: ffmpeg needs none of them.
+# Without links, sockets, devices and moves between folders, which ffmpeg does not need.
 _WRITE = _READ | _WRITE_FILE | _TRUNCATE | _MAKE_REGULAR | _MAKE_DIR | _REMOVE_FILE | _REMOVE_DIR
-_OF_FILES = _EXECUTE | _READ_FILE | _WRITE_FILE | _TRUNCATE  # a rule for a file may name no other
-# How many rights to files each version of Landlock knows. Every one is taken away, unless a rule gives it back.
-_KNOWN = {1: 13, 2: 14, 3: 15, 4: 15}
-_KNOWN_SINCE_5 = 16
+_FILE_RIGHTS = _EXECUTE | _READ_FILE | _WRITE_FILE | _TRUNCATE  # the rights that a rule for a file may have
+# The number of file rights of each version of Landlock. All are denied except where a rule allows them.
+_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
+_RIGHTS_SINCE_5 = 16
 _TCP_BIND_AND_CONNECT = 3  # since 4
 _ABSTRACT_SOCKETS_AND_SIGNALS = 3  # since 6
 
-# What programs read besides. A library directory may hold programs, too: the loader of dynamic programs is one.
+# What every program reads. Folders of libraries hold programs, too, such as the dynamic loader.
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
 _SYSTEM = (
     "/etc/ld.so.cache", "/dev/urandom", "/dev/random", "/dev/zero", "/etc/localtime", "/usr/share/zoneinfo",
     "/etc/fonts", "/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/fontconfig", "/var/cache/fontconfig",
-    # How many processors there are, and how memory is given: encoders and the allocator look it up.
+    # Encoders and the memory allocator read the number of processors and the memory policy.
     "/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm/overcommit_memory",
     "/sys/devices/system/cpu", "/sys/devices/system/node",
 )  # fmt: skip
-_SINK = "/dev/null"
+_NULL = "/dev/null"
 
 
 class NoLandlock(Exception):
@@ -54,7 +54,7 @@ class NoLandlock(Exception):
 
 
 def version() -> int:
-    """Of the kernel's Landlock, from 1 on."""
+    """The version of the kernel's Landlock, from 1."""
     if sys.platform != "linux" or os.uname().machine == "alpha":
         raise NoLandlock("only Linux has Landlock")
     try:
@@ -64,14 +64,14 @@ def version() -> int:
 
 
 def confine(read: Iterable[str] = (), write: Iterable[str] = (), execute: Iterable[str] = ()) -> None:
-    """From here on this thread, and what it starts, opens only these files and what lies in these folders.
+    """Allow this thread and its children to open only these files and the contents of these folders.
 
     A path that does not exist, or that this user cannot reach, gets no rule: it could not be opened anyway.
     """
-    known = version()
-    files = (1 << _KNOWN.get(known, _KNOWN_SINCE_5)) - 1
+    abi = version()
+    files = (1 << _RIGHTS.get(abi, _RIGHTS_SINCE_5)) - 1
     attributes = struct.pack("QQQ", files, _TCP_BIND_AND_CONNECT, _ABSTRACT_SOCKETS_AND_SIGNALS)
-    length = 8 if known < 4 else 16 if known < 6 else 24
+    length = 8 if abi < 4 else 16 if abi < 6 else 24
     ruleset = _call(_CREATE_RULESET, attributes, length, 0)
     try:
         for paths, rights in ((read, _READ), (write, _WRITE), (execute, _READ | _EXECUTE)):
@@ -90,7 +90,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         return
     try:
         if not stat.S_ISDIR(os.fstat(number).st_mode):
-            rights &= _OF_FILES
+            rights &= _FILE_RIGHTS
         _call(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, number), 0)
     finally:
         os.close(number)
@@ -120,15 +120,15 @@ def _checked(result: int) -> int:
 
 
 def main(words: Sequence[str]) -> None:
-    """`--read PATH --write FOLDER --run PROGRAM -- PROGRAM ARGUMENTS`: confine this process, and become PROGRAM."""
+    """Confine this process and execute PROGRAM: `--read PATH --write FOLDER --run PROGRAM -- PROGRAM ARGUMENTS`."""
     end = words.index("--")
-    given = {"--read": list(_SYSTEM), "--write": [_SINK], "--run": list(_LIBRARIES)}
+    given = {"--read": list(_SYSTEM), "--write": [_NULL], "--run": list(_LIBRARIES)}
     for option, path in zip(words[:end:2], words[1:end:2], strict=True):
         given[option].append(path)
     argv = list(words[end + 1 :])
     try:
         confine(given["--read"], given["--write"], given["--run"])
-        for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python ignores them, and what it becomes would, too
+        for number in (_signal.SIGPIPE, _signal.SIGXFSZ):  # Python ignores them, and PROGRAM would inherit that
             _signal.signal(number, _signal.SIG_DFL)
         os.execv(argv[0], argv)  # noqa: S606 - no shell, on purpose
     except (OSError, NoLandlock) as failure:

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import IO
 
 from ..errors import ResourceLimit, Stalled, TimedOut
-from .error_output import Log, ProcessResult
+from .error_output import LESS_MEMORY, LESS_WORK, Log, ProcessResult
+from .progress import duration_text
 from .sandbox import Files, Limits, Sandbox
 
 TICK = 0.1  # seconds between two calls of `check`, at most
@@ -166,12 +167,15 @@ class _Process:
         self._drain(watch)
 
     def _enforce(self, watch: Watch, limits: Limits, elapsed: float, stalled: float) -> None:
+        log = self.log.text
         if self._usage.resident > limits.resident:
-            raise ResourceLimit(f"It needed more than {limits.resident >> 20} MB of memory.", log=self.log.text)
+            raise ResourceLimit(
+                f"The job needed more than {limits.resident >> 20} MB of memory. {LESS_MEMORY}", log=log
+            )
         if elapsed > watch.timeout:
-            raise TimedOut(f"It was not done after {watch.timeout:,.0f} seconds.", log=self.log.text)
+            raise TimedOut(f"The job did not finish within {duration_text(watch.timeout)}. {LESS_WORK}", log=log)
         if stalled > watch.stall_timeout:
-            raise Stalled(f"It came no further for {watch.stall_timeout:,.0f} seconds.", log=self.log.text)
+            raise Stalled(f"The job made no progress for {duration_text(watch.stall_timeout)}.", log=log)
 
     def _read_outputs(self, watch: Watch, timeout: float) -> None:
         if not self._selector.get_map():  # both outputs are closed: most likely it is about to exit

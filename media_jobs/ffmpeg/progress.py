@@ -130,7 +130,7 @@ class Meter:
     def silence(self, block: Block, seconds: float) -> Report:
         """The report when there was no progress since `block`. At the end, ffmpeg may move a whole file."""
         state = "Finishing" if self._part(block) >= _NEARLY_ALL or block.is_last else "Waiting for ffmpeg"
-        message = f"{state}, nothing new for {int(seconds)} s: {self._message(block, with_speed=False)}"
+        message = f"{state}, no progress for {int(seconds)} s: {self._message(block, with_speed=False)}"
         is_known = bool(self._frames or self._seconds)
         return Report(message, self._progress if is_known else None)
 
@@ -162,6 +162,14 @@ class Meter:
             done = clock_time(self._last_seconds)
         speed = f" ({self._speed.mean:.1f}x)" if self._speed.mean and with_speed else ""
         return f"{self._verb} {done}{speed}"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration in words: 45 seconds, 2 minutes, 24 hours."""
+    units = (("hour", 3600), ("minute", 60), ("second", 1))
+    unit, length = next((each for each in units if seconds >= 2 * each[1]), units[-1])
+    count = seconds if length == 1 else round(seconds / length)
+    return f"{count:g} {unit}{'' if count == 1 else 's'}"
 
 
 def clock_time(seconds: float) -> str:

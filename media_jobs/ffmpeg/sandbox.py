@@ -1,8 +1,8 @@
-"""What every run of ffmpeg, and of the process that probes, is locked into.
+"""The sandbox in which ffmpeg and the probe run.
 
-It is done by the command in front of it, from outside to inside: `nice`, no network (`unshare` or `bwrap`),
-`prlimit`, `setpriv`, with the signal that ends it when we die, and Landlock, for the files that it may open. Nothing
-runs in our process between fork and exec. What a machine does not have is missing, and `layers` says so.
+It is a chain of commands in front of the program, from outside to inside: `nice`, no network (`unshare` or `bwrap`),
+`prlimit`, `setpriv` with the signal that ends the program when its parent dies, and Landlock for the files that it
+may open. No code runs between fork and exec. A layer that this machine does not have is left out: see `layers`.
 """
 
 import functools
@@ -20,34 +20,33 @@ from . import landlock
 
 Level = Literal["off", "on", "require"]
 
-_PATIENCE = 5.0  # seconds for a layer to show that it holds
+_TIMEOUT = 5.0  # seconds to try a layer
 _GB = 1 << 30
 _HERE = Path(__file__).resolve().parent
-# Imported, not run as a file: Python would compile it each time. Nor with `site`, which takes as long as the rest.
+# Imported, so that Python does not compile it each time; without `site`, which takes as long as the rest.
 _CONFINE = "import sys; sys.path.append(sys.argv.pop(1)); import landlock; landlock.main(sys.argv[1:])"
-# The process that started it may have died before the signal of its death was asked for. Nobody else is its parent.
+# Do not start if the parent died before setpriv asked for the signal: the program would never end.
 _UNLESS_ORPHANED = '[ "$PPID" = "$0" ] && exec "$@"'
 
 
 class NoIsolation(Exception):
-    """`require` was set, and nothing on this machine keeps ffmpeg from the network."""
+    """MILLRACE_SANDBOX=require is set, and this machine cannot cut ffmpeg off from the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     cpu_seconds: int = 24 * 3600
     address_space: int = 5 * _GB
-    resident: int = 3 * _GB  # there is no limit of the kernel's for this: whoever watches the process holds it
+    resident: int = 3 * _GB  # the kernel has no limit for this: process.py enforces it
     file_size: int = 1 << 42
-    room: int = 1 << 42  # on the disk: no file may become larger than that either
+    room: int = 1 << 42  # free space on the disk, which also limits the size of a file
     open_files: int = 256
 
     @classmethod
     def of(cls, threads: int, seconds: float, pixels: int = 0, room: int | None = None) -> "Limits":
-        """For an ffmpeg of so many threads that may take so long, with pictures of so many pixels, on a disk that may
-        take so many bytes more.
+        """Limits by the threads of ffmpeg, the time that it may take, the pixels of a frame, and free disk space.
 
-        Measured resident, and in brackets the address space, in MB:
+        Measured resident memory, and in brackets the address space, in MB:
 
                            x264           x265           VP9            SVT-AV1
         180p, 2 threads    50 (800)       90 (1000)      70 (730)       100 (1280)
@@ -55,17 +54,17 @@ class Limits:
         4K, 2 threads      1400 (2140)    1450 (2410)    1160 (1700)    1760 (3010)
         4K, 8 threads      1940 (3300)    2240 (3610)    1340 (2280)    3860 (8980)
 
-        and for 4K in HDR 500 more. An index of a film of hours comes on top: 100 bytes a frame.
+        4K in HDR takes 500 MB more. The index of a long film takes 100 bytes a frame in addition.
         """
-        needed = 3 * _GB // 4 + pixels * (200 + 50 * threads)
-        most = 2 * _GB + threads * _GB // 2
-        found = cls(max(1, int(seconds * (threads + 1))), (3 + threads) * _GB, min(needed, most))
+        resident = 3 * _GB // 4 + pixels * (200 + 50 * threads)
+        maximum = 2 * _GB + threads * _GB // 2
+        found = cls(max(1, int(seconds * (threads + 1))), (3 + threads) * _GB, min(resident, maximum))
         return found if room is None else replace(found, room=room)
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What a tool may open besides its program, its libraries and fonts."""
+    """The files that a program may open, in addition to its own, libraries and fonts."""
 
     read: Sequence[Path] = ()
     write: Sequence[Path] = ()  # folders
@@ -75,18 +74,18 @@ class Files:
 class Layer:
     name: str
     holds: bool
-    why: str  # what makes it hold, or why it does not
+    why: str  # how it works, or why it does not
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
     level: Level
     layers: tuple[Layer, ...]
-    _tools: Mapping[str, tuple[str, ...]] = field(repr=False)  # by layer: the beginning of the command for it
+    _tools: Mapping[str, tuple[str, ...]] = field(repr=False)  # the command of each layer that works
 
     @staticmethod
     def probe(level: Level = "on", program: Path | None = None) -> "Sandbox":
-        """Try every layer by running something in it: `program -version` where it decides. Once per process."""
+        """Try every layer by running a command in it; Landlock with `program -version`. Cached for this process."""
         return _probe(level, program)
 
     def holds(self, name: str) -> bool:
@@ -100,9 +99,9 @@ class Sandbox:
         return {"level": self.level, "layers": [asdict(layer) for layer in self.layers]}
 
     def wrap(self, argv: Sequence[str], limits: Limits, files: Files | None = None) -> list[str]:
-        """The command that runs `argv` in here: to be started by this process, in a session of its own.
+        """The command that runs `argv` in the sandbox. This process must start it, in a session of its own.
 
-        Without `files` it is not confined to any: it sees to that itself, as the process that probes does.
+        With `files` None, Landlock is left out: the child process of the probe confines itself.
         """
         tools = self._tools
         command = [*tools.get("niceness", ()), *tools.get("network", ())]
@@ -120,14 +119,14 @@ class Sandbox:
 
 def _confined(argv: Sequence[str], files: Files) -> list[str]:
     program = Path(argv[0]).resolve()
-    # Of a program in a tree of its own, such as /opt/ffmpeg/bin/ffmpeg, the libraries lie beside `bin`.
+    # A program such as /opt/ffmpeg/bin/ffmpeg has its libraries in /opt/ffmpeg/lib.
     paths = {"--run": [program, program.parent.parent / "lib"], "--read": files.read, "--write": files.write}
     options = [word for option, given in paths.items() for path in given for word in (option, str(path))]
     return [sys.executable, "-I", "-S", "-c", _CONFINE, str(_HERE), *options, "--", *argv]
 
 
 def _limits(limits: Limits) -> list[str]:
-    # Between the soft and the hard limit it gets SIGXCPU: whoever finds it dead can tell why.
+    # At the soft limit it gets SIGXCPU, which tells the reason; at the hard limit it is killed.
     return [
         f"--cpu={limits.cpu_seconds}:{limits.cpu_seconds + 5}",
         f"--as={limits.address_space}",
@@ -138,8 +137,8 @@ def _limits(limits: Limits) -> list[str]:
 
 
 OWN_FILES = "reads and writes only its own files"
-# By layer: what people see of it, and the commands that can do it, the best first.
-_WAYS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
+# For each layer: the name that users see, and the commands that provide it, the best first.
+_LAYERS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "niceness": ("lower priority", (("nice", "-n", "10"),)),
     "network": (
         "no network",
@@ -152,32 +151,32 @@ _WAYS: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "limits": ("limits of time, memory and files", (("prlimit",),)),
     "parent": ("ends when its worker dies", (("setpriv", "--no-new-privs", "--pdeathsig", "KILL", "--"),)),
 }
-# Without a sandbox it may do what we may, and still not outlive us.
-_WITHOUT_SANDBOX = {"parent"}
+# These are used even with MILLRACE_SANDBOX=off: ffmpeg must never outlive its worker.
+_ALWAYS_ON = {"parent"}
 
 
 @functools.cache
 def _probe(level: Level, program: Path | None = None) -> Sandbox:
-    layers = [Layer("own session", True, "setsid"), Layer("empty environment", True, "PATH, LANG and HOME alone")]
+    layers = [Layer("own session", True, "setsid"), Layer("empty environment", True, "only PATH, LANG and HOME")]
     tools: dict[str, tuple[str, ...]] = {}
-    for key, (name, ways) in _WAYS.items():
-        if level == "off" and key not in _WITHOUT_SANDBOX:
+    for key, (name, commands) in _LAYERS.items():
+        if level == "off" and key not in _ALWAYS_ON:
             layers.append(Layer(name, False, "switched off"))
             continue
-        found, why = _first_that_works(ways)
+        found, why = _first_that_works(commands)
         layers.append(Layer(name, bool(found), why))
         if found:
             tools[key] = found
     layers.append(_own_files(program) if level != "off" else Layer(OWN_FILES, False, "switched off"))
     if level == "require" and "network" not in tools:
-        raise NoIsolation(f"Nothing here keeps ffmpeg from the network: {_why(layers, 'no network')}")
+        raise NoIsolation(f"This machine cannot cut ffmpeg off from the network: {_why(layers, 'no network')}")
     if "bwrap" in "".join(tools.get("network", ())[:1]):
-        tools.pop("parent", None)  # bwrap forks, and sees to it itself: inside, it is the parent
+        tools.pop("parent", None)  # bwrap forks: inside, bwrap is the parent, and --die-with-parent does the same
     return Sandbox(level, tuple(layers), tools)
 
 
 def _own_files(program: Path | None) -> Layer:
-    """Whether the program starts when it is confined: its libraries may lie where nobody expects them."""
+    """Whether the program starts under Landlock: its libraries may be in an unusual folder."""
     argv = [str(program), "-version"] if program else ["/bin/sh", "-c", ":"]
     try:
         version = landlock.version()
@@ -188,36 +187,38 @@ def _own_files(program: Path | None) -> Layer:
     return Layer(OWN_FILES, True, f"Landlock, version {version}")
 
 
-def _first_that_works(ways: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], str]:
+def _first_that_works(commands: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], str]:
     failures = []
-    for name, *options in ways:
+    for name, *options in commands:
         path = shutil.which(name)
-        trouble = _trouble((path, *options)) if path else "not installed"
+        trouble = _try_command((path, *options)) if path else "not installed"
         if path and not trouble:
             return (path, *options), " ".join([name, *options]).removesuffix(" --")
         failures.append(f"{name}: {trouble}")
     return (), "; ".join(dict.fromkeys(failures))
 
 
-def _trouble(way: tuple[str, ...]) -> str:
-    """Why this way does not hold, or nothing."""
-    return _failure([*way, *([*_limits(Limits()), "--"] if way[0].endswith("prlimit") else []), "/bin/sh", "-c", ":"])
+def _try_command(command: tuple[str, ...]) -> str:
+    """Why the command of a layer does not work, or ""."""
+    limits = [*_limits(Limits()), "--"] if command[0].endswith("prlimit") else []
+    return _failure([*command, *limits, "/bin/sh", "-c", ":"])
 
 
 def _failure(command: Sequence[str]) -> str:
+    """Run a command; return why it failed, or ""."""
     try:
-        ended = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, stdin=subprocess.DEVNULL
+        completed = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return getattr(error, "strerror", None) or "it hangs"
-    if ended.returncode:
-        return ended.stderr.strip().partition("\n")[0] or _ending(ended.returncode)
+        return getattr(error, "strerror", None) or f"no answer within {_TIMEOUT:g} seconds"
+    if completed.returncode:
+        return completed.stderr.strip().partition("\n")[0] or _ending(completed.returncode)
     return ""
 
 
 def _ending(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"it ends with code {code}"
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
 def _why(layers: Sequence[Layer], name: str) -> str:

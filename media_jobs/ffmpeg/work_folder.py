@@ -1,6 +1,6 @@
-"""A private folder for one attempt: locked while its holder lives, gone with it, swept when its holder was killed.
+"""The private folder of one attempt at a job: removed at its end, or by a sweep if its process was killed.
 
-The lock is flock on the folder itself, so that the kernel lets go of it even after kill -9.
+The folder itself is locked with flock, so that the kernel releases the lock even after kill -9.
 """
 
 import fcntl
@@ -13,74 +13,74 @@ from uuid import uuid4
 
 
 @contextmanager
-def workfolder(root: Path, name: str) -> Iterator[Path]:
-    """Make `root/name`, which nobody may have made before, and remove it with everything inside."""
+def work_folder(root: Path, name: str) -> Iterator[Path]:
+    """Make the folder `root/name`, which must not exist, and remove it with its contents at the end."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = root / name
-    held = _make(folder)
+    lock = _make(folder)
     try:
         yield folder
     finally:
         try:
             remove(folder)
         finally:
-            os.close(held)
+            os.close(lock)
 
 
 def sweep(root: Path) -> int:
-    """Remove what nobody holds any more. How many were removed."""
+    """Remove the folders that no process has locked. Returns their number."""
     with suppress(FileNotFoundError):
         return sum(_sweep(Path(entry)) for entry in os.scandir(root) if entry.is_dir(follow_symlinks=False))
     return 0
 
 
 def _make(folder: Path) -> int:
-    """The descriptor that holds its lock."""
+    """Make and lock the folder. Returns the descriptor with the lock."""
     while True:
         folder.mkdir(mode=0o700)
         with suppress(FileNotFoundError):
-            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(held, fcntl.LOCK_EX)
-            if _is_still(folder, held):
-                return held
-            os.close(held)
-        # A sweeper came between making and locking, and has taken it for abandoned.
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_same(folder, lock):
+                return lock
+            os.close(lock)
+        # A sweep removed the folder before it was locked.
 
 
 def _sweep(folder: Path) -> bool:
     try:
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except FileNotFoundError:  # its holder was faster
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:  # its process removed it at the same time
         return False
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is_still(folder, held):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _is_same(folder, lock):
             return False
         remove(folder)
     except BlockingIOError:
         return False
     finally:
-        os.close(held)
+        os.close(lock)
     return True
 
 
-def _is_still(folder: Path, held: int) -> bool:
+def _is_same(folder: Path, lock: int) -> bool:
     try:
-        return os.path.samestat(os.fstat(held), folder.stat(follow_symlinks=False))
+        return os.path.samestat(os.fstat(lock), folder.stat(follow_symlinks=False))
     except FileNotFoundError:
         return False
 
 
 def remove(folder: Path) -> None:
-    """Whatever is inside, however deep, and whoever may write to it: folders within are lifted up, one by one.
+    """Remove a folder with its contents, also if they are read-only or nested very deeply.
 
-    shutil.rmtree calls itself for each level, and stops before what is read-only.
+    Inner folders are moved up one by one. shutil.rmtree recurses, and fails at read-only folders.
     """
     folder.chmod(0o700)
     while inner := _folders(folder):
         for path in inner:
             for deeper in _folders(path):
-                deeper.chmod(0o700)  # to be moved it must be writable itself
+                deeper.chmod(0o700)  # a folder must be writable to be moved
                 deeper.rename(folder / f".removing-{uuid4().hex}")
             _unlink_all(path)
             path.rmdir()

@@ -21,28 +21,30 @@ class AudioParams(Params):
     format: Literal["mp3", "aac", "opus", "flac", "wav"] = Field(
         "mp3",
         title="Format",
-        description="mp3 plays everywhere; aac and opus are smaller; flac and wav lose nothing.",
+        description="mp3 plays everywhere. aac and opus make smaller files. flac and wav are lossless.",
     )
     bitrate: Bitrate | None = Field(
-        None, title="Bitrate", description="In kbit/s, for mp3, aac and opus. Left out: what suits the format."
+        None,
+        title="Bitrate",
+        description="In kbit/s, for mp3, aac and opus. If left out: a usual value for the format.",
     )
     normalize: bool = Field(
-        False, title="Normalize", description="Make it as loud as others, measured by EBU R128: see loudness."
+        False, title="Normalize", description="Adjust the loudness to the value below, measured by EBU R128."
     )
     loudness: float = Field(
         -23.0,
         ge=-36,
         le=-9,
         title="Loudness",
-        description="In LUFS, for normalize: -23 is EBU R128's for broadcasting, -16 usual for podcasts and the web. "
-        "Peaks stay below -1 dBTP, which can keep sound of sharp peaks quieter.",
+        description="The target in LUFS, if normalize is on: -23 is the standard for broadcasting (EBU R128), -16 is "
+        "usual for podcasts and the web. Peaks stay below -1 dBTP, so sound with high peaks may stay quieter.",
     )
     channels: int | None = Field(
         None,
         ge=1,
         le=2,
         title="Channels",
-        description="1 is mono, 2 is stereo. Left out: as it is, in mp3 at most 2.",
+        description="1 is mono, 2 is stereo. If left out: as in the original; mp3 has at most 2.",
     )
     start: Start = 0.0
     end: End = None
@@ -55,7 +57,7 @@ class AudioParams(Params):
     def _check_combinations(self) -> "AudioParams":
         codec = AUDIO[self.format]
         if self.bitrate is not None and codec.bitrate is None:
-            raise ParameterError("bitrate", f"has no meaning for {self.format}, which loses nothing")
+            raise ParameterError("bitrate", f"cannot be set for {self.format}, which is lossless")
         if self.bitrate is not None and self.bitrate > codec.max_bitrate:
             raise ParameterError("bitrate", f"must be between 16 and {codec.max_bitrate} for {self.format}")
         return self
@@ -65,7 +67,7 @@ class Audio(Operation[AudioParams]):
     name = "audio"
     version = 2
     title = "Extract audio"
-    summary = "Takes the sound out of a video, or converts a recording, and can make it as loud as others."
+    summary = "Extracts the sound of a video, or converts an audio file, and can adjust its loudness."
     lane = HEAVY
     kinds = frozenset({"video", "audio"})
     parameters = AudioParams
@@ -128,5 +130,5 @@ class _Encoding:
 
 def _sound(facts: Facts) -> AudioStream:
     if not facts.audio:
-        raise UnfitMedia("There is no sound in this file.")
+        raise UnfitMedia("This file has no sound.")
     return facts.audio[0]

@@ -23,22 +23,22 @@ class Inspect(Operation[Params]):
     name = "inspect"
     version = 1
     title = "Inspect"
-    summary = "Reads what a file is made of, and makes a poster of a picture or a waveform of sound."
+    summary = "Reads the format, duration and streams of a file, and makes a preview: a poster or a waveform."
     lane = QUICK
     kinds = frozenset({"video", "audio", "image", "subtitle"})
     reads_facts = True
-    message_without_outputs = "No picture of it could be kept."
+    message_without_outputs = "The preview could not be stored."
     parameters = Params
 
     def run(self, work: Work[Params]) -> Outcome:
         facts = work.main.facts
         if not (facts.video or facts.audio or facts.subtitles):
-            raise BadMedia("There is neither picture nor sound nor text in this file: it is damaged or cut off.")
+            raise BadMedia("This file has no picture, sound or subtitles: it is damaged or cut off.")
         try:
             return Outcome(_picture(work, facts), facts)
         except Failure as failure:
             # The facts are useful without a picture: the job succeeds, and its message says why there is none.
-            return Outcome([], facts, f"No picture of it could be made. {failure.detail}")
+            return Outcome([], facts, f"No preview could be made. {failure.detail}")
 
 
 def _picture(work: Work[Params], facts: Facts) -> list[Output]:
@@ -72,7 +72,7 @@ def _waveform(work: Work[Params], facts: Facts) -> Output:
     )
     log = ""
     try:
-        work.tools.ffmpeg(command, seconds=length, verb="Listened to")
+        work.tools.ffmpeg(command, seconds=length, verb="Read")
     except (ToolFailed, BadMedia) as failure:  # a part of the waveform may be there
         log = failure.log
     if not (path.exists() and path.stat().st_size):

@@ -24,4 +24,4 @@ def get(name: str) -> Operation[Any]:
     try:
         return registry[name]
     except (KeyError, TypeError):  # requests may name something that is not a string
-        raise UnknownOperation(f"There is no such operation. There are: {', '.join(registry)}.") from None
+        raise UnknownOperation(f"There is no such operation. Choose one of: {', '.join(registry)}.") from None

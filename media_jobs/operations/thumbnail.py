@@ -14,7 +14,9 @@ from .shared.time_range import TOLERANCE
 
 class ThumbnailParams(Params):
     at: Moment = Field(
-        "best", title="Moment", description='Seconds, a time such as 1:30, a share such as 50%, or "best".'
+        "best",
+        title="Time",
+        description="Seconds, a time such as 1:30, a percentage such as 50%, or best: the frame with most detail.",
     )
     width: int = Field(
         640, ge=16, le=3840, title="Width", description="In pixels. A smaller picture is not enlarged."
@@ -26,7 +28,7 @@ class Thumbnail(Operation[ThumbnailParams]):
     name = "thumbnail"
     version = 1
     title = "Thumbnail"
-    summary = "Makes one image of a video, at a moment or where there is most to see, or a smaller one of an image."
+    summary = "Makes one image of a video, at a given time or with the most detail, or a smaller version of an image."
     lane = QUICK
     kinds = frozenset({"video", "image"})
     parameters = ThumbnailParams
@@ -37,7 +39,7 @@ class Thumbnail(Operation[ThumbnailParams]):
         require_picture(facts)
         length = facts.duration
         if kind == "video" and length and isinstance(params.at, float) and params.at > length + TOLERANCE:
-            raise UnfitMedia(f"There is no picture at {params.at:g} s: the video lasts {length:.1f} s.")
+            raise UnfitMedia(f"at is {params.at:g} s, but the video lasts only {length:.1f} s. Choose a time in it.")
 
     def run(self, work: Work[ThumbnailParams]) -> Outcome:
         params, facts = work.params, work.main.facts

@@ -30,30 +30,40 @@ MAX_FPS = 240.0  # a higher rate in a file is not its frame rate
 
 class TranscodeParams(Params):
     codec: Literal["h264", "hevc", "vp9", "av1"] = Field(
-        "h264", title="Codec", description="h264 plays everywhere; hevc and av1 are smaller and slower to make."
+        "h264",
+        title="Codec",
+        description="h264 plays everywhere. hevc, vp9 and av1 make smaller files, but take longer.",
     )
     height: int | None = Field(
         None,
         ge=16,
         le=4320,
         title="Height",
-        description="In pixels. A smaller picture is not enlarged. Left out: as is.",
+        description="In pixels. A smaller picture is not enlarged. If left out: the original height.",
     )
     quality: Literal["low", "medium", "high"] | Annotated[int, Field(ge=0, le=63)] = Field(
         "medium",
         title="Quality",
-        description="low, medium, high, or the codec's own number (CRF): lower is better and larger.",
+        description="low, medium, high, or a CRF of the codec: lower numbers mean better quality and larger files.",
     )
     fps: float | None = Field(
-        None, ge=1, le=MAX_FPS, title="Frames per second", description="Left out: the frames keep their times."
+        None,
+        ge=1,
+        le=MAX_FPS,
+        title="Frames per second",
+        description="If left out: as in the original, also if its rate varies.",
     )
     start: Start = 0.0
     end: End = None
     audio: Literal["auto", "aac", "opus", "copy", "none"] = Field(
-        "auto", title="Sound", description="auto is aac in MP4 (h264, hevc) and opus in WebM (vp9, av1)."
+        "auto",
+        title="Sound",
+        description="auto: aac for h264 and hevc, opus for vp9 and av1. copy: as in the original. none: no sound.",
     )
     audio_bitrate: Bitrate | None = Field(
-        None, title="Sound bitrate", description="In kbit/s. Left out: what suits the codec and its channels."
+        None,
+        title="Sound bitrate",
+        description="In kbit/s. If left out: a usual value for the codec and the number of channels.",
     )
 
     @property
@@ -66,7 +76,7 @@ class TranscodeParams(Params):
         if isinstance(self.quality, int) and self.quality > worst:
             raise ParameterError("quality", f"must be between 0 and {worst} for {self.codec}")
         if self.audio_bitrate is not None and self.audio in {"copy", "none"}:
-            raise ParameterError("audio_bitrate", f"has no meaning with audio {self.audio}")
+            raise ParameterError("audio_bitrate", f"cannot be set if audio is {self.audio}")
         return self
 
 
@@ -74,7 +84,7 @@ class Transcode(Operation[TranscodeParams]):
     name = "transcode"
     version = 2
     title = "Transcode"
-    summary = "Makes one video for any player: upright, in standard colours, of the codec and size you choose."
+    summary = "Makes a video that any player can play, with the codec, size and quality of your choice."
     lane = HEAVY
     kinds = frozenset({"video"})
     parameters = TranscodeParams
@@ -197,8 +207,11 @@ class Plan:
 
 def _picture(facts: Facts) -> VideoStream:
     if facts.picture is None:
-        has = "only sound. Use the operation audio for it" if facts.audio else "none"
-        raise UnfitMedia(f"A video needs moving pictures, and this file has {has}.")
+        raise UnfitMedia(
+            "This file has no video, only sound. Use the operation audio."
+            if facts.audio
+            else "This file has no video."
+        )
     return facts.picture
 
 
@@ -206,6 +219,6 @@ def _size(picture: VideoStream, height: int | None, codec: VideoCodec) -> tuple[
     size = even_size(fit_size(picture, height=height))
     if min(size) < codec.smallest:
         raise UnfitMedia(
-            f"The picture would be {size[0]}x{size[1]} pixels, and {codec.name} needs {codec.smallest} on each side."
+            f"The video would have {size[0]}×{size[1]} pixels, and {codec.name} needs {codec.smallest} on each side."
         )
     return size

@@ -39,7 +39,7 @@ from ..errors import (
 )
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.toolbox import Toolbox
-from ..ffmpeg.work_folder import workfolder
+from ..ffmpeg.work_folder import work_folder
 from ..models import Job, Worker
 from ..operations.base import Input, Outcome, Output, Work
 from ..queue import leases, results
@@ -185,7 +185,7 @@ def _attempt(lease: Lease, pulse: Pulse) -> Callable[[], None]:
     """Do it, and answer with what writes down how it ended. Nothing else is left of it then but what it made."""
     ran: dict[str, str] = {}
     try:
-        with _failures(), workfolder(jobs().work_root, str(lease.token)) as folder:
+        with _failures(), work_folder(jobs().work_root, str(lease.token)) as folder:
             attempt = Attempt(lease, pulse, folder)
             try:
                 outcome, kept = attempt.carry_out()

@@ -38,7 +38,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
 Say = tuple[str, str]  # the stable code of what went wrong, and some of its words
 FINE = ("", "")
 TOO_LARGE, TOO_MANY = ("unfit_media", "larger than allowed"), ("bad_media", "more than 32 streams")
-TOO_LONG, LEAPS = ("invalid_params", "may last 24 hours"), ("bad_media", "timestamps leap")
+TOO_LONG, LEAPS = ("invalid_params", "may last 24 hours"), ("bad_media", "timestamps jump")
 RATES: list[dict[str, Any]] = [{}, {"fps": 1}, {"fps": 240}]
 CASES: list[tuple[str, str, dict[str, Any], Say]] = [
     *(("huge.png", operation, {}, TOO_LARGE) for operation in ("inspect", "thumbnail")),

@@ -29,7 +29,7 @@ def test_past_the_last_frame_there_is_the_last_frame(operate: Operate, at: float
 
 
 def test_far_past_the_end_there_is_none(operate: Operate) -> None:
-    with pytest.raises(UnfitMedia, match=r"There is no picture at 30 s: the video lasts 2\.\d s\."):
+    with pytest.raises(UnfitMedia, match=r"at is 30 s, but the video lasts only 2\.\d s\."):
         operate("thumbnail", "film.mp4", at=30)
 
 
@@ -90,7 +90,7 @@ def test_an_image_has_a_smaller_one(operate: Operate) -> None:
 @pytest.mark.parametrize(
     ("clip", "failure", "words"),
     [
-        ("only-sound.mp4", UnfitMedia, "There is no picture in this file, only sound."),
+        ("only-sound.mp4", UnfitMedia, "This file has no picture, only sound."),
         ("ruined.mp4", BadMedia, "No picture can be read from this file: it is damaged or cut off."),
         ("no-media.mp4", BadMedia, ""),
     ],
@@ -143,7 +143,7 @@ def test_where_no_poster_can_be_made_the_facts_count(operate: Operate) -> None:
     assert done.outputs == []
     assert done.facts is not None
     assert done.facts.duration == pytest.approx(2.0, abs=0.1)
-    assert done.message.startswith("No picture of it could be made. No picture can be read")
+    assert done.message.startswith("No preview could be made. No picture can be read")
 
 
 @pytest.mark.parametrize("clip", ["no-media.mp4", "cut-before-its-index.mp4"])

@@ -190,7 +190,7 @@ def test_a_part_late_in_four_hours_is_found_at_once(operate: Operate) -> None:
 @pytest.mark.parametrize(
     ("clip", "failures", "words"),
     [
-        ("only-sound.mp4", UnfitMedia, "only sound. Use the operation audio"),
+        ("only-sound.mp4", UnfitMedia, "only sound. Use the operation audio."),
         ("cut.mp4", BadMedia, "cut off"),
         ("cut.mkv", BadMedia, "cut off"),
         ("ruined.mp4", (BadMedia, OutputInvalid), ""),

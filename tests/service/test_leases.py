@@ -465,7 +465,7 @@ def test_what_inspect_learnt_is_kept_where_the_quota_has_no_room_for_its_picture
         end(lease, "poster.jpg", facts={"format": "mov"})
         found = now(job)
         assert (found.status, found.outputs, found.artifacts.count()) == ("succeeded", 0, 0)
-        assert found.message.startswith("No picture of it could be kept. The result does not fit")
+        assert found.message.startswith("The preview could not be stored. The result does not fit")
     assert Blob.objects.get(pk=file.blob_id).facts == {"format": "mov"}
 
     delete_file(filler)

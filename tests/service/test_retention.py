@@ -13,7 +13,7 @@ from django.db.models.signals import pre_delete
 from django.utils import timezone
 
 from media_jobs.errors import BadMedia
-from media_jobs.ffmpeg.work_folder import workfolder
+from media_jobs.ffmpeg.work_folder import work_folder
 from media_jobs.housekeeping import forget_jobs, forget_workers, sweep_work
 from media_jobs.models import Job, Worker
 from media_jobs.queue import control, leases
@@ -115,7 +115,7 @@ def test_workers_that_were_not_heard_of_for_long_are_forgotten_and_their_jobs_ar
 
 def test_folders_of_lost_attempts_are_swept_and_those_in_use_are_not(settings: Any) -> None:
     root = settings.JOBS.work_root
-    with workfolder(root, "held") as held:
+    with work_folder(root, "held") as held:
         (root / "left" / "deep").mkdir(parents=True)
         (root / "left" / "deep" / "out.mp4").write_bytes(b"half")
         assert sweep_work() == 1

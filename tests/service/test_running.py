@@ -143,7 +143,7 @@ def test_of_a_file_whose_poster_passes_the_quota_the_facts_are_kept(
     [job] = server.get(f"/api/v1/jobs/?file={file}", user="carol").json()["results"]
     found = ended(server, job["id"], "carol")
     assert (found["status"], found["artifacts"]) == ("succeeded", [])
-    assert found["message"].startswith("No picture of it could be kept.")
+    assert found["message"].startswith("The preview could not be stored.")
     assert server.get(f"/api/v1/files/{file}/", user="carol").json()["facts"]["video"]
     of_rows = "SELECT key FROM uploads_blob"
     wait_until(lambda: {path.name for path in server.stored_bytes()} == {key for (key,) in query(server, of_rows)})

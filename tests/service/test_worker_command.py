@@ -71,7 +71,7 @@ def test_a_job_that_takes_longer_than_it_may_fails_and_leaves_nothing(
     before = server.stored_bytes()
     found = ended(server, job)
     assert (found["status"], found["error"]["code"], found["attempt"]) == ("failed", "timed_out", 1)
-    assert found["error"]["detail"] == "It was not done after 2 seconds."
+    assert found["error"]["detail"].startswith("The job did not finish within 2 seconds.")
     assert found["artifacts"] == []
     assert server.stored_bytes() == before
     assert tools(server) == []

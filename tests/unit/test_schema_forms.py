@@ -38,7 +38,7 @@ def test_limits_and_defaults_are_told() -> None:
     fields = ParamsForm(operations.get("transcode")).fields
     assert (
         fields["height"].help_text
-        == "In pixels. A smaller picture is not enlarged. Left out: as is. From 16 to 4320."
+        == "In pixels. A smaller picture is not enlarged. If left out: the original height. From 16 to 4320."
     )
     assert (fields["codec"].initial, fields["quality"].initial, fields["height"].initial) == ("h264", "medium", "")
 
@@ -77,7 +77,7 @@ def test_what_is_typed_is_what_the_operation_gets(
             "audio",
             {"format": "flac", "bitrate": "128"},
             "bitrate",
-            "bitrate has no meaning for flac, which loses nothing.",
+            "bitrate cannot be set for flac, which is lossless.",
         ),
     ],
 )

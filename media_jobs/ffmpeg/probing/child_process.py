@@ -128,7 +128,7 @@ def _facts(number: int) -> dict[str, Any]:
 def _facts_of_container(number: int) -> dict[str, Any]:
     with _container(number) as container:
         if len(container.streams) > MAX_STREAMS:
-            raise Refused(f"The file has more than {MAX_STREAMS} streams.")
+            raise Refused(f"The file has more than {MAX_STREAMS} streams, which is the limit.")
         pictures = {
             stream.index: VideoStreamReader(stream) for stream in container.streams.video if stream.codec_context
         }

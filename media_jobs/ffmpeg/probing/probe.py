@@ -21,8 +21,8 @@ _CHILD = f"{__package__}.child_process"
 _GB = 1 << 30
 _PATIENCE = 3.0  # times the seconds of work: a busy machine is slower
 _NO_END = "EOI missing"  # a JPEG is cut off; in MJPEG video this is harmless
-_TOO_MUCH = "The file takes more time or memory to look at than a sound one does."
-_UNREADABLE = "The file is of a kind that is not read here, or it is damaged."
+_TOO_MUCH = "Reading the file takes more time or memory than a sound file needs: it is damaged."
+_UNREADABLE = "The file has a format that Millrace does not read, or it is damaged."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def parse_facts(answer: dict[str, Any]) -> Facts:
     except ValidationError as error:
         raise BadMedia(_UNREADABLE) from error
     if not (facts.video or facts.audio or facts.subtitles):
-        raise BadMedia("There is no picture, sound or text in the file that can be decoded.")
+        raise BadMedia("The file has no picture, sound or subtitles that can be decoded.")
     return facts.model_copy(update={"title": clean_text(facts.title)[:200]})
 
 
@@ -68,7 +68,7 @@ def run_child(mode: str, path: Path, sandbox: Sandbox, *, check: Callable[[], No
     except ResourceLimit as error:
         raise BadMedia(_TOO_MUCH, log=error.log) from error
     except (TimedOut, Stalled) as error:
-        raise Internal("It could not be read in time. The machine may be too busy.", log=error.log) from error
+        raise Internal("The file could not be read in time: the server may be too busy.", log=error.log) from error
     values = _parse(lines)
     if result.code == 0 and values:
         if values.get("format") == "jpeg_pipe" and _NO_END in result.log.text:
@@ -89,7 +89,7 @@ def _failure_of_child(result: ProcessResult, values: dict[str, Any], limits: Lim
     if result.code == EXIT_REFUSED:
         return BadMedia(str(values.get("refused", _UNREADABLE)), log=result.log.text)
     if result.code == EXIT_UNCONFINED:
-        return Internal("The process that looks at files could not be confined to this one.", log=result.log.text)
+        return Internal("The process that reads the file could not be confined to it.", log=result.log.text)
     cause = failure_of(result, limits)
     if not isinstance(cause, Internal):
         cause = known_failure(result.log.text) or cause

@@ -70,7 +70,7 @@ def verify(path: Path, expected: Expected, sandbox: Sandbox, *, check: Callable[
     except (BadMedia, UnfitMedia) as error:
         raise OutputInvalid(f"{path.name} cannot be read to its end: {error.detail}", log=error.log) from error
     if complaints := list(_complaints(found, expected)):
-        raise OutputInvalid(f"{path.name} is not what was asked for: {'; '.join(complaints)}.")
+        raise OutputInvalid(f"{path.name} is not as expected: {'; '.join(complaints)}.")
     return found.facts
 
 
@@ -85,7 +85,7 @@ def _complaints(found: _Contents, expected: Expected) -> Iterator[str]:
     if expected.frames is not None and found.count("video") < expected.frames:
         yield f"frames: {found.count('video')} instead of {expected.frames}"
     if found.error:
-        yield f"reading it, ffmpeg says: {found.error}"
+        yield f"ffmpeg reports: {found.error}"
     if expected.duration is not None:
         yield from _wrong_duration(found.duration, expected.duration, expected.tolerance)
 
@@ -118,6 +118,6 @@ def _wrong_size(facts: Facts, expected: Expected) -> Iterator[str]:
 
 def _wrong_duration(actual: float | None, expected: float, tolerance: float) -> Iterator[str]:
     if actual is None:
-        yield "its duration cannot be told"
+        yield "its duration is unknown"
     elif abs(actual - expected) > tolerance + expected / 100:
         yield f"it lasts {actual:.2f} seconds instead of {expected:.2f}"

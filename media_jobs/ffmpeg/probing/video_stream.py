@@ -108,6 +108,8 @@ def animated_webp(number: int) -> dict[str, Any] | None:
 
 def _check_size(width: int, height: int) -> None:
     if not width or not height:
-        raise Refused("The size of its picture cannot be told: the file is damaged.")
+        raise Refused("The file does not say how large its picture is: it is damaged.")
     if width * height > MAX_PIXELS:
-        raise Refused(f"Its picture of {width} x {height} is larger than allowed.")
+        raise Refused(
+            f"The picture of {width}×{height} pixels is larger than allowed: {MAX_PIXELS // 1_000_000} megapixels."
+        )

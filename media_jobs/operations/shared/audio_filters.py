@@ -54,9 +54,9 @@ class Loudness:
     def message(self, target: float) -> str:
         """What the owner should know if the sound does not get the loudness `target`."""
         if self.is_unknown:
-            return "There is only silence, or too little to measure: its loudness is left as it is."
+            return "The loudness was not changed: the sound is silent, or too short to measure."
         if self.peak + target - self.integrated > PEAK:
-            return f"Its peaks leave little room for {target:g} LUFS: it may have stayed quieter."
+            return f"The result may be quieter than {target:g} LUFS, so that its peaks are not distorted."
         return ""
 
     def normalize(self, target: float) -> str:
@@ -72,6 +72,6 @@ def parse_loudness(output: str) -> Loudness:
     """Find loudnorm's report in the output of ffmpeg."""
     reports = re.findall(r"\{[^{}]*\"input_i\"[^{}]*\}", output)
     if not reports:
-        raise BadMedia("No sound could be read from this file: it is damaged or cut off.", log=output[-2000:])
+        raise BadMedia("No sound can be read from this file: it is damaged or cut off.", log=output[-2000:])
     report = json.loads(reports[-1])
     return Loudness(*(float(report[f"input_{name}"]) for name in ("i", "tp", "lra", "thresh")))

@@ -14,7 +14,7 @@ from ..base import Operation, P
 MAX_DURATION = 24 * 3600.0  # seconds
 MAX_ERRORS = 20  # are reported at once: a request may have a thousand unknown names
 
-_TYPES = {"boolean": "true or false", "string": "a text", "integer": "a whole number", "number": "a number"}
+_TYPES = {"boolean": "true or false", "string": "text", "integer": "a whole number", "number": "a number"}
 
 
 class ParameterError(ValueError):
@@ -53,7 +53,7 @@ def _number(value: Any, maximum: float) -> float:
     except (TypeError, ValueError, OverflowError):  # an integer of three hundred digits
         number = float("nan")
     if not 0 <= number <= maximum:
-        raise ValueError('must be seconds, a share such as "50%", or "best"')
+        raise ValueError("must be seconds, a time such as 1:30, a percentage such as 50%, or best")
     return number
 
 
@@ -71,7 +71,10 @@ Start = Annotated[Seconds, Field(title="Start", description="Seconds from the be
 End = Annotated[
     Seconds | None,
     AfterValidator(_after_start),
-    Field(title="End", description="Seconds from the beginning, or a time. Left out: to the end."),
+    Field(
+        title="End",
+        description="Seconds from the beginning, or a time such as 1:30. If left out: the end.",
+    ),
 ]
 Bitrate = Annotated[int, Field(ge=16, le=512), BeforeValidator(_kilobits)]
 Moment = Annotated[float | str, BeforeValidator(_moment), WithJsonSchema(_MOMENT)]
@@ -119,7 +122,7 @@ def _messages(operation: Operation[Any], errors: Iterable[ErrorDetails]) -> dict
 def _message(operation: str, wanted: Mapping[str, Any], error: ErrorDetails) -> tuple[str, str]:
     cause = error.get("ctx", {}).get("error")
     if not error["loc"] and not isinstance(cause, ParameterError):
-        return "params", "params has a name that is no text."  # half of a surrogate pair, which JSON can hold
+        return "params", "params has a name that is not valid text."  # half of a surrogate pair, which JSON can hold
     name = cause.parameter if isinstance(cause, ParameterError) else str(error["loc"][0])
     if error["type"] == "extra_forbidden":
         return name, f"{operation} has no parameter {_short(name)}{_suggestion(name, list(wanted))}"
@@ -133,7 +136,7 @@ def _message(operation: str, wanted: Mapping[str, Any], error: ErrorDetails) -> 
 def _suggestion(name: str, known: Sequence[str]) -> str:
     if near := get_close_matches(name.lower(), known, n=1):
         return f". Did you mean {near[0]}?"
-    return f"; it takes {_listed(known, 'and')}." if known else ": it takes none."
+    return f". Its parameters are {_listed(known, 'and')}." if known else ". It has no parameters."
 
 
 def _short(name: str) -> str:
@@ -155,9 +158,9 @@ def _limits(wanted: Mapping[str, Any]) -> str:
         case {"minimum": low, "maximum": high}:
             return f"between {low:g} and {high:g}"
         case {"minimum": low}:
-            return f"of at least {low:g}"
+            return f"at least {low:g}"
         case {"maximum": high}:
-            return f"of at most {high:g}"
+            return f"at most {high:g}"
     return ""
 
 

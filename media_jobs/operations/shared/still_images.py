@@ -99,7 +99,7 @@ class FrameExtractor:
         source = Source(self.path, self.facts.format, seek.source, self.stream.pixels)
         command = Command([source], [target], threads=self.threads)
         try:
-            self.tools.ffmpeg(command, frames=None if keep_last else 1, share=share, verb="Took")
+            self.tools.ffmpeg(command, frames=None if keep_last else 1, share=share, verb="Extracted")
         except (ToolFailed, BadMedia) as failure:
             self.log = failure.log
         return path if path.exists() and path.stat().st_size else None
@@ -118,7 +118,5 @@ class FrameExtractor:
 
 def require_picture(facts: Facts) -> VideoStream:
     if facts.picture is None:
-        raise UnfitMedia(
-            "There is no picture in this file, only sound." if facts.audio else "There is no picture here."
-        )
+        raise UnfitMedia("This file has no picture, only sound." if facts.audio else "This file has no picture.")
     return facts.picture

@@ -50,14 +50,15 @@ class TimeRange:
         """
         if duration is None:
             return
+        lasts = f"but the file lasts only {duration:.1f} s"
         if self.start >= max(duration, TOLERANCE):
-            raise UnfitMedia(f"The part asked for starts at {self.start:g} s, but there are only {duration:.1f} s.")
+            raise UnfitMedia(f"start is {self.start:g} s, {lasts}. Choose an earlier start.")
         if self.end is not None and self.end > duration + TOLERANCE:
-            raise UnfitMedia(f"The part asked for ends at {self.end:g} s, but there are only {duration:.1f} s.")
+            raise UnfitMedia(f"end is {self.end:g} s, {lasts}. Choose an earlier end, or leave it out.")
         if (made := (self.end or duration) - self.start) > maximum:
             raise UnfitMedia(
-                f"What is made may last {maximum / 3600:g} hours, and this would last {clock_time(made)}: choose a "
-                "part, by start and end. If the recording is not that long, its timestamps leap."
+                f"The output would last {clock_time(made)}, and may last {maximum / 3600:g} hours at most. Choose a "
+                "part by start and end. If the file is not that long, its timestamps are damaged."
             )
 
     def seek(self, format: str) -> Seek:

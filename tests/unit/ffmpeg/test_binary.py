@@ -49,7 +49,11 @@ def test_path_is_where_to_look_when_the_wheel_brings_none(tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("says", "complaint"),
-    [("exit 3", "ended with code 3"), ("echo hello", "is no ffmpeg: it begins with 'hello"), (None, "No such file")],
+    [
+        ("exit 3", "ended with exit code 3"),
+        ("echo hello", "is not ffmpeg: its answer to -version begins with 'hello"),
+        (None, "No such file"),
+    ],
 )
 def test_what_does_not_run_as_ffmpeg_is_refused_by_name(says: str | None, complaint: str, tmp_path: Path) -> None:
     path = fake(tmp_path / "tool", says) if says else tmp_path / "nothing"

@@ -122,7 +122,7 @@ def test_one_that_closes_its_pipes_is_watched_all_the_same(shell: Shell) -> None
 
 
 def test_without_growth_it_has_stalled(shell: Shell) -> None:
-    with pytest.raises(Stalled, match="no further for 3 seconds") as raised:
+    with pytest.raises(Stalled, match="no progress for 3 seconds") as raised:
         shell("while :; do echo still here >&2; sleep 0.05; done", Watch(stall_timeout=3))
     assert "still here" in raised.value.log
 
@@ -140,7 +140,7 @@ def test_reading_and_writing_files_is_a_sign_of_life(shell: Shell) -> None:
 
 
 def test_its_time_is_limited(shell: Shell) -> None:
-    with pytest.raises(TimedOut, match="not done after 1 seconds"):
+    with pytest.raises(TimedOut, match="not finish within 1 second"):
         shell("while :; do dd if=/dev/zero of=out bs=1M count=2 2>/dev/null; done", Watch(timeout=1.0))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from media_jobs.ffmpeg.progress import Block, Meter, Parser, Report, clock_time
+from media_jobs.ffmpeg.progress import Block, Meter, Parser, Report, clock_time, duration_text
 
 
 class Clock:
@@ -74,8 +74,8 @@ def test_without_a_known_end_only_the_time_so_far_is_told() -> None:
 @pytest.mark.parametrize(
     ("block", "says"),
     [
-        (Block(seconds=18.0, frames=500), "Waiting for ffmpeg, nothing new for 4 s: Encoded 500 of 2000 frames"),
-        (Block(seconds=80.0, frames=1999), "Finishing, nothing new for 4 s: Encoded 1999 of 2000 frames"),
+        (Block(seconds=18.0, frames=500), "Waiting for ffmpeg, no progress for 4 s: Encoded 500 of 2000 frames"),
+        (Block(seconds=80.0, frames=1999), "Finishing, no progress for 4 s: Encoded 1999 of 2000 frames"),
     ],
 )
 def test_silence_is_told_with_what_it_means(block: Block, says: str) -> None:
@@ -138,3 +138,11 @@ def test_a_run_that_stands_still_at_its_end_is_not_said_to_take_for_ever() -> No
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (12.9, "0:12"), (120, "2:00"), (3723, "1:02:03")])
 def test_times_are_written_as_players_do(seconds: float, text: str) -> None:
     assert clock_time(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "1 second"), (90, "90 seconds"), (120, "2 minutes"), (3600, "60 minutes"), (86_397, "24 hours")],
+)
+def test_durations_are_written_in_words(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

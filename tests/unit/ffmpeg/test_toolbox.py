@@ -145,7 +145,7 @@ def test_a_stopped_ffmpeg_has_stalled(make_box: MakeBox, film: Path, watcher: Wa
             os.kill(stopped[0], signal.SIGSTOP)
 
     box.check = stop_it
-    with pytest.raises(Stalled, match="no further for 6 seconds"):
+    with pytest.raises(Stalled, match="no progress for 6 seconds"):
         box.ffmpeg(endless(film, box))
     assert stopped
 
@@ -158,10 +158,10 @@ def test_an_ffmpeg_that_hangs_and_talks_on_says_so_and_has_stalled(
     # For reading, too: ffmpeg must find neither an end nor nobody at the other end, only no more bytes.
     with pipe.open("r+b", buffering=0) as other_end:
         other_end.write(cut(pipe.with_name("film.mkv"), 0.5).read_bytes()[:60_000])
-        with pytest.raises(Stalled, match="no further for 6 seconds"):
+        with pytest.raises(Stalled, match="no progress for 6 seconds"):
             box.ffmpeg(Command([Source(pipe, "matroska")], [Target(box.folder / "out.mkv", H264)]), frames=50)
-    silent = [report.message for report in watcher.reports if "nothing new" in report.message]
-    told = [re.fullmatch(r"Waiting for ffmpeg, nothing new for (\d) s: .*", message) for message in silent[-2:]]
+    silent = [report.message for report in watcher.reports if "no progress" in report.message]
+    told = [re.fullmatch(r"Waiting for ffmpeg, no progress for (\d) s: .*", message) for message in silent[-2:]]
     [before, after] = [int(found[1]) for found in told if found]
     assert 2 <= before < after  # each second; a busy machine may miss one
     assert watcher.reports[-1].message == silent[-1]  # its talking does not hide that nothing is new
@@ -231,7 +231,7 @@ def test_a_cut_input_fails_with_a_reason_though_ffmpeg_is_content(
 @pytest.mark.parametrize(
     ("target", "error", "reason"),
     [
-        (("-map", "0:s"), UnfitMedia, "no stream of the kind"),
+        (("-map", "0:s"), UnfitMedia, "no stream of the requested kind"),
         (("-vf", "crop=9999:9999"), ToolFailed, "ffmpeg failed: .* size"),
         (("-c:v", "no_such_codec"), ToolFailed, "no_such_codec"),
     ],

@@ -56,7 +56,7 @@ def test_a_cut_output_is_never_valid_whatever_its_header_says(
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
 def test_a_cut_that_is_too_small_to_be_counted_is_heard_of(name: str, sandbox: Sandbox, make: Make) -> None:
     film = make(name, *FILM, "-movflags", "+faststart")
-    with pytest.raises(OutputInvalid, match=r"ffmpeg says: .*(ended prematurely|partial file)"):
+    with pytest.raises(OutputInvalid, match=r"ffmpeg reports: .*(ended prematurely|partial file)"):
         verify(cut(film, 0.98), Expected(duration=2.0, video=1, audio=1), sandbox)
 
 

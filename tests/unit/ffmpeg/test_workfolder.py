@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from media_jobs.ffmpeg.work_folder import sweep, workfolder
+from media_jobs.ffmpeg.work_folder import sweep, work_folder
 
-HOLD = "import sys; from pathlib import Path; from media_jobs.ffmpeg.work_folder import workfolder\n"
+HOLD = "import sys; from pathlib import Path; from media_jobs.ffmpeg.work_folder import work_folder\n"
 
 
 def test_it_is_private_and_gone_with_everything_inside(tmp_path: Path) -> None:
-    with workfolder(tmp_path / "work", "one") as folder:
+    with work_folder(tmp_path / "work", "one") as folder:
         assert folder == tmp_path / "work" / "one"
         assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "out.mp4").write_bytes(b"film")
@@ -22,13 +22,13 @@ def test_it_is_private_and_gone_with_everything_inside(tmp_path: Path) -> None:
 
 
 def test_it_goes_when_work_fails_too(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), workfolder(tmp_path, "one"):
+    with pytest.raises(RuntimeError), work_folder(tmp_path, "one"):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_in_use_is_not_given_twice(tmp_path: Path) -> None:
-    with workfolder(tmp_path, "one"), pytest.raises(FileExistsError), workfolder(tmp_path, "one"):
+    with work_folder(tmp_path, "one"), pytest.raises(FileExistsError), work_folder(tmp_path, "one"):
         pass
 
 
@@ -36,7 +36,7 @@ def test_read_only_linked_and_very_deep_things_go_too(tmp_path: Path) -> None:
     keep = tmp_path / "keep"
     keep.mkdir()
     (keep / "film").write_bytes(b"film")
-    with workfolder(tmp_path / "work", "one") as folder:
+    with work_folder(tmp_path / "work", "one") as folder:
         (folder / "link").symlink_to(keep)
         (folder / "read-only").mkdir()
         (folder / "read-only" / "file").write_bytes(b"")
@@ -60,7 +60,7 @@ def test_the_sweeper_leaves_what_somebody_holds_and_takes_the_rest(tmp_path: Pat
     (tmp_path / "abandoned" / "inner").mkdir(parents=True)
     (tmp_path / "abandoned" / "inner" / "file").write_bytes(b"film")
     (tmp_path / "not a folder").write_bytes(b"")
-    with workfolder(tmp_path, "mine") as folder:
+    with work_folder(tmp_path, "mine") as folder:
         assert sweep(tmp_path) == 1
         assert folder.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == ["not a folder"]
@@ -71,7 +71,7 @@ def test_where_nothing_was_ever_made_nothing_is_swept(tmp_path: Path) -> None:
 
 
 def test_a_holder_killed_with_9_leaves_its_folder_to_the_sweeper(tmp_path: Path) -> None:
-    hold = f"{HOLD}with workfolder(Path(sys.argv[1]), 'one'): print('held', flush=True); sys.stdin.read()"
+    hold = f"{HOLD}with work_folder(Path(sys.argv[1]), 'one'): print('held', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
         [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -95,7 +95,7 @@ def test_a_sweeper_at_work_all_the_time_never_takes_a_folder_that_is_being_made(
     sweeper.start()
     try:
         for number in range(300):
-            with workfolder(tmp_path, f"attempt-{number}") as folder:
+            with work_folder(tmp_path, f"attempt-{number}") as folder:
                 (folder / "out").write_bytes(b"film")
                 assert (folder / "out").exists()
     finally:

@@ -26,16 +26,16 @@ TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
 @pytest.mark.parametrize(
     ("operation", "raw", "facts", "words"),
     [
-        ("transcode", {}, SOUND_ONLY, "this file has only sound. Use the operation audio for it."),
-        ("transcode", {}, WITH_COVER, "this file has only sound."),
-        ("transcode", {}, Facts(format="srt"), "this file has none."),
-        ("transcode", {"start": 10}, SILENT, "starts at 10 s, but there are only 10.0 s."),
-        ("transcode", {"end": 12}, SILENT, "ends at 12 s, but there are only 10.0 s."),
-        ("transcode", {"codec": "hevc"}, TINY, "The picture would be 8x8 pixels, and hevc needs 16 on each side."),
-        ("thumbnail", {}, SOUND_ONLY, "There is no picture in this file, only sound."),
-        ("thumbnail", {"at": 12}, SILENT, "There is no picture at 12 s: the video lasts 10.0 s."),
-        ("audio", {}, SILENT, "There is no sound in this file."),
-        ("audio", {"start": 11}, SOUND_ONLY, "starts at 11 s, but there are only 10.0 s."),
+        ("transcode", {}, SOUND_ONLY, "This file has no video, only sound. Use the operation audio."),
+        ("transcode", {}, WITH_COVER, "This file has no video, only sound."),
+        ("transcode", {}, Facts(format="srt"), "This file has no video."),
+        ("transcode", {"start": 10}, SILENT, "start is 10 s, but the file lasts only 10.0 s."),
+        ("transcode", {"end": 12}, SILENT, "end is 12 s, but the file lasts only 10.0 s."),
+        ("transcode", {"codec": "hevc"}, TINY, "The video would have 8×8 pixels, and hevc needs 16 on each side."),
+        ("thumbnail", {}, SOUND_ONLY, "This file has no picture, only sound."),
+        ("thumbnail", {"at": 12}, SILENT, "at is 12 s, but the video lasts only 10.0 s."),
+        ("audio", {}, SILENT, "This file has no sound."),
+        ("audio", {"start": 11}, SOUND_ONLY, "start is 11 s, but the file lasts only 10.0 s."),
     ],
 )
 def test_what_cannot_be_done_with_a_file_is_told_before_any_work(

@@ -46,9 +46,9 @@ def test_a_part_within_the_recording_is_taken(start: float, end: float | None, l
 @pytest.mark.parametrize(
     ("start", "end", "words"),
     [
-        (60, None, "The part asked for starts at 60 s, but there are only 60.0 s."),
-        (100, 200, "The part asked for starts at 100 s, but there are only 60.0 s."),
-        (10, 61.5, "The part asked for ends at 61.5 s, but there are only 60.0 s."),
+        (60, None, "start is 60 s, but the file lasts only 60.0 s. Choose an earlier start."),
+        (100, 200, "start is 100 s, but the file lasts only 60.0 s. Choose an earlier start."),
+        (10, 61.5, "end is 61.5 s, but the file lasts only 60.0 s. Choose an earlier end, or leave it out."),
     ],
 )
 def test_a_part_past_the_end_is_refused_in_plain_words(start: float, end: float | None, words: str) -> None:
@@ -59,7 +59,7 @@ def test_a_part_past_the_end_is_refused_in_plain_words(start: float, end: float 
 
 @pytest.mark.parametrize(("start", "lasts"), [(0, "27:46:42"), (13_600, "24:00:02")])
 def test_what_would_last_longer_than_a_day_is_refused(start: float, lasts: str) -> None:
-    with pytest.raises(UnfitMedia, match=f"may last 24 hours, and this would last {lasts}: choose a part"):
+    with pytest.raises(UnfitMedia, match=f"would last {lasts}, and may last 24 hours at most. Choose a part"):
         TimeRange(start).check(100_002)
     TimeRange(20_000).check(100_002)
     TimeRange(start, 20_000).check(100_002)

@@ -10,9 +10,9 @@ from media_jobs.operations import get, parse, registry, schema
 from media_jobs.operations.base import HEAVY, QUICK, canonical
 
 QUALITY = "quality must be low, medium or high, or a whole number between 0 and 63."
-NO_BITRATE = "audio_bitrate has no meaning with audio copy."
-LOSSLESS = "bitrate has no meaning for flac, which loses nothing."
-MOMENT = 'at must be seconds, a share such as "50%", or "best".'
+NO_BITRATE = "audio_bitrate cannot be set if audio is copy."
+LOSSLESS = "bitrate cannot be set for flac, which is lossless."
+MOMENT = "at must be seconds, a time such as 1:30, a percentage such as 50%, or best."
 
 
 def complaints(operation: str, raw: Any) -> Any:
@@ -47,7 +47,7 @@ def complaints(operation: str, raw: Any) -> Any:
         ("transcode", {"audio_bitrate": 96, "audio": "copy"}, "audio_bitrate", NO_BITRATE),
         ("transcode", {"hieght": 720}, "hieght", "transcode has no parameter 'hieght'. Did you mean height?"),
         ("transcode", {"Codec": "vp9"}, "Codec", "transcode has no parameter 'Codec'. Did you mean codec?"),
-        ("thumbnail", {"x": 1}, "x", "thumbnail has no parameter 'x'; it takes at, width and format."),
+        ("thumbnail", {"x": 1}, "x", "thumbnail has no parameter 'x'. Its parameters are at, width and format."),
         ("thumbnail", {"at": "soon"}, "at", MOMENT),
         ("thumbnail", {"at": "101%"}, "at", MOMENT),
         ("thumbnail", {"at": -1}, "at", MOMENT),
@@ -62,7 +62,7 @@ def complaints(operation: str, raw: Any) -> Any:
         ("audio", {"normalize": "loud"}, "normalize", "normalize must be true or false."),
         ("audio", {"loudness": 3}, "loudness", "loudness must be between -36 and -9."),
         ("audio", {"channels": 6}, "channels", "channels must be between 1 and 2."),
-        ("inspect", {"deep": True}, "deep", "inspect has no parameter 'deep': it takes none."),
+        ("inspect", {"deep": True}, "deep", "inspect has no parameter 'deep'. It has no parameters."),
     ],
 )  # fmt: skip
 def test_a_wrong_parameter_is_named_and_told_what_it_must_be(
@@ -130,7 +130,7 @@ def test_an_operation_says_what_it_is(operation: Any) -> None:
 
 @pytest.mark.parametrize("name", ["Transcode", "", "rm -rf", None, ["inspect"]])
 def test_an_unknown_operation_is_told_which_there_are(name: Any) -> None:
-    with pytest.raises(UnknownOperation, match="There are: inspect, thumbnail, transcode, audio"):
+    with pytest.raises(UnknownOperation, match="Choose one of: inspect, thumbnail, transcode, audio"):
         get(name)
 
 
