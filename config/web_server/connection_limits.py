@@ -1,6 +1,6 @@
-"""Limit the connections of one address, so that nobody takes every place there is.
+"""Limit the open connections of one address, so that a single client cannot use up all connections.
 
-Refused where connections are accepted: without a thread, a parsed byte or a place.
+A connection over the limit is closed as soon as it is accepted. It costs no thread, and nothing of it is parsed.
 """
 
 import socket
@@ -14,22 +14,25 @@ import structlog
 from config.addresses import peer
 from uploads.access.attempt_limits import network
 
-_SHARE = 4  # by default one address has at most a quarter of all places
+_SHARE = 4  # by default one address may have a quarter of all connections
 _LOG_EVERY = 60.0
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: neither the kernel nor we remember a refused connection
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: close by a reset, so that the kernel keeps no state
 
 log = structlog.get_logger("millrace.connections")
 
 
 class ConnectionLimits:
-    def __init__(self, places: int, per_address: int | None, exempt: list[str]) -> None:
-        self._most = per_address or max(1, places // _SHARE)
+    def __init__(self, connections: int, per_address: int | None, exempt: list[str]) -> None:
+        self._most = per_address or max(1, connections // _SHARE)
         self._exempt = [ip_network(network, strict=False) for network in exempt]
         self._open: Counter[str] = Counter()
         self._logged: dict[str, float] = {}
 
     def admit(self, client: socket.socket, address: object) -> str | None:
-        """The origin to release() when the connection ends. None: over the limit, and closed."""
+        """Count a new connection. Returns the origin to pass to release(), or None if it was closed.
+
+        The origin is empty for connections that are not counted.
+        """
         host = address[0] if isinstance(address, tuple) else ""
         if not host or self._is_exempt(host):
             return ""

@@ -1,7 +1,8 @@
-"""gunicorn's thread worker, with what large, slow and hostile clients need. Each mend says what it mends.
+"""gunicorn's thread worker, changed to serve large, slow and hostile clients.
 
-Threads are for requests that move. A connection that has not said yet what it wants, whose reader has stopped, or
-whose answer has been given, waits in the poller instead, where it costs a descriptor.
+Only a request that makes progress has a thread. A connection whose request is incomplete, whose client does not read
+the response, or which is being closed, waits in the poller instead, where it costs a file descriptor. Comments that
+begin with "Fixes gunicorn" say what each change is for.
 """
 
 import errno
@@ -38,7 +39,7 @@ from uploads.errors import Refusal
 from uploads.runtime import database_connections
 
 _ACCEPTED_AT_ONCE = 32
-_UNSENT = object()
+_UNSENT = object()  # result of a request whose response is not completely sent
 _UNKNOWN_CLIENT = {"401", "403"}
 
 
@@ -46,18 +47,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._serving = threading.local()
-        self._reading: dict[TConn, float] = {}
-        # A client that stops is no error of ours, and its trace tells nothing.
-        self.log.error_log.addFilter(_is_not_idleness)
+        self._unsent: dict[TConn, float] = {}
+        self.log.error_log.addFilter(_is_not_client_gone)
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        # These need Django's apps, which gunicorn's main process does not load.
+        # These import models. Only now, in the worker process, are Django's apps loaded.
         from config.http.error_responses import as_http
         from config.http.middleware import reads_body_into_memory
 
         self._as_http: Callable[[Refusal], bytes] = as_http
-        # gunicorn makes the poller just before it calls this.
+        # gunicorn creates the poller just before it calls load_wsgi.
         self._lingering = Lingering(self.poller)
         self._limits = ConnectionLimits(
             self.worker_connections, settings.CONNECTIONS_PER_ADDRESS, settings.TRUSTED_PROXIES
@@ -77,12 +77,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
-            # Mends: the kernel went on to accept connections, which nobody served, until the end of a stop.
+            # Fixes gunicorn: during a stop the kernel still accepted connections, which nobody served.
             for listener in self.sockets:
                 listener.close()
 
     def accept(self, listener: socket.socket) -> None:
-        # Mends: one was accepted each time round, behind all else that the poller had to do.
+        # Fixes gunicorn, which accepts one connection in each round of the poller, after all other events.
         for _ in range(_ACCEPTED_AT_ONCE):
             if self.nr_conns >= self.worker_connections:
                 return
@@ -102,18 +102,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         try:
             conn.init()
             self.enqueue_req(conn)
-        except OSError:  # it is gone already
+        except OSError:  # the client has disconnected
             self._drop(conn)
 
     def enqueue_req(self, conn: TConn) -> None:
-        # Mends: a thread would wait for what the client has not said yet, up to five seconds for its first byte,
-        # and for ever for the rest of its head.
-        self._set_idle_timeout(conn.sock)  # again for each request: the one before has waited in its own ways
+        # Fixes gunicorn, where a thread waits up to five seconds for the client's first byte, and without limit for
+        # the rest of its head.
+        self._set_idle_timeout(conn.sock)  # for each request: the one before has changed the socket's timeouts
         conn.outgoing = None
         self._incoming.begin(conn)
 
     def _give_up(self, conn: TConn, reason: Exception | None) -> None:
-        """Answer a request that is not whole, and will not be."""
+        """Answer a request that stays incomplete, and close its connection."""
         if isinstance(reason, Refusal):
             with suppress(OSError):
                 conn.sock.send(self._as_http(reason))
@@ -127,8 +127,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     @staticmethod
     def _set_idle_timeout(wire: socket.socket) -> None:
-        # Mends: an answer without a length that nobody takes held a thread for ever, and so does whatever else waits
-        # in one. The kernel's own timeouts, as gunicorn puts its sockets back to blocking.
+        # Fixes gunicorn, where a client that does not read a response without a length holds a thread for ever. These
+        # are the kernel's timeouts, because gunicorn makes its sockets blocking again.
         value = timeval(settings.UPLOADS.idle_timeout)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, value)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
@@ -142,17 +142,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         return self._send(conn)
 
     def _send(self, conn: TConn) -> Any:
-        """Send what the reader takes; whether the connection goes on, or _UNSENT.
+        """Send what the client accepts. Returns whether to keep the connection, or _UNSENT if there is more to send.
 
-        Mends: a reader who stopped held a thread, and those who waited for one stopped on it in turn.
+        Fixes gunicorn, where a client that stops reading holds a thread.
         """
         try:
             if not conn.outgoing.send(conn.sock):
-                # The request may end on another thread, which would not close this one's.
+                # The request may end in another thread, which could not release this thread's connection.
                 database_connections.let_go()
                 return _UNSENT
         except Exception:
-            self.log.exception("An answer broke off.")
+            self.log.exception("Sending a response failed.")
             conn.keeps = False
         conn.outgoing.close()
         return conn.keeps
@@ -163,18 +163,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if done.cancelled() or done.exception() or done.result() is not _UNSENT:
             super().finish_request(conn, done)
         else:
-            self._reading[conn] = time.monotonic() + settings.UPLOADS.idle_timeout
-            self.poller.register(conn.sock, EVENT_WRITE, partial(self._on_room, conn))
+            self._unsent[conn] = time.monotonic() + settings.UPLOADS.idle_timeout
+            self.poller.register(conn.sock, EVENT_WRITE, partial(self._on_writable, conn))
 
-    def _on_room(self, conn: TConn, wire: socket.socket) -> None:
+    def _on_writable(self, conn: TConn, wire: socket.socket) -> None:
         self.poller.unregister(wire)
-        del self._reading[conn]
+        del self._unsent[conn]
         sending = self.tpool.submit(self._send, conn)
         sending.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
-    def _give_up_reader(self, conn: TConn) -> None:
+    def _drop_unsent(self, conn: TConn) -> None:
         self.poller.unregister(conn.sock)
-        del self._reading[conn]
+        del self._unsent[conn]
         self.nr_conns -= 1
         conn.outgoing.close()
         conn.close()
@@ -189,7 +189,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def _exchange(self, application: Any, environ: dict[str, Any], start_response: Any) -> Any:
         conn, body = getattr(self._serving, "conn", None), environ["wsgi.input"]
-        if conn is None or not isinstance(body, Body):  # HTTP/2 has its own ways
+        if conn is None or not isinstance(body, Body):  # HTTP/2
             return application(environ, start_response)
         idle_timeout, unreader = settings.UPLOADS.idle_timeout, conn.parser.unreader
         wire = WireInput(body, conn.sock, conn.expects_continue, idle_timeout, unreader, self._end_turn)
@@ -198,8 +198,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         environ = environ | {"wsgi.input": wire, EXCHANGE: exchange}
 
         def starting(status: str, *args: Any) -> Any:
-            # Mends: gunicorn drops an application's `Connection: close`, and would read, for up to five seconds,
-            # the rest of a body that nobody wants.
+            # Fixes gunicorn, which ignores an application's `Connection: close` and would read the rest of an
+            # unwanted body for up to five seconds.
             if wire.is_unread:
                 response.force_close()
                 conn.linger = status[:3] not in _UNKNOWN_CLIENT and environ.get(KNOWS_CLIENT, bool)()
@@ -213,7 +213,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         return ()
 
     def _end_turn(self) -> None:
-        """From the thread of a request, which is going to wait: others of its address may begin."""
+        """Called in the thread of a request that is going to wait: let the next request of its address begin."""
         if (conn := getattr(self._serving, "conn", None)) is not None:
             self._end_turn_of(conn)
 
@@ -226,11 +226,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         super().wait_for_and_dispatch_events(min(timeout, COUNTS_FOR / 2) if self._turns.are_waited_for else timeout)
 
     def _close(self, conn: TConn, graceful: bool = False) -> None:
-        """Close, so that an answer arrives which was given before the whole body was sent.
+        """Close a connection so that the client receives a response that was sent before it had sent the whole body.
 
-        Mends: gunicorn waits for the client's end in the thread that accepts connections, two seconds for each.
+        Fixes gunicorn, which waits up to two seconds for each such client in the thread that accepts connections.
         """
-        origin, conn.origin = conn.origin, ""  # once, as gunicorn may close twice
+        origin, conn.origin = conn.origin, ""  # only once: gunicorn may close twice
         if origin:
             self._limits.release(origin)
         if graceful:
@@ -243,10 +243,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self._incoming.expire()
         self._lingering.expire()
         now = time.monotonic()
-        for conn in [conn for conn, deadline in self._reading.items() if deadline < now]:
-            self._give_up_reader(conn)
+        for conn in [conn for conn, deadline in self._unsent.items() if deadline < now]:
+            self._drop_unsent(conn)
 
 
-def _is_not_idleness(record: logging.LogRecord) -> bool:
+def _is_not_client_gone(record: logging.LogRecord) -> bool:
+    """Leave out the traces of clients that stop or disconnect: they are no errors of the server."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, TimeoutError | BlockingIOError | ConnectionError)

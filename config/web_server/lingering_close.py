@@ -1,7 +1,7 @@
-"""Close a connection so that its client gets the answer, without a thread that waits for the client's end.
+"""Close a connection so that its client still receives the response. No thread waits for the client.
 
-An answer that was given before the whole body was read would be lost: to close while bytes still arrive resets the
-connection. So the sending half is closed, and what still arrives is thrown away, for some seconds.
+A response that is sent before the whole body was read could be lost: closing a socket while bytes still arrive resets
+the connection. So only the sending side is closed, and the bytes that still arrive are discarded for some seconds.
 """
 
 import socket
@@ -12,18 +12,18 @@ from config.web_server.gunicorn_private import close_socket
 
 LINGER_SECONDS = 10.0
 MAX_LINGERING = 256
-_SWALLOW = bytearray(256 * 1024)  # what lingering connections still send goes here, and nowhere
+_DISCARDED = bytearray(256 * 1024)  # all lingering connections read into this buffer
 
 
 class Lingering:
-    """The connections that are closed but for what their clients still send. Bounded in number and in time."""
+    """Half-closed connections whose clients still send. Their number and their time are limited."""
 
     def __init__(self, poller: BaseSelector) -> None:
         self._poller = poller
         self._deadlines: dict[socket.socket, float] = {}
 
     def close(self, client: socket.socket, *, wait: bool) -> None:
-        """Close at once, or, with `wait`, when the client has closed its side or its time is over."""
+        """Close at once or, with `wait`, when the client has closed its side or after LINGER_SECONDS."""
         if _drain(client) and wait:
             self._wait_for(client)
         else:
@@ -41,7 +41,7 @@ class Lingering:
         self._poller.register(client, EVENT_READ, self._on_data)
 
     def _on_data(self, client: socket.socket) -> None:
-        # It may have been ended since the poller reported it, to make room for another.
+        # It may have been closed after the poller reported it, to stay within MAX_LINGERING.
         if client in self._deadlines and not _drain(client, once=True):
             self._end(client)
 
@@ -57,11 +57,11 @@ class Lingering:
 
 
 def _drain(client: socket.socket, once: bool = False) -> bool:
-    """Throw away what has arrived, without waiting. False if the client has closed its side, or is gone."""
+    """Discard the bytes that have arrived, without waiting. Returns False if the client has closed its side."""
     for _ in range(1 if once else 4):
         try:
-            client.setblocking(False)  # fails on one that gunicorn has closed
-            if not client.recv_into(_SWALLOW):
+            client.setblocking(False)  # OSError if gunicorn has closed it
+            if not client.recv_into(_DISCARDED):
                 return False
         except BlockingIOError:
             return True

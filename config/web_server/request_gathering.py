@@ -1,7 +1,7 @@
-"""Gather requests without a thread: their heads, and small bodies.
+"""Receive request heads and small bodies in the poller thread, so that slow clients occupy no other thread.
 
-A body that no view streams is read into memory before anything is done with it. So the thread that polls all
-connections can wait for it, as it does for heads: slow senders then hold no other thread, however many they are.
+A view that does not stream its body needs all of it in memory before it can start. So the thread that polls all
+connections receives such bodies, as it receives all heads, and a request gets a thread when it is complete.
 """
 
 import re
@@ -26,10 +26,10 @@ from uploads.errors import ServerBusy, TooSlow
 from uploads.http import body
 
 MAX_HEAD = 64 * 1024
-BODIES_BUDGET = 64 * 1024**2  # for all bodies together, until their requests end
+BODIES_BUDGET = 64 * 1024**2  # bytes of all gathered bodies together, until their requests end
 _HEAD_PIECE = 8 * 1024
 _BODY_PIECE = 64 * 1024
-_HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # a bare newline is refused as soon as it is parsed
+_HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")  # gunicorn refuses a newline without a carriage return
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,19})[ \t]*\r\n", re.IGNORECASE)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _EXPIRE_EVERY = 0.25
@@ -40,11 +40,11 @@ class _Request:
     deadline: float
     data: bytearray = field(default_factory=bytearray)
     began: float = 0.0  # when its first byte came
-    missing: int | None = None  # bytes of its body; None while its head is not whole
+    missing: int | None = None  # bytes of its body still to come; None while its head is incomplete
 
 
 class Incoming:
-    """The connections whose requests are not whole. Used by the thread that polls, and by no other."""
+    """The connections whose requests are incomplete. Not thread-safe: only the poller thread uses it."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Incoming:
         self._reads_body_into_memory = reads_body_into_memory
         self._hand_over, self._give_up = hand_over, give_up
         self._requests: dict[TConn, _Request] = {}
-        self._bodies: dict[TConn, int] = {}  # the bytes that each holds, also of those that a thread works on
+        self._bodies: dict[TConn, int] = {}  # bytes that each takes, also while a thread handles the request
         self._in_bodies = 0
         self._next_expiry = 0.0
 
@@ -67,14 +67,14 @@ class Incoming:
         """Wait for the next request on a connection."""
         conn.sent_continue = False
         conn.sock.setblocking(False)
-        # For the whole head: who sends a letter now and then is not waited for longer than who sends none.
+        # One deadline for the whole head, also for a client that sends it letter by letter.
         request = self._requests[conn] = _Request(time.monotonic() + self._head_seconds)
         self._poller.register(conn.sock, EVENT_READ, partial(self._on_readable, conn))
         if read_ahead := conn.parser.unreader.take_buffered():
             self._add_to_head(conn, request, read_ahead)
 
     def release(self, conn: TConn) -> None:
-        """The request has ended, and its body with it."""
+        """Release the memory of a body when its request has ended."""
         self._in_bodies -= self._bodies.pop(conn, 0)
 
     def expire(self) -> None:
@@ -90,7 +90,7 @@ class Incoming:
 
     def _on_readable(self, conn: TConn, client: socket) -> None:
         request = self._requests.get(conn)
-        if request is None:  # ended since the poller reported it, to make room for another
+        if request is None:  # ended after the poller reported it, to stay within the budget
             return
         try:
             data = client.recv(_HEAD_PIECE if request.missing is None else min(request.missing, _BODY_PIECE))
@@ -98,8 +98,8 @@ class Incoming:
             return
         except OSError:
             data = b""
-        if not data:  # the end, or an error, that the thread will come upon again
-            self._to_a_thread(conn)
+        if not data:  # the client has closed, or an error, which the thread meets again and handles
+            self._hand_to_thread(conn)
         elif request.missing is None:
             self._add_to_head(conn, request, data)
         else:
@@ -119,15 +119,15 @@ class Incoming:
         found = _CONTENT_LENGTH.search(head)
         length = int(found[1]) if found else 0
         missing = length - (len(request.data) - size)
-        # A body that is too large is refused by its length, and a chunked one for the want of it: both unread.
-        if missing > 0 and length <= (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) and self._is_for_memory(conn, head):
+        # The application refuses unread a body that is too large, and a chunked one, as it has no length.
+        if missing > 0 and length <= (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) and self._is_gathered(conn, head):
             request.missing, request.deadline = missing, request.began + body.WITHOUT_FILE_SECONDS
             self._count(conn, len(request.data) - size)
         else:
-            self._to_a_thread(conn)
+            self._hand_to_thread(conn)
 
-    def _is_for_memory(self, conn: TConn, head: bytes) -> bool:
-        """Whether to gather the body of this request. If so, and its client waits to be asked for it, ask."""
+    def _is_gathered(self, conn: TConn, head: bytes) -> bool:
+        """Whether to gather the body of this request. If so, send "100 Continue" to a client that waits for it."""
         try:
             parsed = next(get_parser(conn.cfg, iter([head]), conn.client))
             conn.sent_continue = take_expect_continue(parsed)
@@ -138,7 +138,7 @@ class Incoming:
             if conn.sent_continue:
                 conn.sock.send(_CONTINUE)
         except Exception:
-            # Whatever it is, the thread will come upon it again. Here it would end the service for all connections.
+            # The thread meets the same error again and handles it. Here it would end the service for all connections.
             conn.sent_continue = False
             return False
         return True
@@ -148,21 +148,21 @@ class Incoming:
         request.data += data
         request.missing -= len(data)
         if not request.missing:
-            self._to_a_thread(conn)
+            self._hand_to_thread(conn)
         self._count(conn, len(data))
 
     def _count(self, conn: TConn, received: int) -> None:
-        """Keep to the budget. The largest unfinished body makes room: a login is never refused for other people's."""
+        """Count received bytes. Over the budget, end the largest incomplete body, and so never a small login form."""
         self._bodies[conn] = self._bodies.get(conn, 0) + received
         self._in_bodies += received
         while self._in_bodies > BODIES_BUDGET:
             unfinished = self._bodies.keys() & self._requests.keys()
-            if not unfinished:  # threads have all of them, and their number is limited
+            if not unfinished:  # threads handle all of them, and the number of threads is limited
                 return
             largest = max(unfinished, key=self._bodies.__getitem__)
             self._end(largest, ServerBusy("Too many requests are being received. Try again soon.", retry_after=5))
 
-    def _to_a_thread(self, conn: TConn) -> None:
+    def _hand_to_thread(self, conn: TConn) -> None:
         conn.parser.unreader.unread(bytes(self._forget(conn).data))
         self._hand_over(conn)
 

@@ -1,7 +1,7 @@
 """Let the requests of one address begin a few at a time.
 
-Requests that compute take turns at the interpreter. Hundreds at once, of one address, would make everybody wait
-behind them; a few at a time are done as soon, and leave room for the requests of others.
+All threads share the interpreter lock, so hundreds of requests of one address would delay the requests of all others.
+Run a few at a time, they are finished just as soon, and others get their turn in between.
 """
 
 import time
@@ -10,16 +10,16 @@ from collections.abc import Callable
 
 from config.web_server.gunicorn_private import TConn
 
-AT_ONCE = 2  # while one waits for the database, the other computes: only one can, however many cores there are
-COUNTS_FOR = 0.5  # seconds: a request that takes longer waits for something, and needs no core meanwhile
+AT_ONCE = 2  # while one waits for the database, the other computes; the interpreter lock allows no more
+COUNTS_FOR = 0.5  # seconds; a request that takes longer waits for its client or a disk and needs no core
 
 
 class Turns:
-    """Used by the thread that polls, and by no other."""
+    """Not thread-safe: only the poller thread uses it."""
 
     def __init__(self, start: Callable[[TConn], None]) -> None:
         self._start = start
-        self._running: dict[TConn, tuple[str, float]] = {}  # in the order in which they began
+        self._running: dict[TConn, tuple[str, float]] = {}  # in order of their start
         self._count: Counter[str] = Counter()
         self._waiting: dict[str, deque[TConn]] = {}
 
@@ -28,9 +28,9 @@ class Turns:
         return bool(self._waiting)
 
     def begin(self, conn: TConn) -> None:
-        """Start a request now, or when enough others of its address have ended."""
+        """Start a request now or, if too many of its address run, when one of them has ended."""
         conn.has_turn = bool(conn.origin)
-        if not conn.origin:  # a proxy, behind which everybody may be
+        if not conn.origin:  # not counted: a trusted proxy, which has many clients behind it
             self._start(conn)
         elif self._count[conn.origin] < AT_ONCE:
             self._run(conn)
@@ -38,7 +38,7 @@ class Turns:
             self._waiting.setdefault(conn.origin, deque()).append(conn)
 
     def end(self, conn: TConn) -> None:
-        """The request has ended, or waits for something. Once it has, it may do so again."""
+        """The request has ended, or waits without computing. Calling this twice is harmless."""
         if conn not in self._running:
             return
         origin, _ = self._running.pop(conn)

@@ -1,4 +1,4 @@
-"""What goes from a client's socket to the application: bodies, and how long they may stall."""
+"""Read request bodies from a client's socket into the application's buffers, with limits for stalled clients."""
 
 import fcntl
 import socket
@@ -11,18 +11,18 @@ from typing import Any
 from config.web_server.gunicorn_private import Body, LengthReader
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_WINDOW = 32 * 1024  # with so much unread, a client may be unable to send, as far as it knows
-_BREATH = 1.0
-_SHORTEST = 0.001  # of waits: 0 would mean something else
-# So many bytes are taken as they come: whoever reads may refuse what begins so. Of a client that trickles, what comes
-# later within _GATHERED seconds is taken at once.
+_FULL_WINDOW = 32 * 1024  # with this many bytes unread, TCP may keep a client from sending more
+_GRACE = 1.0  # seconds for a client that was kept from sending until we began to read
+_SHORTEST_WAIT = 0.001  # seconds; a timeout of 0 would mean not to wait, or to wait for ever
+# The first bytes are passed on as they arrive, because the reader may refuse the file by its beginning. After that, a
+# read waits up to _GATHERING_TIME for a full buffer, so that a client that sends slowly causes few reads.
 _BEGINNING = 64 * 1024
-_GATHERED = 2.0
-_LAST_DATA_RECEIVED = struct.Struct("52xI")  # of Linux' struct tcp_info, in milliseconds
+_GATHERING_TIME = 2.0
+_LAST_DATA_RECEIVED = struct.Struct("52xI")  # tcpi_last_data_recv of Linux, in milliseconds
 
 
 def silence(wire: socket.socket) -> float:
-    """Seconds since anything came from the client; 0 where the system does not say."""
+    """Seconds since the last data from the client; 0 where the system does not tell."""
     try:
         (found,) = _LAST_DATA_RECEIVED.unpack(
             wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED.size)
@@ -32,15 +32,15 @@ def silence(wire: socket.socket) -> float:
     return float(found / 1000)
 
 
-def _held(wire: socket.socket) -> int:
-    """How many bytes have come that nobody has read."""
+def _unread_bytes(wire: socket.socket) -> int:
+    """How many received bytes are in the kernel's buffer."""
     return int(struct.unpack("i", fcntl.ioctl(wire, termios.FIONREAD, bytes(4)))[0])
 
 
 def wait_in_kernel(wire: socket.socket, seconds: float) -> None:
-    """Let the system end waits for a client. With Python's timeout, each would begin with a call more, poll().
+    """Let the kernel limit how long a read waits. With Python's timeout, each read would begin with a call of poll().
 
-    Each call gives the interpreter's lock away, and a thousand threads that trickle queue to have it back.
+    Each call releases the interpreter lock, and with a thousand slow clients their threads queue to get it back.
     """
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(seconds))
     wire.settimeout(None)
@@ -51,7 +51,7 @@ def timeval(seconds: float) -> bytes:
 
 
 class _UntilDeadline:
-    """A socket for gunicorn, which reads a chunked body in many small steps: all of them end at one time."""
+    """A socket whose reads all end at one deadline. gunicorn reads a chunked body by many small reads."""
 
     def __init__(self, wire: socket.socket, deadline: float) -> None:
         self._wire, self._deadline = wire, deadline
@@ -59,7 +59,7 @@ class _UntilDeadline:
 
     def recv(self, size: int) -> bytes:
         usual, left = self._wire.gettimeout(), self._deadline - time.monotonic()
-        self._wire.settimeout(max(left if usual is None else min(usual, left), _SHORTEST))
+        self._wire.settimeout(max(left if usual is None else min(usual, left), _SHORTEST_WAIT))
         try:
             return self._wire.recv(size)
         finally:
@@ -67,10 +67,10 @@ class _UntilDeadline:
 
 
 class WireInput:
-    """`wsgi.input`, with `readinto`: bytes go from the socket to the reader's own buffer, and are copied once.
+    """`wsgi.input` with `readinto`: bytes go from the socket into the reader's own buffer and are copied once.
 
-    A wait for the client ends after the idle timeout. What the client was silent for before counts for the first,
-    or those who waited for a thread would be waited for once more, on that thread, one after another.
+    A wait for the client ends after the idle timeout. The first wait is shorter by the time for which the client was
+    silent before the request got its thread: silent clients would otherwise occupy threads one after another.
     """
 
     def __init__(
@@ -84,9 +84,10 @@ class WireInput:
     ) -> None:
         self._body, self._wire, self._expects_continue = body, wire, expects_continue
         self._unreader, self._on_wait, self._deadline = unreader, on_wait, float("inf")
-        self._idle_timeout, self._moment = idle_timeout, min(_GATHERED, idle_timeout / 2)
-        self._stale: int | None = None  # so many bytes came before the first wait, and are no sign of life
-        self._has_begun, self._least = False, _SHORTEST
+        self._idle_timeout, self._moment = idle_timeout, min(_GATHERING_TIME, idle_timeout / 2)
+        # Bytes that arrived before the first wait. Reading them does not show that the client still sends.
+        self._stale: int | None = None
+        self._has_begun, self._shortest = False, _SHORTEST_WAIT
         self._received = 0
         self.taken = 0  # bytes of the body that were read
         self._broken: Exception | None = None
@@ -96,7 +97,7 @@ class WireInput:
         self.readlines = self._first(body.readlines)
 
     def set_deadline(self, deadline: float | None) -> None:
-        """When every wait for the client ends, on the clock of time.monotonic(); None for never."""
+        """Set the time.monotonic() at which every wait for the client ends; None for no deadline."""
         self._deadline = float("inf") if deadline is None else deadline
         if self._unreader is not None:
             self._unreader.sock = self._wire if deadline is None else _UntilDeadline(self._wire, deadline)
@@ -114,25 +115,25 @@ class WireInput:
         return reading
 
     def _read(self, *args: Any) -> bytes:
-        # Mends: of a chunked body that broke off, up to a whole piece was lost that had come before.
+        # Fixes gunicorn: when a chunked body broke off, up to one piece that had arrived before was lost.
         if self._broken is not None:
             raise self._broken
         try:
             data: bytes = self._body.read(*args)
         except Exception as error:
-            held = getattr(self._body.reader, "buf", None)
-            data = self._body.buf.getvalue() + (held.getvalue() if held else b"")
+            rest = getattr(self._body.reader, "buf", None)
+            data = self._body.buf.getvalue() + (rest.getvalue() if rest else b"")
             if not data:
                 raise
             self._broken = error
         return data
 
     def _read_some(self) -> bytes:
-        """What comes next of a chunked body, without waiting for more of it; nothing at its end."""
+        """The next bytes of a chunked body, as soon as there are any; empty at its end."""
         reader = self._body.reader
         for holder in (self._body, reader):
-            if held := holder.buf.tell():
-                return bytes(holder.read(held))
+            if buffered := holder.buf.tell():
+                return bytes(holder.read(buffered))
         while reader.parser is not None:
             data = next(reader.parser, None)
             if data:
@@ -149,15 +150,15 @@ class WireInput:
         return isinstance(self._body.reader, LengthReader)
 
     def readinto(self, buffer: memoryview) -> int:
-        """Up to `len(buffer)` bytes of a body of known length, without waiting long for all of them; 0 at its end."""
+        """Read up to `len(buffer)` bytes of a body of known length: fewer if the client is slow, 0 at its end."""
         self._begin()
         reader = self._body.reader
-        # What the server read along with the headers. Never more of it than there is: both would wait for more,
-        # and hold up to a megabyte of it.
-        if held := self._body.buf.tell():
-            data = self._body.read(min(held, len(buffer)))
-        elif held := reader.unreader.buf.tell():
-            data = reader.read(min(held, len(buffer)))
+        # Bytes that gunicorn read together with the headers come first. Ask for no more than there are: these methods
+        # would wait for more, and buffer up to a megabyte.
+        if buffered := self._body.buf.tell():
+            data = self._body.read(min(buffered, len(buffer)))
+        elif buffered := reader.unreader.buf.tell():
+            data = reader.read(min(buffered, len(buffer)))
         else:
             wanted = min(len(buffer), reader.length)
             received = self._receive_into(buffer, wanted) if wanted else 0
@@ -170,24 +171,24 @@ class WireInput:
         return len(data)
 
     def _receive_into(self, buffer: memoryview, wanted: int) -> int:
-        # A thread that takes each small piece by itself asks for the interpreter's lock each time, and a thousand of
-        # them hold up everybody. The kernel gathers them without it.
+        # Each read needs the interpreter lock once more. With a thousand slow clients, reading each small piece by
+        # itself would delay all requests. With MSG_WAITALL the kernel gathers the pieces.
         gather = socket.MSG_WAITALL if self._received >= _BEGINNING else 0
         try:
             received = self._wire.recv_into(buffer, wanted, gather)
-        except BlockingIOError:  # so the kernel says that nothing came for a moment
-            received = self._wait_on(buffer, wanted)
+        except BlockingIOError:  # the kernel's timeout: nothing came for a moment
+            received = self._wait_longer(buffer, wanted)
         self._received += received
         return received
 
-    def _wait_on(self, buffer: memoryview, wanted: int) -> int:
-        """For what is left of the idle timeout."""
-        left = max(min(self._idle_timeout - self._moment, self._deadline - time.monotonic()), _SHORTEST)
+    def _wait_longer(self, buffer: memoryview, wanted: int) -> int:
+        """Wait for the rest of the idle timeout."""
+        left = max(min(self._idle_timeout - self._moment, self._deadline - time.monotonic()), _SHORTEST_WAIT)
         self._wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(left))
         try:
             return self._wire.recv_into(buffer, wanted)
         except BlockingIOError as error:
-            raise TimeoutError("nothing came for too long") from error
+            raise TimeoutError("The client sent nothing within the idle timeout.") from error
         finally:
             self._wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(self._moment))
 
@@ -205,22 +206,22 @@ class WireInput:
         reader = self._body.reader
         if not (isinstance(reader, LengthReader) and reader.length <= reader.unreader.buf.tell()):
             self._on_wait()
-        self._stale = _held(self._wire)
-        self._least = min(_BREATH, self._idle_timeout / 10)
+        self._stale = _unread_bytes(self._wire)
+        self._shortest = min(_GRACE, self._idle_timeout / 10)
         if self._expects_continue:
-            # Mends: gunicorn sends this before the application has looked at the request, and so asks for the
-            # body of one that will be refused.
+            # Fixes gunicorn, which sends this before the application has seen the request, and so asks for bodies
+            # that are then refused.
             self._wire.sendall(_CONTINUE)
-        elif self._stale < _WINDOW:
-            self._least = _SHORTEST  # it did not wait for us
+        elif self._stale < _FULL_WINDOW:
+            self._shortest = _SHORTEST_WAIT  # it could have sent
         self._limit_first_wait()
 
     def _limit_first_wait(self) -> None:
         left = min(self._idle_timeout - silence(self._wire), self._deadline - time.monotonic())
-        self._wire.settimeout(max(left, self._least))
+        self._wire.settimeout(max(left, self._shortest))
 
     def _is_alive(self, received: int | None = None) -> None:
-        """Something came, of so many bytes if that is known: the next waits are counted each for itself."""
+        """The client still sends: from now on each wait may last the idle timeout. `received` is None if unknown."""
         if self._stale is None:
             return
         self._stale = -1 if received is None else self._stale - received
