@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-# By the names of their URL patterns. What needs an id or a name is found from these.
+# The names of their URL patterns. Addresses with an id or a name are found from these.
 ENTRANCES = {
     "files": "file-list", "uploads": "upload-list", "jobs": "job-list", "operations": "operations",
     "tokens": "token-list", "me": "me", "schema": "schema", "docs": "docs",
@@ -28,14 +28,14 @@ _ANSWER = {"type": "object", "additionalProperties": {"type": "string", "format"
 
 
 class EntrancesView(APIView):
-    """For everybody: the documentation says the same, and a wrong token should find out where it went wrong."""
+    """The list of entrances. It needs no token, as the documentation, and so helps clients whose token is wrong."""
 
     authentication_classes = []
     permission_classes = [AllowAny]
 
     @extend_schema(responses={200: _ANSWER})
     def get(self, request: Request) -> Response:
-        """The entrances of the API by name. `upload` takes the name of a file at its end: `curl -T movie.mp4 URL`."""
+        """List the entrances of the API. Append the name of a file to `upload`, as `curl -T movie.mp4 URL` does."""
         found = {name: reverse(pattern, request=request) for name, pattern in ENTRANCES.items()}
         return Response(found | {"upload": reverse("upload", ["-"], request=request).removesuffix("-")})
 
@@ -44,16 +44,18 @@ _building = threading.Lock()
 
 
 class SchemaView(SpectacularAPIView):
+    """The OpenAPI document, built once in a process: it takes a second to build, and is public."""
+
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """As JSON or YAML, whichever the client accepts."""
+        """The OpenAPI document, as JSON or YAML by the Accept header."""
         renderer: Any = request.accepted_renderer
-        with _building:  # those who come meanwhile wait for it, instead of building one each
+        with _building:  # requests at the same time wait for one build
             body = rendered(renderer.media_type)
         response = HttpResponse(body, content_type=renderer.media_type)
         response["ETag"] = f'"{sha256(body).hexdigest()}"'
         response["Vary"] = "Accept"
-        response["Cache-Control"] = "no-cache"  # kept, and compared: it changes with each release
+        response["Cache-Control"] = "no-cache"  # clients ask whether it has changed: each release may change it
         response["Content-Disposition"] = f'inline; filename="{spectacular_settings.TITLE}.{renderer.format}"'
         answer = get_conditional_response(request._request, etag=response["ETag"], response=response)
         assert answer is not None

@@ -1,4 +1,4 @@
-"""What a client would rather have is no reason to give it nothing: there is JSON, and there are bytes."""
+"""Respond in JSON whatever the Accept header asks for, and leave details out of the response to OPTIONS."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from rest_framework.negotiation import DefaultContentNegotiation
 
 
 class Lenient(DefaultContentNegotiation):
+    """Instead of status 406, use the view's first renderer."""
+
     def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
         try:
             return super().select_renderer(request, renderers, format_suffix)
@@ -16,8 +18,8 @@ class Lenient(DefaultContentNegotiation):
 
 
 class Metadata(SimpleMetadata):
-    """What OPTIONS tells: name, description and types of content. Fields of bodies are in the API's description."""
+    """The response to OPTIONS: name, description and content types. The OpenAPI document describes the fields."""
 
     def determine_actions(self, request: Any, view: Any) -> dict[str, Any]:
-        # DRF's asks of each method whether this request may use it, and would be refused for its token's scopes.
+        # DRF would check the permissions of each method here, and fail for a token without the scopes.
         return {}

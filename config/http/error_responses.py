@@ -1,4 +1,4 @@
-"""The one place where a refusal becomes an HTTP answer: RFC 9457, with a stable `code`, never a trace or a path."""
+"""Turn exceptions into HTTP responses: problem documents (RFC 9457) with a stable `code`, without traces or paths."""
 
 import json
 import re
@@ -65,12 +65,11 @@ STATUS: dict[str, int] = {
     "unsupported_request": 415,
     "unsupported_version": 412,
 }
-# tus has a status of its own for the same refusal.
-CHECKSUM_MISMATCH = 460
+CHECKSUM_MISMATCH = 460  # a status that only tus has
 
 
 class Problem:
-    """One answer: its code, its words, what else a program may want, and its headers."""
+    """One error response: code, text, further fields for programs, and headers."""
 
     def __init__(
         self,
@@ -95,7 +94,7 @@ class Problem:
             self.body["request_id"] = request_id
 
 
-# What others raise, in our codes and words.
+# Exceptions of Django and its libraries: our code and text for each.
 _FOREIGN: list[tuple[tuple[type[Exception], ...], str, str]] = [
     ((Http404, exceptions.NotFound), "not_found", "There is nothing here, or nothing you may see."),
     (
@@ -104,7 +103,7 @@ _FOREIGN: list[tuple[tuple[type[Exception], ...], str, str]] = [
         "A body of this Content-Type is not understood here.",
     ),
     (
-        (exceptions.ParseError, RecursionError),  # JSON of a thousand brackets within each other
+        (exceptions.ParseError, RecursionError),  # RecursionError: deeply nested JSON
         "invalid_request",
         "The body cannot be read as what its Content-Type says.",
     ),
@@ -114,7 +113,7 @@ _FOREIGN: list[tuple[tuple[type[Exception], ...], str, str]] = [
 
 
 def of(error: Exception) -> Problem | None:
-    """The answer to an exception, or None for one nobody foresaw."""
+    """The response to an exception, or None for an unexpected one."""
     match error:
         case ChecksumMismatch():
             return Problem(error.code, error.detail, status=CHECKSUM_MISMATCH)
@@ -154,7 +153,7 @@ def api_exception(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def page(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """For what goes wrong outside the API: a page for a browser, the same document for everything else."""
+    """The response outside the API: a page for a browser, the problem document for other clients."""
     for_people = not request.path.startswith("/api/") and request.accepts("text/html")
     context = {"problem": problem.body, "back": _came_from(request)}
     body = render_to_string("problem.html", context) if for_people else json.dumps(problem.body)
@@ -165,7 +164,7 @@ def page(request: HttpRequest, problem: Problem) -> HttpResponse:
 
 
 def as_http(refusal: Refusal) -> bytes:
-    """A whole answer, for the worker: the last on a connection whose request never came to the application."""
+    """A complete response, for the web server's worker: the application has not seen the request."""
     problem = Problem(refusal.code, refusal.detail, retry_after=refusal.retry_after)
     body = json.dumps(problem.body).encode()
     headers = problem.headers | {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), "Connection": "close"}
@@ -174,7 +173,7 @@ def as_http(refusal: Refusal) -> bytes:
 
 
 def _came_from(request: HttpRequest) -> str:
-    """The page of the admin that a form was sent from, on this site whatever the header says."""
+    """The page of the admin that sent the form, as a path: it stays on this site whatever the Referer header says."""
     found = re.match(r"https?://[^/]+(/admin/[^?#]*)", request.headers.get("Referer", ""))
     return found[1] if found and request.method == "POST" else ""
 
@@ -200,7 +199,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def describe_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """For the API's schema: every operation may answer with a problem."""
+    """Add problem documents to the OpenAPI document: every operation may respond with one."""
     properties = {name: {"type": "string"} for name in ("type", "title", "code", "detail", "request_id")}
     result["components"].setdefault("schemas", {})["Problem"] = {
         "type": "object",

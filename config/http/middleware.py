@@ -1,4 +1,4 @@
-"""What every request passes."""
+"""Middleware: security headers, trusted proxies, probes, tus headers, and limits of request bodies."""
 
 from collections.abc import Callable
 from datetime import UTC
@@ -34,8 +34,8 @@ _STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-# unfold's Alpine evaluates expressions, and writes style attributes. Nothing of a user's stands in an x-* attribute.
-# Files are played on their own pages.
+# unfold uses Alpine, which evaluates expressions and writes style attributes. So no text of users may be in an x-*
+# attribute. A file's page plays it.
 _ADMIN = _STRICT.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'").replace(
     "style-src 'self'", "style-src 'self' 'unsafe-inline'; media-src 'self'"
 )
@@ -63,7 +63,7 @@ def _policy_for(path: str) -> str:
 
 
 def api_in_utc(get_response: GetResponse) -> GetResponse:
-    """Programs read and write times in UTC, whatever the server's zone is: that is for people."""
+    """The API uses UTC. The server's time zone is for people."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith("/api/"):
@@ -75,7 +75,7 @@ def api_in_utc(get_response: GetResponse) -> GetResponse:
 
 
 def client_address(get_response: GetResponse) -> GetResponse:
-    """Believe X-Forwarded-* and X-Request-ID only from MILLRACE_TRUSTED_PROXIES; the client's address is in there."""
+    """Set REMOTE_ADDR to the client's address. X-Forwarded-* and X-Request-ID count only from TRUSTED_PROXIES."""
     trusted = [ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES]
 
     def is_trusted(address: str) -> bool:
@@ -95,7 +95,7 @@ def client_address(get_response: GetResponse) -> GetResponse:
 
 
 def _forwarded_for(request: HttpRequest) -> list[str]:
-    """The addresses a request came through, nearest first, up to the first that is none."""
+    """The addresses that a request came through, nearest first, up to the first that is not an IP address."""
     hops = [hop.strip() for hop in reversed(request.headers.get("X-Forwarded-For", "").split(","))]
     return list(takewhile(_is_address, hops))
 
@@ -109,7 +109,10 @@ def _is_address(text: str) -> bool:
 
 
 def known_client(get_response: GetResponse) -> GetResponse:
-    """Let the worker ask whether we know a client whose body nobody wants. Few requests come to that."""
+    """Let the web server's worker ask whether the client has valid credentials, when it refuses a body unread.
+
+    Then the worker waits until a known client has received the response. Few requests need that.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         request.META[KNOWS_CLIENT] = partial(is_known, request)
@@ -119,17 +122,18 @@ def known_client(get_response: GetResponse) -> GetResponse:
 
 
 def probes(get_response: GetResponse) -> GetResponse:
-    """Answer what machines ask a process by its address, before the Host header is checked.
+    """Answer /healthz, /readyz and /metrics under any IP address, before the Host header is checked.
 
-    Load balancers, kubelets and Prometheus have no other name for it, and ALLOWED_HOSTS cannot list such addresses.
-    A page that names itself so, to read it from a browser, is none of ours either: a name must be in that list.
+    Load balancers, kubelets and Prometheus ask a process by its address, which ALLOWED_HOSTS cannot list. A host name
+    must be in ALLOWED_HOSTS here, too: a site that points its own name to this address cannot read the response in a
+    browser.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.path_info in PROBES and _is_address(_host(request)):
             view, args, kwargs = request.resolver_match = resolve(request.path_info)
             answer = cast(HttpResponse, view(request, *args, **kwargs))
-            answer["Content-Length"] = str(len(answer.content))  # CommonMiddleware, which is passed by, would say it
+            answer["Content-Length"] = str(len(answer.content))  # usually set by CommonMiddleware
             return answer
         return get_response(request)
 
@@ -141,9 +145,9 @@ def _host(request: HttpRequest) -> str:
 
 
 def resumable(get_response: GetResponse) -> GetResponse:
-    """What tus asks of every exchange, also of those that end before their view: its version in the answer.
+    """Add the header Tus-Resumable to every response below uploads/, also to errors before the view.
 
-    And for clients behind proxies that let only POST through, another method's name in a header, before routing.
+    X-HTTP-Method-Override is for clients behind proxies that allow only POST. It must be read before routing.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -164,7 +168,7 @@ def _override_method(request: HttpRequest) -> None:
 
 
 class RefuseLargeBodies:
-    """Refuse what is too large by its Content-Length, before a byte of the body is read; before CSRF, too."""
+    """Refuse too large bodies by their Content-Length, before reading any of the body and before the CSRF check."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -177,7 +181,7 @@ class RefuseLargeBodies:
         allowed = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
         is_upload = takes_large_body(request, view)
         if is_upload:
-            # Some accounts may have larger ones. Whose it is, and what that may send, is found out at admission.
+            # Some accounts may send larger files. The account is not known yet: admission checks its own limit.
             usual = allowed + limits().max_file_size
             allowed = usual if length <= usual else allowed + largest_file()
         elif is_chunked(request.META):
@@ -195,9 +199,9 @@ def _protocol(request: HttpRequest) -> Upload.Protocol:
 
 
 def reads_body_into_memory(environ: dict[str, Any]) -> bool:
-    """Whether the view of a request reads its body whole. The worker asks, before the application sees the request.
+    """Whether the view of this request reads its whole body into memory, and neither streams nor refuses it.
 
-    It gathers such a body without a thread. Other views stream it, or refuse it unread.
+    The web server's worker asks before the application sees the request, and receives such a body without a thread.
     """
     request = WSGIRequest(environ)
     if request.path.startswith(_RESUMABLE):

@@ -1,7 +1,7 @@
-"""Alerts by e-mail, for installations without Prometheus. What is wrong is what /readyz and the dashboard show.
+"""Alerts by e-mail, for installations without Prometheus. They report the same warnings as /readyz and the dashboard.
 
-One mail when something begins, one when it is over, a reminder each day between. What was mailed is in the database,
-so a restart repeats nothing. A mail that cannot be sent is tried again at the next run of the chore, a minute later.
+A mail is sent when a warning appears, when it is resolved, and as a reminder each day in between. The database holds
+what was mailed, so a restart repeats nothing. If a mail cannot be sent, the next run of the chore tries again.
 """
 
 import socket
@@ -23,66 +23,66 @@ from uploads.runtime.database_connections import write
 log = structlog.get_logger(__name__)
 EVERY = timedelta(minutes=1)
 REMIND = timedelta(days=1)
-# Something is over when it was not seen for so long: a disk at its limit would send a mail a minute.
-CALM = timedelta(minutes=5)
+# A warning is resolved when it was not seen for this long. Otherwise a disk at its limit would cause a mail a minute.
+RESOLVED_AFTER = timedelta(minutes=5)
 
 
 @dataclass
-class _News:
-    began: list[Alert] = field(default_factory=list)
-    lasting: list[Alert] = field(default_factory=list)
-    over: list[Alert] = field(default_factory=list)
+class _Changes:
+    new: list[Alert] = field(default_factory=list)
+    ongoing: list[Alert] = field(default_factory=list)
+    resolved: list[Alert] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.began or self.lasting or self.over)
+        return bool(self.new or self.ongoing or self.resolved)
 
 
 def mail_alerts() -> int:
-    """Mail what is new. Answers how many mails were sent. An error of the mail server is raised: the chore fails."""
+    """Mail what has changed. Returns the number of mails. If the mail server fails, so does the chore."""
     if not settings.ALERT_EMAIL:
         return 0
     now = timezone.now()
-    news = _news(_note([warning for warning in current_warnings() if warning.mailed], now), now)
-    if not news:
+    changes = _sort(_record([warning for warning in current_warnings() if warning.mailed], now), now)
+    if not changes:
         return 0
-    _send(news)
-    told = [alert.pk for alert in (*news.began, *news.lasting)]
+    _send(changes)
+    mailed = [alert.pk for alert in (*changes.new, *changes.ongoing)]
     with write():
-        Alert.objects.filter(pk__in=told).update(mailed_at=now)
-        Alert.objects.filter(pk__in=[alert.pk for alert in news.over]).delete()
-    log.info("alerts_mailed", codes=told, over=[alert.pk for alert in news.over])
+        Alert.objects.filter(pk__in=mailed).update(mailed_at=now)
+        Alert.objects.filter(pk__in=[alert.pk for alert in changes.resolved]).delete()
+    log.info("alerts_mailed", codes=mailed, over=[alert.pk for alert in changes.resolved])
     return 1
 
 
-def _note(wrong: Collection[ServiceWarning], now: datetime) -> list[Alert]:
-    """Write down what is wrong now. All alerts that are not known to be over."""
+def _record(warnings: Collection[ServiceWarning], now: datetime) -> list[Alert]:
+    """Save the current warnings. Returns all alerts whose resolution was not mailed yet."""
     with write():
-        for warning in wrong:
+        for warning in warnings:
             Alert.objects.update_or_create(
                 code=warning.code,
                 defaults={"words": warning.words, "seen_at": now},
                 create_defaults={"words": warning.words, "seen_at": now, "began_at": now},
             )
-        # It was over before anybody was told.
-        Alert.objects.filter(mailed_at=None, seen_at__lt=now - CALM).delete()
+        # Resolved before a mail was sent.
+        Alert.objects.filter(mailed_at=None, seen_at__lt=now - RESOLVED_AFTER).delete()
     return list(Alert.objects.order_by("began_at", "code"))
 
 
-def _news(alerts: Collection[Alert], now: datetime) -> _News:
-    news = _News()
+def _sort(alerts: Collection[Alert], now: datetime) -> _Changes:
+    changes = _Changes()
     for alert in alerts:
-        if alert.seen_at < now - CALM:
-            news.over.append(alert)
+        if alert.seen_at < now - RESOLVED_AFTER:
+            changes.resolved.append(alert)
         elif alert.mailed_at is None:
-            news.began.append(alert)
+            changes.new.append(alert)
         elif alert.mailed_at < now - REMIND:
-            news.lasting.append(alert)
-    return news
+            changes.ongoing.append(alert)
+    return changes
 
 
-def _send(news: _News) -> None:
-    """EMAIL_TIMEOUT bounds it."""
-    parts = (("Began", news.began), ("Still so", news.lasting), ("Over", news.over))
+def _send(changes: _Changes) -> None:
+    """Send one mail. EMAIL_TIMEOUT limits each step of it."""
+    parts = (("Began", changes.new), ("Still so", changes.ongoing), ("Over", changes.resolved))
     lines = [
         f"{title}, since {alert.began_at:%Y-%m-%d %H:%M} UTC: {alert.words}"
         for title, alerts in parts
@@ -91,15 +91,15 @@ def _send(news: _News) -> None:
     where = settings.PUBLIC_URL or f"http://{with_port(settings.HOST, settings.PORT)}"
     footer = f"{where}/admin/ shows what is wrong just now; docs/operations.md tells what to do."
     EmailMessage(
-        subject=f"Millrace on {socket.gethostname()}: {_subject(news)}",
+        subject=f"Millrace on {socket.gethostname()}: {_subject(changes)}",
         body="\n\n".join([*lines, footer]) + "\n",
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=settings.ALERT_EMAIL,
     ).send()
 
 
-def _subject(news: _News) -> str:
-    said = {"new": news.began, "lasting": news.lasting, "over": news.over}
+def _subject(changes: _Changes) -> str:
+    said = {"new": changes.new, "lasting": changes.ongoing, "over": changes.resolved}
     return ", ".join(
         f"{name}: {', '.join(alert.code.partition(':')[0] for alert in some)}" for name, some in said.items() if some
     )

@@ -1,4 +1,4 @@
-"""/healthz: this process answers. /readyz: and everything it needs is there."""
+"""/healthz: the process responds. /readyz: the database and the storage are usable, too."""
 
 from collections.abc import Callable
 from functools import cache
@@ -19,23 +19,23 @@ from uploads.sinks.base import SinkError
 from uploads.storage.marker import is_ours
 from uploads.transfers.disk_space import floor, reserved_bytes
 
-# What machines ask: answered by whatever address, and left out of the log.
+# Addresses for machines: available under any IP address, and left out of the request log.
 PROBES = {"/healthz", "/readyz", "/metrics"}
 
 
 def _database() -> bool:
-    """Whether every migration is applied: by their names, in one query."""
+    """Whether every migration is applied. One query compares their names."""
     applied = set(MigrationRecorder(connection).migration_qs.values_list("app", "name"))
     if _migrations() <= applied:
         return True
-    # Only what could be missing is worth the graph, which knows of migrations that replace others.
+    # Names differ. Build the graph, which knows of squashed migrations; that takes longer.
     executor = MigrationExecutor(connection)
     return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
 
 @cache
 def _migrations() -> frozenset[tuple[str, str]]:
-    """Those of this code, which does not change while the process runs."""
+    """The migrations of this code, which does not change while the process runs."""
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations or ())
 
 
@@ -47,17 +47,17 @@ def _writable() -> bool:
     try:
         return not sink().is_read_only()
     except SinkError:
-        return True  # it is not there at all, which the check of the storage says
+        return True  # the storage is missing, which the check "storage" reports
 
 
-def _room() -> bool:
+def _has_space() -> bool:
     free = sink().free()
     return free is None or free > floor()
 
 
-def _room_words() -> str:
-    words = "The disk has less room left than MILLRACE_MIN_FREE: no upload and no job is begun."
-    return f"{words} {RELEASED}" if ballast().is_released else words
+def _space_text() -> str:
+    text = "The disk has less room left than MILLRACE_MIN_FREE: no upload and no job is begun."
+    return f"{text} {RELEASED}" if ballast().is_released else text
 
 
 _WRONG_STORE = "The storage marker is missing or belongs to another installation. Is the disk mounted?"
@@ -66,7 +66,7 @@ CHECKS: dict[str, tuple[Callable[[], bool], Callable[[], str]]] = {
     "database": (_database, lambda: "The database does not answer, or lacks migrations: manage.py migrate"),
     "storage": (_storage, lambda: _WRONG_STORE),
     "writable": (_writable, lambda: _READ_ONLY),
-    "room": (_room, _room_words),
+    "room": (_has_space, _space_text),
 }
 
 
@@ -77,36 +77,36 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    failed = {name: words() for name, (check, words) in CHECKS.items() if not _passes(check)}
+    failed = {name: text() for name, (check, text) in CHECKS.items() if not _passes(check)}
     checks = {name: failed.get(name, "ok") for name in CHECKS}
-    said = {
+    body = {
         "status": "not ready" if failed else "ok",
         "checks": checks,
         "workers": _workers(),
         "warnings": _warnings(),
         "space": _space(),
     }
-    return JsonResponse(said, status=503 if failed else 200)
+    return JsonResponse(body, status=503 if failed else 200)
 
 
 def _space() -> dict[str, int | None] | None:
-    """Bytes of the store's disk: free, of these left alone, and promised to uploads that have not come yet."""
+    """Bytes of the storage's disk: free, kept free (MILLRACE_MIN_FREE), and promised to uploads in progress."""
     try:
         return {"free": sink().free(), "floor": floor(), "promised": reserved_bytes(sink())}
     except (DatabaseFailure, SinkError):
-        return None  # the checks say so
+        return None  # the checks report it
 
 
 def _warnings() -> list[str]:
-    """No reason to turn people away either."""
+    """Warnings do not make the service unready."""
     try:
         return [warning.words for warning in hooks.current_warnings()]
     except DatabaseFailure:
-        return []  # the check of the database says so
+        return []  # the check "database" reports it
 
 
 def _workers() -> str:
-    """Said, and no reason to turn people away: what needs no work goes on without workers."""
+    """Lanes without workers do not make the service unready: uploads and downloads need none."""
     try:
         return " ".join(troubles()) or "ok"
     except DatabaseFailure:

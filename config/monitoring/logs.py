@@ -1,4 +1,4 @@
-"""Logs: one line an event, as JSON where a program reads, as text where a person does."""
+"""Logs: one line for each event, as text on a terminal and as JSON otherwise."""
 
 import logging
 import sys
@@ -17,19 +17,19 @@ _SHARED: list[Any] = [
 ]
 
 
-def _write_out_controls(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """No address, name or error that strangers chose may steer the terminal. What is no text is shown by its repr."""
+def _escape_controls(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape control characters, so that names and errors from clients cannot control the terminal."""
     for name, value in event.items():
         if isinstance(value, str):
-            event[name] = printable(value, one_line=name not in _OF_LINES)
+            event[name] = printable(value, one_line=name not in _MULTILINE)
     return event
 
 
-_OF_LINES = {"exception", "stack"}
+_MULTILINE = {"exception", "stack"}
 _RENDER: list[Any] = (
     [
         structlog.processors.format_exc_info,
-        _write_out_controls,
+        _escape_controls,
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
     if sys.stderr.isatty()
@@ -56,12 +56,12 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
-        # Ours, also in a worker: Celery sets the level of all others to WARNING there.
+        # Our loggers keep the level INFO in a worker, where Celery sets all others to WARNING.
         **{name: {"level": "INFO"} for name in ("config", "media_jobs", "millrace", "uploads")},
-        # Refusals are answers, and stand in the request log; Django would repeat each as a warning.
+        # The request log has all refused requests. Django would repeat each as a warning.
         "django.request": {"level": "ERROR"},
         "django.security.csrf": {"level": "ERROR"},
-        # Scanners send wrong hosts all day; each would be an error with its trace.
+        # Scanners send wrong hosts all the time. Each would be logged as an error with its trace.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },
 }

@@ -1,7 +1,7 @@
-"""/metrics, for Prometheus; deploy/prometheus/ and docs/operations.md tell what to do with it.
+"""/metrics, for Prometheus. See deploy/prometheus/ and docs/operations.md.
 
-The counters of this process are where their events happen. What other processes know is collected here, when somebody
-looks, from the database and from HOME/run.
+Code that counts events of this process has its own counters. Values that other processes know are collected here, at
+each scrape, from the database and from HOME/run.
 """
 
 import os
@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, disable_created_met
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from config.monitoring import request_metrics  # noqa: F401  # its metrics are there before the first request
+from config.monitoring import request_metrics  # noqa: F401  # registers its metrics before the first request
 from config.snapshots import newest_snapshot
 from media_jobs.queue import job_counters as of_jobs
 from media_jobs.queue.lanes import loads
@@ -32,15 +32,15 @@ from uploads.transfers.disk_space import floor, reserved_bytes
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class _Asked(Collector):
-    """Metrics that are asked for at each scrape. Those that cannot be told just now are left out; the others stay."""
+class _OnScrape(Collector):
+    """Metrics that are collected at each scrape. If one cannot be collected, it is left out and the others stay."""
 
-    def __init__(self, ask: Callable[[], Iterator[Metric]]) -> None:
-        self._ask = ask
+    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
+        self._collect = collect
 
     def collect(self) -> Iterator[Metric]:
         try:
-            yield from self._ask()
+            yield from self._collect()
         except (DatabaseFailure, SinkError, OSError):
             return
 
@@ -66,7 +66,7 @@ def _lanes() -> Iterator[Metric]:
 
 
 def _restarts() -> Iterator[Metric]:
-    """Of the processes that supervisors keep alive on this host."""
+    """Restarts of the processes that supervisors on this host keep running."""
     restarts: Counter[str] = Counter()
     for process in processes():
         restarts[process.name] += process.restarts
@@ -77,11 +77,11 @@ def _restarts() -> Iterator[Metric]:
 
 
 def _storage() -> Iterator[Metric]:
-    place = sink()
-    yield from _gauge("millrace_storage_free_bytes", "Free room where files are kept.", place.free())
+    storage = sink()
+    yield from _gauge("millrace_storage_free_bytes", "Free room where files are kept.", storage.free())
     yield from _gauge("millrace_storage_floor_bytes", "Room that uploads and jobs leave alone.", floor())
     yield from _gauge("millrace_storage_warning_bytes", "Less than this is nearly full.", limits().warn_free)
-    sizes = [found.size for found in place.quarantine.content()]
+    sizes = [found.size for found in storage.quarantine.content()]
     yield from _gauge("millrace_quarantine_objects", "Objects in quarantine.", len(sizes))
     yield from _gauge("millrace_quarantine_bytes", "Bytes in quarantine.", sum(sizes))
 
@@ -106,7 +106,7 @@ def _chores() -> Iterator[Metric]:
 
 
 def _backup() -> Iterator[Metric]:
-    """0 if there is none: then an alert on its age fires, too."""
+    """0 if there is no snapshot, so that the alert on its age fires."""
     if settings.SNAPSHOTS_KEPT:
         newest = newest_snapshot()
         help = "When the newest nightly snapshot of the database was taken."
@@ -115,7 +115,7 @@ def _backup() -> Iterator[Metric]:
 
 
 class _Memory(Collector):
-    """What uploads take of this process's memory: all but what it takes while there are none."""
+    """Memory of this process per upload: what it uses more than while no upload was active."""
 
     def __init__(self) -> None:
         self._idle = 0
@@ -140,11 +140,11 @@ def _limit() -> Iterator[Metric]:
     yield from _gauge("millrace_uploads_active_limit", help, settings.THREADS)
 
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each, which nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
 REGISTRY.register(StoredMetrics([*of_uploads.STORED, *of_jobs.STORED]))
 REGISTRY.register(_Memory())
-for _ask in (_limit, _lanes, _restarts, _storage, _reserved, _chores, _backup):
-    REGISTRY.register(_Asked(_ask))
+for _collect in (_limit, _lanes, _restarts, _storage, _reserved, _chores, _backup):
+    REGISTRY.register(_OnScrape(_collect))
 
 
 @require_safe

@@ -1,4 +1,4 @@
-"""Give each request an id, and write one line about it when its answer is through."""
+"""Give each request an id, and log one line about it when its response has been sent."""
 
 import re
 import time
@@ -25,7 +25,7 @@ log = structlog.get_logger("millrace.request")
 
 
 def log_requests(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """The line is written when the answer is closed: another thread than this one may have sent the end of it."""
+    """Log a request when its response is closed. Another thread may have sent the end of the response."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         started, request_id = time.monotonic(), _id_of(request)
@@ -43,14 +43,14 @@ def log_requests(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Cal
 
 
 def _id_of(request: HttpRequest) -> str:
-    """What a trusted proxy calls it (client_address has removed what others say), or a new one."""
-    # Not request.headers: those were read before client_address removed what cannot be believed.
-    said = request.META.get("HTTP_X_REQUEST_ID", "")
-    return said if _WELL_FORMED.fullmatch(said) else uuid.uuid4().hex
+    """The id from a trusted proxy, or a new one. The middleware client_address has removed ids from other clients."""
+    # Not request.headers: they may have been cached before client_address removed the id.
+    given = request.META.get("HTTP_X_REQUEST_ID", "")
+    return given if _WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
 
 
 def _write_line(request: HttpRequest, response: HttpResponseBase, request_id: str, started: float) -> None:
-    request_context.begin(request_id)  # until request_finished
+    request_context.begin(request_id)  # for this line and what follows until request_finished
     principal, exchange = known_principal(request), request.META.get(EXCHANGE)
     log.info(
         "request",
@@ -68,7 +68,7 @@ def _write_line(request: HttpRequest, response: HttpResponseBase, request_id: st
 
 
 def _loggable(request: HttpRequest) -> str:
-    """Leave out the token of a signed link: with it, anybody who reads the log could download the file."""
+    """The path without the token of a signed link: with it, every reader of the log could download the file."""
     match = request.resolver_match
     if match is not None and match.url_name == "link-content":
         return "/api/v1/links/…"

@@ -1,4 +1,4 @@
-"""Count the answers of this process, by route and status, and how long each took until it began."""
+"""Count the responses of this process by route and status, and measure the time until each began."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from prometheus_client import Counter, Histogram
 
-# Never the path, the method or the status as a client wrote them: anybody could make up millions of series.
+# Labels never contain a path or a method as a client wrote it: clients could create millions of series.
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-ANSWERS = Counter("millrace_http_responses", "Answers to requests.", ["route", "method", "status"])
+RESPONSES = Counter("millrace_http_responses", "Answers to requests.", ["route", "method", "status"])
 DURATION = Histogram(
     "millrace_http_request_duration_seconds", "Time from the head of a request to the head of its answer.",
     ["route", "method"], buckets=(0.005, 0.025, 0.1, 0.25, 1, 2.5, 10, 60, 600),
@@ -21,7 +21,7 @@ def count_answers(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Ca
         started = time.monotonic()
         response = get_response(request)
         route, method = _route(request), _method(request)
-        ANSWERS.labels(route, method, str(response.status_code)).inc()
+        RESPONSES.labels(route, method, str(response.status_code)).inc()
         DURATION.labels(route, method).observe(time.monotonic() - started)
         return response
 
@@ -29,7 +29,7 @@ def count_answers(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Ca
 
 
 def _route(request: HttpRequest) -> str:
-    """The name of its URL pattern; static files and addresses that do not exist have none."""
+    """The name of the URL pattern. Static files and addresses that do not exist have none."""
     match = request.resolver_match
     return match.view_name if match is not None else "none"
 
