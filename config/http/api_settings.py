@@ -30,7 +30,7 @@ API_FRAMEWORK: dict[str, Any] = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Millrace",
-    "DESCRIPTION": "Media in as a stream, checked and hashed while it flows; out again, whole or in ranges.",
+    "DESCRIPTION": "Receives large video and audio files, stores and serves them, and processes them in jobs.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -96,19 +96,23 @@ class Problem:
 
 # Exceptions of Django and its libraries: our code and text for each.
 _FOREIGN: list[tuple[tuple[type[Exception], ...], str, str]] = [
-    ((Http404, exceptions.NotFound), "not_found", "There is nothing here, or nothing you may see."),
+    ((Http404, exceptions.NotFound), "not_found", "Not found, or you do not have permission to see it."),
     (
         (exceptions.UnsupportedMediaType,),
         "unsupported_request",
-        "A body of this Content-Type is not understood here.",
+        "This Content-Type is not supported here.",
     ),
     (
         (exceptions.ParseError, RecursionError),  # RecursionError: deeply nested JSON
         "invalid_request",
-        "The body cannot be read as what its Content-Type says.",
+        "The body is not valid for its Content-Type.",
     ),
-    ((exceptions.PermissionDenied, PermissionDenied), "forbidden", "You may not do this."),
-    ((OperationalError, InterfaceError), "database_unavailable", "The database does not answer. Try again soon."),
+    ((exceptions.PermissionDenied, PermissionDenied), "forbidden", "You do not have permission to do this."),
+    (
+        (OperationalError, InterfaceError),
+        "database_unavailable",
+        "The database is unavailable. Try again in a few seconds.",
+    ),
 ]
 
 
@@ -121,14 +125,14 @@ def of(error: Exception) -> Problem | None:
             headers = _challenge(error.code)
             return Problem(error.code, error.detail, retry_after=error.retry_after, headers=headers, **error.more)
         case exceptions.ValidationError():
-            return Problem("invalid_params", "Some values cannot be used.", errors=error.detail)
+            return Problem("invalid_params", "Some values are not valid. See `errors`.", errors=error.detail)
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return Problem("unauthenticated", str(error.detail), headers=_challenge("unauthenticated"))
         case exceptions.MethodNotAllowed():
             return Problem("method_not_allowed", str(error.detail))
         case exceptions.Throttled():
             wait = int(getattr(error, "wait", None) or 1) + 1
-            return Problem("throttled", "Too many requests. Slow down.", retry_after=wait)
+            return Problem("throttled", "Too many requests. Send fewer, or wait.", retry_after=wait)
     for kinds, code, detail in _FOREIGN:
         if isinstance(error, kinds):
             return Problem(code, detail, retry_after=5 if code == "database_unavailable" else None)
@@ -179,19 +183,19 @@ def _came_from(request: HttpRequest) -> str:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return page(request, of(exception) or Problem("invalid_request", "The request cannot be understood."))
+    return page(request, of(exception) or Problem("invalid_request", "The request is not valid."))
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return page(request, Problem("forbidden", "You may not do this."))
+    return page(request, Problem("forbidden", "You do not have permission to do this."))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return page(request, Problem("not_found", "There is nothing here."))
+    return page(request, Problem("not_found", "This page does not exist."))
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return page(request, Problem("server_error", "Something went wrong on our side; it was written down."))
+    return page(request, Problem("server_error", "An internal error occurred. It was logged."))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -207,7 +211,7 @@ def describe_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         "required": ["type", "title", "status", "code", "detail"],
     }
     answer = {
-        "description": "A refusal",
+        "description": "An error",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     for methods in result["paths"].values():

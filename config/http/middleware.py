@@ -25,6 +25,7 @@ from uploads.http import tus_headers
 from uploads.http.body import is_chunked
 from uploads.http.upload_handler import takes_large_body, takes_small_body
 from uploads.models import Upload
+from uploads.text.sizes import human_size
 from uploads.transfers import upload_counters
 from uploads.transfers.quota import largest_file
 
@@ -185,11 +186,11 @@ class RefuseLargeBodies:
             usual = allowed + limits().max_file_size
             allowed = usual if length <= usual else allowed + largest_file()
         elif is_chunked(request.META):
-            raise LengthRequired("Say how long the body is with Content-Length.")
+            raise LengthRequired("Send the length of the body in the header Content-Length.")
         if length > allowed:
             if is_upload:
                 upload_counters.count_refused(_protocol(request), TooLarge.code)
-            raise TooLarge(f"A request here may have {allowed} bytes.")
+            raise TooLarge(f"The request body is too large: at most {human_size(allowed)} are allowed here.")
 
 
 def _protocol(request: HttpRequest) -> Upload.Protocol:

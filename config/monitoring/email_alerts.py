@@ -82,14 +82,14 @@ def _sort(alerts: Collection[Alert], now: datetime) -> _Changes:
 
 def _send(changes: _Changes) -> None:
     """Send one mail. EMAIL_TIMEOUT limits each step of it."""
-    parts = (("Began", changes.new), ("Still so", changes.ongoing), ("Over", changes.resolved))
+    parts = (("New", changes.new), ("Ongoing", changes.ongoing), ("Resolved", changes.resolved))
     lines = [
         f"{title}, since {alert.began_at:%Y-%m-%d %H:%M} UTC: {alert.words}"
         for title, alerts in parts
         for alert in alerts
     ]
     where = settings.PUBLIC_URL or f"http://{with_port(settings.HOST, settings.PORT)}"
-    footer = f"{where}/admin/ shows what is wrong just now; docs/operations.md tells what to do."
+    footer = f"{where}/admin/ shows the current warnings. docs/operations.md says what to do."
     EmailMessage(
         subject=f"Millrace on {socket.gethostname()}: {_subject(changes)}",
         body="\n\n".join([*lines, footer]) + "\n",
@@ -99,9 +99,11 @@ def _send(changes: _Changes) -> None:
 
 
 def _subject(changes: _Changes) -> str:
-    said = {"new": changes.new, "lasting": changes.ongoing, "over": changes.resolved}
+    states = {"new": changes.new, "ongoing": changes.ongoing, "resolved": changes.resolved}
     return ", ".join(
-        f"{name}: {', '.join(alert.code.partition(':')[0] for alert in some)}" for name, some in said.items() if some
+        f"{name}: {', '.join(alert.code.partition(':')[0] for alert in alerts)}"
+        for name, alerts in states.items()
+        if alerts
     )
 
 

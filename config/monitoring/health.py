@@ -56,14 +56,17 @@ def _has_space() -> bool:
 
 
 def _space_text() -> str:
-    text = "The disk has less room left than MILLRACE_MIN_FREE: no upload and no job is begun."
+    text = "Less disk space is free than MILLRACE_MIN_FREE: new uploads and jobs are refused."
     return f"{text} {RELEASED}" if ballast().is_released else text
 
 
 _WRONG_STORE = "The storage marker is missing or belongs to another installation. Is the disk mounted?"
-_READ_ONLY = "The store is read-only. After an error of its disk, the kernel mounts it so: look at its log."
+_READ_ONLY = "The storage is read-only. Linux makes a disk read-only after an error: see the kernel log (dmesg)."
 CHECKS: dict[str, tuple[Callable[[], bool], Callable[[], str]]] = {
-    "database": (_database, lambda: "The database does not answer, or lacks migrations: manage.py migrate"),
+    "database": (
+        _database,
+        lambda: "The database does not respond, or migrations are missing: run manage.py migrate.",
+    ),
     "storage": (_storage, lambda: _WRONG_STORE),
     "writable": (_writable, lambda: _READ_ONLY),
     "room": (_has_space, _space_text),
@@ -110,7 +113,7 @@ def _workers() -> str:
     try:
         return " ".join(troubles()) or "ok"
     except DatabaseFailure:
-        return "Unknown: the database does not answer."
+        return "Unknown: the database does not respond."
 
 
 def _passes(check: Callable[[], bool]) -> bool:

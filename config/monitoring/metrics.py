@@ -55,8 +55,8 @@ def _gauge(name: str, help: str, value: float | None) -> Iterator[Metric]:
 
 def _lanes() -> Iterator[Metric]:
     jobs = GaugeMetricFamily("millrace_jobs", "Unfinished jobs.", labels=["lane", "status"])
-    wait = GaugeMetricFamily("millrace_job_oldest_wait_seconds", "Age of the oldest job that waits.", labels=["lane"])
-    workers = GaugeMetricFamily("millrace_workers", "Workers that live.", labels=["lane"])
+    wait = GaugeMetricFamily("millrace_job_oldest_wait_seconds", "Age of the oldest waiting job.", labels=["lane"])
+    workers = GaugeMetricFamily("millrace_workers", "Live workers.", labels=["lane"])
     for lane, load in loads().items():
         jobs.add_metric([lane, "queued"], load.queued)
         jobs.add_metric([lane, "running"], load.running)
@@ -70,7 +70,7 @@ def _restarts() -> Iterator[Metric]:
     restarts: Counter[str] = Counter()
     for process in processes():
         restarts[process.name] += process.restarts
-    family = CounterMetricFamily("millrace_process_restarts", "Restarts by a live supervisor.", labels=["name"])
+    family = CounterMetricFamily("millrace_process_restarts", "Restarts by a running supervisor.", labels=["name"])
     for name, number in restarts.items():
         family.add_metric([name], number)
     yield family
@@ -78,23 +78,31 @@ def _restarts() -> Iterator[Metric]:
 
 def _storage() -> Iterator[Metric]:
     storage = sink()
-    yield from _gauge("millrace_storage_free_bytes", "Free room where files are kept.", storage.free())
-    yield from _gauge("millrace_storage_floor_bytes", "Room that uploads and jobs leave alone.", floor())
-    yield from _gauge("millrace_storage_warning_bytes", "Less than this is nearly full.", limits().warn_free)
+    yield from _gauge("millrace_storage_free_bytes", "Free disk space of the storage.", storage.free())
+    yield from _gauge(
+        "millrace_storage_floor_bytes", "Disk space that uploads and jobs do not use (MILLRACE_MIN_FREE).", floor()
+    )
+    yield from _gauge(
+        "millrace_storage_warning_bytes",
+        "With less free space than this the disk is nearly full (MILLRACE_WARN_FREE).",
+        limits().warn_free,
+    )
     sizes = [found.size for found in storage.quarantine.content()]
     yield from _gauge("millrace_quarantine_objects", "Objects in quarantine.", len(sizes))
     yield from _gauge("millrace_quarantine_bytes", "Bytes in quarantine.", sum(sizes))
 
 
 def _reserved() -> Iterator[Metric]:
-    help = "Room promised to uploads and not written yet."
+    help = "Disk space promised to uploads and not written yet."
     yield from _gauge("millrace_storage_reserved_bytes", help, reserved_bytes(sink()))
 
 
 def _chores() -> Iterator[Metric]:
-    runs = CounterMetricFamily("millrace_chore_runs", "Runs of chores (clean-ups).", labels=["chore", "result"])
+    runs = CounterMetricFamily(
+        "millrace_chore_runs", "Runs of the chores of housekeeping.", labels=["chore", "result"]
+    )
     name = "millrace_chore_last_success_timestamp_seconds"
-    last = GaugeMetricFamily(name, "When the chore last succeeded.", labels=["chore"])
+    last = GaugeMetricFamily(name, "Time of the chore's last success.", labels=["chore"])
     failing = GaugeMetricFamily("millrace_chore_failing", "1 if the last run failed.", labels=["chore"])
     for chore in ChoreRecord.objects.order_by("name"):
         runs.add_metric([chore.name, "done"], chore.done)
@@ -109,7 +117,7 @@ def _backup() -> Iterator[Metric]:
     """0 if there is no snapshot, so that the alert on its age fires."""
     if settings.SNAPSHOTS_KEPT:
         newest = newest_snapshot()
-        help = "When the newest nightly snapshot of the database was taken."
+        help = "Time of the newest nightly snapshot of the database."
         value = newest.timestamp() if newest else 0
         yield from _gauge("millrace_backup_last_success_timestamp_seconds", help, value)
 
@@ -136,7 +144,7 @@ class _Memory(Collector):
 
 
 def _limit() -> Iterator[Metric]:
-    help = "How many uploads this process can take at once (MILLRACE_THREADS)."
+    help = "How many uploads this process can receive at once (MILLRACE_THREADS)."
     yield from _gauge("millrace_uploads_active_limit", help, settings.THREADS)
 
 

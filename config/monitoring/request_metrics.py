@@ -9,9 +9,9 @@ from prometheus_client import Counter, Histogram
 
 # Labels never contain a path or a method as a client wrote it: clients could create millions of series.
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-RESPONSES = Counter("millrace_http_responses", "Answers to requests.", ["route", "method", "status"])
+RESPONSES = Counter("millrace_http_responses", "Responses to requests.", ["route", "method", "status"])
 DURATION = Histogram(
-    "millrace_http_request_duration_seconds", "Time from the head of a request to the head of its answer.",
+    "millrace_http_request_duration_seconds", "Time from the head of a request to the head of its response.",
     ["route", "method"], buckets=(0.005, 0.025, 0.1, 0.25, 1, 2.5, 10, 60, 600),
 )  # fmt: skip
 

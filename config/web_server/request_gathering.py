@@ -112,7 +112,7 @@ class Incoming:
         if end := _HEAD_END.search(request.data, searched):
             self._on_head(conn, request, end.end())
         elif len(request.data) > MAX_HEAD:
-            self._end(conn, LimitRequestHeaders("The head is too large."))
+            self._end(conn, LimitRequestHeaders("The request head is too large."))
 
     def _on_head(self, conn: TConn, request: _Request, size: int) -> None:
         head = bytes(request.data[:size])
@@ -160,7 +160,10 @@ class Incoming:
             if not unfinished:  # threads handle all of them, and the number of threads is limited
                 return
             largest = max(unfinished, key=self._bodies.__getitem__)
-            self._end(largest, ServerBusy("Too many requests are being received. Try again soon.", retry_after=5))
+            self._end(
+                largest,
+                ServerBusy("The server is receiving too many requests. Try again in a few seconds.", retry_after=5),
+            )
 
     def _hand_to_thread(self, conn: TConn) -> None:
         conn.parser.unreader.unread(bytes(self._forget(conn).data))

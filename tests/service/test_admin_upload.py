@@ -80,7 +80,7 @@ def test_limit_and_quota_hold_for_the_form(start_server: StartServer, film: Film
     server = start_server(MAX_FILE_SIZE="1MB", QUOTA="1500KB")
     operator = signed_in(server, "operator")
     with leaving_nothing(server):
-        check_page(send(operator, film(3_000_000)), 413, "A request here may have")
+        check_page(send(operator, film(3_000_000)), 413, "The request body is too large: at most")
         check_page(send(operator, film(1_000_001)), 413, "too_large")
     assert send(operator, film(900_000)).status == 302
     with leaving_nothing(server):

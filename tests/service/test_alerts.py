@@ -68,13 +68,13 @@ def test_a_disk_that_is_nearly_full_is_mailed_once_reminded_daily_and_mailed_whe
     assert mail_alerts() == 0
     pass_time(timedelta(hours=2))
     assert [mail_alerts(), mail_alerts()] == [1, 0]
-    assert "lasting: disk_nearly_full" in mails.mails[-1]["Subject"]
+    assert "ongoing: disk_nearly_full" in mails.mails[-1]["Subject"]
 
     fill_disk(settings, 0)
     assert mail_alerts() == 0  # it may come again in a minute
     pass_time(timedelta(minutes=6))
     assert [mail_alerts(), mail_alerts()] == [1, 0]
-    assert "over: disk_nearly_full" in mails.mails[-1]["Subject"]
+    assert "resolved: disk_nearly_full" in mails.mails[-1]["Subject"]
     assert (len(mails.mails), Alert.objects.count()) == (3, 0)
 
 

@@ -259,7 +259,7 @@ def test_a_problem_says_what_happened_in_one_shape(shared_server: Server) -> Non
     assert answer.json() == {
         "request_id": answer.headers["X-Request-ID"],
         "type": "urn:millrace:problem:not_found", "title": "Not Found", "status": 404, "code": "not_found",
-        "detail": "There is nothing here, or nothing you may see.",
+        "detail": "Not found, or you do not have permission to see it.",
     }  # fmt: skip
 
 
@@ -550,7 +550,7 @@ def test_a_server_that_lost_its_disk_is_not_ready(start_server: StartServer) -> 
 
 def test_a_server_without_room_is_not_ready(start_server: StartServer) -> None:
     server = start_server(MIN_FREE="9000TB")
-    assert "room" in server.get("/readyz").json()["checks"]["room"]
+    assert "MILLRACE_MIN_FREE" in server.get("/readyz").json()["checks"]["room"]
     assert server.get("/readyz").status == 503
 
 
@@ -620,7 +620,7 @@ def test_other_headers_that_protect_are_there(shared_server: Server) -> None:
 def test_a_browser_gets_a_page_for_what_goes_wrong_outside_the_api(shared_server: Server) -> None:
     answer = shared_server.get("/nothing", {"Accept": "text/html,application/xhtml+xml"})
     assert (answer.status, answer.headers["Content-Type"].partition(";")[0]) == (404, "text/html")
-    assert "There is nothing here." in answer.body.decode()
+    assert "This page does not exist." in answer.body.decode()
     assert "<script" not in answer.body.decode()
 
 

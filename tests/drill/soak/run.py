@@ -122,7 +122,7 @@ def _alerts(scene: Scene, say: Say) -> list[str]:
     """The end of an alert is mailed, too, if the soak went on for long enough."""
     broken = []
     for code, ended in scene.ended.items():
-        over = scene.is_mailed(code, "over")
+        over = scene.is_mailed(code, "resolved")
         waited = time.monotonic() - ended
         say(f"alert {code}: {'its end was mailed' if over else f'its end was not mailed in {waited:.0f} s'}")
         if not over and waited > CALM:

@@ -36,6 +36,6 @@ class Scene:
         return answer.body.decode() if answer is not None else ""
 
     def is_mailed(self, code: str, state: str) -> bool:
-        """By the subject of a mail: `new: disk_nearly_full, lane_dead, over: …`."""
+        """By the subject of a mail: `new: disk_nearly_full, lane_dead, resolved: …`."""
         subjects = [str(mail["Subject"]).replace("\n", "") for mail in list(self.mails.mails)]
         return any(code in subject.partition(f"{state}: ")[2].partition(": ")[0] for subject in subjects)
