@@ -1,0 +1,34 @@
+"""What README, CONTRIBUTING and docs/ name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.preloaded_processes import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CODE = r"(?:config|uploads|media_jobs|tests|templates|deploy|docs)/[\w./-]*(?:/|\.\w+)"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(rf"`({CODE})`", page.read_text())
+    made_up = {"media_jobs/operations/NAME.py"}
+    assert [path for path in named if not (ROOT / path).exists() and path not in made_up] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_within_the_documentation_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        path, _, heading = target.partition("#")
+        linked = page.parent / path if path else page
+        assert linked.exists(), target
+        assert not heading or heading in headings(linked.read_text()), target
+
+
+def headings(text: str) -> list[str]:
+    return [
+        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")
+        for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    ]
