@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from uploads.conf import limits, sink
 from uploads.sinks.base import SinkError
 from uploads.sinks.local.filesystem import set_mode
+from uploads.sinks.local.sink import LocalSink
 from uploads.transfers.server_files import database_files
 
 log = structlog.get_logger(__name__)
@@ -24,7 +25,8 @@ def restrict() -> None:
         if path.exists():
             _set_mode(path, 0o700 if path.is_dir() else 0o600)
     try:
-        sink().restrict()
+        if isinstance(found := sink(), LocalSink):
+            found.restrict()
         set_mode(settings.HOME, 0o700 if group is None else 0o710, group)
     except (OSError, SinkError) as error:
         if group is not None:

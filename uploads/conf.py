@@ -8,8 +8,10 @@ from django.conf import settings
 
 from .content.intake import Pace
 from .content.sniffing import Accepted, Kind
-from .sinks.base import Sink
+from .errors import UnsupportedRequest
+from .sinks.base import Sink, SinkError
 from .sinks.local.sink import LocalSink
+from .sinks.resumable import ResumableSink
 
 # A file size that stands for no limit: what a JSON number carries exactly, and a database can still add up. 9 PB.
 UNLIMITED = 2**53
@@ -37,6 +39,7 @@ class Limits:
     accel_prefix: str = ""
     public_url: str = ""  # of links; "": as their request came
     media_group: int | None = None  # the number of a group that may read content, such as nginx's
+    other_sinks: tuple[Sink, ...] = ()  # stores that take no new bytes, and still have those of earlier uploads
     private: tuple[Path, ...] = ()  # what Millrace keeps besides media_root: `ingest` takes nothing of it
 
 
@@ -51,8 +54,29 @@ def limits() -> Limits:
 
 
 def sink() -> Sink:
-    """The place that new bytes go to."""
+    """The store that new bytes go to."""
     return _local_sink(limits().media_root, limits().media_group)
+
+
+def sinks() -> tuple[Sink, ...]:
+    """All stores, the one for new bytes first."""
+    return sink(), *limits().other_sinks
+
+
+def sink_named(name: str) -> Sink:
+    """The store that a row names: the only way to bytes that exist. Raises SinkError if it is not configured."""
+    for found in sinks():
+        if found.name == name:
+            return found
+    raise SinkError(f"The store “{name}” is not configured.")
+
+
+def resumable_sink() -> ResumableSink:
+    """The store that the bytes of resumable uploads go to."""
+    found = sink()
+    if not isinstance(found, ResumableSink):
+        raise UnsupportedRequest("This server takes no resumable uploads. Send the file in one request.")
+    return found
 
 
 @cache

@@ -87,7 +87,7 @@ def _storage() -> Iterator[Metric]:
         "With less free space than this the disk is nearly full (MILLRACE_WARN_FREE).",
         limits().warn_free,
     )
-    sizes = [found.size for found in storage.quarantine.content()]
+    sizes = [found.size for found in storage.quarantine.entries()]
     yield from _gauge("millrace_quarantine_objects", "Objects in quarantine.", len(sizes))
     yield from _gauge("millrace_quarantine_bytes", "Bytes in quarantine.", sum(sizes))
 

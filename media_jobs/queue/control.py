@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from uploads import audit_log
 from uploads.models import MediaFile
 from uploads.runtime.database_connections import frees_room, write
-from uploads.storage.blobs import keep_from_deletion
+from uploads.storage.files import keep_from_deletion
 
 from ..errors import AlreadyFinished, NotFinished
 from ..models import Job

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from uploads import audit_log
 from uploads.models import MediaFile
 from uploads.runtime.database_connections import frees_room, write
-from uploads.storage.blobs import delete_file
+from uploads.storage.files import delete_file
 from uploads.transitions import past
 
 from ..errors import NoSuchJob, NotFinished

@@ -11,7 +11,8 @@ from typing import Any
 
 from uploads.content.intake import Content
 from uploads.models import Blob, MediaFile
-from uploads.storage.blobs import create_file, register
+from uploads.storage.blobs import register
+from uploads.storage.files import create_file
 from uploads.transfers.quota import left_of_quota
 
 from .. import operations

@@ -16,7 +16,7 @@ from uploads.errors import InvalidParams, KeyReused, Refusal
 from uploads.models import MediaFile, Upload
 from uploads.runtime.database_connections import write
 from uploads.runtime.request_context import current_request_id
-from uploads.storage.blobs import delete_file, keep_from_deletion
+from uploads.storage.files import delete_file, keep_from_deletion
 from uploads.transfers.admission import KEY_KEPT, LONGEST_KEY, Announcement, admit
 from uploads.transfers.quota import lock_owner, lock_quotas
 from uploads.transfers.reception import Reception

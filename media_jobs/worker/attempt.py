@@ -20,7 +20,7 @@ from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.models import Blob, MediaFile
 from uploads.runtime.request_context import on_behalf_of
 from uploads.sinks.base import SinkError, SinkFull
-from uploads.storage.blobs import discard
+from uploads.storage.blobs import discard, local_path
 from uploads.transfers.disk_space import FloorWatch, check_free
 from uploads.transfers.made_files import deposit
 
@@ -134,7 +134,7 @@ class Attempt:
     def _fetch(self, number: int, file: MediaFile | None) -> Input:
         if file is None:
             raise ContentLost("A file that this job needs was deleted.")
-        path = sink().local_path(file.blob.key)
+        path = local_path(file.blob)
         if path is None or file.blob.state != Blob.State.STORED or not path.exists():
             raise ContentLost(f"The bytes of {file.name} cannot be found. Ask your administrator.")
         # A name of ours, in the folder of ours: what people see of the command is theirs to repeat.

@@ -30,7 +30,7 @@ from uploads.maintenance.restore import forget_intentions
 from uploads.maintenance.sweep import sweep
 from uploads.models import Blob, MediaFile, SinkMark, Tombstone, Upload
 from uploads.sinks.local.sink import LocalSink
-from uploads.storage.blobs import delete_file
+from uploads.storage.files import delete_file
 from uploads.storage.sidecars import Sidecar, write_changed
 from uploads.storage.tombstones import bury, remove_buried
 from uploads.transfers.resumable import recovery
@@ -122,7 +122,7 @@ def test_what_an_attempt_stored_is_removed_when_the_attempt_ends(place: LocalSin
 
 def test_an_upload_that_is_given_up_leaves_a_tombstone(place: LocalSink) -> None:
     key = str(uuid.uuid4())
-    place.create(key, resumable=True).close()
+    place.create_resumable(key).close()
     arriving = Upload.objects.create(
         pk=key, key=key, owner=an_owner(), name="a.mp4", protocol="tus", sink="local",
         expires_at=timezone.now() + timedelta(days=1),
@@ -144,7 +144,7 @@ def test_the_sweep_moves_what_nothing_names_into_quarantine_and_it_can_be_seen_a
     assert sweep(place, grace=AT_ONCE) == 1
     assert (stored_keys(place), quarantined_keys(place)) == ({file.blob.key}, {orphan})
     assert "1 in quarantine (5 bytes): `manage.py quarantine`" in warnings()
-    [found] = place.quarantine.content()
+    [found] = place.quarantine.entries()
     place.quarantine.take_back(found)
     assert (stored_keys(place), warnings()) == ({file.blob.key, orphan}, "")
 
@@ -153,7 +153,7 @@ def test_what_is_in_quarantine_is_purged_after_its_time_and_not_before(place: Lo
     kept, old = keep(place), keep(place)
     for key in (kept, old):
         place.quarantine.put(key, "unknown")
-    name = next(found.name for found in place.quarantine.content() if found.key == old)
+    name = next(found.name for found in place.quarantine.entries() if found.key == old)
     long_ago = timezone.now() - timedelta(seconds=settings.UPLOADS.quarantine_kept + 60)
     folder = place.root / "quarantine"
     (folder / name).rename(folder / f"{long_ago:%Y%m%dT%H%M%SZ}.unknown.{old}")
@@ -215,7 +215,7 @@ def test_lost_bytes_count_as_well_but_only_once(place: LocalSink, film: Film, se
 
 def test_nothing_is_swept_in_a_store_that_is_not_ours(place: LocalSink) -> None:
     keep(place)
-    place.mark("11111111-0000-4000-8000-000000000001")
+    place.set_identity("11111111-0000-4000-8000-000000000001")
     assert sweep(place, grace=AT_ONCE) == 0
     assert (len(stored_keys(place)), quarantined_keys(place)) == (1, set())
 

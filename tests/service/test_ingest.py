@@ -16,6 +16,7 @@ from django.core.management import CommandError, call_command
 from uploads.conf import sink
 from uploads.errors import InvalidParams
 from uploads.models import Blob, MediaFile
+from uploads.storage.blobs import local_path
 from uploads.storage.marker import adopt
 from uploads.transfers.ingest import Mode, Outcome, ingest
 
@@ -57,7 +58,7 @@ def run(*words: str | Path, mode: str = "copy") -> tuple[str, str]:
 
 def stored() -> Path:
     """Where the bytes of the only file are."""
-    path = sink().local_path(MediaFile.objects.get().blob.key)
+    path = local_path(MediaFile.objects.get().blob)
     assert path is not None
     return path
 

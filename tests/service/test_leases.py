@@ -49,7 +49,7 @@ from tests.support.job_rows import (
 from tests.support.many_jobs import pile
 from uploads.errors import InvalidParams, KeyReused
 from uploads.models import Blob, MediaFile
-from uploads.storage.blobs import delete_file
+from uploads.storage.files import delete_file
 
 pytestmark = pytest.mark.django_db
 

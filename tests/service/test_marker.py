@@ -55,7 +55,7 @@ def test_a_new_database_beside_content_without_a_marker_is_refused(place: LocalS
 
 
 def test_the_store_of_another_installation_is_refused(place: LocalSink) -> None:
-    place.mark(ANOTHER)
+    place.set_identity(ANOTHER)
     with pytest.raises(WrongStore, match="another installation"):
         claim_store(place)
     assert place.identity() == ANOTHER
@@ -71,7 +71,7 @@ def test_an_empty_store_for_a_database_with_files_is_refused(place: LocalSink, f
 
 
 def test_an_adopted_store_is_ours_and_nobody_elses_from_then_on(place: LocalSink) -> None:
-    place.mark(ANOTHER)
+    place.set_identity(ANOTHER)
     adopt(place)
     assert is_ours(place)
     assert place.identity() != ANOTHER  # the other installation sees that, and stops

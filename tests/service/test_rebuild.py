@@ -23,7 +23,7 @@ from uploads.maintenance.fsck import Defect, find_in_sidecars
 from uploads.maintenance.rebuild import rebuild
 from uploads.models import Blob, MediaFile, Upload
 from uploads.sinks.local.sink import LocalSink
-from uploads.storage.blobs import delete_file, rename_file
+from uploads.storage.files import delete_file, rename_file
 from uploads.storage.sidecars import name_of, write_changed
 
 pytestmark = pytest.mark.django_db

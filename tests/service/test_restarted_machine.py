@@ -51,7 +51,7 @@ def take_turn(upload: Upload, data: bytes = b"") -> int:
 def note_of(upload: Upload) -> Path:
     place = sink()
     assert isinstance(place, LocalSink)
-    return place.layout.note(upload.key)
+    return place.layout.checkpoint(upload.key)
 
 
 def start_machine_again(upload: Upload) -> None:

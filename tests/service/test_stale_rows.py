@@ -19,7 +19,7 @@ from tests.support.api_client import api_client
 from tests.support.job_rows import a_file, a_job
 from uploads.access import signed_links
 from uploads.models import MediaFile
-from uploads.storage.blobs import delete_file, rename_file
+from uploads.storage.files import delete_file, rename_file
 
 pytestmark = pytest.mark.django_db
 FILES, ACCOUNTS, JOBS = '"uploads_mediafile"', '"auth_user"', '"media_jobs_job"'

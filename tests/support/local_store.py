@@ -13,7 +13,8 @@ from uploads.conf import sink
 from uploads.content.intake import Intake
 from uploads.models import Blob, MediaFile, SidecarChange, Tombstone, Transition, Upload
 from uploads.sinks.local.sink import LocalSink
-from uploads.storage.blobs import create_file, new_key, store
+from uploads.storage.blobs import new_key, store
+from uploads.storage.files import create_file
 from uploads.storage.marker import claim_store
 
 Film = Callable[..., bytes]
@@ -58,4 +59,4 @@ def stored_keys(place: LocalSink) -> set[str]:
 
 
 def quarantined_keys(place: LocalSink) -> set[str]:
-    return {found.key for found in place.quarantine.content()}
+    return {found.key for found in place.quarantine.entries()}

@@ -1,10 +1,12 @@
 """Sinks of every kind for tests, and short words for what is done with them."""
 
 from pathlib import Path
+from typing import TypeVar
 
 from uploads.sinks.base import Sink, Writer
 from uploads.sinks.local.sink import LocalSink
 from uploads.sinks.memory import MemorySink
+from uploads.sinks.resumable import ResumableSink
 
 KEY = "0b5c6c1e-0000-4000-8000-000000000001"
 ANOTHER = "0b5c6c1e-0000-4000-8000-000000000002"  # in the same folder of a local disk
@@ -18,17 +20,22 @@ class PlainLocalSink(LocalSink):
         return None
 
 
+W = TypeVar("W", bound=Writer)
 KINDS = ["memory", "local", "local without anonymous files"]
 
 
-def make_sink(kind: str, root: Path) -> Sink:
+def make_sink(kind: str, root: Path) -> ResumableSink:
     if kind == "memory":
         return MemorySink()
     root.mkdir(exist_ok=True)
     return LocalSink(root) if kind == "local" else PlainLocalSink(root)
 
 
-def write(writer: Writer, *pieces: bytes) -> Writer:
+def begin(sink: ResumableSink, key: str, *, resumable: bool) -> Writer:
+    return sink.create_resumable(key) if resumable else sink.create(key)
+
+
+def write(writer: W, *pieces: bytes) -> W:
     for piece in pieces:
         writer.write(piece)
     return writer

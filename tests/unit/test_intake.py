@@ -191,7 +191,7 @@ def test_without_a_pace_nobody_is_too_slow(bench: Bench) -> None:
 def test_a_write_that_pauses_anywhere_ends_as_if_it_had_not(content: bytes, places: list[int]) -> None:
     """Each piece in an Intake of its own, as each request has one, which is told what was there before."""
     sink = MemorySink()
-    sink.create("key", resumable=True).close()
+    sink.create_resumable("key").close()
     for piece in cut(content, places):
         writer = sink.resume("key")
         before = sink.open_partial("key").read()
@@ -225,7 +225,7 @@ def test_an_intake_goes_on_from_a_hash_and_a_verdict(bench: Bench) -> None:
 
 
 def test_what_is_refused_after_a_pause_is_not_written_further(bench: Bench) -> None:
-    writer = bench.sink.create("key", resumable=True)
+    writer = bench.sink.create_resumable("key")
     first = Intake(writer, grow=bench.grow, granted=10**6, accept=frozenset(Kind))
     first.feed(b"\x7fELF")
     first.pause()

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sinks import ANOTHER, KEY, KINDS, NOWHERE, keep, listed, make_sink, read, write
+from tests.support.sinks import ANOTHER, KEY, KINDS, NOWHERE, begin, keep, listed, make_sink, read, write
 from uploads.sinks import crash_points
-from uploads.sinks.base import Held, NoSuchKey, Sink, SinkError, SinkFull
+from uploads.sinks.base import KeyLocked, NoSuchKey, SinkError, SinkFull
 from uploads.sinks.crash_points import Step
 from uploads.sinks.local.sink import LocalSink
 from uploads.sinks.memory import MemorySink
+from uploads.sinks.resumable import ResumableSink
 
 
 @pytest.fixture(params=KINDS)
-def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Sink:
+def sink(request: pytest.FixtureRequest, tmp_path: Path) -> ResumableSink:
     return make_sink(request.param, tmp_path / "media")
 
 
@@ -52,22 +53,22 @@ def test_a_local_sink_uses_anonymous_files_where_it_can(tmp_path: Path) -> None:
 # Writing and committing
 
 
-def test_what_was_written_is_read_back(sink: Sink) -> None:
+def test_what_was_written_is_read_back(sink: ResumableSink) -> None:
     writer = write(sink.create(KEY, size=11), b"hello", memoryview(b" world"))  # type: ignore[arg-type]
     assert (writer.key, writer.offset) == (KEY, 11)
     writer.commit()
     assert (read(sink, KEY), sink.size(KEY)) == (b"hello world", 11)
 
 
-def test_a_large_write_is_taken_whole(sink: Sink) -> None:
+def test_a_large_write_is_taken_whole(sink: ResumableSink) -> None:
     content = os.urandom(5 * 1024**2)
     keep(sink, KEY, content)
     assert read(sink, KEY) == content
 
 
 @pytest.mark.parametrize("resumable", [False, True])
-def test_nothing_is_visible_before_the_commit(sink: Sink, resumable: bool) -> None:
-    writer = write(sink.create(KEY, resumable=resumable), b"half of it")
+def test_nothing_is_visible_before_the_commit(sink: ResumableSink, resumable: bool) -> None:
+    writer = write(begin(sink, KEY, resumable=resumable), b"half of it")
     assert sink.size(KEY) is None
     with pytest.raises(NoSuchKey):
         sink.open(KEY)
@@ -78,13 +79,13 @@ def test_nothing_is_visible_before_the_commit(sink: Sink, resumable: bool) -> No
 
 @pytest.mark.parametrize("resumable", [False, True])
 def test_a_commit_passes_its_steps_in_order_and_the_bytes_are_whole_from_linked_on(
-    sink: Sink, passed: list[Step], resumable: bool
+    sink: ResumableSink, passed: list[Step], resumable: bool
 ) -> None:
     sizes: dict[Step, int | None] = {}
     note = lambda step: sizes.__setitem__(step, sink.size(KEY))  # noqa: E731
     crash_points.listeners.append(note)
     try:
-        write(sink.create(KEY, resumable=resumable), b"bytes").commit()
+        write(begin(sink, KEY, resumable=resumable), b"bytes").commit()
     finally:
         crash_points.listeners.remove(note)
     assert passed == [Step.SYNCED, Step.LINKED, Step.DIRECTORY_SYNCED]
@@ -92,8 +93,8 @@ def test_a_commit_passes_its_steps_in_order_and_the_bytes_are_whole_from_linked_
 
 
 @pytest.mark.parametrize("resumable", [False, True])
-def test_a_committed_write_may_be_ended_again_in_any_way(sink: Sink, resumable: bool) -> None:
-    writer = write(sink.create(KEY, resumable=resumable), b"bytes")
+def test_a_committed_write_may_be_ended_again_in_any_way(sink: ResumableSink, resumable: bool) -> None:
+    writer = write(begin(sink, KEY, resumable=resumable), b"bytes")
     for end in (writer.commit, writer.commit, writer.abort, writer.close, writer.abort):
         end()
     assert read(sink, KEY) == b"bytes"
@@ -101,8 +102,8 @@ def test_a_committed_write_may_be_ended_again_in_any_way(sink: Sink, resumable: 
 
 
 @pytest.mark.parametrize("resumable", [False, True])
-def test_an_aborted_write_leaves_nothing_and_may_be_ended_again(sink: Sink, resumable: bool) -> None:
-    writer = write(sink.create(KEY, resumable=resumable), b"bytes")
+def test_an_aborted_write_leaves_nothing_and_may_be_ended_again(sink: ResumableSink, resumable: bool) -> None:
+    writer = write(begin(sink, KEY, resumable=resumable), b"bytes")
     for end in (writer.abort, writer.abort, writer.close, writer.commit):
         end()
     assert listed(sink) == set()
@@ -111,7 +112,7 @@ def test_an_aborted_write_leaves_nothing_and_may_be_ended_again(sink: Sink, resu
         sink.resume(KEY)
 
 
-def test_closing_a_one_shot_write_leaves_nothing(sink: Sink) -> None:
+def test_closing_a_one_shot_write_leaves_nothing(sink: ResumableSink) -> None:
     writer = write(sink.create(KEY), b"bytes")
     for end in (writer.close, writer.close, writer.abort):
         end()
@@ -119,15 +120,15 @@ def test_closing_a_one_shot_write_leaves_nothing(sink: Sink) -> None:
     assert sink.size(KEY) is None
 
 
-def test_leaving_a_write_as_a_context_closes_it(sink: Sink) -> None:
+def test_leaving_a_write_as_a_context_closes_it(sink: ResumableSink) -> None:
     with sink.create(KEY) as writer:
         writer.write(b"bytes")
-    with sink.create(ANOTHER, resumable=True) as writer:
+    with sink.create_resumable(ANOTHER) as writer:
         writer.write(b"bytes")
     assert listed(sink) == {(ANOTHER, 5, True)}
 
 
-def test_many_writes_go_on_side_by_side(sink: Sink) -> None:
+def test_many_writes_go_on_side_by_side(sink: ResumableSink) -> None:
     first, second = sink.create(KEY), sink.create(ANOTHER)
     for _ in range(10):
         first.write(b"1")
@@ -140,9 +141,9 @@ def test_many_writes_go_on_side_by_side(sink: Sink) -> None:
 # Resuming
 
 
-def test_a_write_goes_on_where_it_was_left_and_ends_in_the_same_bytes(sink: Sink) -> None:
+def test_a_write_goes_on_where_it_was_left_and_ends_in_the_same_bytes(sink: ResumableSink) -> None:
     content = os.urandom(300_000)
-    with sink.create(KEY, resumable=True) as writer:
+    with sink.create_resumable(KEY) as writer:
         writer.write(content[:100_000])
     with sink.resume(KEY) as writer:
         assert writer.offset == sink.offset(KEY) == 100_000
@@ -154,8 +155,8 @@ def test_a_write_goes_on_where_it_was_left_and_ends_in_the_same_bytes(sink: Sink
     assert listed(sink) == {(KEY, 300_000, False)}
 
 
-def test_the_offset_of_an_open_write_is_known_to_others(sink: Sink) -> None:
-    writer = sink.create(KEY, resumable=True)
+def test_the_offset_of_an_open_write_is_known_to_others(sink: ResumableSink) -> None:
+    writer = sink.create_resumable(KEY)
     assert sink.offset(KEY) == 0
     write(writer, b"12345")
     assert sink.offset(KEY) == 5
@@ -163,34 +164,34 @@ def test_the_offset_of_an_open_write_is_known_to_others(sink: Sink) -> None:
     assert sink.offset(KEY) == 5
 
 
-def test_there_is_no_offset_of_what_is_not_being_written(sink: Sink) -> None:
+def test_there_is_no_offset_of_what_is_not_being_written(sink: ResumableSink) -> None:
     keep(sink, KEY, b"bytes")
     for key in (KEY, NOWHERE):
         with pytest.raises(NoSuchKey):
             sink.offset(key)
 
 
-def test_nothing_that_is_committed_or_was_never_begun_can_be_resumed(sink: Sink) -> None:
+def test_nothing_that_is_committed_or_was_never_begun_can_be_resumed(sink: ResumableSink) -> None:
     keep(sink, KEY, b"bytes")
     for key in (KEY, NOWHERE):
         with pytest.raises(NoSuchKey):
             sink.resume(key)
 
 
-def test_a_second_writer_is_held_off_until_the_first_lets_go(sink: Sink) -> None:
-    first = write(sink.create(KEY, resumable=True), b"one")
-    with pytest.raises(Held):
+def test_a_second_writer_is_held_off_until_the_first_lets_go(sink: ResumableSink) -> None:
+    first = write(sink.create_resumable(KEY), b"one")
+    with pytest.raises(KeyLocked):
         sink.resume(KEY)
     first.close()
     second = sink.resume(KEY)
-    with pytest.raises(Held):
+    with pytest.raises(KeyLocked):
         sink.resume(KEY)
     write(second, b"two").commit()
     assert read(sink, KEY) == b"onetwo"
 
 
-def test_what_is_open_can_be_read_by_others_and_nothing_else_can(sink: Sink) -> None:
-    with write(sink.create(KEY, resumable=True), b"0123456789"):
+def test_what_is_open_can_be_read_by_others_and_nothing_else_can(sink: ResumableSink) -> None:
+    with write(sink.create_resumable(KEY), b"0123456789"):
         with sink.open_partial(KEY, 4) as reader:
             assert reader.read() == b"456789"
         with pytest.raises(NoSuchKey):
@@ -201,39 +202,39 @@ def test_what_is_open_can_be_read_by_others_and_nothing_else_can(sink: Sink) -> 
             sink.open_partial(key)
 
 
-def test_an_open_write_can_be_cut_and_goes_on_there(sink: Sink) -> None:
-    write(sink.create(KEY, resumable=True), b"0123456789").close()
+def test_an_open_write_can_be_cut_and_goes_on_there(sink: ResumableSink) -> None:
+    write(sink.create_resumable(KEY), b"0123456789").close()
     writer = sink.resume(KEY)
-    writer.cut(4)
+    writer.truncate(4)
     assert writer.offset == sink.offset(KEY) == 4
     write(writer, b"abc").commit()
     assert read(sink, KEY) == b"0123abc"
 
 
-def test_the_latest_note_is_found_by_whoever_goes_on_and_goes_with_the_write(sink: Sink) -> None:
-    assert sink.noted(KEY) == ""
-    with write(sink.create(KEY, resumable=True), b"one") as writer:
+def test_the_latest_note_is_found_by_whoever_goes_on_and_goes_with_the_write(sink: ResumableSink) -> None:
+    assert sink.read_checkpoint(KEY) == ""
+    with write(sink.create_resumable(KEY), b"one") as writer:
         for note in ("a rather long first note", "short", "the last: é"):
-            writer.note(note)
-            assert sink.noted(KEY) == note
+            writer.save_checkpoint(note)
+            assert sink.read_checkpoint(KEY) == note
     writer = sink.resume(KEY)
-    assert sink.noted(KEY) == "the last: é"
+    assert sink.read_checkpoint(KEY) == "the last: é"
     assert listed(sink) == {(KEY, 3, True)}
     writer.commit()
-    assert (sink.noted(KEY), listed(sink)) == ("", {(KEY, 3, False)})
+    assert (sink.read_checkpoint(KEY), listed(sink)) == ("", {(KEY, 3, False)})
 
 
 @pytest.mark.parametrize("way", ["abort", "delete"])
-def test_a_note_goes_with_its_write(sink: Sink, way: str) -> None:
-    writer = write(sink.create(KEY, resumable=True), b"one")
-    writer.note("noted")
+def test_a_note_goes_with_its_write(sink: ResumableSink, way: str) -> None:
+    writer = write(sink.create_resumable(KEY), b"one")
+    writer.save_checkpoint("noted")
     writer.abort() if way == "abort" else sink.delete(KEY)
-    assert (sink.noted(KEY), listed(sink)) == ("", set())
+    assert (sink.read_checkpoint(KEY), listed(sink)) == ("", set())
 
 
 def test_a_note_whose_write_was_lost_is_met_when_walking(disk: LocalSink) -> None:
-    with write(disk.create(KEY, resumable=True), b"one") as writer:
-        writer.note("noted")
+    with write(disk.create_resumable(KEY), b"one") as writer:
+        writer.save_checkpoint("noted")
     disk.layout.partial(KEY).unlink()
     [found] = disk.walk()
     assert (found.key, found.partial) == (KEY, True)
@@ -241,14 +242,14 @@ def test_a_note_whose_write_was_lost_is_met_when_walking(disk: LocalSink) -> Non
     assert listed(disk) == set()
 
 
-def test_what_is_being_written_cannot_be_begun_again(sink: Sink) -> None:
-    with sink.create(KEY, resumable=True), pytest.raises(Held):
-        sink.create(KEY, resumable=True)
+def test_what_is_being_written_cannot_be_begun_again(sink: ResumableSink) -> None:
+    with sink.create_resumable(KEY), pytest.raises(KeyLocked):
+        sink.create_resumable(KEY)
 
 
-def test_a_writer_that_was_aborted_holds_nobody_off(sink: Sink) -> None:
-    write(sink.create(KEY, resumable=True), b"one").abort()
-    with sink.create(KEY, resumable=True) as again:
+def test_a_writer_that_was_aborted_holds_nobody_off(sink: ResumableSink) -> None:
+    write(sink.create_resumable(KEY), b"one").abort()
+    with sink.create_resumable(KEY) as again:
         assert again.offset == 0
 
 
@@ -264,7 +265,7 @@ sys.stdin.read()
 
 
 def test_a_writer_of_another_process_holds_others_off_until_it_is_killed(disk: LocalSink) -> None:
-    write(disk.create(KEY, resumable=True), b"begun here, ").close()
+    write(disk.create_resumable(KEY), b"begun here, ").close()
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(disk.root), KEY],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2],
@@ -272,7 +273,7 @@ def test_a_writer_of_another_process_holds_others_off_until_it_is_killed(disk: L
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(Held):
+        with pytest.raises(KeyLocked):
             disk.resume(KEY)
     finally:
         os.kill(holder.pid, signal.SIGKILL)
@@ -302,18 +303,18 @@ def test_a_write_whose_process_was_killed_leaves_no_more_than_a_partial(disk: Lo
 # Reading
 
 
-def test_reading_may_start_anywhere(sink: Sink) -> None:
+def test_reading_may_start_anywhere(sink: ResumableSink) -> None:
     keep(sink, KEY, b"0123456789")
     assert [read(sink, KEY, start) for start in (0, 3, 9, 10, 11)] == [b"0123456789", b"3456789", b"9", b"", b""]
 
 
-def test_there_is_nothing_to_read_where_nothing_is_kept(sink: Sink) -> None:
+def test_there_is_nothing_to_read_where_nothing_is_kept(sink: ResumableSink) -> None:
     with pytest.raises(NoSuchKey):
         sink.open(NOWHERE)
     assert sink.size(NOWHERE) is None
 
 
-def test_a_reader_reads_on_while_its_bytes_are_deleted(sink: Sink) -> None:
+def test_a_reader_reads_on_while_its_bytes_are_deleted(sink: ResumableSink) -> None:
     keep(sink, KEY, b"0123456789")
     with sink.open(KEY) as reader:
         assert reader.read(5) == b"01234"
@@ -324,7 +325,7 @@ def test_a_reader_reads_on_while_its_bytes_are_deleted(sink: Sink) -> None:
 # Deleting and looking round
 
 
-def test_deleting_removes_what_is_kept_and_may_be_done_again(sink: Sink) -> None:
+def test_deleting_removes_what_is_kept_and_may_be_done_again(sink: ResumableSink) -> None:
     keep(sink, KEY, b"bytes")
     keep(sink, ANOTHER, b"others")
     for _ in range(2):
@@ -334,20 +335,20 @@ def test_deleting_removes_what_is_kept_and_may_be_done_again(sink: Sink) -> None
         sink.open(KEY)
 
 
-def test_deleting_removes_what_is_left_open(sink: Sink) -> None:
-    write(sink.create(KEY, resumable=True), b"bytes").close()
+def test_deleting_removes_what_is_left_open(sink: ResumableSink) -> None:
+    write(sink.create_resumable(KEY), b"bytes").close()
     sink.delete(KEY)
     assert listed(sink) == set()
     with pytest.raises(NoSuchKey):
         sink.offset(KEY)
 
 
-def test_walking_meets_everything_once_committed_or_partial(sink: Sink) -> None:
+def test_walking_meets_everything_once_committed_or_partial(sink: ResumableSink) -> None:
     assert listed(sink) == set()
-    sink.mark("6f1b")
+    sink.set_identity("6f1b")
     keep(sink, KEY, b"bytes")
     keep(sink, NOWHERE, b"bytes elsewhere")
-    write(sink.create(ANOTHER, resumable=True), b"par").close()
+    write(sink.create_resumable(ANOTHER), b"par").close()
     found = list(sink.walk())
     assert len(found) == 3
     assert listed(sink) == {(KEY, 5, False), (NOWHERE, 15, False), (ANOTHER, 3, True)}
@@ -364,20 +365,20 @@ def test_walking_passes_by_what_others_put_on_the_disk(disk: LocalSink) -> None:
     assert listed(disk) == {(KEY, 5, False)}
 
 
-def test_free_room_is_a_number_or_has_no_meaning(sink: Sink) -> None:
+def test_free_room_is_a_number_or_has_no_meaning(sink: ResumableSink) -> None:
     free = sink.free()
     assert free is None or free > 0
 
 
-def test_a_place_says_the_mark_it_was_given_and_none_before(sink: Sink) -> None:
+def test_a_place_says_the_mark_it_was_given_and_none_before(sink: ResumableSink) -> None:
     assert sink.identity() is None
     for mark in ("6f1b", "77aa"):
-        sink.mark(mark)
+        sink.set_identity(mark)
         assert sink.identity() == mark
 
 
 def test_a_disk_that_is_gone_has_no_mark_and_looks_empty_to_nobody(disk: LocalSink) -> None:
-    disk.mark("6f1b")
+    disk.set_identity("6f1b")
     keep(disk, KEY, b"bytes")
     disk.root.rename(disk.root.with_name("unmounted"))
     assert disk.identity() is None
@@ -394,7 +395,7 @@ def test_a_full_memory_says_so_and_keeps_what_it_has(passed: list[Step]) -> None
     keep(sink, KEY, b"12345678")
     assert sink.free() == 2
     for resumable in (False, True):
-        with sink.create(ANOTHER, resumable=resumable) as writer:
+        with begin(sink, ANOTHER, resumable=resumable) as writer:
             writer.write(b"9")
             with pytest.raises(SinkFull):
                 writer.write(b"0123")
@@ -440,7 +441,7 @@ def test_a_directory_that_cannot_be_synced_leaves_nothing_under_the_key(
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         sync(fd)
 
-    writer = write(disk.create(KEY, resumable=resumable), b"bytes")
+    writer = write(begin(disk, KEY, resumable=resumable), b"bytes")
     monkeypatch.setattr(os, "fsync", fail_for_folders)
     with pytest.raises(SinkError):
         writer.commit()
@@ -474,12 +475,12 @@ def test_a_disk_that_errs_says_so_in_the_words_of_the_contract(disk: LocalSink) 
 
 def test_files_on_disk_are_for_their_owner_alone(disk: LocalSink) -> None:
     keep(disk, KEY, b"bytes")
-    write(disk.create(ANOTHER, resumable=True), b"bytes").close()
+    write(disk.create_resumable(ANOTHER), b"bytes").close()
     for path in disk.root.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_no_descriptor_stays_open(sink: Sink) -> None:
+def test_no_descriptor_stays_open(sink: ResumableSink) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("open descriptors are counted in /proc, which this system has not")
     keep(sink, KEY, b"bytes")
@@ -487,7 +488,7 @@ def test_no_descriptor_stays_open(sink: Sink) -> None:
     for number in range(20):
         keep(sink, f"0b{number:02}", b"bytes")
         sink.create(f"1b{number:02}").abort()
-        write(sink.create(f"2b{number:02}", resumable=True), b"x").close()
+        write(sink.create_resumable(f"2b{number:02}"), b"x").close()
         sink.resume(f"2b{number:02}").close()
         read(sink, KEY)
         with pytest.raises(NoSuchKey):

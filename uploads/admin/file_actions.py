@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from .. import hooks
 from ..access import policy, signed_links
 from ..models import MediaFile
-from ..storage.blobs import delete_file
+from ..storage.files import delete_file
 from .lists.bulk_actions import selected_rows
 from .lists.model_admin import ReadOnlyAdmin
 

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from ..access import policy, signed_links
 from ..access.authentication import Scopes
-from ..conf import limits, sink
+from ..conf import limits
 from ..content.sniffing import Kind
 from ..errors import ContentUnavailable
 from ..http.byte_ranges import ByteRange, Unsatisfiable, parse_range
@@ -26,6 +26,7 @@ from ..models import Blob, MediaFile
 from ..runtime.database_connections import let_go
 from ..scopes import Scope
 from ..sinks.base import SinkError
+from ..storage.blobs import is_whole, local_path, open_blob
 from ..transfers import upload_counters
 
 # Content is somebody else's: a browser may show media, and may run nothing, whatever it believes to see in it.
@@ -80,7 +81,7 @@ def _base64(sha256: str) -> str:
 
 
 def _body_response(request: HttpRequest, blob: Blob, etag: str, modified: int) -> HttpResponseBase:
-    if limits().accel_prefix:
+    if limits().accel_prefix and local_path(blob) is not None:
         return _accel(blob)
     try:
         wanted = _wanted_range(request, blob, etag, modified)
@@ -120,9 +121,9 @@ def _whole_or_part(request: HttpRequest, blob: Blob, sent: ByteRange) -> HttpRes
 
 def _open(blob: Blob, start: int) -> BinaryIO:
     try:
-        if blob.state != Blob.State.STORED or sink().size(blob.key) != blob.size:
+        if not is_whole(blob):
             raise ContentUnavailable("The bytes of this file cannot be found. Ask your administrator.")
-        return sink().open(blob.key, start)
+        return open_blob(blob, start)
     except SinkError as error:
         raise ContentUnavailable("The bytes of this file cannot be read just now.") from error
 

@@ -20,7 +20,7 @@ from ..http.body import is_chunked
 from ..http.upload_handler import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
 from ..scopes import Scope
-from ..storage.blobs import delete_file, rename_file
+from ..storage.files import delete_file, rename_file
 from ..transfers.admission import Replay
 from ..transfers.resumable import recovery
 from .lists import FileFilter, NewestFirst, UploadFilter

@@ -31,7 +31,7 @@ from ..http.body import Body
 from ..http.upload_handler import entrance
 from ..models import MediaFile, Upload
 from ..scopes import Scope
-from ..storage.blobs import delete_file
+from ..storage.files import delete_file
 from ..transfers.admission import Announcement, Replay, admit, lifetime
 from ..transfers.quota import limits_of
 from ..transfers.resumable import recovery

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ..conf import limits, sink
+from ..conf import limits, sink, sinks
 from ..models import Token, Transition, Upload
 from ..monitoring import chore_records
 from ..monitoring.counters import add_up
@@ -44,13 +44,13 @@ def sweep_store() -> int:
 
 def remove_bytes() -> int:
     """Finish deletions whose process ended before the bytes were gone."""
-    return remove_buried(sink()) if is_ours(sink()) else 0
+    return sum(remove_buried(place) for place in sinks() if is_ours(place))
 
 
 def write_sidecars() -> int:
     """Each new file has one: that is no news for the log."""
-    if is_ours(sink()):
-        write_changed(sink())
+    for place in filter(is_ours, sinks()):
+        write_changed(place)
     return 0
 
 
@@ -59,7 +59,7 @@ def purge_quarantine() -> int:
     place, until = sink(), timezone.now() - timedelta(seconds=limits().quarantine_kept)
     if not is_ours(place):
         return 0
-    old = [found for found in place.quarantine.content() if found.since < until]
+    old = [found for found in place.quarantine.entries() if found.since < until]
     for found in old:
         place.quarantine.purge(found)
         log.warning("quarantine_purged", key=found.key, size=found.size, since=found.since.isoformat())

@@ -22,7 +22,8 @@ from ..models import Blob, MediaFile, SidecarChange
 from ..runtime.database_connections import write
 from ..sinks.base import NoSuchKey, Sink
 from ..storage import sidecars
-from ..storage.blobs import create_file, register
+from ..storage.blobs import register
+from ..storage.files import create_file
 from ..storage.keys_in_use import arriving, named
 from ..storage.sidecars import Sidecar, UnreadableSidecar, key_and_file, name_of, write_changed
 from ..storage.tombstones import remove
@@ -77,7 +78,7 @@ def rebuild(place: Sink, seen: Callable[[str], object] = lambda _: None) -> Repo
 
 def _take_back_from_quarantine(place: Sink) -> None:
     """A sweep may have moved content here whose sidecar was not written yet."""
-    waiting = {found.key: found for found in place.quarantine.content() if not found.partial}
+    waiting = {found.key: found for found in place.quarantine.entries() if not found.partial}
     for name in place.sidecars.of(waiting):
         if (found := waiting.pop(name.rpartition(".")[0], None)) and place.size(found.key) is None:
             place.quarantine.take_back(found)

@@ -31,7 +31,7 @@ def _room(place: Sink) -> Iterator[ServiceWarning]:
 
 
 def _quarantine(place: Sink) -> Iterator[ServiceWarning]:
-    sizes = [found.size for found in place.quarantine.content()]
+    sizes = [found.size for found in place.quarantine.entries()]
     if sizes:
         # It waits there for weeks, for somebody to decide. Nothing breaks meanwhile: that is not worth a mail a day.
         words = (

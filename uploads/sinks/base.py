@@ -1,31 +1,30 @@
-"""The contract of a Sink (where bytes live) and of a Writer (one open write).
+"""The contract that every store keeps: a Sink (where bytes live) and a Writer (one open write).
 
-It asks no more than an object store can give. A local disk links an anonymous file; S3 completes a multipart
-upload: both are `commit`. A write that is to be continued, perhaps by another host, is found again by its key
-alone: nothing about it is kept in this process.
+It asks no more than an object store can give. A local disk links an anonymous file, S3 completes a multipart upload:
+both are `commit`. What only some stores offer has a contract of its own: writes that a later request continues in
+`resumable.py`; files of this machine in `local/sink.py`. Callers ask with isinstance().
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import BinaryIO, Self
 
 
 class SinkError(Exception):
-    """The place itself fails: it cannot be read or written. Not the client's fault."""
+    """The store fails: it cannot be read or written. Not the client's fault."""
 
 
 class SinkFull(SinkError):
-    """No room is left."""
+    """The store has no space left."""
 
 
 class NoSuchKey(SinkError):
-    """Nothing is kept, or being written, under this key."""
+    """Nothing is stored, or being written, under this key."""
 
 
-class Held(SinkError):
+class KeyLocked(SinkError):
     """Another Writer is open on this key."""
 
 
@@ -45,6 +44,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
+    """What a quarantine has of a key."""
+
     key: str
     size: int
     reason: str  # one word of a-z and -
@@ -53,12 +54,12 @@ class Quarantined:
 
     @property
     def name(self) -> str:
-        """Everything but the size, so that one rename says it all."""
+        """Everything but the size: a store moves bytes into quarantine with one rename."""
         return f"{self.since.strftime(_STAMP)}.{self.reason}.{self.key}{_PARTIAL if self.partial else ''}"
 
     @classmethod
-    def named(cls, name: str, size: int) -> "Quarantined | None":
-        """None for a name that is not one of ours."""
+    def parse(cls, name: str, size: int) -> "Quarantined | None":
+        """The opposite of `name`. None if the name has another form."""
         stamp, _, rest = name.partition(".")
         reason, _, key = rest.partition(".")
         try:
@@ -72,42 +73,27 @@ class Writer(ABC):
     """One open write. Exactly one of commit, abort and close ends it; each may be called again."""
 
     key: str
-    offset: int  # bytes taken so far
-    resumable = False  # a write that is to be continued outlives its Writer, and a commit that failed
+    offset: int  # bytes written so far
+    resumable = False  # whether the bytes outlive a commit that failed, as those of a ResumableWriter do
 
     @abstractmethod
     def write(self, data: bytes | memoryview) -> None:
-        """Take all of `data`, or raise SinkError. May keep some of it back until commit or close."""
-
-    def flush(self) -> None:
-        """Of a resumable write: wait until everything written so far has reached the medium, or raise SinkError.
-
-        Bytes that did not, or may not have, are cut off: the write goes on before them.
-        """
-        raise NotImplementedError
-
-    def cut(self, offset: int) -> None:
-        """Of a resumable write, before anything more is written to it: throw away what lies beyond `offset`."""
-        raise NotImplementedError
-
-    def note(self, text: str) -> None:
-        """Of a resumable write: keep a few hundred characters beside it, at the cost of a write. The latest stay."""
-        raise NotImplementedError
+        """Write all of `data`, or raise SinkError. May hold some of it in memory until commit."""
 
     @abstractmethod
     def commit(self) -> None:
         """Make the bytes durable, then visible under the key, then the key durable: in this order.
 
-        When it raises, nothing is visible under the key.
+        If it raises, nothing is visible under the key.
         """
 
     @abstractmethod
     def abort(self) -> None:
-        """Throw the bytes away. Nothing stays."""
+        """Delete the bytes."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go. A resumable write stays, to be continued; any other is aborted."""
+        """End the write without a commit: its bytes are deleted."""
 
     def __enter__(self) -> Self:
         return self
@@ -117,138 +103,105 @@ class Writer(ABC):
 
 
 class Sidecars(ABC):
-    """Small objects beside the content, one per file: what lets a store explain itself without a database.
+    """Small objects beside the content, one per file: with them a store explains itself without a database.
 
-    A sidecar's name is the key of the bytes that it describes, a dot, and more. Here they are only named bytes; what
-    they say is written in storage/sidecars.py.
+    A sidecar's name is the key of the bytes that it describes, a dot, and more. A Sink stores them as named bytes;
+    storage/sidecars.py defines what is in them.
     """
 
     @abstractmethod
     def write(self, name: str, content: bytes) -> None:
-        """Store it durably, whole or not at all, in the place of an earlier one."""
+        """Store it durably, whole or not at all. Replaces an earlier one."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """NoSuchKey, where there is none."""
+        """Return its content. Raises NoSuchKey."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Remove it durably. Nothing there is no error."""
+        """Delete it durably. Does nothing if it does not exist."""
 
     @abstractmethod
     def of(self, keys: Collection[str]) -> set[str]:
-        """The names of the sidecars of these keys."""
+        """Return the names of the sidecars of these keys."""
 
     @abstractmethod
     def names(self) -> Iterator[str]:
-        """All of them, in no order."""
+        """Iterate over the names of all sidecars, in no order."""
 
 
 class Quarantine(ABC):
-    """Where bytes wait that nothing names: out of the way, with date and reason, until somebody decides.
+    """Where the sweep moves bytes that no row names, with the date and a reason.
 
-    Bytes that somebody sent are never deleted by a guess. What the sweep does not understand is moved into here. It
-    can be taken back, and is purged after a time or on request.
+    Received bytes are never deleted on a guess. An administrator can take them back; they are purged after a time,
+    or on request.
     """
 
     @abstractmethod
     def put(self, key: str, reason: str) -> None:
-        """Move what is stored under the key, committed or open, out of the way. Nothing there is no error."""
+        """Move what is stored under the key, committed or open. Does nothing if there is nothing."""
 
     @abstractmethod
-    def content(self) -> Iterator[Quarantined]:
-        """Everything in it, in no order."""
+    def entries(self) -> Iterator[Quarantined]:
+        """Iterate over everything in quarantine, in no order."""
 
     @abstractmethod
     def take_back(self, found: Quarantined) -> None:
-        """Put it back under its key. SinkError where that is taken, NoSuchKey where it is not here."""
+        """Move it back under its key. Raises SinkError if the key is taken, NoSuchKey if it is not in quarantine."""
 
     @abstractmethod
     def purge(self, found: Quarantined) -> None:
-        """Delete it for good. Nothing there is no error."""
+        """Delete it for good. Does nothing if it is not in quarantine."""
 
 
 class Sink(ABC):
-    name: str
+    name: str  # of the store, as in the `sink` column of rows
     sidecars: Sidecars
     quarantine: Quarantine
 
     @abstractmethod
-    def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
-        """Begin to write `key`. `size`, where known, lets a place that thinks in parts choose their size."""
-
-    @abstractmethod
-    def resume(self, key: str) -> Writer:
-        """Go on with a resumable write where its bytes end. Raises NoSuchKey, or Held by another Writer."""
-
-    @abstractmethod
-    def offset(self, key: str) -> int:
-        """How far an open resumable write has come: the truth that every row must bow to. NoSuchKey."""
-
-    @abstractmethod
-    def noted(self, key: str) -> str:
-        """What was last noted beside an open resumable write, or nothing. A crash may have spoiled it."""
-
-    @abstractmethod
-    def open_partial(self, key: str, start: int = 0) -> BinaryIO:
-        """Read what an open resumable write has so far, from `start` on. NoSuchKey."""
+    def create(self, key: str, *, size: int | None = None) -> Writer:
+        """Begin to write `key`. `size`, where known, lets a store that writes in parts choose their size."""
 
     @abstractmethod
     def open(self, key: str, start: int = 0) -> BinaryIO:
-        """Read committed bytes from `start` on. NoSuchKey."""
-
-    def local_path(self, key: str) -> Path | None:
-        """Where committed bytes can be read as a file of this machine; None where they must be fetched."""
-        return None
-
-    def adopt(self, source: Path, key: str, fd: int | None = None, *, own: bool = False) -> bool:
-        """Take a file of this machine in without copying it, durably. False where that cannot be.
-
-        `fd` is a descriptor of `source` on which write-back was waited for: errors are reported to that one. The mode
-        of a file is left as it is, unless it is our `own`.
-        """
-        return False
-
-    def take_over(self, key: str) -> None:  # noqa: B027  # most places need not do anything
-        """The file that was adopted has lost its other name: from here on it is our own."""
-
-    def restrict(self) -> None:  # noqa: B027
-        """Close what is kept here to other accounts of this machine, where they could reach it."""
+        """Read committed bytes from `start` on. Raises NoSuchKey."""
 
     @abstractmethod
     def size(self, key: str) -> int | None:
-        """The size of committed bytes, or None where there are none."""
+        """Return the size of committed bytes, or None if there are none."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove what is there, committed or open. Nothing there is no error."""
+        """Delete what is under the key, committed or open. Does nothing if there is nothing."""
 
     @abstractmethod
     def walk(self) -> Iterator[Stored]:
-        """Everything here, committed and open, in no order. Not sidecars, nor what is in quarantine."""
+        """Iterate over everything stored, committed and open, in no order. Leaves out sidecars and quarantine."""
 
     @abstractmethod
     def free(self) -> int | None:
-        """Bytes of room left, or None where that has no meaning."""
-
-    def is_read_only(self) -> bool:
-        """Whether nothing can be written or deleted here just now."""
-        return False
+        """Return the free space in bytes, or None for a store without a fixed size."""
 
     @abstractmethod
     def identity(self) -> str | None:
-        """The mark this place was given, or None where it cannot be read: not mounted, or never marked."""
+        """Return the identity in the store's marker. None if it cannot be read: not mounted, or never marked."""
 
     @abstractmethod
-    def mark(self, identity: str) -> None:
-        """Give this place its mark, instead of one that it had."""
+    def set_identity(self, identity: str) -> None:
+        """Write the store's marker, in the place of an earlier one."""
+
+    def is_read_only(self) -> bool:
+        """Whether nothing can be written or deleted at the moment."""
+        return False
 
     def is_empty(self) -> bool:
-        """Whether there is nothing here that anybody could lose."""
+        """Whether the store has no content, no sidecars and no quarantine."""
         return not any(
-            any(True for _ in found) for found in (self.walk(), self.sidecars.names(), self.quarantine.content())
+            any(True for _ in found) for found in (self.walk(), self.sidecars.names(), self.quarantine.entries())
         )
 
 
 def sidecar_is_of(name: str, keys: Collection[str]) -> bool:
+    """Whether a sidecar with this name describes one of these keys."""
     return name.rpartition(".")[0] in keys

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from .base import (
-    Held,
+    KeyLocked,
     NoSuchKey,
     Quarantine,
     Quarantined,
     Sidecars,
-    Sink,
     SinkError,
     SinkFull,
     Stored,
@@ -20,29 +19,19 @@ from .base import (
     sidecar_is_of,
 )
 from .crash_points import Step, reached
+from .resumable import ResumableSink, ResumableWriter
 
 
 class MemoryWriter(Writer):
-    def __init__(self, sink: "MemorySink", key: str, buffer: bytearray, resumable: bool) -> None:
-        self._sink, self._buffer, self.resumable = sink, buffer, resumable
+    def __init__(self, sink: "MemorySink", key: str, buffer: bytearray) -> None:
+        self._sink, self._buffer = sink, buffer
         self._open = True
         self.key, self.offset = key, len(buffer)
 
     def write(self, data: bytes | memoryview) -> None:
-        self._sink.make_room(len(data))
+        self._sink.require_space(len(data))
         self._buffer += data
         self.offset += len(data)
-
-    def flush(self) -> None:
-        """There is no way to go."""
-
-    def cut(self, offset: int) -> None:
-        del self._buffer[offset:]
-        self.offset = len(self._buffer)
-
-    def note(self, text: str) -> None:
-        if self._open:
-            self._sink.notes[self.key] = text
 
     def commit(self) -> None:
         if not self._open:
@@ -50,8 +39,7 @@ class MemoryWriter(Writer):
         self._open = False
         reached(Step.SYNCED)
         with self._sink.lock:
-            self._sink.forget_partial(self.key)
-            self._sink.held.pop(self.key, None)
+            self._forget()
             self._sink.committed[self.key] = (bytes(self._buffer), datetime.now(UTC))
         reached(Step.LINKED)
         reached(Step.DIRECTORY_SYNCED)
@@ -60,14 +48,32 @@ class MemoryWriter(Writer):
         if self._open:
             self._open = False
             with self._sink.lock:
-                self._sink.forget_partial(self.key)
-                self._sink.held.pop(self.key, None)
+                self._forget()
 
     def close(self) -> None:
-        if not self.resumable:
-            self.abort()
-        self._open = False
-        self._sink.held.pop(self.key, None)
+        self.abort()
+
+    def _forget(self) -> None:
+        self._sink.forget_partial(self.key)
+        self._sink.locked.pop(self.key, None)
+
+
+class ResumableMemoryWriter(MemoryWriter, ResumableWriter):
+    def flush(self) -> None:
+        """No-op: memory is the medium."""
+
+    def truncate(self, offset: int) -> None:
+        del self._buffer[offset:]
+        self.offset = len(self._buffer)
+
+    def save_checkpoint(self, text: str) -> None:
+        if self._open:
+            self._sink.checkpoints[self.key] = text
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._sink.locked.pop(self.key, None)
 
 
 class MemorySidecars(Sidecars):
@@ -101,13 +107,13 @@ class MemoryQuarantine(Quarantine):
     def put(self, key: str, reason: str) -> None:
         with self._sink.lock:
             places = (self._sink.committed.pop(key, None), self._sink.partial.pop(key, None))
-            self._sink.notes.pop(key, None)
+            self._sink.checkpoints.pop(key, None)
         for partial, found in zip((False, True), places, strict=True):
             if found is not None:
                 since = datetime.now(UTC).replace(microsecond=0)
                 self._kept[Quarantined(key, len(found[0]), reason, since, partial)] = bytes(found[0])
 
-    def content(self) -> Iterator[Quarantined]:
+    def entries(self) -> Iterator[Quarantined]:
         yield from list(self._kept)
 
     def take_back(self, found: Quarantined) -> None:
@@ -126,7 +132,7 @@ class MemoryQuarantine(Quarantine):
         self._kept.pop(found, None)
 
 
-class MemorySink(Sink):
+class MemorySink(ResumableSink):
     name = "memory"
 
     def __init__(self, capacity: int | None = None) -> None:
@@ -134,29 +140,32 @@ class MemorySink(Sink):
         self.lock = threading.Lock()
         self.committed: dict[str, tuple[bytes, datetime]] = {}
         self.partial: dict[str, tuple[bytearray, datetime]] = {}
-        self.held: dict[str, bytearray] = {}
-        self.notes: dict[str, str] = {}
+        self.locked: dict[str, bytearray] = {}  # by key: the buffer of its Writer
+        self.checkpoints: dict[str, str] = {}
         self._identity: str | None = None
         self.sidecars, self.quarantine = MemorySidecars(), MemoryQuarantine(self)
 
-    def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
+    def create(self, key: str, *, size: int | None = None) -> Writer:
         with self.lock:
-            if key in self.held:
-                raise Held(key)
-            buffer = bytearray()
-            if resumable:
-                self.partial[key] = (buffer, datetime.now(UTC))
-            self.held[key] = buffer
-        return MemoryWriter(self, key, buffer, resumable)
+            return MemoryWriter(self, key, self._lock_key(key, bytearray()))
 
-    def resume(self, key: str) -> Writer:
+    def create_resumable(self, key: str, *, size: int | None = None) -> ResumableWriter:
         with self.lock:
-            if key in self.held:
-                raise Held(key)
+            buffer = self._lock_key(key, bytearray())
+            self.partial[key] = (buffer, datetime.now(UTC))
+            return ResumableMemoryWriter(self, key, buffer)
+
+    def resume(self, key: str) -> ResumableWriter:
+        with self.lock:
             if key not in self.partial:
                 raise NoSuchKey(key)
-            buffer = self.held[key] = self.partial[key][0]
-            return MemoryWriter(self, key, buffer, resumable=True)
+            return ResumableMemoryWriter(self, key, self._lock_key(key, self.partial[key][0]))
+
+    def _lock_key(self, key: str, buffer: bytearray) -> bytearray:
+        if key in self.locked:
+            raise KeyLocked(key)
+        self.locked[key] = buffer
+        return buffer
 
     def offset(self, key: str) -> int:
         try:
@@ -164,8 +173,8 @@ class MemorySink(Sink):
         except KeyError:
             raise NoSuchKey(key) from None
 
-    def noted(self, key: str) -> str:
-        return self.notes.get(key, "")
+    def read_checkpoint(self, key: str) -> str:
+        return self.checkpoints.get(key, "")
 
     def open_partial(self, key: str, start: int = 0) -> BinaryIO:
         if key not in self.partial:
@@ -174,7 +183,7 @@ class MemorySink(Sink):
 
     def forget_partial(self, key: str) -> None:
         self.partial.pop(key, None)
-        self.notes.pop(key, None)
+        self.checkpoints.pop(key, None)
 
     def open(self, key: str, start: int = 0) -> BinaryIO:
         try:
@@ -198,20 +207,20 @@ class MemorySink(Sink):
             found += [Stored(key, len(data), at, partial=True) for key, (data, at) in self.partial.items()]
         yield from found
 
-    def make_room(self, size: int) -> None:
-        room = self.free()
-        if room is not None and size > room:
+    def require_space(self, size: int) -> None:
+        free = self.free()
+        if free is not None and size > free:
             raise SinkFull
 
     def free(self) -> int | None:
         if self.capacity is None:
             return None
         with self.lock:
-            one_shot = sum(len(buffer) for key, buffer in self.held.items() if key not in self.partial)
+            one_shot = sum(len(buffer) for key, buffer in self.locked.items() if key not in self.partial)
         return self.capacity - one_shot - sum(stored.size for stored in self.walk())
 
     def identity(self) -> str | None:
         return self._identity
 
-    def mark(self, identity: str) -> None:
+    def set_identity(self, identity: str) -> None:
         self._identity = identity

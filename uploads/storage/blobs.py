@@ -1,29 +1,27 @@
-"""How bytes become a file, and how they go. The only module that writes a Blob's state or deletes content.
+"""Blobs: how received bytes are committed, shared by files with equal bytes, and read. Writes a Blob's state.
 
 Order of keeping: a row that claims the key is committed, the bytes are synced, linked and their folder synced,
 and one transaction flips the row and makes the file. Whatever dies in between leaves either nothing or a claim
 that housekeeping can see. A file that anybody can see is whole.
-
-Order of deleting: one transaction takes the rows away and leaves a tombstone of the key and a change of the sidecar;
-then the sidecar goes, and then the bytes.
 """
 
 import uuid
-from collections.abc import Callable, Collection
-from typing import Protocol
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
-from .. import audit_log
-from ..conf import sink
+from ..conf import sink, sink_named
 from ..content.intake import Content
 from ..errors import StorageUnavailable
-from ..hooks import file_deleting, file_stored
-from ..models import Blob, MediaFile, Upload
-from ..runtime.database_connections import frees_room, write
+from ..hooks import file_stored
+from ..models import Blob, MediaFile
+from ..runtime.database_connections import write
 from ..sinks.base import Sink, SinkError
 from ..sinks.crash_points import Step, reached
+from ..sinks.local.sink import LocalSink
 from . import sidecars
 from .tombstones import bury, remove
 
@@ -120,7 +118,7 @@ def _share_or_claim(into: Sink, content: Content, attach: Attach, writer: Publis
     """The file, if a Blob has the same bytes already, else a claim of the writer's key. In one transaction."""
     with write():
         twin = _lock_twin(into, content.sha256, content.size)
-        if twin is None or not is_whole(into, twin):
+        if twin is None or not is_whole(twin):
             return _claim(into, writer.key, content)
         if writer.resumable:  # its bytes have a name, and would outlive a crash
             bury(into.name, writer.key)
@@ -157,7 +155,7 @@ def _settle(into: Sink, claim: Blob, attach: Attach) -> tuple[MediaFile, str]:
 
 def _choose(into: Sink, twin: Blob, key: str) -> str:
     """Of a twin's bytes and ours under `key` the twin keeps one. The other key is buried, and returned."""
-    superfluous = key if is_whole(into, twin) else _heal(twin, key)
+    superfluous = key if is_whole(twin) else _heal(twin, key)
     bury(into.name, superfluous)
     return superfluous
 
@@ -212,9 +210,20 @@ def _lock_twin(into: Sink, sha256: str, size: int) -> Blob | None:
     return twins.filter(sink=into.name, sha256=sha256, size=size).first()
 
 
-def is_whole(into: Sink, blob: Blob) -> bool:
+def is_whole(blob: Blob) -> bool:
     """Whether its bytes are here, as far as their number tells."""
-    return blob.state == Blob.State.STORED and into.size(blob.key) == blob.size
+    return blob.state == Blob.State.STORED and sink_named(blob.sink).size(blob.key) == blob.size
+
+
+def open_blob(blob: Blob, start: int = 0) -> BinaryIO:
+    """Read its bytes from `start` on. Raises SinkError."""
+    return sink_named(blob.sink).open(blob.key, start)
+
+
+def local_path(blob: Blob) -> Path | None:
+    """Where its bytes can be read as a file of this machine. None: they must be fetched."""
+    found = sink_named(blob.sink)
+    return found.local_path(blob.key) if isinstance(found, LocalSink) else None
 
 
 def _attach(blob: Blob, attach: Attach) -> MediaFile:
@@ -222,75 +231,6 @@ def _attach(blob: Blob, attach: Attach) -> MediaFile:
     for act in file_stored:
         act(file)
     return file
-
-
-def create_file(owner_id: int, name: str, blob: Blob, origin: str, file_id: uuid.UUID | None = None) -> MediaFile:
-    """The only INSERT of a file: its sidecar follows. It has an id already when it is made anew from a sidecar."""
-    file = MediaFile.objects.create(
-        pk=file_id or uuid.uuid4(), owner_id=owner_id, name=name, blob=blob, origin=origin,
-        has_facts=origin == MediaFile.Origin.JOB,  # it was verified by the job that made it
-    )  # fmt: skip
-    sidecars.changed(file)
-    return file
-
-
-def keep_from_deletion(files: Collection[MediaFile]) -> set[uuid.UUID]:
-    """Which of these files are still here. They stay until the caller's transaction ends.
-
-    It locks what `delete_file` locks first, the Blobs, and in one order; only then the files can be looked for.
-    """
-    blobs = Blob.objects.select_for_update(no_key=True).filter(pk__in={file.blob_id for file in files})
-    list(blobs.order_by("pk").values_list("pk"))
-    return set(MediaFile.objects.filter(pk__in=[file.pk for file in files]).values_list("pk", flat=True))
-
-
-def rename_file(file: MediaFile, name: str) -> bool:
-    """Give a file another name, and change nothing else of its row. False if the file is gone."""
-    with write():
-        renamed = MediaFile.objects.filter(pk=file.pk).update(name=name)
-        if renamed:
-            audit_log.note(file, f"Renamed to “{name}”.")
-        sidecars.changed(file)
-    if renamed:
-        file.name = name
-    return bool(renamed)
-
-
-@frees_room
-def delete_file(file: MediaFile) -> bool:
-    """Delete a file, and its Blob and bytes if it was the last to share them. False if it was gone already."""
-    with write():
-        # The Blob first, as keeping does: an upload of the same bytes then waits, and finds no Blob.
-        blob = Blob.objects.select_for_update().filter(pk=file.blob_id).first()
-        if blob is None:
-            return False
-        for act in file_deleting:
-            act(file)
-        Upload.objects.filter(file=file).update(idempotency_key="")  # the key may make a new file now
-        deleted = MediaFile.objects.filter(pk=file.pk).delete()[1].get("uploads.MediaFile", 0)
-        if deleted:
-            audit_log.note(file, "Deleted.", audit_log.DELETION)
-        sidecars.moved([file.pk], blob.sink, blob.key)
-        is_last = not blob.files.exists()
-        if is_last:
-            blob.delete()
-            bury(blob.sink, blob.key)
-        transaction.on_commit(lambda: _finish_deletion(blob.key, file.pk, is_last=is_last))
-    return bool(deleted)
-
-
-def _finish_deletion(key: str, file_id: uuid.UUID, *, is_last: bool) -> None:
-    if is_last:
-        reached(Step.ROW_DELETED)
-    try:
-        sidecars.update(sink(), (key, file_id))
-    except SinkError:
-        log.warning("sidecar_not_removed_yet", key=key, exc_info=True)
-        return
-    if is_last:
-        reached(Step.SIDECAR_DELETED)
-        remove(sink(), key)
-        reached(Step.BYTES_DELETED)
 
 
 def discard(*keys: str) -> None:

@@ -43,7 +43,7 @@ def claim_store(sink: Sink) -> None:
         raise WrongStore(f"The database knows files, but the store is empty and has no marker.{_WAYS_OUT}")
     # The row first: a crash in between leaves an empty store without a marker, which is marked at the next start.
     mark, _ = SinkMark.objects.get_or_create(sink=sink.name)
-    sink.mark(str(mark.identity))
+    sink.set_identity(str(mark.identity))
 
 
 def adopt(sink: Sink) -> None:
@@ -55,7 +55,7 @@ def adopt(sink: Sink) -> None:
         mark, _ = SinkMark.objects.select_for_update().get_or_create(sink=sink.name)
         mark.identity = uuid.uuid4()
         mark.save(update_fields=["identity"])
-        sink.mark(str(mark.identity))
+        sink.set_identity(str(mark.identity))
 
 
 def describe(sink: Sink) -> str:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ..conf import limits, sink
+from ..conf import limits, resumable_sink, sink
 from ..errors import (
     Abandoned,
     BytesLost,
@@ -53,7 +53,7 @@ class Replay(Exception):  # not an error: the request was carried out before, an
         try:
             if not is_ours(sink()):
                 raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
-            if is_whole(sink(), self.file.blob):
+            if is_whole(self.file.blob):
                 return self.file
         except SinkError as error:
             raise StorageUnavailable("The server's disk does not work. Try again later.", retry_after=60) from error
@@ -114,6 +114,7 @@ def _admit(announcement: Announcement) -> Upload:
         quota.check_parallel(owner.pk, allowed.max_uploads)
         resumable: dict[str, Any] = {}
         if announcement.lifetime is not None:
+            resumable_sink()  # or refuse: not every store takes them
             quota.check_unfinished(owner.pk, allowed.max_uploads)
             identity = uuid.uuid4()
             resumable = {

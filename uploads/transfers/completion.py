@@ -14,7 +14,7 @@ from ..errors import Abandoned, Refusal, StorageUnavailable, Terminated
 from ..hooks import upload_ended
 from ..models import Blob, MediaFile, Upload
 from ..runtime.database_connections import write
-from ..storage.blobs import create_file
+from ..storage.files import create_file
 from ..storage.tombstones import bury
 from ..transitions import record
 from . import quota, upload_counters

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from django.contrib.auth.models import User
 
-from ..conf import sink
+from ..conf import sink, sink_named
 from ..content.intake import Intake
 from ..errors import InvalidParams, StorageUnavailable
 from ..models import Blob, MediaFile, Upload
@@ -119,7 +119,7 @@ def _is_kept(file: MediaFile) -> bool:
     """Whether the file is there, with its bytes."""
     blob = Blob.objects.filter(files=file).first()
     with storage_refusals():
-        return blob is not None and is_whole(sink(), blob)
+        return blob is not None and is_whole(blob)
 
 
 def _remove(source: Source, file: MediaFile) -> None:
@@ -130,8 +130,9 @@ def _remove(source: Source, file: MediaFile) -> None:
         raise StorageUnavailable("What was stored of it is gone again, so it is left where it is.")
     source.path.unlink()
     with storage_refusals():
-        for key in Blob.objects.filter(files=file).values_list("key", flat=True):  # not as read: it may be healed
-            sink().take_over(key)
+        for blob in Blob.objects.filter(files=file):  # not as read: it may be healed
+            if isinstance(found := sink_named(blob.sink), LocalSink):
+                found.take_over(blob.key)
 
 
 def _linker(source: Source, mode: Mode) -> Writer | None:

@@ -11,8 +11,9 @@ from typing import BinaryIO
 from ..conf import sink
 from ..content.hashing import Sha256
 from ..content.intake import Content
-from ..sinks.base import Writer
+from ..sinks.base import Sink, Writer
 from ..sinks.local.filesystem import sink_errors
+from ..sinks.local.sink import LocalSink
 from ..sinks.local.writeback import WriteBack
 from .disk_space import check_free
 
@@ -25,14 +26,19 @@ def deposit(path: Path, key: str, kind: str, media_type: str, seen: Callable[[in
     InsufficientStorage: the disk has come to its floor.
     """
     with path.open("rb", buffering=0) as source:
-        check_free(sink(), 0)
+        into = sink()
+        check_free(into, 0)
         digest, size = _read(source, seen)
-        if not sink().adopt(path, key, source.fileno(), own=True):
-            check_free(sink(), size)
+        if not _adopt(into, path, key, source):
+            check_free(into, size)
             source.seek(0)
-            with sink().create(key, size=size) as writer:
+            with into.create(key, size=size) as writer:
                 _copy(source, writer, seen)
     return Content(digest, size, kind, media_type)
+
+
+def _adopt(into: Sink, path: Path, key: str, source: BinaryIO) -> bool:
+    return isinstance(into, LocalSink) and into.adopt(path, key, source.fileno(), own=True)
 
 
 def _read(source: BinaryIO, seen: Callable[[int], object]) -> tuple[str, int]:

@@ -37,9 +37,9 @@ def one_shot(folder: str, function: str, count: int) -> None:
 def resumable(folder: str, function: str, count: int) -> None:
     """A turn that succeeds, and one during which a sync fails. The turns after it see an innocent disk."""
     sink = LocalSink(Path(folder))
-    with sink.create(KEY, resumable=True) as writer:
+    with sink.create_resumable(KEY) as writer:
         writer.write(_PIECE)
-        writer.note("a hash of the first turn")
+        writer.save_checkpoint("a hash of the first turn")
     fail(function, count, sink.root)
     writer = sink.resume(KEY)
     writing = _tried(lambda: [writer.write(_PIECE) for _ in range(3 * WINDOW // len(_PIECE))])
@@ -47,14 +47,14 @@ def resumable(folder: str, function: str, count: int) -> None:
     writer.close()
     _tell(
         writing=writing, committing=committing, failed=has_failed(), stored=sink.size(KEY), offset=sink.offset(KEY),
-        noted=sink.noted(KEY), again=_tried(sink.resume(KEY).commit),
+        noted=sink.read_checkpoint(KEY), again=_tried(sink.resume(KEY).commit),
     )  # fmt: skip
 
 
 def turns(folder: str) -> None:
     """What is left behind by a turn that is not the last, and by one whose process was killed."""
     sink = LocalSink(Path(folder))
-    writer = sink.create(KEY, resumable=True)
+    writer = sink.create_resumable(KEY)
     writer.write(_PIECE[:100_000])
     writer.flush()
     fail("sync_file_range", 1, sink.root)

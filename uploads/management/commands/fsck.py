@@ -78,7 +78,7 @@ class Command(TerminalCommand):
         return mended and not is_lost
 
     def _tell_of_quarantine(self) -> None:
-        if found := list(sink().quarantine.content()):
+        if found := list(sink().quarantine.entries()):
             size = human_size(sum(one.size for one in found))
             self.stdout.write(f"{len(found)} in quarantine ({size}): manage.py quarantine lists them.")
 

@@ -23,7 +23,7 @@ class Command(TerminalCommand):
         what.add_argument("--purge-all", action="store_true", help="delete everything in quarantine for good")
 
     def handle(self, *args: Any, take_back: list[str], purge: list[str], purge_all: bool, **options: Any) -> None:
-        found = sorted(sink().quarantine.content(), key=lambda one: one.since)
+        found = sorted(sink().quarantine.entries(), key=lambda one: one.since)
         chosen = found if purge_all else [one for one in found if one.key in {*take_back, *purge}]
         if unknown := {*take_back, *purge} - {one.key for one in chosen}:
             raise CommandError(f"Not in quarantine: {', '.join(sorted(unknown))}.")

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..base import Held, SinkError, SinkFull, Stored
+from ..base import KeyLocked, SinkError, SinkFull, Stored
 
 _PARTIAL = "partial"
-_NOTE = ".note"
+_CHECKPOINT = ".note"
 _MARKER = ".millrace-sink"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ANONYMOUS_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
@@ -99,12 +99,12 @@ class Layout:
     def partial(self, key: str) -> Path:
         return self.partials / key
 
-    def note(self, key: str) -> Path:
-        return self.partials / (key + _NOTE)
+    def checkpoint(self, key: str) -> Path:
+        return self.partials / (key + _CHECKPOINT)
 
     def unlink_partial(self, key: str) -> None:
         self.partial(key).unlink(missing_ok=True)
-        self.note(key).unlink(missing_ok=True)
+        self.checkpoint(key).unlink(missing_ok=True)
 
     def make_folder_of(self, key: str) -> Path:
         folder = self.path(key).parent
@@ -129,7 +129,7 @@ class Layout:
                 with contextlib.suppress(FileNotFoundError):  # removed while we walk
                     found = entry.stat(follow_symlinks=False)
                     modified = datetime.fromtimestamp(found.st_ctime, UTC)
-                    key = entry.name.removesuffix(_NOTE)
+                    key = entry.name.removesuffix(_CHECKPOINT)
                     if key != entry.name and self.partial(key).exists():
                         continue
                     yield Stored(key, found.st_size, modified, partial=folder.name == _PARTIAL)
@@ -206,7 +206,7 @@ def lock(fd: int, key: str) -> None:
     except OSError as error:
         os.close(fd)
         if isinstance(error, BlockingIOError):
-            raise Held(key) from None
+            raise KeyLocked(key) from None
         raise
 
 

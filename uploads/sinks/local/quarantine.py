@@ -28,15 +28,15 @@ class LocalQuarantine(Quarantine):
             source.rename(self.folder / Quarantined(key, size, reason, datetime.now(UTC), partial).name)
         except FileNotFoundError:
             return
-        self._layout.note(key).unlink(missing_ok=True)
+        self._layout.checkpoint(key).unlink(missing_ok=True)
         filesystem.sync_folder(source.parent)
 
-    def content(self) -> Iterator[Quarantined]:
+    def entries(self) -> Iterator[Quarantined]:
         with sink_errors():
             if not self.folder.is_dir():
                 return
             for entry in os.scandir(self.folder):
-                if found := Quarantined.named(entry.name, entry.stat(follow_symlinks=False).st_size):
+                if found := Quarantined.parse(entry.name, entry.stat(follow_symlinks=False).st_size):
                     yield found
 
     def take_back(self, found: Quarantined) -> None:

@@ -6,16 +6,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ..base import Held, NoSuchKey, Sink, SinkError, Stored, Writer
+from ..base import KeyLocked, NoSuchKey, SinkError, Stored, Writer
 from ..crash_points import Step, reached
+from ..resumable import ResumableSink, ResumableWriter
 from . import filesystem
 from .filesystem import Access, Layout, sink_errors
 from .quarantine import LocalQuarantine
 from .sidecars import LocalSidecars
-from .writer import LocalWriter
+from .writer import LocalWriter, ResumableLocalWriter
 
 
-class LocalSink(Sink):
+class LocalSink(ResumableSink):
     name = "local"
 
     def __init__(self, root: Path, readers: int | None = None) -> None:
@@ -23,17 +24,24 @@ class LocalSink(Sink):
         self.root, self.layout = root, Layout(root, Access(readers))
         self.sidecars, self.quarantine = LocalSidecars(root), LocalQuarantine(self.layout)
 
-    def create(self, key: str, *, size: int | None = None, resumable: bool = False) -> Writer:
+    def create(self, key: str, *, size: int | None = None) -> Writer:
         with sink_errors():
-            if not resumable and (fd := self._open_anonymous()) is not None:
-                return LocalWriter(self.layout, key, fd, named=False, resumable=False)
-            filesystem.make_folder(self.layout.partials)
-            try:
-                fd = os.open(self.layout.partial(key), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            except FileExistsError:
-                raise Held(key) from None
-            filesystem.lock(fd, key)
-            return LocalWriter(self.layout, key, fd, named=True, resumable=resumable)
+            if (fd := self._open_anonymous()) is not None:
+                return LocalWriter(self.layout, key, fd, is_named=False)
+            return LocalWriter(self.layout, key, self._create_partial(key), is_named=True)
+
+    def create_resumable(self, key: str, *, size: int | None = None) -> ResumableWriter:
+        with sink_errors():
+            return ResumableLocalWriter(self.layout, key, self._create_partial(key))
+
+    def _create_partial(self, key: str) -> int:
+        filesystem.make_folder(self.layout.partials)
+        try:
+            fd = os.open(self.layout.partial(key), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            raise KeyLocked(key) from None
+        filesystem.lock(fd, key)
+        return fd
 
     def has_anonymous_files(self) -> bool:
         """Whether an upload cut off by a crash leaves nothing at all here, or a file for the sweeper."""
@@ -68,7 +76,7 @@ class LocalSink(Sink):
                 os.close(fd)
         return True
 
-    def resume(self, key: str) -> Writer:
+    def resume(self, key: str) -> ResumableWriter:
         path = self.layout.partial(key)
         with sink_errors():
             try:
@@ -79,7 +87,7 @@ class LocalSink(Sink):
             if os.fstat(fd).st_nlink == 0 or not path.exists():
                 os.close(fd)
                 raise NoSuchKey(key)  # committed or removed between our open and our lock
-        writer = LocalWriter(self.layout, key, fd, named=True, resumable=True)
+        writer = ResumableLocalWriter(self.layout, key, fd)
         try:
             # A process that was killed in its turn left bytes that nobody has waited for. An error that nobody was
             # told of is reported to the next who opens the file (errseq_sample, since Linux 4.17).
@@ -96,10 +104,10 @@ class LocalSink(Sink):
             raise NoSuchKey(key)
         return found
 
-    def noted(self, key: str) -> str:
+    def read_checkpoint(self, key: str) -> str:
         with sink_errors():
             try:
-                return self.layout.note(key).read_bytes().decode(errors="replace").strip()
+                return self.layout.checkpoint(key).read_bytes().decode(errors="replace").strip()
             except FileNotFoundError:
                 return ""
 
@@ -150,7 +158,7 @@ class LocalSink(Sink):
         except OSError:
             return None
 
-    def mark(self, identity: str) -> None:
+    def set_identity(self, identity: str) -> None:
         with sink_errors():
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             half = self.layout.marker.with_suffix(".half")

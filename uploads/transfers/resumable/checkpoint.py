@@ -8,11 +8,11 @@ from typing import Any
 
 import structlog
 
-from ...conf import sink
+from ...conf import resumable_sink
 from ...content.hashing import Sha256
 from ...content.intake import Intake
 from ...content.sniffing import Kind, MediaType
-from ...sinks.base import Writer
+from ...sinks.resumable import ResumableWriter
 
 log = structlog.get_logger(__name__)
 _PIECE = 1024**2
@@ -59,19 +59,19 @@ class Checkpoint:
         return checkpoint
 
 
-def save(intake: Intake, writer: Writer) -> bool:
+def save(intake: Intake, writer: ResumableWriter) -> bool:
     """Say beside the bytes how far they are hashed, and what they are. False where that cannot be said."""
     # A write that failed half way has left the hash ahead of the bytes: then the earlier note stays.
     state = intake.hash.state() if intake.is_judged and writer.offset == intake.offset else None
     if state is None:
         return False
-    writer.note(Checkpoint(intake.offset, state, intake.media).to_json())
+    writer.save_checkpoint(Checkpoint(intake.offset, state, intake.media).to_json())
     return True
 
 
-def load(writer: Writer) -> Checkpoint | None:
+def load(writer: ResumableWriter) -> Checkpoint | None:
     """Where an Intake can go on by the note beside the bytes; None if there is none that fits."""
-    found = Checkpoint.from_json(sink().noted(writer.key))
+    found = Checkpoint.from_json(resumable_sink().read_checkpoint(writer.key))
     if found is None or found.offset > writer.offset:
         return None
     if found.boot_id != BOOT_ID and not _is_still_true(found, writer):
@@ -79,7 +79,7 @@ def load(writer: Writer) -> Checkpoint | None:
     return found
 
 
-def _is_still_true(found: Checkpoint, writer: Writer) -> bool:
+def _is_still_true(found: Checkpoint, writer: ResumableWriter) -> bool:
     """The system was started since: after a power cut the bytes may not be on the disk that the note speaks of.
 
     They are hashed again. If they differ, nobody knows which of them are bad, and the client sends all of them again.
@@ -87,10 +87,10 @@ def _is_still_true(found: Checkpoint, writer: Writer) -> bool:
     """
     if hash_bytes(writer.key, found.offset).hexdigest() != Sha256(found.state).hexdigest():
         log.error("upload_bytes_lost", key=writer.key, noted=found.offset)
-        writer.cut(0)
+        writer.truncate(0)
         return False
-    writer.cut(found.offset)
-    writer.note(found.to_json())
+    writer.truncate(found.offset)
+    writer.save_checkpoint(found.to_json())
     return True
 
 
@@ -106,6 +106,6 @@ def hash_bytes(key: str, size: int) -> Sha256:
 
 
 def pieces(key: str, start: int) -> Iterator[bytes]:
-    with sink().open_partial(key, start) as reader:
+    with resumable_sink().open_partial(key, start) as reader:
         while piece := reader.read(_PIECE):
             yield piece

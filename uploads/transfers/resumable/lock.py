@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from ...conf import limits, sink
+from ...conf import limits, resumable_sink, sink
 from ...content.intake import Content
 from ...errors import AlreadyComplete, Gone, Locked, StorageUnavailable
 from ...models import Blob, Upload
 from ...runtime.database_connections import let_go
-from ...sinks.base import Held, NoSuchKey, Writer
+from ...sinks.base import KeyLocked, NoSuchKey
+from ...sinks.resumable import ResumableWriter
 from ...storage.blobs import find_claim, store
 from ...storage.marker import is_ours
 from ..completion import complete
@@ -22,7 +23,7 @@ PATIENCE = 5.0
 _LOOK_AGAIN = 0.02
 
 
-def acquire(upload_id: UUID, patience: float = PATIENCE) -> tuple[Upload, Writer]:
+def acquire(upload_id: UUID, patience: float = PATIENCE) -> tuple[Upload, ResumableWriter]:
     """Lock the bytes of an upload, and read its row under the lock. Who has the lock is asked to stop.
 
     AlreadyComplete and Gone: the upload has ended. Locked: the other request has not stopped in time.
@@ -44,7 +45,7 @@ def acquire(upload_id: UUID, patience: float = PATIENCE) -> tuple[Upload, Writer
         time.sleep(_LOOK_AGAIN)
 
 
-def _try_acquire(upload_id: UUID) -> tuple[Upload, Writer | None]:
+def _try_acquire(upload_id: UUID) -> tuple[Upload, ResumableWriter | None]:
     """The row as it is, and the Writer if nobody else has it."""
     writer, is_held = _resume(str(upload_id))
     try:
@@ -64,11 +65,11 @@ def _try_acquire(upload_id: UUID) -> tuple[Upload, Writer | None]:
     return upload, writer
 
 
-def _resume(key: str) -> tuple[Writer | None, bool]:
+def _resume(key: str) -> tuple[ResumableWriter | None, bool]:
     """The Writer of an open write, and whether another has it. Neither where there is none."""
     try:
-        return sink().resume(key), False
-    except Held:
+        return resumable_sink().resume(key), False
+    except KeyLocked:
         return None, True
     except NoSuchKey:
         return None, False
@@ -89,7 +90,7 @@ def _refuse_ended(upload: Upload) -> None:
     raise Gone(upload.error_detail)
 
 
-def _begin(upload: Upload) -> Writer | None:
+def _begin(upload: Upload) -> ResumableWriter | None:
     """The first bytes come, or all have been kept already and only the rows are not there yet."""
     if not is_ours(sink()):
         raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
@@ -101,8 +102,8 @@ def _begin(upload: Upload) -> Writer | None:
     if claim is None and size is not None:
         _refuse_unknown(upload)
         return None
-    with suppress(Held):
-        return sink().create(upload.key, size=upload.declared_size, resumable=True)
+    with suppress(KeyLocked):
+        return resumable_sink().create_resumable(upload.key, size=upload.declared_size)
     return None
 
 

@@ -6,7 +6,7 @@ import structlog
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from ...conf import sink
+from ...conf import resumable_sink
 from ...errors import (
     AlreadyComplete,
     Expired,
@@ -47,7 +47,7 @@ def peek_offset(upload: Upload) -> int:
     if not upload.is_resumable or upload.state != Upload.State.RECEIVING:
         return upload.offset
     try:
-        come = sink().offset(upload.key)
+        come = resumable_sink().offset(upload.key)
     except NoSuchKey:
         return 0
     return come if upload.unverified_from is None else min(come, upload.unverified_from)

@@ -25,7 +25,8 @@ from ...errors import (
 )
 from ...models import Upload
 from ...runtime.database_connections import let_go, write
-from ...sinks.base import SinkError, Writer
+from ...sinks.base import SinkError
+from ...sinks.resumable import ResumableWriter
 from .. import disk_space, quota
 from ..admission import lifetime
 from ..progress import flusher
@@ -58,7 +59,7 @@ class Session:
     It holds the lock on the bytes. Leaving it as a context keeps what came, for the next session.
     """
 
-    def __init__(self, upload: Upload, writer: Writer) -> None:
+    def __init__(self, upload: Upload, writer: ResumableWriter) -> None:
         self.upload = upload
         self.speed = 0  # of the sessions before it, if they were just now
         self._writer = writer
@@ -79,7 +80,7 @@ class Session:
                 if stop is not None and upload.heartbeat_at is None:  # else it has been moving all along
                     start_sending(upload)
                 if upload.unverified_from is not None:
-                    writer.cut(min(upload.unverified_from, writer.offset))
+                    writer.truncate(min(upload.unverified_from, writer.offset))
                 session = cls(upload, writer)
             except BaseException:
                 writer.close()

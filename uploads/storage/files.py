@@ -1,0 +1,93 @@
+"""Files: created, renamed and deleted, with the sidecar that describes them in the store.
+
+Order of deleting: one transaction deletes the rows, and writes a tombstone of the key and a change of the sidecar;
+then the sidecar is deleted, and then the bytes.
+"""
+
+import uuid
+from collections.abc import Collection
+
+import structlog
+from django.db import transaction
+
+from .. import audit_log
+from ..conf import sink_named
+from ..hooks import file_deleting
+from ..models import Blob, MediaFile, Upload
+from ..runtime.database_connections import frees_room, write
+from ..sinks.base import SinkError
+from ..sinks.crash_points import Step, reached
+from . import sidecars
+from .tombstones import bury, remove
+
+log = structlog.get_logger(__name__)
+
+
+def create_file(owner_id: int, name: str, blob: Blob, origin: str, file_id: uuid.UUID | None = None) -> MediaFile:
+    """The only INSERT of a file: its sidecar follows. It has an id already when it is made anew from a sidecar."""
+    file = MediaFile.objects.create(
+        pk=file_id or uuid.uuid4(), owner_id=owner_id, name=name, blob=blob, origin=origin,
+        has_facts=origin == MediaFile.Origin.JOB,  # it was verified by the job that made it
+    )  # fmt: skip
+    sidecars.changed(file)
+    return file
+
+
+def keep_from_deletion(files: Collection[MediaFile]) -> set[uuid.UUID]:
+    """Which of these files are still here. They stay until the caller's transaction ends.
+
+    It locks what `delete_file` locks first, the Blobs, and in one order; only then the files can be looked for.
+    """
+    blobs = Blob.objects.select_for_update(no_key=True).filter(pk__in={file.blob_id for file in files})
+    list(blobs.order_by("pk").values_list("pk"))
+    return set(MediaFile.objects.filter(pk__in=[file.pk for file in files]).values_list("pk", flat=True))
+
+
+def rename_file(file: MediaFile, name: str) -> bool:
+    """Give a file another name, and change nothing else of its row. False if the file is gone."""
+    with write():
+        renamed = MediaFile.objects.filter(pk=file.pk).update(name=name)
+        if renamed:
+            audit_log.note(file, f"Renamed to “{name}”.")
+        sidecars.changed(file)
+    if renamed:
+        file.name = name
+    return bool(renamed)
+
+
+@frees_room
+def delete_file(file: MediaFile) -> bool:
+    """Delete a file, and its Blob and bytes if it was the last to share them. False if it was gone already."""
+    with write():
+        # The Blob first, as keeping does: an upload of the same bytes then waits, and finds no Blob.
+        blob = Blob.objects.select_for_update().filter(pk=file.blob_id).first()
+        if blob is None:
+            return False
+        for act in file_deleting:
+            act(file)
+        Upload.objects.filter(file=file).update(idempotency_key="")  # the key may make a new file now
+        deleted = MediaFile.objects.filter(pk=file.pk).delete()[1].get("uploads.MediaFile", 0)
+        if deleted:
+            audit_log.note(file, "Deleted.", audit_log.DELETION)
+        sidecars.moved([file.pk], blob.sink, blob.key)
+        is_last = not blob.files.exists()
+        if is_last:
+            blob.delete()
+            bury(blob.sink, blob.key)
+        transaction.on_commit(lambda: _finish_deletion(blob, file.pk, is_last=is_last))
+    return bool(deleted)
+
+
+def _finish_deletion(blob: Blob, file_id: uuid.UUID, *, is_last: bool) -> None:
+    if is_last:
+        reached(Step.ROW_DELETED)
+    try:
+        found = sink_named(blob.sink)
+        sidecars.update(found, (blob.key, file_id))
+    except SinkError:
+        log.warning("sidecar_not_removed_yet", key=blob.key, exc_info=True)
+        return
+    if is_last:
+        reached(Step.SIDECAR_DELETED)
+        remove(found, blob.key)
+        reached(Step.BYTES_DELETED)
