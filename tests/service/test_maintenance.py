@@ -448,7 +448,7 @@ def test_an_upload_that_was_broken_off_says_why(shared_server: Server, film: Fil
     wait_until(lambda: uploads(shared_server, "progress-3")[0]["state"] == "failed")
     (upload,) = uploads(shared_server, "progress-3")
     assert upload["error"]["code"] == "incomplete_body"
-    assert upload["message"] == upload["error"]["detail"] == "500000 bytes were announced and 200000 came."
+    assert upload["message"] == upload["error"]["detail"] == "The body has 200,000 bytes, but 500,000 were announced."
 
 
 # Idempotency-Key

@@ -43,7 +43,7 @@ def test_no_byte_behind_the_announced_ones_is_read() -> None:
 
 
 def test_a_body_shorter_than_announced_is_incomplete() -> None:
-    with pytest.raises(IncompleteBody, match="10 bytes were announced and 4 came"):
+    with pytest.raises(IncompleteBody, match="has 4 bytes, but 10 were announced"):
         list(body(b"film", CONTENT_LENGTH="10").pieces())
 
 

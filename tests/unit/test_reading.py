@@ -425,7 +425,7 @@ def test_a_body_that_ends_early_is_incomplete(ahead: int) -> None:
     with Wire(100_000, content[:ahead]) as wire:
         wire.client.sendall(content[ahead:])
         wire.client.shutdown(socket.SHUT_WR)
-        with pytest.raises(IncompleteBody, match="100000 bytes were announced and 70000 came"):
+        with pytest.raises(IncompleteBody, match="has 70,000 bytes, but 100,000 were announced"):
             wire.read()
 
 

@@ -1,4 +1,4 @@
-"""A request's body as it comes off the wire: read once, checked against what was announced, decoded."""
+"""The body of a request: read once as it arrives, checked against its announced length and digests, decoded."""
 
 import socket
 import time
@@ -11,10 +11,10 @@ from ..content.digests import Claims
 from ..errors import IncompleteBody, LengthRequired, Locked, TooSlow, UnsupportedCoding
 from .read_buffers import Buffers
 
-# Python's allocator serves pieces of this size from the heap, again and again; larger ones are mapped anew.
+# Python's allocator reuses heap memory for pieces of this size; each larger one costs a new mapping.
 PIECE = 64 * 1024
 GZIP = 16 + zlib.MAX_WBITS
-# For a body that brings no file, and for what comes before the file in a form: then Intake judges the pace.
+# Time limit for a body without a file, and for the fields before the file in a form. Intake limits the file itself.
 WITHOUT_FILE_SECONDS = 20.0
 
 
@@ -26,10 +26,10 @@ class Stream(Protocol):
 
 
 class Body:
-    """The bytes of one request. `length` is None when the client did not say (a chunked body)."""
+    """The body of one request. `length` is None if it is chunked."""
 
     def __init__(self, environ: dict[str, Any], *, idle_timeout: float, claims: Claims | None = None) -> None:
-        # Not HttpRequest.read(): that takes a body without a Content-Length for an empty one.
+        # Not HttpRequest.read(): it treats a body without a Content-Length as empty.
         self._stream: Stream = environ["wsgi.input"]
         self._claims = claims or Claims()
         self.length = self._announced(environ)
@@ -46,10 +46,10 @@ class Body:
             return None
         if length := environ.get("CONTENT_LENGTH"):
             return int(length)
-        raise LengthRequired("Say how long the body is with Content-Length, or send it chunked.")
+        raise LengthRequired("Send the length of the body as Content-Length, or send it chunked.")
 
     def limit_time(self) -> None:
-        """Refuse the body unless all that is read comes within WITHOUT_FILE_SECONDS, until lift_time_limit()."""
+        """Refuse the body if WITHOUT_FILE_SECONDS pass before lift_time_limit() is called."""
         self._set_deadline(time.monotonic() + WITHOUT_FILE_SECONDS)
 
     def lift_time_limit(self) -> None:
@@ -58,13 +58,13 @@ class Body:
     def _set_deadline(self, deadline: float | None) -> None:
         self._deadline = deadline
         if (set_deadline := getattr(self._stream, "set_deadline", None)) is not None:
-            set_deadline(deadline)  # its waits for the client end then, too
+            set_deadline(deadline)  # the server then also stops waiting for the client
 
     def pieces(self, speed: int = 0) -> Iterator[Piece]:
-        """The bytes as sent, whole or not at all: a body cut short ends in IncompleteBody.
+        """Iterate over the bytes as sent. Raises IncompleteBody if the body ends early.
 
-        `speed` is that of the requests before, if they belong together. A piece stays as it is until the next is
-        asked for; from HANDED_OVER bytes on, until the one after that.
+        `speed`, in bytes a second, is that of earlier requests of the same upload. A piece is not overwritten before
+        the next one is requested; one of at least HANDED_OVER bytes, not before the one after that.
         """
         received = 0
         for data in self._read_into(speed) if self._can_read_into() else self._read():
@@ -77,41 +77,41 @@ class Body:
         if received != self.length:
             self._refuse_interrupted()
             if self.length is not None:
-                raise IncompleteBody(f"{self.length} bytes were announced and {received} came.")
+                raise IncompleteBody(f"The body has {received:,} bytes, but {self.length:,} were announced.")
         self._claims.verify()
 
     def _check_deadline(self) -> None:
         if self._deadline is not None and time.monotonic() > self._deadline:
-            raise TooSlow(f"The request, up to its file, must arrive within {WITHOUT_FILE_SECONDS:.0f} s.")
+            raise TooSlow(f"Everything before the file must arrive within {WITHOUT_FILE_SECONDS:.0f} s.")
 
     def interrupt(self) -> None:
-        """From another thread: end the reading, at once where the server shows its socket."""
+        """Stop reading, from another thread: at once if the server exposes the socket, else after the next piece."""
         self._is_interrupted = True
         if self._socket is not None:
-            with suppress(OSError):  # it has ended by itself
+            with suppress(OSError):  # the connection is closed already
                 self._socket.shutdown(socket.SHUT_RD)
 
     def _refuse_interrupted(self) -> None:
         if self._is_interrupted:
-            raise Locked("Another request has taken this upload over.")
+            raise Locked("Another request has taken over this upload.")
 
     @property
     def is_coded(self) -> bool:
         return self.coding not in {"", "identity"}
 
     def content(self) -> Iterator[Piece]:
-        """The bytes that are meant: with the content coding undone."""
+        """Iterate over the bytes after decoding the Content-Encoding."""
         if not self.is_coded:
             return self.pieces()
         if self.coding in {"gzip", "x-gzip"}:
             return gunzip(self.pieces())
-        raise UnsupportedCoding("Content-Encoding may be gzip or absent.")
+        raise UnsupportedCoding("Send the body with Content-Encoding: gzip, or without Content-Encoding.")
 
     def _can_read_into(self) -> bool:
         return self.length is not None and getattr(self._stream, "can_read_into", False)
 
     def _read_into(self, speed: int) -> Iterator[Piece]:
-        """The fast way, where the server offers it: into our own buffers, as much as there is."""
+        """The fast way, if the server offers it: read what has arrived into reused buffers."""
         buffers, left = Buffers(speed), self.length or 0
         try:
             while left:
@@ -127,7 +127,7 @@ class Body:
             buffers.close()
 
     def _read(self) -> Iterator[Piece]:
-        """The way that every WSGI server knows."""
+        """The way that works with every WSGI server."""
         left = self.length
         while left is None or left > 0:
             with self._broken_off():
@@ -139,7 +139,7 @@ class Body:
 
     def _read_piece(self, left: int | None) -> bytes:
         if left is None and self._deadline is not None and hasattr(self._stream, "read_some"):
-            return bytes(self._stream.read_some())  # a whole piece may take longer than the deadline allows
+            return bytes(self._stream.read_some())  # waiting for a whole piece could outlast the deadline
         return self._stream.read(PIECE if left is None else min(PIECE, left))
 
     @contextmanager
@@ -148,21 +148,21 @@ class Body:
             yield
         except TimeoutError as error:
             self._check_deadline()
-            raise TooSlow("No bytes came for too long.") from error
+            raise TooSlow("The client sent nothing for too long.") from error
         except Exception as error:
-            # Each server has its own exceptions for a connection that broke or a chunk that cannot be read, and
-            # uploads may not know which server this is. All of them mean that the body will not come.
+            # Each server has its own exceptions for a broken connection or an invalid chunk, and `uploads` does not
+            # depend on one server. All of them mean that the rest of the body will not arrive.
             self._refuse_interrupted()
-            raise IncompleteBody("The body broke off, or its chunks cannot be read.") from error
+            raise IncompleteBody("The connection broke before the end of the body, or a chunk is invalid.") from error
 
 
 def is_chunked(environ: dict[str, Any]) -> bool:
-    """Whether a body comes without a length, from a server that tells us where it ends."""
+    """Whether the body has no length, and the server marks where it ends."""
     return bool(environ.get("HTTP_TRANSFER_ENCODING")) and bool(environ.get("wsgi.input_terminated"))
 
 
 def gunzip(pieces: Iterator[Piece]) -> Iterator[bytes]:
-    """Undo gzip, of one member or several, never holding more than a piece: a bomb goes off in the limit."""
+    """Decode gzip of one or several members, one piece at a time, so that the size limit stops a gzip bomb."""
     inflater: Any = None
     for piece in pieces:
         data: Piece = piece
@@ -176,11 +176,11 @@ def gunzip(pieces: Iterator[Piece]) -> Iterator[bytes]:
             else:
                 data = inflater.unconsumed_tail
     if inflater is not None:
-        raise IncompleteBody("The gzip stream ends before its end.")
+        raise IncompleteBody("The gzip data is incomplete.")
 
 
 def _inflate(decompress: Callable[[Piece, int], bytes], data: Piece) -> bytes:
     try:
         return decompress(data, PIECE)
     except zlib.error as error:
-        raise IncompleteBody("The body is not gzip, or is damaged.") from error
+        raise IncompleteBody("The body is not valid gzip.") from error

@@ -1,9 +1,9 @@
-"""`Range: bytes=…` as RFC 9110 section 14 reads it, half-open inside. No Django, no files."""
+"""Parse `Range: bytes=…` by RFC 9110 section 14 into half-open ranges."""
 
 import re
 from dataclasses import dataclass
 
-# A position of 20 digits is past every file there is, and int() of a longer one is work a client could ask for.
+# A position of 20 digits is past the end of every file. More digits would make int() slow: a client could abuse that.
 _ONE_RANGE = re.compile(r"bytes[ \t]*=[ \t]*(\d{0,20})-(\d{0,20})[ \t]*", re.ASCII | re.IGNORECASE)
 
 
@@ -20,13 +20,13 @@ class ByteRange:
 
 
 class Unsatisfiable(Exception):
-    """The one range asked for lies outside the content: 416."""
+    """The requested range lies outside the content (status 416)."""
 
 
 def parse_range(header: str, size: int) -> ByteRange | None:
-    """The range to send, or None where the whole is the right answer.
+    """Return the range to send, or None to send the whole content.
 
-    That is: no header, another unit, several ranges (which a server may ignore) and anything malformed.
+    The whole is sent for an empty or malformed header, another unit, and several ranges, which a server may ignore.
     """
     match = _ONE_RANGE.fullmatch(header.strip())
     if match is None or match.groups() == ("", ""):

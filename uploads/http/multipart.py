@@ -1,7 +1,7 @@
-"""A multipart form, read as it comes: fields into memory, its one file into a receiver.
+"""Parse a multipart form while it arrives: fields into memory, its one file into a receiver.
 
-The syntax is left to the `multipart` library; here stands what we accept of it, and a way around the library for
-the inside of a file: it takes no views, so that all of a file would be copied, and its search takes twice as long.
+The `multipart` library parses the syntax. This module limits what is accepted, and passes the inside of a file
+around the library, which would copy all of it and takes twice as long to search for the boundary.
 """
 
 import ctypes
@@ -14,18 +14,18 @@ from django.http import QueryDict
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 
 from ..errors import IncompleteBody, MalformedForm, TooLarge, TooManyFiles, UnsupportedCoding
+from ..text.sizes import human_size
 
-# Bytes that may pass without anything of the form in them: a preamble, an epilogue. Both are legal, unused,
-# and else a way to be sent gigabytes for nothing.
+# The limit of preamble and epilogue. Both are legal and unused: without a limit a client could send gigabytes.
 MAX_SILENCE = 64 * 1024
-# One line of a part's header: so long that a file name which is too long is told so, and not "malformed".
+# The limit of a line in a part's header: large, so that a too long file name gets its own error.
 MAX_HEADER = 32 * 1024
 
-# Of a file, at a time, what the parser has to see: it copies all that it is given, more than once.
+# How much of a file the parser is given at a time, while it has to see the file: it copies its input several times.
 _STEP = 4 * 1024
 
 _NO_BOUNDARY = "The form's boundary does not appear in its body."
-_BROKEN = "The form cannot be read: its parts or their headers are broken."
+_BROKEN = "The form is malformed: a part or its header cannot be parsed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class FilePart:
 
 
 class Receiver(Protocol):
-    """What takes the bytes of the file: a Reception."""
+    """Takes the bytes of the file. A Reception is one."""
 
     def feed(self, data: bytes | memoryview) -> None: ...
 
@@ -66,7 +66,7 @@ class FormReader:
         self._segment: MultipartSegment | None = None
         self._value, self._memory = bytearray(), 0
         self._begun = False
-        self._skimming = False  # in the file, and the parser holds nothing back: it would pass the next bytes on
+        self._skips_parser = False  # inside the file, and the parser holds no bytes back: it would only pass them on
         self._file_parts = self._read(pieces)
 
     def read_fields(self) -> FilePart | None:
@@ -74,22 +74,22 @@ class FormReader:
         return next(self._file_parts, None)
 
     def read_file(self, receiver: Receiver) -> None:
-        """Read the file and what follows it. On an error nothing of the file is left."""
+        """Read the file and what follows it. On an error the receiver is aborted."""
         self._receiver = receiver
         try:
             for _ in self._file_parts:
-                raise TooManyFiles("Send one file a request.")
+                raise TooManyFiles("Send one file per request.")
             receiver.seal()
         except BaseException as error:
             receiver.abort(error)
             raise
 
     def _read(self, pieces: Iterator[bytes | memoryview]) -> Iterator[FilePart]:
-        """Read the whole form. Stops at the beginning of each file part, until the receiver of its bytes is known."""
+        """Read the whole form. Yields at the head of each file part, so that the caller can set the receiver."""
         parser = PushMultipartParser(self._boundary, max_header_size=MAX_HEADER, max_segment_count=self._max_fields)
         silence = 0
         for piece in self._portions(pieces):
-            if self._skimming and not (piece := self._skim(piece)):
+            if self._skips_parser and not (piece := self._feed_directly(piece)):
                 continue
             silence += len(piece)
             for event in _events(parser, bytes(piece)):
@@ -98,29 +98,28 @@ class FormReader:
                     yield file_part
             if silence > MAX_SILENCE:
                 raise MalformedForm(_NO_BOUNDARY)
-            # What it holds back begins with a CR, and is at most the delimiter and one byte.
+            # What the parser holds back begins with a CR, and is at most the delimiter and one byte.
             end = bytes(piece[-len(self._delimiter) - 1 :])
-            self._skimming = self._is_file() and len(end) > len(self._delimiter) and b"\r" not in end
+            self._skips_parser = self._is_file() and len(end) > len(self._delimiter) and b"\r" not in end
         _end(parser, begun=self._begun)
 
     def _portions(self, pieces: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-        """As they come; where the parser must look into the file, only as far as it must."""
+        """The pieces as they arrive; inside the file, small portions of them until the parser can be skipped."""
         for piece in pieces:
-            if self._receiver is not None and not self._skimming:
-                # The view before this one may still be hashed, and nobody may feed another before its memory is
-                # used again: so wait for it now.
+            if self._receiver is not None and not self._skips_parser:
+                # The last view may still be hashed, and its memory may be reused before the next feed(): wait for it.
                 self._receiver.feed(b"")
-            while self._is_file() and not self._skimming and len(piece) > _STEP:
+            while self._is_file() and not self._skips_parser and len(piece) > _STEP:
                 yield piece[:_STEP]
                 piece = piece[_STEP:]
             yield piece
 
-    def _skim(self, piece: bytes | memoryview) -> bytes | memoryview:
-        """Feed what is certainly the file's. What is left is for the parser."""
+    def _feed_directly(self, piece: bytes | memoryview) -> bytes | memoryview:
+        """Feed what certainly belongs to the file. Return the rest, for the parser."""
         assert self._segment is not None
         assert self._receiver is not None
         size = _before_delimiter(piece, self._delimiter)
-        # The parser counts on, but it looks whether these are too many only when it passes some on itself.
+        # Count these bytes for the parser. It compares the count with the limit only when it returns bytes itself.
         self._segment.bytes_received += size
         if self._segment.bytes_received > int(self._segment.header("Content-Length", sys.maxsize)):
             raise MalformedForm(_BROKEN)
@@ -144,22 +143,23 @@ class FormReader:
         if not segment.name:
             raise MalformedForm("A part of the form has no name.")
         if segment.header("Content-Transfer-Encoding", "binary").lower() not in {"binary", "7bit", "8bit"}:
-            raise UnsupportedCoding("Parts of a form are taken as they are: send no Content-Transfer-Encoding.")
+            raise UnsupportedCoding("Send the parts of the form without Content-Transfer-Encoding.")
         self._segment, self._value = segment, bytearray()
         if self._is_file():
             return FilePart(segment.name, segment.filename or "", segment.content_type or "")
         if self._file_is_last and self._receiver is not None:
-            raise MalformedForm(f"Send the field “{segment.name[:80]}” before the file: none may follow it.")
+            raise MalformedForm(f"Send the field “{segment.name[:80]}” before the file.")
         return None
 
     def _is_file(self) -> bool:
-        # A browser sends an empty name for a file field that nobody filled in: that is no file.
+        # For a file field without a file a browser sends an empty file name.
         return self._segment is not None and bool(self._segment.filename)
 
     def _keep(self, data: bytes) -> None:
         self._memory += len(data)
         if self._memory > self._max_memory:
-            raise TooLarge(f"The fields of the form, without its file, may have {self._max_memory} bytes.")
+            allowed = human_size(self._max_memory)
+            raise TooLarge(f"The fields of the form are too large: at most {allowed} are allowed, without the file.")
         self._value += data
 
     def _end_part(self) -> None:
@@ -170,15 +170,15 @@ class FormReader:
         self._segment = None
 
 
-_Beginning = ctypes.c_char * 0  # of a view of any length
+_Beginning = ctypes.c_char * 0  # to get the address of a view of any length
 
 
 def _find_memmem() -> Callable[[int, int, bytes, int], int | None] | None:
-    """The C library's search: twice as fast as `bytes.find`, and it needs no bytes, which would be a copy.
+    """The C function memmem(): twice as fast as `bytes.find`, and works on a view without copying it.
 
-    POSIX has it since 2024, and the systems that we know long before.
+    It is part of POSIX since 2024; Linux, macOS and the BSDs had it long before.
     """
-    # PyDLL, as letting go of the interpreter's lock, and getting it back, takes longer than most searches.
+    # PyDLL keeps the interpreter's lock: releasing and taking it again would take longer than most searches.
     function: Any = getattr(ctypes.PyDLL(None), "memmem", None)
     if function is not None:
         function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
@@ -191,7 +191,7 @@ _memmem = _find_memmem()
 
 
 def find(wanted: bytes, data: bytes | memoryview) -> int:
-    """Where `wanted` first stands in `data`, or -1. A view must be one of memory that can be written to."""
+    """Return the first position of `wanted` in `data`, or -1. A view must be of writable memory."""
     if _memmem is None or isinstance(data, bytes):
         return bytes(data).find(wanted)
     beginning = _Beginning.from_buffer(data)
@@ -201,7 +201,7 @@ def find(wanted: bytes, data: bytes | memoryview) -> int:
 
 
 def _before_delimiter(piece: bytes | memoryview, delimiter: bytes) -> int:
-    """How many bytes come before the delimiter, or before what the next piece may make one."""
+    """Return how many bytes come before the delimiter, or before a beginning of it at the end of the piece."""
     if (found := find(delimiter, piece)) >= 0:
         return found
     _, cr, after = bytes(piece[1 - len(delimiter) :]).rpartition(b"\r")
@@ -222,4 +222,4 @@ def _end(parser: PushMultipartParser, *, begun: bool) -> None:
     except MultipartError as error:
         if not begun:
             raise MalformedForm(_NO_BOUNDARY) from error
-        raise IncompleteBody("The form ends before its closing boundary.") from error
+        raise IncompleteBody("The form is incomplete: its closing boundary is missing.") from error

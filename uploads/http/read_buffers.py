@@ -1,4 +1,4 @@
-"""Memory for bytes on their way: little for a client that trickles, more for a fast one, and a budget for all."""
+"""Buffers that request bodies are read into: small for slow clients, large for fast ones, within one budget."""
 
 import mmap
 import threading
@@ -9,26 +9,27 @@ from ..content.hashing import HANDED_OVER
 TINY = 16 * 1024
 SMALL = 64 * 1024
 LARGE = 1024 * 1024
-HUGE_PAGE = 2 * LARGE  # in one piece, memory comes at a tenth of what it costs page by page
+HUGE_PAGE = 2 * LARGE  # mapping memory as one huge page costs a tenth of mapping it page by page
 _GROWTH = 4
-# Full ones in a row before the next size: 4 MB at first, so that hundreds of short bursts stay cheap.
-_FULL_IN_A_ROW = 64
-_POOR_IN_A_ROW = 8
-# Bytes a second that fill a large one in no time.
+# Reads in a row that fill the buffer before it grows: after 4 MB at first, so that short bursts stay cheap.
+_FULL_READS_TO_GROW = 64
+# Reads in a row that use less than a quarter of the buffer before it shrinks.
+_SMALL_READS_TO_SHRINK = 8
+# From this speed on, in bytes a second, a client starts with a large buffer.
 FAST = 32 * 1024**2
 
 
 class Budget:
-    """The memory that all buffers share. Nobody waits for it: when it is spent, buffers are smaller."""
+    """The memory that all buffers share. Nothing waits for it: when it is used up, buffers are smaller."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.chunk_size: int | None = None  # of all buffers, if memory allows it; None: by the client's speed
+        self.chunk_size: int | None = None  # of all buffers if memory allows it; None: depends on the client's speed
         self.taken = self._fast = 0
         self._lock = threading.Lock()
 
     def exchange(self, held: int, wanted: int) -> bool:
-        """Give back what is held and take what is wanted. False if there is not so much: nothing has changed then."""
+        """Replace `held` bytes by `wanted` bytes. False if that exceeds the limit: then nothing has changed."""
         with self._lock:
             if wanted > held and self.taken - held + wanted > self.limit:
                 return False
@@ -40,13 +41,13 @@ class Budget:
             self.taken += wanted
 
     def count_fast(self, change: int) -> None:
-        """So many clients more fill their buffers just now, or fewer."""
+        """Add to the number of clients that fill their buffers at the moment."""
         with self._lock:
             self._fast += change
 
     @property
     def share(self) -> int:
-        """What one fast client may have, so that as much is left for every other."""
+        """An equal part of the limit for each fast client."""
         return self.limit // max(1, self._fast)
 
     @property
@@ -54,21 +55,21 @@ class Budget:
         return self.taken > self.limit
 
 
-budget = Budget(64 * 1024**2)  # the limit is set at the start, from the settings
+budget = Budget(64 * 1024**2)  # the settings change the limit at start-up
 
 
 class Buffers:
-    """The buffer to read into, sized by how fast the client is.
+    """The buffers of one request, sized by the speed of its client.
 
-    Large ones are two, filled in turn: the last piece stays as it is while the next is read, as it may still be
-    being hashed. Mapped, not allocated: what a fast client needed goes back to the system when it slows down, and
-    does not become a hole in the heap.
+    Large buffers are a pair, filled in turn: a helper thread may still hash the last piece while the next is read.
+    They are mapped instead of allocated, so that memory returns to the system when a fast client slows down, and does
+    not fragment the heap.
     """
 
     def __init__(self, speed: int = 0, shared: Budget = budget) -> None:
-        """`speed` is how many bytes a second came just before, in another request."""
+        """`speed`, in bytes a second, is that of earlier requests of the same upload."""
         self._budget = shared
-        self._full = self._poor = 0
+        self._full_reads = self._small_reads = 0
         self._is_fast = False
         self._next = self._last = memoryview(b"")
         self._set_fast(speed >= FAST)
@@ -80,17 +81,17 @@ class Buffers:
             self._resize(SMALL)
 
     def take(self) -> memoryview:
-        """The buffer to fill next."""
+        """Return the buffer to fill next."""
         self._next, self._last = self._last, self._next
         if len(self._next) != self._size:
             self._make()
         return self._next
 
     def filled(self, count: int) -> None:
-        """How much of the last taken one was used."""
+        """Report how many bytes were read into the buffer that take() returned, and adapt the size."""
         is_full = count == len(self._next)
-        self._full = self._full + 1 if is_full else 0
-        self._poor = self._poor + 1 if count < len(self._next) // _GROWTH else 0
+        self._full_reads = self._full_reads + 1 if is_full else 0
+        self._small_reads = self._small_reads + 1 if count < len(self._next) // _GROWTH else 0
         if is_full != self._is_fast:
             self._set_fast(is_full)
         if self._budget.is_spent:
@@ -100,20 +101,22 @@ class Buffers:
                 self._resize(SMALL)
             elif is_full and self._size < fixed:
                 self._approach(fixed)
-        elif self._full >= _FULL_IN_A_ROW and self._size < LARGE and self._resize(self._size * _GROWTH):
-            self._full = 0
-        elif self._poor >= _POOR_IN_A_ROW or (self._size > SMALL and _footprint(self._size) > self._budget.share):
+        elif self._full_reads >= _FULL_READS_TO_GROW and self._size < LARGE and self._resize(self._size * _GROWTH):
+            self._full_reads = 0
+        elif self._small_reads >= _SMALL_READS_TO_SHRINK or (
+            self._size > SMALL and _footprint(self._size) > self._budget.share
+        ):
             self._resize(min(self._size, SMALL))
 
     def _approach(self, size: int) -> None:
-        """Take that size, or the largest half, quarter … of it that there is memory for."""
+        """Resize to `size`, or to the largest half, quarter … of it that the budget allows."""
         while size > SMALL and not self._resize(size):
             size //= 2
         if size <= SMALL:
             self._resize(SMALL)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release the buffers, and return their memory to the budget."""
         self._next = self._last = memoryview(b"")
         self._budget.exchange(_footprint(self._size), 0)
         self._set_fast(False)
@@ -123,7 +126,7 @@ class Buffers:
         self._is_fast = is_fast
 
     def _resize(self, size: int) -> bool:
-        """Whether the budget allows it."""
+        """Change the size. False if the budget does not allow it."""
         if size == self._size:
             return True
         if size > SMALL and _footprint(size) > self._budget.share:
@@ -135,7 +138,7 @@ class Buffers:
 
     def _make(self) -> None:
         if self._size < HANDED_OVER:
-            self._next = self._last = _map(self._size)  # one is enough
+            self._next = self._last = _map(self._size)  # small pieces are hashed at once: one buffer is enough
         else:
             both = _map(2 * self._size)
             self._next, self._last = both[: self._size], both[self._size :]
@@ -146,9 +149,9 @@ def _footprint(size: int) -> int:
 
 
 def _map(size: int) -> memoryview:
-    # Private: Python's default is shared memory, of which each page costs twice as much.
+    # MAP_PRIVATE: Python's default is shared memory, of which each page costs twice as much.
     mapped = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if size >= HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # a kernel may be without them
+        with suppress(OSError):  # not every kernel has huge pages
             mapped.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(mapped)

@@ -1,4 +1,4 @@
-"""The words of tus 1.0: what its headers say, and how to answer in them. Of storage it knows nothing."""
+"""Parse and write the headers of tus 1.0. Does not use storage."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination"
 CHECKSUMS = ("sha1", "sha256", "md5")
 CONTENT_TYPE = "application/offset+octet-stream"
-# In the order in which people look for a name; some clients say one, some the other.
+# Metadata keys that clients use for the file name, in order of preference.
 _NAMES = ("filename", "name")
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 _KEY = re.compile(r"[!-+\--~]+")  # visible ASCII but the comma
@@ -34,24 +34,24 @@ class Creation:
 @dataclass(frozen=True, slots=True)
 class Patch:
     offset: int
-    length: int | None  # said now, of an upload that has deferred it
+    length: int | None  # sent now for an upload whose length was deferred
     claims: Claims
 
 
 def require_version(headers: Headers) -> None:
     if headers.get("Tus-Resumable") != VERSION:
-        raise UnsupportedVersion(f"Say Tus-Resumable: {VERSION}. No other version of tus is spoken here.")
+        raise UnsupportedVersion(f"Send Tus-Resumable: {VERSION}. No other version of tus is supported.")
 
 
 def read_creation(headers: Headers) -> Creation:
     if "Upload-Concat" in headers:
-        # Else each part would become a file of its own.
-        raise InvalidParams("Uploads cannot be put together from parts here: send the file as one upload.")
+        # Ignoring it would make a file of each part.
+        raise InvalidParams("Concatenation (Upload-Concat) is not supported. Send the file as one upload.")
     length, deferred = _number(headers, "Upload-Length"), headers.get("Upload-Defer-Length")
     if deferred not in {None, "1"}:
-        raise InvalidParams("Upload-Defer-Length may be 1 or absent.")
+        raise InvalidParams("Upload-Defer-Length must be 1 or absent.")
     if (length is None) == (deferred is None):
-        raise InvalidParams("Say Upload-Length, or Upload-Defer-Length: 1 if it is not known yet; not both.")
+        raise InvalidParams("Send either Upload-Length, or Upload-Defer-Length: 1 if the length is not known yet.")
     metadata = headers.get("Upload-Metadata", "").strip()
     has_body = _has_body(headers)
     if has_body:
@@ -63,27 +63,27 @@ def read_patch(headers: Headers) -> Patch:
     _require_content_type(headers)
     offset = _number(headers, "Upload-Offset")
     if offset is None:
-        raise InvalidParams("Say with Upload-Offset where these bytes begin.")
+        raise InvalidParams("Send the position of the first byte as Upload-Offset.")
     return Patch(offset, _number(headers, "Upload-Length"), parse_checksum(headers))
 
 
 def parse_checksum(headers: Headers) -> Claims:
-    said = headers.get("Upload-Checksum")
-    if said is None:
+    header = headers.get("Upload-Checksum")
+    if header is None:
         return Claims()
-    name, _, encoded = said.strip().partition(" ")
+    name, _, encoded = header.strip().partition(" ")
     if name not in CHECKSUMS:
-        raise InvalidParams(f"Upload-Checksum may be of {', '.join(CHECKSUMS)}.")
+        raise InvalidParams(f"The algorithm of Upload-Checksum must be one of {', '.join(CHECKSUMS)}.")
     return Claims([(name, parse_digest("Upload-Checksum", name, encoded.strip()))], mismatch=ChecksumMismatch)
 
 
-def parse_metadata(said: str) -> dict[str, bytes]:
-    """Key and value, value in base64 or absent, of each pair."""
+def parse_metadata(header: str) -> dict[str, bytes]:
+    """Parse Upload-Metadata: pairs of a key and a base64 value, which may be absent."""
     found: dict[str, bytes] = {}
-    for pair in said.split(",") if said else ():
+    for pair in header.split(",") if header else ():
         key, _, encoded = pair.strip().partition(" ")
         if not _KEY.fullmatch(key) or key in found:
-            raise InvalidParams("Each key in Upload-Metadata must be visible ASCII, and stand there once.")
+            raise InvalidParams("Each key in Upload-Metadata must be visible ASCII, and occur once.")
         try:
             found[key] = base64.b64decode(encoded.strip(), validate=True)
         except (binascii.Error, ValueError) as error:
@@ -91,23 +91,23 @@ def parse_metadata(said: str) -> dict[str, bytes]:
     return found
 
 
-def join_metadata(said: Mapping[str, str]) -> str:
-    """The same, the other way."""
-    for key in said:
+def join_metadata(metadata: Mapping[str, str]) -> str:
+    """Write Upload-Metadata: the opposite of parse_metadata."""
+    for key in metadata:
         if not _KEY.fullmatch(key):
-            raise InvalidParams("Each key of the metadata must be visible ASCII, without a comma.")
-    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}".strip() for key, value in said.items())
+            raise InvalidParams("Each key of the metadata must be visible ASCII without commas.")
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}".strip() for key, value in metadata.items())
 
 
 def progress(offset: int, expires_at: datetime | None) -> dict[str, str]:
-    """What every answer about an unfinished upload says."""
+    """The headers of every response about an unfinished upload."""
     expires = {"Upload-Expires": format_datetime(expires_at, usegmt=True)} if expires_at else {}
     return {"Upload-Offset": str(offset), **expires}
 
 
 def description(length: int | None, metadata: str) -> dict[str, str]:
-    said = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
-    return {**said, "Upload-Metadata": metadata} if metadata else said
+    headers = {"Upload-Defer-Length": "1"} if length is None else {"Upload-Length": str(length)}
+    return {**headers, "Upload-Metadata": metadata} if metadata else headers
 
 
 def capabilities(largest: int | None) -> dict[str, str]:
@@ -129,9 +129,9 @@ def _require_content_type(headers: Headers) -> None:
 
 
 def _number(headers: Headers, name: str) -> int | None:
-    said = headers.get(name)
-    if said is None:
+    header = headers.get(name)
+    if header is None:
         return None
-    if not _NUMBER.fullmatch(said.strip()):
+    if not _NUMBER.fullmatch(header.strip()):
         raise InvalidParams(f"{name} must be a whole number of bytes.")
-    return int(said)
+    return int(header)

@@ -1,9 +1,9 @@
-"""Django's hook into form parsing, set globally: no form, on any URL, reaches the disk but through here.
+"""The upload handler of all forms: Django calls it to parse a multipart body, on any URL.
 
-Django and DRF parse a body whenever somebody first asks for a field, and the CSRF check asks before any view has
-run. So this handler owns the parsing, and takes a file only where the resolved view is an entrance and the
-request's principal may send one. Nothing of a file is visible until the view commits it; what the view did not
-commit goes when the request ends, whatever ended it.
+Django and DRF parse a body when a field is first read, and the CSRF check reads one before the view runs. So this
+handler does all of the parsing. It accepts a file only if the resolved view is marked as an entrance, and the account
+may upload. A file is visible after the view has committed it; a file that was not committed is deleted at the end of
+the request.
 """
 
 from collections import Counter
@@ -35,28 +35,28 @@ from .multipart import FilePart, FormReader
 FILE_FIELD = "file"
 _MARK, _FORM_MARK, _GATE = "millrace_entrance", "millrace_form_entrance", "millrace_gate"
 V = TypeVar("V")
-# Given the request, who sends it, and the fields that came before the file: refuses, or lets the file in.
+# Called with the request, its account, and the fields before the file. Raises a Refusal to reject the file.
 Gate = Callable[[HttpRequest, User, QueryDict], None]
 Files = MultiValueDict[str, Any]  # of ReceivedFile
 _forms_lock = Lock()
-# Forms being read whose file is not admitted yet, by account. Of this process: its threads are what they hold.
+# Number of forms that are being read and whose file is not admitted yet, by account, in this process.
 _forms: Counter[int] = Counter()
 
 
 def entrance(handler: V) -> V:
-    """Mark a view function, or the method of a view class that answers a verb, as one that takes a large body."""
+    """Mark a view function, or the method of a view class for an HTTP method, as one that takes a large body."""
     setattr(handler, _MARK, True)
     return handler
 
 
 def form_entrance(handler: V) -> V:
-    """Mark one that takes a file in a form, too."""
+    """Mark a view that takes a large body, and also a file in a form."""
     setattr(handler, _FORM_MARK, True)
     return entrance(handler)
 
 
 def gated_form_entrance(gate: Gate) -> Callable[[V], V]:
-    """Mark one that must know all the fields before it takes the file: none may follow it."""
+    """Mark a form entrance that checks the fields before it takes the file: no field may follow the file."""
 
     def mark(handler: V) -> V:
         setattr(handler, _GATE, gate)
@@ -65,36 +65,36 @@ def gated_form_entrance(gate: Gate) -> Callable[[V], V]:
     return mark
 
 
-def is_entrance(view: Any, verb: str | None, mark: str = _MARK) -> bool:
-    """Whether what answers `verb` in a resolved view was marked."""
-    return bool(_marked(view, verb, mark))
+def is_entrance(view: Any, method: str | None, mark: str = _MARK) -> bool:
+    """Whether the view's handler of this HTTP method is marked."""
+    return bool(_marked(view, method, mark))
 
 
 def takes_large_body(request: HttpRequest, view: Any) -> bool:
-    """A form entrance takes a form of any size. What else it understands is read into memory, and is small."""
+    """Whether the body of a request may be large. A form entrance takes large forms; other bodies must be small."""
     if is_entrance(view, request.method, _FORM_MARK):
         return request.content_type == "multipart/form-data"
     return is_entrance(view, request.method)
 
 
 def takes_small_body(request: HttpRequest, view: Any) -> bool:
-    """Whether the body of a request may be read into memory: somebody answers its verb, and takes no large one."""
+    """Whether the body may be read into memory: the view handles the HTTP method, and takes no large body."""
     return _handler(view, request.method) is not None and not takes_large_body(request, view)
 
 
-def _marked(view: Any, verb: str | None, mark: str) -> Any:
-    return getattr(_handler(view, verb), mark, None)
+def _marked(view: Any, method: str | None, mark: str) -> Any:
+    return getattr(_handler(view, method), mark, None)
 
 
-def _handler(view: Any, verb: str | None) -> Any:
-    """What answers a verb in a resolved view; None if nothing does, as far as the view says."""
-    verb = (verb or "").lower()
-    action = (getattr(view, "actions", None) or {}).get(verb, verb)
+def _handler(view: Any, method: str | None) -> Any:
+    """Return the view's handler of an HTTP method, or None if it has none."""
+    method = (method or "").lower()
+    action = (getattr(view, "actions", None) or {}).get(method, method)
     return getattr(view.cls, action, None) if hasattr(view, "cls") else view
 
 
 class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic only in the stubs
-    """What stands in request.FILES: sealed, hashed, on the disk without a name, waiting for its view's verdict."""
+    """A file in request.FILES: received completely, and not yet committed by its view."""
 
     def __init__(self, reception: Reception, content_type: str) -> None:
         assert reception.content is not None
@@ -102,31 +102,33 @@ class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic only in t
         self.reception = reception
 
     def close(self) -> None:
-        """Django closes every received file when the request ends. A committed one is not touched by this."""
+        """Delete the file unless it is committed. Django closes every received file at the end of the request."""
         self.reception.abort()
 
 
-class FormTurn:
-    """A form whose file has not been admitted yet: taken before its first byte is read, or refused.
+class FormSlot:
+    """Limits how many forms an account sends at a time: as many as it may send uploads.
 
-    Each holds a thread, and its sender decides how slowly its fields come: so an account has only so many at a time,
-    as many as it may send uploads. It ends with the form, or when the file is admitted: then admission counts it.
+    A form occupies a thread, and its client decides how slowly the fields arrive. It is counted from before its first
+    byte is read until its file is admitted: from then on admission counts it.
     """
 
     def __init__(self, account: int) -> None:
-        self._account, self._has_ended = account, False
+        self._account, self._is_released = account, False
         with _forms_lock:
             _forms[account] += 1
             number = _forms[account]
-        # Few accounts have as many: nothing is looked up for the others.
+        # The usual limit first: then most accounts need no query.
         if number > limits().max_uploads_per_user and number > limits_of(account).max_uploads:
-            self.end()
-            raise TooManyUploads("Too many forms of yours are on their way. Wait for one to end.", retry_after=10)
+            self.release()
+            raise TooManyUploads(
+                "You are sending too many forms at a time. Wait until one has ended.", retry_after=10
+            )
 
-    def end(self) -> None:
-        if self._has_ended:
+    def release(self) -> None:
+        if self._is_released:
             return
-        self._has_ended = True
+        self._is_released = True
         with _forms_lock:
             _forms[self._account] -= 1
             if not _forms[self._account]:
@@ -137,7 +139,7 @@ class StreamingUploadHandler(FileUploadHandler):
     def __init__(self, request: HttpRequest | None = None) -> None:
         super().__init__(request)
         self._ended_by: Exception | None = None
-        self._turn: FormTurn | None = None
+        self._form_slot: FormSlot | None = None
 
     def handle_raw_input(
         self,
@@ -148,7 +150,7 @@ class StreamingUploadHandler(FileUploadHandler):
         encoding: str | None = None,
     ) -> tuple[QueryDict, Files]:
         if self._ended_by is not None:
-            raise self._ended_by  # somebody asks again for the fields of a body that is gone
+            raise self._ended_by  # the fields are read again, and the body cannot be
         try:
             return self._read(META, boundary)
         except (Refusal, Replay, APIException) as end:
@@ -164,16 +166,16 @@ class StreamingUploadHandler(FileUploadHandler):
     def _read(self, environ: dict[str, Any], boundary: bytes) -> tuple[QueryDict, Files]:
         assert self.request is not None
         if self._entrance() is not None:
-            # Strangers' slow forms would hold threads, and so would one account's, if there were any number of them.
-            self._turn = FormTurn(sender(self.request).user.pk)
+            # Before the first byte: else clients without an account, or one account, could occupy all threads.
+            self._form_slot = FormSlot(sender(self.request).user.pk)
         try:
             return self._read_form(environ, boundary)
         finally:
-            self._end_turn()
+            self._release_slot()
 
-    def _end_turn(self) -> None:
-        if self._turn is not None:
-            self._turn.end()
+    def _release_slot(self) -> None:
+        if self._form_slot is not None:
+            self._form_slot.release()
 
     def _read_form(self, environ: dict[str, Any], boundary: bytes) -> tuple[QueryDict, Files]:
         assert self.request is not None
@@ -190,7 +192,7 @@ class StreamingUploadHandler(FileUploadHandler):
         files: Files = MultiValueDict()
         if (part := form.read_fields()) is not None:
             reception = self._open_reception(form.fields, part, body, claims)
-            self._end_turn()  # from here on the upload is counted
+            self._release_slot()  # from here on the upload is counted
             body.lift_time_limit()
             form.read_file(reception)
             files[FILE_FIELD] = ReceivedFile(reception, part.content_type)
@@ -203,7 +205,7 @@ class StreamingUploadHandler(FileUploadHandler):
         assert request is not None
         match = self._entrance()
         if match is None:
-            raise NotAnEntrance("Files are not taken here. Send them to /api/v1/files/.")
+            raise NotAnEntrance("This URL does not take files. Send them to /api/v1/files/.")
         if part.field != FILE_FIELD:
             raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, not in “{part.field[:80]}”.")
         principal = uploader(request, fields)
@@ -227,7 +229,7 @@ class StreamingUploadHandler(FileUploadHandler):
         )
 
     def _entrance(self) -> ResolverMatch | None:
-        """The view that the request was resolved to, if it takes a file in a form."""
+        """Return the resolved view if it takes a file in a form."""
         assert self.request is not None
         match = self.request.resolver_match
         return match if match and is_entrance(match.func, self.request.method, _FORM_MARK) else None
