@@ -18,7 +18,7 @@ from django.utils import timezone
 from config.addresses import peer, unmapped
 from config.monitoring.health import PROBES
 from config.wsgi_environ import KNOWS_CLIENT
-from uploads.access.authentication import is_known
+from uploads.access.authentication import has_valid_credentials
 from uploads.conf import limits
 from uploads.errors import LengthRequired, TooLarge
 from uploads.http import tus_headers
@@ -116,7 +116,7 @@ def known_client(get_response: GetResponse) -> GetResponse:
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        request.META[KNOWS_CLIENT] = partial(is_known, request)
+        request.META[KNOWS_CLIENT] = partial(has_valid_credentials, request)
         return get_response(request)
 
     return middleware

@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from config.monitoring.health import PROBES
 from config.wsgi_environ import EXCHANGE
 from uploads import audit_log
-from uploads.access.authentication import known_principal
+from uploads.access.authentication import cached_principal
 from uploads.runtime import request_context
 from uploads.runtime.django_private import call_on_close
 
@@ -51,7 +51,7 @@ def _id_of(request: HttpRequest) -> str:
 
 def _write_line(request: HttpRequest, response: HttpResponseBase, request_id: str, started: float) -> None:
     request_context.begin(request_id)  # for this line and what follows until request_finished
-    principal, exchange = known_principal(request), request.META.get(EXCHANGE)
+    principal, exchange = cached_principal(request), request.META.get(EXCHANGE)
     log.info(
         "request",
         method=request.method,

@@ -105,7 +105,7 @@ def test_a_link_is_copied_and_works_for_somebody_without_an_account(page: Page, 
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{server.url}{FILES}{pk}/change/")
     page.get_by_role("link", name="Make a link").click()
-    expect(page.get_by_label("It works for")).to_have_value("86400")
+    expect(page.get_by_label("Valid for")).to_have_value("86400")
     page.get_by_role("button", name="Make it").click()
     page.get_by_role("button", name="Copy it").click()
     link = page.locator("#mr-link").inner_text()

@@ -204,4 +204,4 @@ def test_a_viewer_finds_no_way_in(browser: Browser, server: Server) -> None:
         answer = page.goto(server.url + ADD)
         assert answer is not None
         assert answer.status == 403
-        expect(page.get_by_text("Your account may look, but not send files.")).to_be_visible()
+        expect(page.get_by_text("Your account may view files, but not upload them.")).to_be_visible()

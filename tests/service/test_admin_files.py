@@ -201,7 +201,7 @@ def test_a_link_is_made_for_as_long_as_is_asked_and_written_down_and_revoked() -
     said = LogEntry.objects.filter(object_id=str(file.pk)).order_by("action_time")
     assert [entry.change_message for entry in said] == [
         f"{deed} In the admin from 127.0.0.1."
-        for deed in ("Made a link that works for an hour.", "Revoked every link.")
+        for deed in ("Created a link that is valid for 1 hour.", "Revoked all links.")
     ]
 
 

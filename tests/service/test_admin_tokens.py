@@ -62,7 +62,7 @@ def test_staff_make_a_token_for_an_account_and_see_it_once(server: Server) -> No
         shown = browser.request("GET", page).body.decode()
         assert secret_in(answer) not in shown
     history = browser.request("GET", "/admin/admin/logentry/").body.decode()
-    assert "Made the token “camera” of this account." in history
+    assert "Created the token “camera” of this account." in history
 
 
 def test_staff_revoke_a_token_by_deleting_it(server: Server) -> None:

@@ -109,7 +109,7 @@ def test_a_field_behind_the_file_is_refused(shared_server: Server, film: Film) -
 def test_who_may_not_add_files_sends_none(shared_server: Server, film: Film) -> None:
     viewer = signed_in(shared_server, "viewer")
     with leaving_nothing(shared_server):
-        check_page(send(viewer, film()), 403, "Your account may look, but not send files.")
+        check_page(send(viewer, film()), 403, "Your account may view files, but not upload them.")
     assert viewer.request("GET", ADD).status == 403
 
 

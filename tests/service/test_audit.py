@@ -106,11 +106,11 @@ DEEDS: dict[str, Deed] = {
     ),
     "POST file-link": (
         House.file, lambda house, pk: house.ask("POST", f"files/{pk}/link/", {"expires_in": 60}),
-        ("media file", "a.srt", "Made a link that works until"),
+        ("media file", "a.srt", "Created a link that is valid until"),
     ),
     "DELETE file-link": (
         House.file, lambda house, pk: house.ask("DELETE", f"files/{pk}/link/"),
-        ("media file", "a.srt", "Revoked every link."),
+        ("media file", "a.srt", "Revoked all links."),
     ),
     "POST job-list": (lambda house: None, lambda house, _: _submitted(house), ("job", "thumbnail", "Submitted.")),
     "POST job-cancel": (
@@ -126,7 +126,7 @@ DEEDS: dict[str, Deed] = {
     "POST token-list": (
         lambda house: {"name": "camera", "scopes": ["upload", "read"]},
         lambda house, said: house.ask("POST", "tokens/", said),
-        ("user", "alice", "Made the token “camera” for upload, read."),
+        ("user", "alice", "Created the token “camera” with the scopes upload, read."),
     ),
     "DELETE token-detail": (
         House.token, lambda house, pk: house.ask("DELETE", f"tokens/{pk}/"),
@@ -199,7 +199,7 @@ def test_a_session_is_named_as_one_and_the_admin_as_the_admin(house: House) -> N
     assert sent.status == 302
     assert [said for *_, said in entries(house.server)[len(before) :]] == [
         "Renamed to “e.mp4”. Through the API with a session from 127.0.0.1.",
-        "Made a link that works for an hour. In the admin from 127.0.0.1.",
+        "Created a link that is valid for 1 hour. In the admin from 127.0.0.1.",
         "Uploaded. In the admin from 127.0.0.1.",
     ]
 

@@ -1,4 +1,4 @@
-"""Attempts to guess a secret: how many one origin may make within a minute, counted in the cache."""
+"""Limit how many failed attempts to guess a secret one origin may make per minute. Counted in the cache."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -15,14 +15,14 @@ _FROM_ADDRESS = "Too many failed attempts from your address. Wait a minute."
 
 
 def cache_key(what: str, origin: str) -> str:
-    """Names of accounts may hold anything, and keys of caches may not."""
+    """A cache key for any origin. It is hashed, because account names may contain characters that caches refuse."""
     return f"{what}:{hashlib.sha256(origin.encode(errors='replace')).hexdigest()}"
 
 
 class Attempts:
     """The attempts of one origin, such as an address. Each is counted before it is evaluated.
 
-    Whoever checked first and counted afterwards would let any number pass that arrive together.
+    If they were counted afterwards, any number of simultaneous attempts would pass.
     """
 
     def __init__(self, what: str, origin: str, allowed: int, words: str = _FROM_ADDRESS) -> None:
@@ -30,17 +30,17 @@ class Attempts:
         self._allowed, self._words = allowed, words
 
     def take(self) -> None:
-        """Count an attempt, or refuse it."""
+        """Count an attempt, or raise Throttled."""
         if self._count() > self._allowed:
             self.give_back()
             raise Throttled(self._words, retry_after=WINDOW)
 
     def give_back(self) -> None:
-        """Forget an attempt: it succeeded, or was not evaluated."""
+        """Take back an attempt that succeeded or was not evaluated."""
         try:
             cache.decr(self._key)
         except ValueError:
-            return  # its minute has passed
+            return  # the minute is over
 
     def _count(self) -> int:
         cache.add(self._key, 0, timeout=WINDOW)
@@ -50,16 +50,16 @@ class Attempts:
             cache.set(self._key, 1, timeout=WINDOW)
             return 1
         if number <= 1:
-            # Redis makes a key that expired in between anew, and for ever: nobody could sign in there again.
+            # If the key expired in between, Redis creates it without an expiry: nobody could ever sign in again.
             cache.touch(self._key, WINDOW)
         return number
 
 
 @contextmanager
 def counted(*attempts: Attempts) -> Iterator[Callable[[], None]]:
-    """Count an attempt for each of these, before the block evaluates it.
+    """Count one attempt for each origin before the block evaluates it.
 
-    They stay counted unless the block calls what it is given, or fails.
+    The attempts stay counted unless the block calls the yielded function or raises an exception.
     """
     taken: list[Attempts] = []
 
@@ -79,11 +79,11 @@ def counted(*attempts: Attempts) -> Iterator[Callable[[], None]]:
 
 @lru_cache(maxsize=4096)
 def network(address: str) -> str:
-    """What one client has: an address, and of IPv6 all of a /64, within which it may choose any."""
+    """The part of an address that identifies one client: all of IPv4, and the /64 of IPv6."""
     try:
         parsed = ip_address(address)
     except ValueError:
-        return address  # of a Unix socket there is none
+        return address  # a Unix socket has no IP address
     if not isinstance(parsed, IPv6Address):
         return address
     if parsed.ipv4_mapped is not None:

@@ -1,4 +1,4 @@
-"""Who sends a request: a program with a bearer token, or a person with a session and its CSRF token."""
+"""Authenticate a request by bearer token or by session and CSRF token, and check the scopes of the token."""
 
 import copy
 from collections.abc import Mapping
@@ -25,8 +25,7 @@ from ..scopes import Scope
 from . import policy
 from .attempt_limits import Attempts, network
 
-# By the name of the method that carries a request out: `list` of a viewset, `get` of another view. A token needs one
-# of the scopes named.
+# A view's scopes by the name of its method: `list` in a viewset, `get` in another view. A token needs one of them.
 Scopes = Mapping[str, Scope]
 NONE = Scope(0)
 
@@ -36,7 +35,7 @@ _CACHED = "_millrace_bearer"
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who sends a request, and what for at most: `request.auth` of every request that is somebody's."""
+    """An authenticated account with the scopes of its token or session: `request.auth`."""
 
     user: User
     scopes: Scope
@@ -61,51 +60,51 @@ class Principal:
 
 
 class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]
-    """Knox's tokens, checked once a request, and not for those who guess."""
+    """Authenticate by Knox token, once per request. Failed attempts are limited per address."""
 
     def authenticate(self, request: Request | HttpRequest) -> tuple[User, Principal] | None:
-        wire = getattr(request, "_request", request)
-        if not hasattr(wire, _CACHED):
+        django_request = getattr(request, "_request", request)
+        if not hasattr(django_request, _CACHED):
             try:
-                setattr(wire, _CACHED, self._look_up(wire))
+                setattr(django_request, _CACHED, self._principal_of_token(django_request))
             except (exceptions.AuthenticationFailed, Throttled) as error:
-                setattr(wire, _CACHED, error)  # asked again, it is no second attempt
-        found: Principal | Exception | None = getattr(wire, _CACHED)
+                setattr(django_request, _CACHED, error)  # a second call in this request is not a second attempt
+        found: Principal | Exception | None = getattr(django_request, _CACHED)
         if isinstance(found, Exception):
             raise found
         return None if found is None else (found.user, found)
 
-    def _look_up(self, request: HttpRequest) -> Principal | None:
+    def _principal_of_token(self, request: HttpRequest) -> Principal | None:
         try:
             found: tuple[User, Token] | None = super().authenticate(request)
         except (UnicodeDecodeError, exceptions.AuthenticationFailed) as error:
-            # Counted when it turned out wrong: a good token is never refused for a neighbour's bad ones, and costs
-            # no question to the cache. To look one up takes a millisecond, unlike a password.
+            # Only failures are counted: a valid token is never refused because of others at the same address, and
+            # needs no cache query. Unlike a password check, a token lookup takes only a millisecond.
             Attempts("token", network(request.META.get("REMOTE_ADDR", "")), FAILURES_A_MINUTE).take()
-            raise exceptions.AuthenticationFailed("The token is not valid, or no longer.") from error
+            raise exceptions.AuthenticationFailed("The token is invalid or has expired.") from error
         if found is None:
             return None
         user, token = found
         return Principal(user, Scope.of(token.scopes), token)
 
     def _cleanup_token(self, auth_token: Token) -> bool:
-        """Whether a token has expired. Knox would look through all of its user's, each time; a chore deletes them."""
+        """Whether the token has expired. Knox would check all tokens of the user; a chore deletes them."""
         return auth_token.expiry is not None and auth_token.expiry < timezone.now()
 
 
-def is_known(request: HttpRequest) -> bool:
-    """Whether the credentials of a request are somebody's, whatever became of it."""
+def has_valid_credentials(request: HttpRequest) -> bool:
+    """Whether the request has valid credentials, even if it was refused for another reason."""
     try:
         bearer = BearerAuthentication().authenticate(request)
-        # No user, where the answer came before anybody looked at the session.
+        # There is no user if the request was answered before the session was read.
         user = getattr(request, "user", None)
         return bearer is not None or (user is not None and bool(user.is_authenticated))
     except (exceptions.AuthenticationFailed, Throttled, DatabaseFailure):
         return False
 
 
-def known_principal(request: HttpRequest) -> Principal | None:
-    """Whose request it was, as far as anybody has asked. Nothing is looked up for this."""
+def cached_principal(request: HttpRequest) -> Principal | None:
+    """The principal, if it is already known. Makes no query."""
     bearer = getattr(request, _CACHED, None)
     if isinstance(bearer, Principal):
         return bearer
@@ -119,8 +118,8 @@ class SessionAuthentication(authentication.SessionAuthentication):
         return found and (found[0], Principal(found[0], Scope.all()))
 
     def enforce_csrf(self, request: Request) -> None:
-        # A form is parsed here, by our upload handler, which checks the token itself before it takes a file.
-        # Any other body has no fields, and a raw one no parser that could be asked for them.
+        # request.POST parses a form with our upload handler, which checks the CSRF token before it accepts a file.
+        # Other bodies have no form fields, and raw uploads have no parser.
         check_csrf(request._request, request.POST if is_form_media_type(request.content_type) else QueryDict())
 
 
@@ -130,7 +129,7 @@ class _CsrfVerdict(CsrfViewMiddleware):
 
 
 def check_csrf(request: HttpRequest, fields: QueryDict) -> None:
-    """Django's own check, on these form fields instead of on a body that may not have been read yet."""
+    """Run Django's CSRF check on these form fields, because the body may not have been read completely."""
     probe: Any = copy.copy(request)
     set_form_fields(probe, fields)
     probe.csrf_processing_done = False
@@ -140,14 +139,14 @@ def check_csrf(request: HttpRequest, fields: QueryDict) -> None:
 
 
 def principal_of(request: Request) -> Principal:
-    """Of a request that was let in."""
+    """The principal of an authenticated request."""
     principal: Any = request.auth
     assert isinstance(principal, Principal)
     return principal
 
 
-def sender(request: HttpRequest) -> Principal:
-    """On whose behalf a request comes that brings a file. Asked before anything of its body is read."""
+def upload_principal(request: HttpRequest) -> Principal:
+    """The principal of an upload, or a refusal. Called before the body is read."""
     bearer = BearerAuthentication().authenticate(request)
     if bearer is None:
         return Principal(policy.require_upload(request.user), Scope.all())
@@ -156,18 +155,18 @@ def sender(request: HttpRequest) -> Principal:
     return bearer[1]
 
 
-def uploader(request: HttpRequest, fields: QueryDict) -> Principal:
-    """On whose behalf a file may be taken, given the form fields that came before it."""
-    principal = sender(request)
+def form_upload_principal(request: HttpRequest, fields: QueryDict) -> Principal:
+    """The principal of an upload by form. Sessions need a CSRF token in the header or in a field before the file."""
+    principal = upload_principal(request)
     if principal.token is None:
         check_csrf(request, fields)
     return principal
 
 
 class HasScope(BasePermission):
-    """Refuse a token that was not made for this. What a view does not declare is refused, to sessions too.
+    """Refuse a token without the scope that the view declares. A method without declared scopes is refused to all.
 
-    What follows in this request is done by whom it let in.
+    Also sets the actor for the audit log of this request.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -183,7 +182,7 @@ class HasScope(BasePermission):
 
 
 def scope_needed(view: Any, method: str) -> Scope | None:
-    """What a resolved view needs for a method. None: there is no such method, or the view is none of the API's."""
+    """The scope that a resolved view needs for an HTTP method. None: no such method, or not a view of the API."""
     if not hasattr(view, "cls"):
         return None
     return _needed(view.cls, getattr(view, "actions", None), method)
@@ -194,9 +193,9 @@ def _needed(view: Any, actions: Mapping[str, str] | None, method: str) -> Scope 
     if verb not in view.http_method_names:
         return None
     if verb == "options":
-        return Scope.all()  # it tells what there is, and no more
-    carried_out = {verb: verb} if actions is None else actions
-    name = carried_out.get(verb)
+        return Scope.all()  # it only describes the API
+    methods = {verb: verb} if actions is None else actions
+    name = methods.get(verb)
     if verb == "head" and (name is None or not hasattr(view, name)):
         name = "get" if actions is None else actions.get("get")
     if name is None or not hasattr(view, name):
@@ -213,7 +212,7 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "From `tokens/`, the admin, or `manage.py token USER`.",
+            "description": "A token from `tokens/`, the admin, or `manage.py token USER`.",
         }
 
 

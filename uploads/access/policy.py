@@ -1,7 +1,7 @@
-"""Who may see and do what. The API and the admin both ask here, and nowhere else.
+"""Permissions on files and uploads, for the API and the admin.
 
-A plain account sees and steers what it owns. A staff account acts by its permissions, given through the groups
-Viewer, Operator and Administrator.
+An ordinary account may see and change what it owns. A staff account needs permissions, which the groups Viewer,
+Operator and Administrator give.
 """
 
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
@@ -29,7 +29,7 @@ def visible_uploads(user: Account) -> QuerySet[Upload]:
 
 
 def _is_permitted(user: Account, codename: str) -> bool:
-    # Staff alone act by permissions: for the others, who are most, nothing has to be looked up.
+    # Only staff have permissions. Most accounts are not staff, and need no query here.
     return user.is_staff and user.has_perm(f"uploads.{codename}")
 
 
@@ -38,18 +38,18 @@ def may_upload(user: Account) -> bool:
 
 
 def require_upload(user: Account) -> User:
-    """The account that may send a file, or a Refusal."""
+    """The account, if it may upload files; else a Refusal."""
     if not isinstance(user, User) or not user.is_active:
         raise Unauthenticated("Send a token (Authorization: Bearer …) or sign in.")
     if not may_upload(user):
-        raise Forbidden("Your account may look, but not send files.")
+        raise Forbidden("Your account may view files, but not upload them.")
     return user
 
 
-def require_sender(user: Account, upload: Upload) -> None:
-    """An upload is gone on with by whoever began it, and by nobody else."""
+def require_continue(user: Account, upload: Upload) -> None:
+    """Only the owner of an upload may continue it."""
     if require_upload(user).pk != upload.owner_id:
-        raise Forbidden("Only its owner may go on with this upload.")
+        raise Forbidden("Only the owner of this upload may continue it.")
 
 
 def may_end(user: Account, upload: Upload) -> bool:
@@ -73,13 +73,11 @@ def require(user: Account, verb: str, file: MediaFile) -> None:
         raise Forbidden(f"Your account may not {verb} this file.")
 
 
-def may_give_token(giver: Account, account: User) -> bool:
-    """Whether staff may make a token of this account. It acts with all that the account may do, so never for more
-    than they may do themselves.
-    """
-    if giver.is_superuser or giver.pk == account.pk:
+def may_give_token(staff: Account, account: User) -> bool:
+    """Whether `staff` may create a token of this account: only if the account has no permission that they lack."""
+    if staff.is_superuser or staff.pk == account.pk:
         return True
-    return not account.is_superuser and _rights_of(account) <= giver.get_all_permissions()
+    return not account.is_superuser and _rights_of(account) <= staff.get_all_permissions()
 
 
 def _rights_of(account: User) -> set[str]:
@@ -89,7 +87,7 @@ def _rights_of(account: User) -> set[str]:
 
 
 def make_groups(**_: object) -> None:
-    """After migrate: the three groups, with at least these permissions. What people added stays."""
+    """Create the three groups after migrate, with at least these permissions. Further permissions stay."""
     for name, codenames in GROUPS.items():
         group, _created = Group.objects.get_or_create(name=name)
         if codenames is None:

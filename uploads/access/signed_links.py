@@ -1,4 +1,4 @@
-"""Signed links: they name a file, end by themselves, and are revoked all at once by counting its epoch up."""
+"""Signed links to a file. They expire; incrementing the file's `link_epoch` revokes all of them."""
 
 import time
 import uuid
@@ -18,8 +18,8 @@ from ..models import MediaFile
 from ..runtime.database_connections import write
 
 _SALT = "millrace.link"
-USUAL = 24 * 3600
-LONGEST = 30 * USUAL
+DEFAULT_SECONDS = 24 * 3600
+MAX_SECONDS = 30 * DEFAULT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Link:
 
 
 def make(file: MediaFile, seconds: int, request: HttpRequest) -> Link:
-    """A link that works for so long, at the public address, or else that by which this request came."""
+    """Create a link that is valid for `seconds`, at PUBLIC_URL or else at the host of this request."""
     expires_at = int(time.time()) + seconds
     path = reverse("link-content", args=[sign(file, expires_at, request.user.pk), file.name])
     url = f"{limits().public_url}{path}" if limits().public_url else request.build_absolute_uri(path)
     ends = datetime.fromtimestamp(expires_at, UTC)
-    audit_log.note(file, f"Made a link that works until {ends:%Y-%m-%d %H:%M} UTC.")
+    audit_log.note(file, f"Created a link that is valid until {ends:%Y-%m-%d %H:%M} UTC.")
     return Link(url, ends)
 
 
@@ -43,15 +43,15 @@ def sign(file: MediaFile, expires_at: int, signer: int | None) -> str:
 
 
 def resolve(token: str) -> MediaFile:
-    """The file a link means, or InvalidLink: forged, expired, revoked, or its file is gone.
+    """The file of a link; InvalidLink if it is forged, expired or revoked, or if the file was deleted.
 
-    It also ends with the accounts that answer for it: when the file's owner, or who made the link, is deactivated.
+    A link also stops working when the owner of the file or the creator of the link is deactivated.
     """
     try:
-        # Links of older releases do not say who made them.
+        # Links of older releases do not contain their creator.
         file_id, epoch, expires_at, *signer = signing.loads(token, salt=_SALT)
     except (signing.BadSignature, ValueError) as error:
-        raise InvalidLink("This link is not valid.") from error
+        raise InvalidLink("This link is invalid.") from error
     if time.time() >= expires_at:
         raise InvalidLink("This link has expired. Ask for a new one.")
     files = MediaFile.objects.select_related("blob").filter(owner__is_active=True)
@@ -59,11 +59,11 @@ def resolve(token: str) -> MediaFile:
         files = files.filter(Exists(User.objects.filter(pk=account, is_active=True)))
     found = files.filter(pk=uuid.UUID(file_id), link_epoch=epoch).first()
     if found is None:
-        raise InvalidLink("This link was revoked, or its file is gone.")
+        raise InvalidLink("This link was revoked, or its file was deleted.")
     return found
 
 
 def revoke(file: MediaFile) -> None:
     with write():
         MediaFile.objects.filter(pk=file.pk).update(link_epoch=F("link_epoch") + 1)
-        audit_log.note(file, "Revoked every link.")
+        audit_log.note(file, "Revoked all links.")

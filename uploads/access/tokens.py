@@ -1,4 +1,4 @@
-"""Making and revoking tokens. The token itself is seen once, by whoever made it; we keep a hash."""
+"""Create and revoke tokens. The secret is shown once, at creation; the database has only its hash."""
 
 from datetime import timedelta
 
@@ -14,20 +14,20 @@ from ..scopes import Scope
 from ..transfers.quota import lock_owner
 from .authentication import Principal
 
-MOST = 100  # that work, of one account
-USUAL = timedelta(days=90)
-LONGEST = timedelta(days=3650)  # but for those that never end
+MAX_TOKENS = 100  # valid ones, per account
+DEFAULT_LIFETIME = timedelta(days=90)
+MAX_LIFETIME = timedelta(days=3650)  # of a token with an expiry
 
 
 def make_token(user: User, name: str, scopes: Scope, lifetime: timedelta | None) -> tuple[Token, str]:
-    """The row, and the secret, which cannot be had again. Without a lifetime it works until it is revoked."""
+    """Create a token. Returns the row and the secret. Without a lifetime the token is valid until it is revoked."""
     with write():
         lock_owner(user.pk)
         working = Token.objects.filter(Q(expiry=None) | Q(expiry__gt=timezone.now()), user=user)
-        if working.count() >= MOST:
-            raise TooManyTokens(f"The account {user.username} has {MOST} tokens. Revoke some first.")
+        if working.count() >= MAX_TOKENS:
+            raise TooManyTokens(f"The account {user.username} has {MAX_TOKENS} tokens. Revoke some first.")
         row, secret = Token.objects.create(user, expiry=lifetime, name=name, scopes=scopes.words)
-        audit_log.note(user, f"Made the token “{name}” for {', '.join(scopes.words)}.")
+        audit_log.note(user, f"Created the token “{name}” with the scopes {', '.join(scopes.words)}.")
     return row, str(secret)
 
 
@@ -37,17 +37,19 @@ def revoke(token: Token) -> None:
             audit_log.note(token.user, f"Revoked the token “{token.name}”.")
 
 
-def pass_on(giver: Principal, name: str, scopes: Scope, lifetime: timedelta | None) -> tuple[Token, str]:
-    """Another token of the giver's account. A token makes none that can do more than itself, or for longer."""
-    if missing := scopes & ~giver.scopes:
+def make_own_token(principal: Principal, name: str, scopes: Scope, lifetime: timedelta | None) -> tuple[Token, str]:
+    """Create another token of the principal's account. It may have no more scopes and no later expiry than theirs."""
+    if missing := scopes & ~principal.scopes:
         raise ScopeMissing(next(iter(missing)))
-    ends = giver.token.expiry if giver.token is not None else None
+    ends = principal.token.expiry if principal.token is not None else None
     if ends is not None and (lifetime is None or timezone.now() + lifetime > ends):
-        raise InvalidParams(f"This token ends at {ends:%Y-%m-%dT%H:%MZ}, and can make none that works for longer.")
-    return make_token(giver.user, name, scopes, lifetime)
+        raise InvalidParams(
+            f"This token expires at {ends:%Y-%m-%dT%H:%MZ}. A token that it creates may not expire later."
+        )
+    return make_token(principal.user, name, scopes, lifetime)
 
 
-def usual_lifetime(giver: Principal) -> timedelta:
-    """Where nothing is said: a second less than the giver has left, as the clock goes on."""
-    ends = giver.token.expiry if giver.token is not None else None
-    return USUAL if ends is None else min(USUAL, ends - timezone.now() - timedelta(seconds=1))
+def default_lifetime(principal: Principal) -> timedelta:
+    """The default lifetime, but one second less than what is left of the principal's own token."""
+    ends = principal.token.expiry if principal.token is not None else None
+    return DEFAULT_LIFETIME if ends is None else min(DEFAULT_LIFETIME, ends - timezone.now() - timedelta(seconds=1))

@@ -23,9 +23,9 @@ from .lists.model_admin import ReadOnlyAdmin
 LIST = "admin:uploads_mediafile_changelist"
 _LASTING = {
     3600: "an hour",
-    signed_links.USUAL: "a day",
-    7 * signed_links.USUAL: "a week",
-    signed_links.LONGEST: "30 days",
+    signed_links.DEFAULT_SECONDS: "a day",
+    7 * signed_links.DEFAULT_SECONDS: "a week",
+    signed_links.MAX_SECONDS: "30 days",
 }
 
 
@@ -97,7 +97,7 @@ def _going(file: MediaFile) -> tuple[list[str], str]:
 
 class LinkForm(forms.Form):
     lasting = forms.TypedChoiceField(
-        label="It works for", coerce=int, choices=list(_LASTING.items()), initial=signed_links.USUAL,
+        label="It works for", coerce=int, choices=list(_LASTING.items()), initial=signed_links.DEFAULT_SECONDS,
         widget=UnfoldAdminSelectWidget,
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from unfold.widgets import (
 )
 
 from ..access import policy
-from ..access.tokens import USUAL, make_token
+from ..access.tokens import DEFAULT_LIFETIME, make_token
 from ..models import Token
 from ..scopes import Scope
 from ..templatetags.local_times import local_time
@@ -33,7 +33,7 @@ _SCOPES = {
 }
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _NEVER = 0
-_LASTING = {30: "30 days", USUAL.days: "90 days", 365: "a year", _NEVER: "until it is revoked"}
+_LASTING = {30: "30 days", DEFAULT_LIFETIME.days: "90 days", 365: "a year", _NEVER: "until it is revoked"}
 
 
 class AccountSelect(AutocompleteSelect):
@@ -57,7 +57,7 @@ class TokenForm(forms.Form):
         initial=(Scope.UPLOAD | Scope.READ | Scope.WORK).words, widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )  # fmt: skip
     lasting = forms.TypedChoiceField(
-        label="It works for", coerce=int, choices=[*_LASTING.items()], initial=USUAL.days,
+        label="It works for", coerce=int, choices=[*_LASTING.items()], initial=DEFAULT_LIFETIME.days,
         widget=UnfoldAdminSelectWidget,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""files/ID/content and signed links: bytes out, whole or one range of them."""
+"""files/ID/content and signed links: send the content of a file, all of it or one range."""
 
 import base64
 import io
@@ -29,26 +29,26 @@ from ..sinks.base import SinkError
 from ..storage.blobs import is_whole, local_path, open_blob
 from ..transfers import upload_counters
 
-# Content is somebody else's: a browser may show media, and may run nothing, whatever it believes to see in it.
+# Content comes from users: a browser may show media, but must not run anything in it.
 _CONTENT_POLICY = "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'; sandbox"
-_PIECE = 256 * 1024  # where the server has no sendfile()
+_PIECE = 256 * 1024  # for servers without sendfile()
 _INLINE = {Kind.VIDEO, Kind.AUDIO, Kind.IMAGE}
 
 
 class ContentView(APIView):
     scopes: Scopes = {"get": Scope.READ}
 
-    # Only for the documentation: what is asked for is bytes, whatever type the client prefers.
+    # "*/*" in the schema: the response is the content itself, whatever the Accept header says.
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: str) -> HttpResponseBase:
-        """The bytes of a file. Understands Range, If-Range and conditional requests."""
+        """Download the content of a file. Supports Range, If-Range and conditional requests."""
         file = get_object_or_404(policy.visible_files(request.user), pk=pk)
         return content_response(request._request, file)
 
 
 @require_safe
 def link_content(request: HttpRequest, token: str, name: str) -> HttpResponseBase:
-    """The same, for somebody who holds a signed link. `name` is for people, and for `curl -O`."""
+    """Download by signed link. The name in the URL is for people and for `curl -O`."""
     response = content_response(request, signed_links.resolve(token))
     response["Referrer-Policy"] = "no-referrer"
     response["Cache-Control"] = "private, no-store"
@@ -57,7 +57,7 @@ def link_content(request: HttpRequest, token: str, name: str) -> HttpResponseBas
 
 def content_response(request: HttpRequest, file: MediaFile) -> HttpResponseBase:
     blob = file.blob
-    # The file's own time. Its Blob's may be that of another account's file.
+    # The date of the file, not of its Blob: another account may have uploaded the same bytes earlier.
     etag, modified = f'"{blob.sha256}"', int(file.created_at.timestamp())
     answered = get_conditional_response(request, etag=etag, last_modified=modified)
     response = answered or _body_response(request, blob, etag, modified)
@@ -122,19 +122,21 @@ def _whole_or_part(request: HttpRequest, blob: Blob, sent: ByteRange) -> HttpRes
 def _open(blob: Blob, start: int) -> BinaryIO:
     try:
         if not is_whole(blob):
-            raise ContentUnavailable("The bytes of this file cannot be found. Ask your administrator.")
+            raise ContentUnavailable("The content of this file is missing. Ask your administrator.")
         return open_blob(blob, start)
     except SinkError as error:
-        raise ContentUnavailable("The bytes of this file cannot be read just now.") from error
+        raise ContentUnavailable(
+            "The content of this file cannot be read now. Try again later, or ask your administrator."
+        ) from error
 
 
 def _accel(blob: Blob) -> HttpResponse:
-    """Let nginx send the bytes, and do ranges: it asks us only whether it may."""
+    """Let nginx send the content and handle ranges."""
     return HttpResponse(headers={"X-Accel-Redirect": quote(f"{limits().accel_prefix}{blob.key[:2]}/{blob.key}")})
 
 
 class _Part(io.RawIOBase):
-    """The next `length` bytes of a file. A server with sendfile() takes `fileno` and never comes to `read`."""
+    """The next `length` bytes of a file. A server with sendfile() uses `fileno` and never calls `read`."""
 
     def __init__(self, reader: BinaryIO, length: int) -> None:
         self._reader, self._left = reader, length

@@ -1,4 +1,4 @@
-"""files/ and uploads/: what is here, and what is on its way."""
+"""files/ and uploads/: stored files, and uploads with their progress."""
 
 import sys
 from typing import Any
@@ -26,22 +26,22 @@ from ..transfers.resumable import recovery
 from .lists import FileFilter, NewestFirst, UploadFilter
 from .serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
 
-# Without this scope, a token that may upload sees, or ends, the uploads that it has begun itself. It goes on with any
-# of its account's: that needs the upload's address, and changes nothing but for the better.
-_WHOLE = {"list": Scope.READ, "retrieve": Scope.READ, "destroy": Scope.ADMIN}
+# The scope needed for all uploads of the account. Without it, a token with the scope `upload` may list and end only
+# the uploads that it began itself. It may continue any upload of its account: that needs the URL of the upload.
+_SCOPE_FOR_ALL = {"list": Scope.READ, "retrieve": Scope.READ, "destroy": Scope.ADMIN}
 
 
 class EntranceMixin:
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        # Django and DRF take a body without a Content-Length for no body, and would not call our handler. It
-        # reads the wire itself and knows a chunked body when it sees one, so any length but zero will do.
+        # Django and DRF treat a request without Content-Length as one without a body, and would not call our upload
+        # handler. The handler recognizes a chunked body itself, so that any length above zero works here.
         if is_chunked(request.META) and not request.META.get("CONTENT_LENGTH"):
             request.META["CONTENT_LENGTH"] = str(sys.maxsize)
         drf_request: Request = super().initialize_request(request, *args, **kwargs)  # type: ignore[misc]
         return drf_request
 
     def handle_exception(self, error: Exception) -> Response:
-        # Whoever asked first for a field of the form came upon it: the view, or the CSRF check before it.
+        # The form is parsed on first access to a field, so Replay may come from the view or from the CSRF check.
         if isinstance(error, Replay):
             request: Request = self.request  # type: ignore[attr-defined]  # the view's
             try:
@@ -53,7 +53,7 @@ class EntranceMixin:
 
 
 def created(request: Request, file: MediaFile, *, replayed: bool = False) -> Response:
-    """201 and the file. A replay answers the same, and says that it is one."""
+    """201 with the file. The response to a repeated request has the header Idempotency-Replayed."""
     data = FileSerializer(file, context={"request": request}).data
     headers = {"Location": data["urls"]["self"]}
     if replayed:
@@ -62,7 +62,7 @@ def created(request: Request, file: MediaFile, *, replayed: bool = False) -> Res
 
 
 class StreamedFormParser(MultiPartParser):
-    """DRF's door to Django's upload handlers, which is ours; with our code for a form that has no boundary."""
+    """Parse multipart forms by Django's upload handlers. Reports a bad boundary with our error code."""
 
     def parse(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -88,7 +88,7 @@ class FileViewSet(
     pagination_class = NewestFirst
     parser_classes = [StreamedFormParser, FormParser, JSONParser]
     http_method_names = ["get", "head", "options", "post", "patch", "delete"]
-    queryset = MediaFile.objects.none()  # for the API's documentation; the answer is get_queryset's
+    queryset = MediaFile.objects.none()  # for the API schema; get_queryset gives the rows
 
     def get_queryset(self) -> Any:
         return policy.visible_files(self.request.user)
@@ -96,7 +96,7 @@ class FileViewSet(
     @form_entrance
     @extend_schema(request={"multipart/form-data": FileForm}, responses={201: FileSerializer})
     def create(self, request: Request) -> Response:
-        """Upload a file as a form. It streams to the disk while it is checked and hashed."""
+        """Upload a file as a multipart form. It is checked and hashed while it streams to the disk."""
         policy.require_upload(request.user)
         received = request.FILES.get(FILE_FIELD)
         if not isinstance(received, ReceivedFile):
@@ -105,7 +105,7 @@ class FileViewSet(
 
     def perform_update(self, serializer: Any) -> None:
         policy.require(self.request.user, "change", serializer.instance)
-        name = serializer.validated_data.get("name")  # which is all that can be changed
+        name = serializer.validated_data.get("name")  # the only field that can be changed
         if name is not None and not rename_file(serializer.instance, name):
             raise Http404
 
@@ -117,20 +117,20 @@ class FileViewSet(
     @extend_schema(methods=["DELETE"], request=None, responses={204: None})
     @action(detail=True, methods=["post", "delete"], pagination_class=None)
     def link(self, request: Request, pk: str | None = None) -> Response:
-        """Make a link that works without a token until it expires; DELETE revokes every link to the file."""
+        """POST creates a download link that needs no token until it expires. DELETE revokes all links to the file."""
         file = self.get_object()
         policy.require(request.user, "change", file)
         if request.method == "DELETE":
             signed_links.revoke(file)
             return Response(status=status.HTTP_204_NO_CONTENT)
-        asked = LinkRequest(data=request.data)
-        asked.is_valid(raise_exception=True)
-        link = signed_links.make(file, asked.validated_data["expires_in"], request)
+        form = LinkRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        link = signed_links.make(file, form.validated_data["expires_in"], request)
         return Response(LinkSerializer(link).data, status=status.HTTP_201_CREATED)
 
 
 class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Upload]):
-    """Uploads, with their progress while they run and their reason when they failed."""
+    """Uploads with their state, progress and error."""
 
     serializer_class = UploadSerializer
     filterset_class = UploadFilter
@@ -140,16 +140,16 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     def get_queryset(self) -> Any:
         uploads = policy.visible_uploads(self.request.user)
         principal = principal_of(self.request)
-        if self.action in _WHOLE and not principal.has(_WHOLE[self.action]):
+        if self.action in _SCOPE_FOR_ALL and not principal.has(_SCOPE_FOR_ALL[self.action]):
             return uploads.filter(token=principal.token_id)
         return uploads
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
-        """Progress as JSON. Once complete: 303 to the content, unless JSON is asked for by name."""
+        """The upload with its progress. A complete one redirects to the content (303), unless `Accept` is JSON."""
         upload = self.get_object()
         if upload.file_id and "application/json" not in request.headers.get("Accept", ""):
             content = reverse("file-content", [upload.file_id], request=request)
             return HttpResponseRedirect(content, status=status.HTTP_303_SEE_OTHER)
-        # The row may lag behind the bytes, and the bytes behind what has come and is still being judged.
+        # The sink may have more bytes than the row says.
         upload.offset = max(upload.offset, recovery.peek_offset(upload))
         return Response(self.get_serializer(upload).data)

@@ -1,4 +1,4 @@
-"""What lists can be narrowed to. Each goes by an index, or narrows what an index has found."""
+"""Filters and paging of the API's lists. Each filter uses an index, or filters the rows that an index found."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from ..text.times import parse_moment
 
 
 class OwnerFilter(django_filters.CharFilter):  # type: ignore[misc]  # no types
-    """By the whole name of an account: which is looked up first, so that the rest goes by an index."""
+    """Filter by the exact name of an account, which is looked up first, so that the list can use an index."""
 
     def filter(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
         return file_search.owned_by(rows, name) if name else rows
@@ -49,11 +49,11 @@ class FileFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
     size_max = django_filters.NumberFilter(field_name="size", lookup_expr="lte")
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
-    # The last: it looks among what the others leave.
+    # Must be last: it searches in the rows that the other filters found.
     q = django_filters.CharFilter(
         method="search",
-        label=f"Beginning of the name, or of the SHA-256 (at least {file_search.LEAST_HEX} digits), or the whole id. "
-        f"Of more than {file_search.MOST} of one sort, the first {file_search.MOST} are found",
+        label="The beginning of the name, the whole id, or the beginning of the SHA-256 "
+        f"(at least {file_search.LEAST_HEX} digits). Finds at most {file_search.MOST} files by each of these",
     )
 
     class Meta:
@@ -82,7 +82,7 @@ class NewestFirst(pagination.CursorPagination):
     max_page_size = 500
 
     def decode_cursor(self, request: Request) -> Any:
-        """A cursor is ours to write, but anybody can write one: its position must be a moment."""
+        """Check the position in the cursor, which must be a time: clients may send anything."""
         try:
             cursor: Any = super().decode_cursor(request)
             if cursor is not None and cursor.position is not None:

@@ -1,4 +1,4 @@
-"""me/: whom a request is from, what it may do, and how much is left."""
+"""me/: the account of a request, its permissions and scopes, its quota and limits."""
 
 from typing import Any
 
@@ -15,17 +15,21 @@ from .tokens import TokenSerializer
 
 
 class QuotaSerializer(serializers.Serializer[Any]):
-    limit = serializers.IntegerField(source="limits.quota", allow_null=True, help_text="Bytes; null: no limit.")
-    stored = serializers.IntegerField(help_text="Bytes of your files.")
-    reserved = serializers.IntegerField(help_text="Bytes of unfinished uploads, those still to come included.")
+    limit = serializers.IntegerField(source="limits.quota", allow_null=True, help_text="In bytes; null: no limit.")
+    stored = serializers.IntegerField(help_text="Bytes of the stored files.")
+    reserved = serializers.IntegerField(help_text="Bytes reserved for unfinished uploads, at their full size.")
     left = serializers.IntegerField(allow_null=True)
 
 
 class UploadsSerializer(serializers.Serializer[Any]):
-    limit = serializers.IntegerField(source="limits.max_uploads", help_text="That are sent at the same time.")
-    sending = serializers.IntegerField(help_text="That are being sent just now.")
-    unfinished = serializers.IntegerField(help_text="That have not ended, paused ones too.")
-    max_file_size = serializers.IntegerField(source="limits.largest", allow_null=True, help_text="null: no limit.")
+    limit = serializers.IntegerField(
+        source="limits.max_uploads", help_text="How many uploads may be sent at the same time."
+    )
+    sending = serializers.IntegerField(help_text="How many are being sent now.")
+    unfinished = serializers.IntegerField(help_text="How many have not ended, including paused ones.")
+    max_file_size = serializers.IntegerField(
+        source="limits.largest", allow_null=True, help_text="In bytes; null: no limit."
+    )
 
 
 class MeSerializer(serializers.Serializer[Any]):
@@ -33,10 +37,11 @@ class MeSerializer(serializers.Serializer[Any]):
     is_staff = serializers.BooleanField(source="user.is_staff")
     groups = serializers.ListField(child=serializers.CharField())
     permissions = serializers.ListField(
-        child=serializers.CharField(), help_text="Of staff. Others see and change what they own, and nothing else."
+        child=serializers.CharField(),
+        help_text="Only of staff. Other accounts may see and change only what they own.",
     )
     scopes = serializers.ListField(child=serializers.ChoiceField([(name, name) for name in NAMES]))
-    token = TokenSerializer(allow_null=True, help_text="null: a session.")
+    token = TokenSerializer(allow_null=True, help_text="null for a session.")
     quota = QuotaSerializer()
     uploads = UploadsSerializer()
 
@@ -46,7 +51,7 @@ class MeView(APIView):
 
     @extend_schema(responses=MeSerializer)
     def get(self, request: Request) -> Response:
-        """Your account, what this request may do, and your limits with what you have taken of them."""
+        """Your account, the permissions and scopes of this request, and your limits with their current use."""
         principal = principal_of(request)
         user, use = principal.user, usage_of(principal.user.pk)
         found = {

@@ -1,4 +1,4 @@
-"""PUT upload/NAME: the body is the file. `curl -T movie.mp4 …/api/v1/upload/` needs nothing else."""
+"""PUT upload/NAME: upload the body of the request as a file, as `curl -T movie.mp4 …/api/v1/upload/` does."""
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -28,10 +28,12 @@ class RawUploadView(EntranceMixin, APIView):
     @entrance
     @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses={201: FileSerializer})
     def put(self, request: Request, name: str) -> Response:
-        """Upload a file as the body of the request: of known length or chunked, gzipped or not."""
+        """Upload a file as the body of the request, with a Content-Length or chunked, optionally gzipped."""
         owner = policy.require_upload(request.user)
         if "Content-Range" in request.headers:
-            raise InvalidParams("Send the whole file: a part of one (Content-Range) is not taken here.")
+            raise InvalidParams(
+                "Send the whole file: Content-Range is not supported here. Use a resumable upload (tus)."
+            )
         claims = parse_claims(request.headers)
         body = Body(request.META, idle_timeout=limits().idle_timeout, claims=claims)
         pieces = body.content()

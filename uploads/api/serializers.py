@@ -1,4 +1,4 @@
-"""The shape of what the API shows. No rules: those are in policy, names and the verbs."""
+"""Serializers of files, links and uploads. They contain no rules of their own."""
 
 from typing import Any
 
@@ -52,9 +52,9 @@ class FileSerializer(serializers.ModelSerializer[MediaFile]):
 class LinkRequest(serializers.Serializer[None]):
     expires_in = serializers.IntegerField(
         min_value=1,
-        max_value=signed_links.LONGEST,
-        default=signed_links.USUAL,
-        help_text="Seconds until the link ends.",
+        max_value=signed_links.MAX_SECONDS,
+        default=signed_links.DEFAULT_SECONDS,
+        help_text="Lifetime in seconds.",
     )
 
 
@@ -101,6 +101,6 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
 
 
 class FileForm(serializers.Serializer[MediaFile]):
-    """What a form sends; for the API's documentation, as the upload handler reads it."""
+    """The fields of an upload form. Only for the API schema: the upload handler reads the form."""
 
     file = serializers.FileField()

@@ -1,4 +1,4 @@
-"""tokens/: an account lists, makes and revokes its own tokens."""
+"""tokens/: list, create and revoke the tokens of one's own account."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from ..access.authentication import Scopes, principal_of
-from ..access.tokens import LONGEST, USUAL, pass_on, revoke, usual_lifetime
+from ..access.tokens import DEFAULT_LIFETIME, MAX_LIFETIME, default_lifetime, make_own_token, revoke
 from ..models import Token
 from ..scopes import NAMES, Scope
 
@@ -19,11 +19,11 @@ _NAMES = [(name, name) for name in NAMES]
 
 class TokenSerializer(serializers.ModelSerializer[Token]):
     id = serializers.UUIDField(source="public_id", read_only=True)
-    prefix = serializers.CharField(read_only=True, help_text="How the token begins, to tell yours apart.")
+    prefix = serializers.CharField(read_only=True, help_text="The first characters of the token.")
     scopes = serializers.ListField(child=serializers.ChoiceField(_NAMES), read_only=True)
     created_at = serializers.DateTimeField(source="created", read_only=True)
     expires_at = serializers.DateTimeField(source="expiry", read_only=True, allow_null=True)
-    current = serializers.SerializerMethodField(help_text="Whether it is the one that this request was sent with.")
+    current = serializers.SerializerMethodField(help_text="Whether this request was sent with this token.")
 
     class Meta:
         model = Token
@@ -35,7 +35,7 @@ class TokenSerializer(serializers.ModelSerializer[Token]):
 
 
 class NewTokenSerializer(TokenSerializer):
-    token = serializers.SerializerMethodField(help_text="The token itself. It cannot be shown again.")
+    token = serializers.SerializerMethodField(help_text="The token itself. It is shown only once.")
 
     class Meta(TokenSerializer.Meta):
         fields = [*TokenSerializer.Meta.fields, "token"]
@@ -46,12 +46,12 @@ class NewTokenSerializer(TokenSerializer):
 
 
 class TokenRequest(serializers.Serializer[None]):
-    name = serializers.CharField(max_length=100, help_text="What it is for.")
+    name = serializers.CharField(max_length=100, help_text="A name by which you recognize the token.")
     scopes = serializers.ListField(child=serializers.ChoiceField(_NAMES), allow_empty=False)
     expires_in = serializers.IntegerField(
-        min_value=1, max_value=int(LONGEST.total_seconds()), required=False, allow_null=True,
-        help_text=f"Seconds until it ends; null: never. Left out: {USUAL.days} days, or less where the token that"
-        " asks ends before.",
+        min_value=1, max_value=int(MAX_LIFETIME.total_seconds()), required=False, allow_null=True,
+        help_text=f"Lifetime in seconds; null: no expiry. Default: {DEFAULT_LIFETIME.days} days, or the rest"
+        " of this token's lifetime.",
     )  # fmt: skip
 
 
@@ -62,10 +62,10 @@ class TokenViewSet(
         "list": Scope.ADMIN, "retrieve": Scope.ADMIN, "create": Scope.ADMIN, "destroy": Scope.ADMIN,
     }  # fmt: skip
     serializer_class = TokenSerializer
-    pagination_class = None  # there are never many
+    pagination_class = None  # an account has at most a hundred
     lookup_field = "public_id"
     lookup_url_kwarg = "pk"
-    queryset = Token.objects.none()  # for the API's documentation; the answer is get_queryset's
+    queryset = Token.objects.none()  # for the API schema; get_queryset gives the rows
 
     def get_queryset(self) -> Any:
         return Token.objects.select_related("user").filter(user_id=self.request.user.pk).order_by("-created")
@@ -75,15 +75,15 @@ class TokenViewSet(
 
     @extend_schema(request=TokenRequest, responses={201: NewTokenSerializer})
     def create(self, request: Request) -> Response:
-        """Make a token of your account. Its scopes are among those of this request; the answer alone shows it."""
-        asked = TokenRequest(data=request.data)
-        asked.is_valid(raise_exception=True)
-        said, giver = asked.validated_data, principal_of(request)
-        seconds = said.get("expires_in")
+        """Create a token of your account, with scopes of this request. Only this response has the secret."""
+        form = TokenRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        values, principal = form.validated_data, principal_of(request)
+        seconds = values.get("expires_in")
         lifetime = None if seconds is None else timedelta(seconds=seconds)
-        if "expires_in" not in said:
-            lifetime = usual_lifetime(giver)
-        token, secret = pass_on(giver, said["name"], Scope.of(said["scopes"]), lifetime)
+        if "expires_in" not in values:
+            lifetime = default_lifetime(principal)
+        token, secret = make_own_token(principal, values["name"], Scope.of(values["scopes"]), lifetime)
         answer = NewTokenSerializer(token, context={"request": request, "secret": secret})
         headers = {
             "Location": reverse("token-detail", [token.public_id], request=request),

@@ -1,4 +1,4 @@
-"""uploads/ in the words of tus 1.0. What is kept, and where, is the business of resuming and settling."""
+"""uploads/: the tus 1.0 protocol. The upload itself is handled by transfers/resumable."""
 
 from http import HTTPStatus
 from typing import Any
@@ -39,8 +39,8 @@ from ..transfers.resumable.session import Session, check_first_body
 from .files import UploadViewSet, created
 from .serializers import FileSerializer
 
-# Not the others: GET shows uploads as JSON, and OPTIONS is how a client finds out about versions.
-_OF_TUS = {"create", "offset", "partial_update", "destroy"}
+# Methods that need a Tus-Resumable header. GET returns JSON, and OPTIONS tells which versions there are.
+_TUS_ACTIONS = {"create", "offset", "partial_update", "destroy"}
 
 
 class TusViewSet(UploadViewSet):
@@ -56,7 +56,7 @@ class TusViewSet(UploadViewSet):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if self.action in _OF_TUS:
+        if self.action in _TUS_ACTIONS:
             tus_headers.require_version(request.headers)
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
@@ -67,10 +67,10 @@ class TusViewSet(UploadViewSet):
     @entrance
     @extend_schema(request={tus_headers.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={201: None})
     def create(self, request: Request) -> Response:
-        """Begin a resumable upload (tus 1.0). Location says where its bytes go; the first may come along."""
+        """Create a resumable upload (tus 1.0). Location has its URL. The request may contain the first bytes."""
         said = tus_headers.read_creation(request.headers)
         owner = policy.require_upload(request.user)
-        # Whatever is wrong with the request is said before there is a row, and room reserved for it.
+        # Check the whole request before a row is created and space is reserved.
         claims = tus_headers.parse_checksum(request.headers)
         body = self._first_body(request, owner.pk, claims, said.length) if said.has_body else None
         announcement = Announcement(
@@ -101,8 +101,8 @@ class TusViewSet(UploadViewSet):
         return Response(status=status.HTTP_201_CREATED, headers=headers)
 
     def offset(self, request: Request, pk: UUID) -> Response:
-        """HEAD: how far the upload has come. Whoever sends just now is asked to stop, and its bytes count."""
-        self._require_sender(pk)
+        """The offset of an upload (HEAD). A request that is still sending is asked to stop; its bytes count."""
+        self._require_owner(pk)
         upload = get_object_or_404(Upload, pk=pk)
         offset = recovery.read_offset(upload)
         said = tus_headers.progress(offset, upload.expires_at) | tus_headers.description(
@@ -113,9 +113,9 @@ class TusViewSet(UploadViewSet):
     @entrance
     @extend_schema(request={tus_headers.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={204: None})
     def partial_update(self, request: Request, pk: UUID) -> Response:
-        """Send the next bytes of a resumable upload. With the last one it becomes a file."""
+        """Send the next bytes of a resumable upload. The last one completes it and creates the file."""
         said = tus_headers.read_patch(request.headers)
-        self._require_sender(pk)
+        self._require_owner(pk)
         try:
             headers = self._fill(pk, said, self._body(request, said.claims))
         except AlreadyComplete as complete:
@@ -127,19 +127,19 @@ class TusViewSet(UploadViewSet):
     @entrance
     @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses={201: FileSerializer})
     def update(self, request: Request, pk: UUID) -> Response:
-        """Send all of an upload as one body, without tus: `curl -T movie.mp4 UPLOAD_URL`."""
+        """Send the whole content of an upload in one body, without tus: `curl -T movie.mp4 UPLOAD_URL`."""
         claims = parse_claims(request.headers)
         body = self._body(request, claims)
-        self._require_sender(pk)
+        self._require_owner(pk)
         self._fill(pk, tus_headers.Patch(0, body.length, claims), body)
         upload = self.get_object()
         if upload.state != Upload.State.COMPLETE:
-            raise IncompleteBody(f"Less came than was announced: {upload.offset} bytes are here. Go on by tus.")
+            raise IncompleteBody(f"The body ended early: {upload.offset} bytes were received. Continue with tus.")
         return created(request, get_object_or_404(policy.visible_files(request.user), pk=upload.file_id))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        """Give an upload up. Its bytes are deleted; of a complete one, the file that it became."""
+        """End an upload and delete its bytes. For a complete upload, delete the file that it created."""
         upload = self.get_object()
         policy.require_end(request.user, upload)
         try:
@@ -149,25 +149,25 @@ class TusViewSet(UploadViewSet):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _delete_file(self, pk: UUID) -> None:
-        """tus clients terminate what they have uploaded, also after its last byte.
+        """Delete the file of a complete upload: tus clients terminate uploads even after the last byte.
 
-        Not with a token that may only send: who steals a camera's must not be able to delete what it has sent.
+        A token with only the scope `upload` may not: a token stolen from a camera must not delete its files.
         """
         principal_of(self.request).require(Scope.ADMIN)
         file = MediaFile.objects.filter(uploads=pk).first()
         if file is not None:
             policy.require(self.request.user, "delete", file)
         if file is None or not delete_file(file):
-            raise Gone("The file that this upload became has been deleted.")
+            raise Gone("The file of this upload has been deleted.")
 
-    def _require_sender(self, pk: UUID) -> None:
-        # Not get_object(): clients send many small pieces, and filters and a join cost more than all this.
+    def _require_owner(self, pk: UUID) -> None:
+        # Not get_object(): clients send many small requests, and its filters and join would cost more than the rest.
         user = policy.require_upload(self.request.user)
         if not Upload.objects.filter(pk=pk, owner_id=user.pk).exists():
-            policy.require_sender(user, get_object_or_404(policy.visible_uploads(user), pk=pk))
+            policy.require_continue(user, get_object_or_404(policy.visible_uploads(user), pk=pk))
 
     def _first_body(self, request: Request, owner_id: int, claims: Claims, size: int | None) -> Body:
-        """The bytes that come along with a creation."""
+        """The bytes in a creation request."""
         body = self._body(request, claims)
         check_first_body(owner_id, body.length or 0, size)
         return body
@@ -175,7 +175,7 @@ class TusViewSet(UploadViewSet):
     def _body(self, request: Request, claims: Claims) -> Body:
         body = Body(request.META, idle_timeout=limits().idle_timeout, claims=claims)
         if body.is_coded:
-            raise UnsupportedCoding("The bytes of an upload are sent as they are: without Content-Encoding.")
+            raise UnsupportedCoding("Send the bytes of an upload without Content-Encoding.")
         return body
 
     def _fill(self, pk: UUID, said: tus_headers.Patch, body: Body) -> dict[str, str]:
@@ -191,8 +191,10 @@ class TusViewSet(UploadViewSet):
         if isinstance(error, UnsupportedVersion):
             response["Tus-Version"] = tus_headers.VERSION
         if self.request.method == "HEAD" and response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            # A client that cannot ask how far it has come begins again from nothing, unless it is told to wait.
-            return super().handle_exception(Locked("The upload cannot be looked at just now.", retry_after=5))
+            # If HEAD fails, tus clients start over from byte 0, unless they are asked to wait.
+            return super().handle_exception(
+                Locked("The offset of this upload cannot be read now. Try again in a few seconds.", retry_after=5)
+            )
         return response
 
 

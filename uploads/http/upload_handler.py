@@ -20,7 +20,7 @@ from django.urls import ResolverMatch
 from django.utils.datastructures import MultiValueDict
 from rest_framework.exceptions import APIException
 
-from ..access.authentication import scope_needed, sender, uploader
+from ..access.authentication import form_upload_principal, scope_needed, upload_principal
 from ..conf import limits
 from ..content.digests import Claims, parse_claims
 from ..errors import MissingFile, NotAnEntrance, Refusal, TooManyUploads
@@ -167,7 +167,7 @@ class StreamingUploadHandler(FileUploadHandler):
         assert self.request is not None
         if self._entrance() is not None:
             # Before the first byte: else clients without an account, or one account, could occupy all threads.
-            self._form_slot = FormSlot(sender(self.request).user.pk)
+            self._form_slot = FormSlot(upload_principal(self.request).user.pk)
         try:
             return self._read_form(environ, boundary)
         finally:
@@ -208,7 +208,7 @@ class StreamingUploadHandler(FileUploadHandler):
             raise NotAnEntrance("This URL does not take files. Send them to /api/v1/files/.")
         if part.field != FILE_FIELD:
             raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, not in “{part.field[:80]}”.")
-        principal = uploader(request, fields)
+        principal = form_upload_principal(request, fields)
         if needed := scope_needed(match.func, request.method or ""):
             principal.require(needed)
         if gate := self._gate():

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
-from uploads.access.tokens import LONGEST, make_token
+from uploads.access.tokens import MAX_LIFETIME, make_token
 from uploads.management.terminal_command import TerminalCommand
 from uploads.scopes import NAMES, Scope
 
@@ -29,8 +29,8 @@ class Command(TerminalCommand):
             allowed = Scope.of(word.strip() for word in scopes.split(","))
         except ValueError as error:
             raise CommandError(str(error)) from error
-        if not 0 <= days <= LONGEST.days:  # nor if it is no number
-            raise CommandError(f"--days may be up to {LONGEST.days}, or 0 for ever.")
+        if not 0 <= days <= MAX_LIFETIME.days:  # nor if it is no number
+            raise CommandError(f"--days may be up to {MAX_LIFETIME.days}, or 0 for ever.")
         lifetime = timedelta(days=days) if days else None
         ends = f"for {days:g} days" if days else "until it is revoked"
         # Beside the token, so that TOKEN=$(manage.py token admin) holds the token alone.
