@@ -1,6 +1,5 @@
 """What lists are narrowed by. Plain inputs, no scripts; and no list of all accounts."""
 
-import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
@@ -13,11 +12,10 @@ from unfold.contrib.filters.admin import ChoicesRadioFilter, TextFilter
 from unfold.widgets import INPUT_CLASSES
 
 from ...search import owned_by
+from ...text.sizes import parse_size
 from ...text.times import to_utc
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?(?:ytes)?", re.IGNORECASE | re.ASCII)
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_LARGEST = float(2**62)  # beyond any file; what is larger, or infinite, is as good
+_LARGEST = 2**62  # larger than any file, and still an integer of the database
 
 
 class ChoiceFilter(ChoicesRadioFilter):  # type: ignore[misc]
@@ -124,7 +122,4 @@ class SizeFilter(RangeFilter):
     example = "500 MB"
 
     def read(self, text: str) -> int:
-        match = _SIZE.fullmatch(text)
-        if match is None:
-            raise ValueError
-        return int(min(float(match[1]) * _UNITS[match[2].lower()], _LARGEST))
+        return min(parse_size(text), _LARGEST)
