@@ -27,19 +27,19 @@ UNFOLD = {
     "LOGIN": {"form": "config.login.LoginForm"},
     "STYLES": ["/static/uploads/admin.css"],
     "SCRIPTS": ["/static/uploads/times.js", "/static/uploads/live.js"],
-    "DASHBOARD_CALLBACK": "media_jobs.admin.dashboard.fill",
+    "DASHBOARD_CALLBACK": "media_jobs.admin.dashboard.add_context",
     "SIDEBAR": {
         "navigation": [
             {
                 "items": [
-                    {"title": "Now", "icon": "monitoring", "link": reverse_lazy("admin:index")},
+                    {"title": "Dashboard", "icon": "monitoring", "link": reverse_lazy("admin:index")},
                     _page("Files", "movie", "uploads.mediafile"),
                     _page("Uploads", "upload", "uploads.upload"),
                     _page("Jobs", "conversion_path", "media_jobs.job"),
                 ]
             },
             {
-                "title": "Machinery",
+                "title": "Processing",
                 "separator": True,
                 "items": [
                     _page("Workers", "memory", "media_jobs.worker"),
@@ -47,13 +47,13 @@ UNFOLD = {
                 ],
             },
             {
-                "title": "People and programs",
+                "title": "Access",
                 "separator": True,
                 "items": [
                     _page("Users", "person", "auth.user"),
                     _page("Groups", "group", "auth.group"),
                     _page("Tokens", "key", "uploads.token"),
-                    _page("Who did what", "history", "admin.logentry"),
+                    _page("Audit log", "history", "admin.logentry"),
                 ],
             },
         ]

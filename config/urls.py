@@ -34,7 +34,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("api/v1/", include(api)),
-    path("admin/now/", admin.site.admin_view(dashboard.now), name="now"),
+    path("admin/now/", admin.site.admin_view(dashboard.live), name="now"),
     path(
         "admin/password_change/",
         admin.site.admin_view(change_own_password, cacheable=True),

@@ -1,4 +1,4 @@
-"""The control room's pages about work: jobs, workers, lanes; and what work adds to a file's page."""
+"""Admin pages of jobs, workers and lanes, the dashboard, and panels on the page of a file."""
 
 from . import dashboard as dashboard
 from . import jobs as jobs

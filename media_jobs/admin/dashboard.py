@@ -1,7 +1,6 @@
-"""The front page: what arrives, what runs, what waits and why, what failed today, how much room is left.
+"""The dashboard: running uploads and jobs, waiting jobs with their reasons, recent failures, free disk space.
 
-It is drawn anew every few seconds while somebody looks at it, so each part asks for a few rows by an index, and
-counts no further than it says.
+Open dashboards reload every four seconds. So each part reads a few rows by an index, and counts only up to 100.
 """
 
 from dataclasses import dataclass
@@ -32,53 +31,59 @@ from ..queue.lanes import overview, troubles
 from ..worker.process_table import process_troubles
 
 SHOWN = 8
-_MOST = 100
-_TODAY = timedelta(hours=24)
+_MAX_COUNT = 100
+_RECENT = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some rows, and how many there are in all, as far as anybody wants to know."""
+    """The rows that are shown, and the number of all rows, up to "100+"."""
 
     rows: list[Any]
     count: str
 
 
 def _part(found: QuerySet[Any]) -> Part:
-    rows = list(found[: _MOST + 1])
-    return Part(rows[:SHOWN], f"{_MOST}+" if len(rows) > _MOST else str(len(rows)))
+    rows = list(found[: _MAX_COUNT + 1])
+    return Part(rows[:SHOWN], f"{_MAX_COUNT}+" if len(rows) > _MAX_COUNT else str(len(rows)))
 
 
-def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """unfold's DASHBOARD_CALLBACK."""
-    return context | _now(request)
+def add_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """unfold's DASHBOARD_CALLBACK: the context of the dashboard."""
+    return context | _context(request)
 
 
-def now(request: HttpRequest) -> HttpResponse:
-    """What moves of the page, to be put in its place."""
-    return render(request, "admin/dashboard_live.html", _now(request))
+def live(request: HttpRequest) -> HttpResponse:
+    """The content of the dashboard, which live.js replaces regularly."""
+    return render(request, "admin/dashboard_live.html", _context(request))
 
 
-def _now(request: HttpRequest) -> dict[str, Any]:
+def _context(request: HttpRequest) -> dict[str, Any]:
     uploads, jobs = of_files.visible_uploads(request.user), policy.visible_jobs(request.user).select_related("file")
-    since = timezone.now() - _TODAY
+    since = timezone.now() - _RECENT
     waiting = _part(jobs.filter(status__in=[Job.Status.UPLOADING, Job.Status.QUEUED]).order_by("queued_at"))
     lanes = status_text.Lanes.now(waiting.rows)
     return {
-        "arriving": _arriving(uploads),
+        "uploading": _uploading(uploads),
         "running": _running(jobs),
         "waiting": waiting,
-        "reasons": [(job, _of(job), status_text.waiting_for(job, lanes)) for job in waiting.rows],
+        "reasons": [(job, _file_name(job), status_text.waiting_for(job, lanes)) for job in waiting.rows],
         "failed_jobs": _failed(jobs, since),
-        "failed_uploads": _part(_of_today(uploads, since).filter(state=Upload.State.FAILED)),
+        "failed_uploads": _part(_recent(uploads, since).filter(state=Upload.State.FAILED)),
         "lanes": [(lane, overview(lane)) for lane in LANES],
-        "troubles": [*troubles(), *process_troubles(), *(warning.words for warning in hooks.current_warnings())],
+        "warnings": _warnings(),
         "space": _space(),
         "at": timezone.now(),
     }
 
 
-def _arriving(uploads: QuerySet[Upload]) -> Part:
+def _warnings() -> list[str]:
+    """All current warnings. `troubles` names each lane without workers; the warning of it would be a second one."""
+    others = [warning.words for warning in hooks.current_warnings() if not warning.code.startswith("lane_dead:")]
+    return [*troubles(), *process_troubles(), *others]
+
+
+def _uploading(uploads: QuerySet[Upload]) -> Part:
     found = _part(uploads.filter(state=Upload.State.RECEIVING).order_by("-created_at", "-id"))
     rows = [(row, cells.progress_bar(row, upload_progress(row), upload_message(row))) for row in found.rows]
     return Part(rows, found.count)
@@ -86,45 +91,48 @@ def _arriving(uploads: QuerySet[Upload]) -> Part:
 
 def _running(jobs: QuerySet[Job]) -> Part:
     found = _part(jobs.filter(status=Job.Status.RUNNING).order_by("-started_at"))
-    rows = [(job, _of(job), cells.progress_bar(job, job.progress, status_text.message_of(job))) for job in found.rows]
+    rows = [
+        (job, _file_name(job), cells.progress_bar(job, job.progress, status_text.message_of(job)))
+        for job in found.rows
+    ]
     return Part(rows, found.count)
 
 
 def _failed(jobs: QuerySet[Job], since: Any) -> Part:
     found = _part(jobs.filter(status=Job.Status.FAILED, finished_at__gte=since).order_by("-finished_at"))
-    return Part([(job, _of(job)) for job in found.rows], found.count)
+    return Part([(job, _file_name(job)) for job in found.rows], found.count)
 
 
-def _of(job: Job) -> str:
-    """The name of what it works on, as far as that is still known."""
+def _file_name(job: Job) -> str:
+    """The name of its file or upload; empty if both were deleted."""
     source = job.file or job.upload
     return source.name if source else ""
 
 
-def _of_today(uploads: QuerySet[Upload], since: Any) -> QuerySet[Upload]:
-    # By when they began, which has an index: one that took longer than a day is on the list of uploads.
+def _recent(uploads: QuerySet[Upload], since: Any) -> QuerySet[Upload]:
+    # By start, which has an index. Uploads that took longer than a day are missing here, but are in the list.
     return uploads.filter(created_at__gte=since).order_by("-created_at", "-id")
 
 
 def _space() -> dict[str, Any]:
-    """Room on the disk, as uploads are given it."""
+    """Free space on the disk, after the reservations of unfinished uploads and the space that stays free."""
     try:
         free = sink().free()
     except SinkError:
-        return {"trouble": "The disk does not answer. Nothing can be taken in."}
+        return {"warning": "The storage cannot be read. Uploads are refused."}
     if free is None:
-        return {"free": "as much as the store has"}
+        return {"free": "unlimited"}
     taken = reserved_bytes(sink())
     left = max(0, free - taken - floor())
     return {
         "free": human_size(left),
-        "promised": human_size(taken),
-        "kept": human_size(floor()),
-        "trouble": _trouble(left),
+        "reserved": human_size(taken),
+        "kept_free": human_size(floor()),
+        "warning": _warning(left),
     }
 
 
-def _trouble(left: int) -> str:
+def _warning(left: int) -> str:
     largest = finite(limits().max_file_size)
-    few = "" if largest is None or left > largest else "Less is left than the largest file may have."
+    few = "" if largest is None or left > largest else "Less space is free than a file may have at most."
     return RELEASED if ballast().is_released else few

@@ -1,4 +1,4 @@
-"""Why jobs fail, in plain words, and what whoever looks at one may do about it."""
+"""Explain why a job failed, and what to do about it, by error code."""
 
 from dataclasses import dataclass
 
@@ -11,69 +11,69 @@ class Advice:
     remedy: str
 
 
-_RETRY = "Retry it once that is mended."
+_RETRY = "Then retry the job."
 _ADVICE = {
-    "failed": Advice("The job could not be done.", "Read its log, below, then retry it or run it with changes."),
+    "failed": Advice("The job failed.", "Read the log below. Then retry the job, or change its parameters."),
     "bad_media": Advice(
-        "The file is damaged, cut off, or not what it says it is.",
-        "Play the original: if it is broken there, too, export it anew. Then upload it again. A retry will not help.",
+        "The file is damaged, incomplete, or of another type than it claims.",
+        "Play the original. If it is damaged too, export it again. Then upload it again. A retry does not help.",
     ),
     "unfit_media": Advice(
-        "The file is sound, but this operation cannot do with it what was asked.",
-        "Run it again with changes that suit the file, or choose another operation.",
+        "The file is intact, but it does not suit this operation with these parameters.",
+        "Run it again with other parameters, or choose another operation.",
     ),
     "tool_failed": Advice(
-        "ffmpeg ended with an error that has no better name.",
-        "The last lines of its log, below, say more. Other settings, such as another codec, often get past it.",
+        "ffmpeg failed with an unknown error.",
+        "The last lines of the log below tell more. Other parameters, such as another codec, often help.",
     ),
     "stalled": Advice(
-        "The work came no further for too long.",
-        "Retry it when the machine is less busy. If it stalls again at the same place, the file is damaged there.",
+        "The job made no progress for too long.",
+        "Retry it when the machine is less busy. If it stops at the same position, the file is damaged there.",
     ),
     "timed_out": Advice(
-        "The work took longer than a job may.",
-        "Run it again with less to do: a part of the file, a smaller height, or a faster codec such as h264. "
+        "The job took longer than allowed.",
+        "Run it again with less work: a part of the file, a smaller height, or a faster codec such as h264. "
         "An administrator can raise MILLRACE_JOB_TIMEOUT.",
     ),
     "resource_limit": Advice(
-        "The sandbox stopped it: it needed more memory, processor time or disk than one job may have.",
+        "The job used more memory, CPU time or disk space than allowed.",
         "Run it again with a smaller height, or with h264, which needs the least memory.",
     ),
     "output_invalid": Advice(
-        "What was made is not what was asked for, so it was thrown away.",
-        "Retry it once. If that ends the same, run it with other settings: the file may have damaged parts.",
+        "The output did not pass verification and was deleted.",
+        "Retry it once. If it fails again, use other parameters: the file may have damaged parts.",
     ),
     "quota_exceeded": Advice(
-        "The result does not fit into what is left of its owner's quota.",
-        "Delete files of this owner that nobody needs, or have the quota raised. Then retry.",
+        "The result exceeds the quota of the owner.",
+        "Delete files of this owner, or ask an administrator to raise the quota. Then retry the job.",
     ),
     "upload_failed": Advice(
-        "The upload that this job waited for failed, expired or was taken back.",
-        "Upload the file again, and submit the job with it.",
+        "The upload of this job failed, expired or was cancelled.",
+        "Upload the file again, and submit a new job.",
     ),
     "worker_lost": Advice(
-        "Every worker that ran it died while doing so.",
-        "It most likely needs more memory than there is. Run it with a smaller height, or on a larger machine.",
+        "The worker was lost at every attempt.",
+        "The job probably needs more memory than the machine has. Use a smaller height, or a larger machine.",
     ),
     "internal_error": Advice(
-        "Something went wrong on Millrace's side.",
-        "Retry it. If it fails again, give the job's id and time to your administrator: the server's log has more.",
+        "An internal error of Millrace.",
+        "Retry the job. If it fails again, send its ID and time to your administrator: the server's log tells more.",
     ),
     "insufficient_storage": Advice(
-        "The server's disk is full.", f"Delete what is not needed, or ask your administrator for room. {_RETRY}"
+        "The server's disk is full.", f"Delete unneeded files, or ask your administrator for more space. {_RETRY}"
     ),
     "content_unavailable": Advice(
-        "The bytes of a file that it needs cannot be read just now.",
-        f"Have an administrator look whether the storage is mounted, and run `manage.py fsck`. {_RETRY}",
+        "The content of an input file cannot be read.",
+        f"Ask an administrator to check that the storage is mounted, and to run `manage.py fsck`. {_RETRY}",
     ),
 }  # fmt: skip
 
 
 def advice(job: Job) -> Advice | None:
-    """None for a job that has not failed."""
+    """The advice for a failed job; None for others."""
     return _ADVICE.get(job.error_code, _ADVICE["failed"]) if job.error_code else None
 
 
 def codes() -> set[str]:
-    """Those that there is advice for."""
+    """The error codes that have advice."""
     return set(_ADVICE)

@@ -1,4 +1,4 @@
-"""What work adds to a file's page: what the file is made of, the jobs on it as they run, and what they made."""
+"""Panels on the page of a file: media info, its jobs, and their artifacts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ _ARTIFACTS = 60
 
 
 def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
-    """registry.file_panels"""
+    """The hook file_panels."""
     jobs = _jobs(request, file)
     of_file = policy.visible_jobs(request.user).filter(file=file).order_by().values("pk")
     made = (
@@ -51,7 +51,7 @@ def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
 
 
 def _jobs(request: HttpRequest, file: MediaFile) -> list[Job]:
-    """The newest. Of a few, commands and logs would be all the page's work."""
+    """The newest jobs, without commands and logs, which may be large."""
     visible = policy.visible_jobs(request.user).select_related("file").defer("command", "log")
     ways = uses_of(file, visible.order_by("-created_at", "-id"))
     found = {job.pk: job for jobs in ways for job in jobs[:_JOBS]}
@@ -73,7 +73,7 @@ def _read(file: MediaFile) -> list[tuple[str, str]]:
     try:
         return read_out(Facts.model_validate(file.facts), file.blob.kind)
     except ValidationError:
-        return [("Facts", "These were written by another version. Run inspect to read them again.")]
+        return [("Media info", "Written by another version. Run inspect to update it.")]
 
 
 def _rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:
@@ -103,15 +103,15 @@ def _gallery(made: QuerySet[Artifact]) -> list[dict[str, Any]]:
 
 
 def pictures(files: Collection[UUID]) -> Mapping[UUID, UUID]:
-    """registry.file_pictures: what our own inspection of them drew."""
+    """The hook file_pictures: the pictures that automatic inspection made."""
     drawn = Artifact.objects.filter(job__file__in=files, job__automatic=True, file__blob__kind="image")
     return {of: picture for of, picture in drawn.values_list("job__file_id", "file_id") if of is not None}
 
 
 def going(file: MediaFile) -> Going:
-    """registry.file_going: as deleting.let_go_of does it."""
+    """The hook file_going: automatic jobs are deleted with the file; other jobs prevent its deletion."""
     if kept := why_kept(file):
         return Going(kept=kept)
     ours = Job.objects.filter(file=file, automatic=True).prefetch_related("artifacts__file")
-    made = [f"{artifact.name}, which it made" for job in ours for artifact in job.artifacts.all()]
-    return Going([*[f"The job {job_cells.title(job)}, which began by itself" for job in ours], *made])
+    made = [f"{artifact.name} (artifact)" for job in ours for artifact in job.artifacts.all()]
+    return Going([*[f"{job_cells.title(job)} (automatic job)" for job in ours], *made])

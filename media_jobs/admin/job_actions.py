@@ -1,4 +1,4 @@
-"""The verbs of jobs, for many at once."""
+"""Cancel, retry and delete selected jobs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,12 @@ from ..queue.deletion import delete_job
 from . import job_cells
 
 _WHY = {
-    Forbidden.code: "may not be touched by your account",
-    NotFinished.code: "must end first",
-    AlreadyFinished.code: "had ended already",
-    NoSuchJob.code: "were gone",
+    Forbidden.code: "are not permitted to your account",
+    NotFinished.code: "had not ended",
+    AlreadyFinished.code: "had already ended",
+    NoSuchJob.code: "no longer existed",
 }
-# Of names: the numbers say the rest.
-_SHOWN = 100
+_MAX_NAMES = 100  # in the confirmation
 
 
 def cancel(request: HttpRequest, chosen: QuerySet[Job]) -> None:
@@ -38,13 +37,13 @@ def run_again(request: HttpRequest, chosen: QuerySet[Job]) -> None:
     _each(request, chosen, "change", control.retry, "queued again")
 
 
-def remove(request: HttpRequest, chosen: QuerySet[Job]) -> None:
+def delete(request: HttpRequest, chosen: QuerySet[Job]) -> None:
     delete = partial(delete_job, approve=policy.file_deletion(account(request)))
     _each(request, chosen, "delete", delete, "deleted", flag=DELETION)
 
 
 def account(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # the admin lets nobody else in
+    assert isinstance(request.user, User)  # the admin requires a login
     return request.user
 
 
@@ -70,30 +69,30 @@ class Removal:
 
     @classmethod
     def of(cls, jobs: Iterable[Job]) -> "Removal":
-        """Those that have ended: the others are refused when it comes to it."""
+        """The finished ones of these jobs, with their artifacts. Unfinished jobs cannot be deleted."""
         chosen = [job for job in jobs if job.is_finished]
         made = Artifact.objects.filter(job__in=chosen).select_related("file__blob").order_by("job_id", "name")
         return cls(chosen, list(made))
 
     @property
     def counts(self) -> dict[str, str]:
-        """As Django's own page of deletion wants them."""
+        """The summary in the format of Django's delete page."""
         size = human_size(sum(artifact.file.blob.size for artifact in self.artifacts))
-        return {"jobs": str(len(self.jobs)), "files that they made": f"{len(self.artifacts)} ({size})"}
+        return {"jobs": str(len(self.jobs)), "artifacts": f"{len(self.artifacts)} ({size})"}
 
     @property
     def names(self) -> list[object]:
-        """Each job, and below it the files it made."""
-        told: list[object] = []
-        for job in self.jobs[:_SHOWN]:
-            told.append(f"{job_cells.title(job)}: {job_cells.subject(job)} ({job.get_status_display()})")
+        """The jobs, each with a nested list of its artifacts."""
+        names: list[object] = []
+        for job in self.jobs[:_MAX_NAMES]:
+            names.append(f"{job_cells.title(job)}: {job_cells.subject(job)} ({job.get_status_display()})")
             made = [
                 f"{artifact.file.name}, {human_size(artifact.file.blob.size)}"
                 for artifact in self.artifacts
                 if artifact.job_id == job.pk
             ]
             if made:
-                told.append(made)
-        if len(self.jobs) > _SHOWN:
-            told.append(f"… and {len(self.jobs) - _SHOWN} more")
-        return told
+                names.append(made)
+        if len(self.jobs) > _MAX_NAMES:
+            names.append(f"… and {len(self.jobs) - _MAX_NAMES} more")
+        return names

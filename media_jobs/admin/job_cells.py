@@ -1,4 +1,4 @@
-"""What lists and pages say of a job: what it does or waits for, how fast, how long."""
+"""Texts and numbers that lists and pages show of a job: status message, progress, speed, duration."""
 
 import time
 from collections.abc import Iterable
@@ -15,19 +15,19 @@ from ..models import Job
 from ..queue import status_text
 
 QUEUED, UPLOADING = Job.Status.QUEUED, Job.Status.UPLOADING
-# Of a long queue, everybody's place in it costs ten times what the rest of a live row does: those who watch at the
-# same moment share one look at it.
-_FRESH = 1.0
+# In a long queue, finding the position of each job costs ten times as much as the rest of a live row. So requests
+# within one second share the result.
+_CACHE_SECONDS = 1.0
 _cached_lanes: dict[frozenset[str], tuple[float, status_text.Lanes]] = {}
 
 
 def waiting_reasons(jobs: Iterable[Job]) -> dict[Any, str]:
-    """What each of them waits for, if it does. The lanes are looked up once for all, and only if anybody waits."""
+    """What each waiting job waits for. The lanes are queried once for all jobs, and only if one waits."""
     waiting = [job for job in jobs if job.status in {QUEUED, UPLOADING}]
     if not waiting:
         return {}
     lanes = _lanes_for(waiting)
-    return {job.pk: said for job in waiting if (said := status_text.waiting_for(job, lanes))}
+    return {job.pk: reason for job in waiting if (reason := status_text.waiting_for(job, lanes))}
 
 
 def _lanes_for(waiting: list[Job]) -> status_text.Lanes:
@@ -35,22 +35,22 @@ def _lanes_for(waiting: list[Job]) -> status_text.Lanes:
     which = frozenset(job.lane for job in in_line)
     looked, lanes = _cached_lanes.get(which, (0.0, None))
     now = time.monotonic()
-    if lanes is None or now - looked > _FRESH or _has_newcomers(in_line, lanes):
+    if lanes is None or now - looked > _CACHE_SECONDS or _has_newcomers(in_line, lanes):
         lanes = status_text.Lanes.now(waiting)
         _cached_lanes[which] = now, lanes
     return lanes
 
 
 def _has_newcomers(in_line: list[Job], lanes: status_text.Lanes) -> bool:
-    """Whether one came since: whoever is in no place yet would be told that it is the last of very many."""
+    """Whether a queued job is not in the cached result. It would wrongly be shown as last in a very long queue."""
     ready = {job.pk for job in in_line if job.not_before is None}
     return len(lanes.ahead) < status_text.MOST and not ready <= lanes.ahead.keys()
 
 
 def status_message(job: Job, waiting_reason: str | None) -> str:
-    """`waiting_reason` is a sentence of its own: "A free worker …"."""
+    """The message below the progress bar. `waiting_reason` is a sentence: "A free worker …"."""
     if job.status == QUEUED and waiting_reason:
-        return f"Waits for {waiting_reason[0].lower()}{waiting_reason[1:]}"
+        return f"Waiting for {waiting_reason[0].lower()}{waiting_reason[1:]}"
     return status_text.message_of(job)
 
 
@@ -61,16 +61,16 @@ def progress(job: Job) -> float | None:
 
 
 def title(job: Job) -> str:
-    """As people call the operation; one that is not offered any more, by its name."""
+    """The title of its operation; the name of one that no longer exists."""
     known = operations.registry.get(job.operation)
     return known.title if known else job.operation
 
 
 def subject(job: Job) -> str:
-    """What it works on."""
+    """The name of its file or upload."""
     if job.file is not None:
         return job.file.name
-    return job.upload.name if job.upload is not None else "a file that is gone"
+    return job.upload.name if job.upload is not None else "deleted file"
 
 
 def speed(job: Job) -> str:
@@ -82,7 +82,7 @@ def left(job: Job) -> str:
 
 
 def duration_seconds(job: Job) -> float | None:
-    """From its start to its end, or until now."""
+    """Seconds from start to end, or until now."""
     if job.started_at is None or job.status in {QUEUED, UPLOADING}:
         return None
     return round(max(0.0, ((job.finished_at or timezone.now()) - job.started_at).total_seconds()), 1)

@@ -1,4 +1,4 @@
-"""What a job's page shows: its past, what it does, what it was asked, what it made, and what can be done about it."""
+"""The context of a job's page: timeline, parameters, artifacts and permitted actions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,13 +24,13 @@ _RETRIABLE = {Job.Status.FAILED, Job.Status.CANCELLED}
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the timeline."""
+    """One entry of the timeline."""
 
     state: str
     label: str
     detail: str
     at: datetime
-    after: str  # since the step before
+    after: str  # time since the previous entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class ShownArtifact:
-    """An artifact, as it is looked at and taken away."""
+    """An artifact with its size and download URL."""
 
     name: str
     file: MediaFile
@@ -85,20 +85,20 @@ def context(request: HttpRequest, job: Job) -> dict[str, Any]:
 
 
 def live(job: Job) -> dict[str, Any]:
-    """Of the page, what changes while the job runs. `past` tells of a new step: job.js asks for the page then."""
+    """Further values that change while the job runs. When `steps` has grown, job.js reloads parts of the page."""
     return {"command": job.command, "log": job.log, "steps": str(past("job", job.pk).count())}
 
 
 def steps(job: Job) -> list[Step]:
     labels = dict(Job.Status.choices)
-    told, before = [], None
+    entries, before = [], None
     for change in past("job", job.pk):
         after = job_cells.time_between(before, change.created_at) if before else ""
-        told.append(
+        entries.append(
             Step(change.state, labels.get(change.state, change.state), change.detail, change.created_at, after)
         )
         before = change.created_at
-    return told
+    return entries
 
 
 def parameters(job: Job) -> list[Parameter]:
@@ -132,7 +132,7 @@ def _in_words(value: Any) -> str:
 
 
 def allowed(user: User, job: Job) -> dict[str, str]:
-    """Where each verb is asked for, if this account may and the job is in a state for it."""
+    """The URL of each action that the account may do and the state of the job allows."""
     page = ("admin:media_jobs_job_cancel", "admin:media_jobs_job_retry", "admin:media_jobs_job_delete")
     cancel, retry, delete = (reverse(name, args=[job.pk]) for name in page)
     found = {}

@@ -1,4 +1,4 @@
-"""Jobs as staff see them: what runs and how far it is, what waits and for what, what failed and why."""
+"""Admin pages of jobs: the list, a page per job, and actions to cancel, retry and delete."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
     ]  # fmt: skip
     list_filter = [("status", ChoiceFilter), OperationFilter, LaneFilter, OwnerFilter, CreatedFilter]
     search_fields = ["operation"]
-    search_help_text = "The beginning of the file's name, an operation, or the whole id."
+    search_help_text = "Beginning of the file name, an operation, or the whole ID"
     sortable_by = ["created_at"]
     list_select_related = ["owner", "file", "upload"]
     ordering = ["-created_at", "-id"]
@@ -77,11 +77,11 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
         "leader", "not_before", "upload",
     )  # fmt: skip
 
-    def find(self, among: QuerySet[Job], text: str) -> Found:
-        return search.jobs(among, text)
+    def find(self, queryset: QuerySet[Job], text: str) -> Found:
+        return search.jobs(queryset, text)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        # Of a hundred jobs, commands and logs would be megabytes.
+        # Commands and logs of a hundred jobs can be megabytes.
         return policy.visible_jobs(request.user).select_related("file").defer("command", "log")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
@@ -130,7 +130,7 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
     def speed_now(self, job: Job) -> SafeString:
         return cells.live_text(job, "speed", job_cells.speed(job))
 
-    @admin.display(description="left")
+    @admin.display(description="time left")
     def left_now(self, job: Job) -> SafeString:
         return cells.live_text(job, "left", job_cells.left(job))
 
@@ -138,7 +138,7 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
     def duration(self, job: Job) -> SafeString:
         return cells.live_text(job, "duration", job_cells.duration(job))
 
-    # One job's page
+    # The page of a job
 
     def get_urls(self) -> list[Any]:
         site = self.admin_site.admin_view
@@ -152,7 +152,7 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Nothing of a job is edited: its page shows it, and offers the verbs."""
+        """Show the page of a job with its actions. A job cannot be edited."""
         if request.method == "POST" or not self.has_view_permission(request):
             raise PermissionDenied
         job = self.get_object(request, unquote(object_id))
@@ -165,7 +165,7 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
         )
 
     def live_page(self, request: HttpRequest, pk: Any) -> JsonResponse:
-        """The same as of a list, of one job, with all that its page shows of it while it runs."""
+        """`live_row` of one job, with the command, the log and the number of timeline entries."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
@@ -175,21 +175,21 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
 
     @method_decorator(require_POST)
     def cancel_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
-        return self._steer(request, pk, control.cancel, "Cancelled", "It stops within two seconds.")
+        return self._act(request, pk, control.cancel, "Cancelled", "The job stops within two seconds.")
 
     @method_decorator(require_POST)
     def retry_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
-        return self._steer(request, pk, control.retry, "Queued again", "It is queued again.")
+        return self._act(request, pk, control.retry, "Queued again", "The job is queued again.")
 
-    def _steer(self, request: HttpRequest, pk: Any, verb: Any, deed: str, said: str) -> HttpResponseBase:
+    def _act(self, request: HttpRequest, pk: Any, verb: Any, action: str, message: str) -> HttpResponseBase:
         job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
         policy.require(job_actions.account(request), "change", job)
-        with self.audited(request, job, f"{deed}."):
+        with self.audited(request, job, f"{action}."):
             verb(job)
-            messages.success(request, said)
+            messages.success(request, message)
         return redirect("admin:media_jobs_job_change", pk)
 
-    # Many at once, and deleting
+    # Actions on selected jobs
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
         return policy.may(job_actions.account(request), "change", Job())
@@ -205,23 +205,23 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         job_actions.run_again(request, queryset)
 
-    @admin.action(description="Delete, with what they made", permissions=["delete"])
+    @admin.action(description="Delete with artifacts", permissions=["delete"])
     def delete_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> HttpResponse | None:
         if request.POST.get("post"):
-            job_actions.remove(request, queryset)
+            job_actions.delete(request, queryset)
             return None
         jobs = selected_rows(request, queryset)
         if jobs is None:
             return None
         removal = Removal.of(jobs)
         context = {
-            **self.admin_site.each_context(request), "opts": self.opts, "media": self.media, "title": "Delete jobs?",
+            **self.admin_site.each_context(request), "opts": self.opts, "media": self.media, "title": "Delete jobs",
             "removal": removal, "chosen": jobs, "unfinished": len(jobs) - len(removal.jobs),
         }  # fmt: skip
         return TemplateResponse(request, "admin/media_jobs/delete_jobs.html", context)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Not what the database would delete, but what the verb does: the files that it made go, too."""
+        """What `delete_job` deletes, which includes the artifacts, instead of what the database would cascade to."""
         removal = Removal.of(objs)
         return removal.names, removal.counts, set(), []
 

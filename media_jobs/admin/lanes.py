@@ -1,4 +1,4 @@
-"""Lanes as staff see them: what waits and runs in each, and whether it takes jobs at all."""
+"""Admin page of lanes: their queued and running jobs, and actions to pause and resume them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ from ..queue import lanes
 
 @admin.register(Lane)
 class LaneAdmin(LiveAdmin):
-    """The few that there are: each is counted as it is shown."""
+    """The list of lanes. There are only a few, so that the jobs of each can be counted."""
 
     list_display = ["name", "state_now", "workers", "running", "queued"]
     fields = readonly_fields = ["name", "state_now", "workers", "running", "queued"]
@@ -32,22 +32,22 @@ class LaneAdmin(LiveAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.action(description="Pause: start none of its jobs", permissions=["steer"])
+    @admin.action(description="Pause: start no further jobs", permissions=["steer"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Lane]) -> None:
-        self._steer(request, queryset, lanes.pause, "Paused")
+        self._act(request, queryset, lanes.pause, "Paused")
 
-    @admin.action(description="Resume: start its jobs again", permissions=["steer"])
+    @admin.action(description="Resume: start jobs again", permissions=["steer"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Lane]) -> None:
-        self._steer(request, queryset, lanes.resume, "Resumed")
+        self._act(request, queryset, lanes.resume, "Resumed")
 
-    def _steer(self, request: HttpRequest, chosen: QuerySet[Lane], verb: Callable[[str], None], deed: str) -> None:
+    def _act(self, request: HttpRequest, chosen: QuerySet[Lane], verb: Callable[[str], None], action: str) -> None:
         for lane in chosen:
-            with self.audited(request, lane, f"{deed}."):
+            with self.audited(request, lane, f"{action}."):
                 verb(lane.name)
-                messages.success(request, f"{deed}: {lane.name}.")
+                messages.success(request, f"{action}: {lane.name}.")
 
     def live_row(self, row: Any) -> dict[str, Any]:
-        """A lane never comes to an end."""
+        """Always active: a lane never ends."""
         now, state = lanes.overview(row.name), _state(row)
         numbers = {"workers": now.workers, "running": now.running, "queued": now.queued}
         return {"state": state, "label": state, "active": True} | numbers
@@ -74,7 +74,7 @@ def _state(lane: Lane) -> str:
 
 
 def _overview(lane: Any) -> lanes.Overview:
-    """Counted once for a row, which asks for each number by itself."""
+    """The numbers of a row, counted once for its three columns."""
     if not hasattr(lane, "overview"):
         lane.overview = lanes.overview(lane.name)
     found: lanes.Overview = lane.overview

@@ -1,4 +1,4 @@
-"""What a file is made of, as people read it: 4:03, 29.97 fps, 5.1, 48 kHz."""
+"""Format media info for people: 4:03, 29.97 fps, 5.1, 48 kHz."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -15,7 +15,7 @@ _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 def read_out(facts: Facts, kind: str) -> list[tuple[str, str]]:
-    """Names and values, in the order in which people ask for them."""
+    """Names and values, the most important first: picture and sound, then subtitles, bitrate and container."""
     is_still = kind == "image"
     return [
         (name, value)
@@ -37,14 +37,14 @@ def _pictures(streams: Iterable[VideoStream], is_still: bool) -> Iterator[tuple[
     shown = [stream for stream in streams if not stream.is_picture]
     yield from _numbered("Picture", [_picture(stream, is_still) for stream in shown])
     for stream in shown[:1]:
-        yield "Rotation", f"{stream.rotation}° clockwise, to be upright" if stream.rotation else ""
+        yield "Rotation", f"{stream.rotation}° clockwise" if stream.rotation else ""
         yield "Dynamic range", _HDR.get(stream.hdr, stream.hdr)
     covers = [stream for stream in streams if stream.is_picture]
     yield from _numbered("Cover", [f"{stream.width}×{stream.height}, {codec(stream.codec)}" for stream in covers])
 
 
 def _numbered(name: str, values: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Files of twenty streams that are all alike say so in one line."""
+    """Number the values. Equal neighbours become one value with their count."""
     groups = [(value, len(list(same))) for value, same in groupby(values)]
     for number, (value, count) in enumerate(groups, 1):
         yield name if len(groups) == 1 else f"{name} {number}", value if count == 1 else f"{count} × {value}"
@@ -62,14 +62,14 @@ def _sound(stream: AudioStream) -> str:
 
 
 def _languages(streams: Iterable[AudioStream]) -> str:
-    return ", ".join(dict.fromkeys(stream.language for stream in streams if _is_told(stream.language)))
+    return ", ".join(dict.fromkeys(stream.language for stream in streams if _is_known(stream.language)))
 
 
 def _subtitle(stream: SubtitleStream) -> str:
-    return f"{stream.language} ({stream.codec})" if _is_told(stream.language) else stream.codec
+    return f"{stream.language} ({stream.codec})" if _is_known(stream.language) else stream.codec
 
 
-def _is_told(language: str) -> bool:
+def _is_known(language: str) -> bool:
     return language not in {"", "und"}
 
 
@@ -78,7 +78,7 @@ def codec(name: str) -> str:
 
 
 def clock(seconds: float) -> str:
-    """4:03, 1:02:03; and of what is shorter than ten seconds, tenths."""
+    """4:03 or 1:02:03; below ten seconds with tenths: 7.5 s."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,7 +1,7 @@
-"""A form out of an operation's JSON schema. It knows no rule of its own: what is wrong is said by the operation.
+"""A form made from the JSON schema of an operation. The operation validates the values.
 
-Numbers are typed as text, since operations understand more than a number: "1:30", "128k". An empty field is left out,
-and so means its default, or nothing.
+Numbers are text fields, because operations also accept values such as "1:30" or "128k". An empty field is left out,
+so that its default applies.
 """
 
 from collections.abc import Mapping
@@ -16,23 +16,26 @@ from ..errors import WrongParams
 from ..operations import parse, schema
 from ..operations.base import Operation, Params
 
-# So that a parameter may have any name, and a form other fields.
+# Keeps the names of parameters apart from those of other fields.
 PREFIX = "param"
 
 
 class ParamsForm(forms.Form):
-    """`params` is what was asked for, as the operation takes it; `parsed`, once the form is valid, how it read it."""
+    """After validation, `params` has the values that were entered, and `parsed` the operation's Params."""
 
     def __init__(self, operation: Operation[Any], data: Any = None, before: Mapping[str, Any] | None = None) -> None:
         super().__init__(data, prefix=PREFIX, initial=_shown(before or {}))
         self.operation = operation
-        self.wanted: Mapping[str, Mapping[str, Any]] = schema(operation)["properties"]
-        self.fields |= {name: field_for(name, wanted) for name, wanted in self.wanted.items()}
+        self.field_schema: Mapping[str, Mapping[str, Any]] = schema(operation)["properties"]
+        self.fields |= {name: field_for(name, field_schema) for name, field_schema in self.field_schema.items()}
         self.params: dict[str, Any] = {}
         self.parsed: Params | None = None
 
     def clean(self) -> dict[str, Any]:
-        said = {name: value_of(self.cleaned_data.get(name), wanted) for name, wanted in self.wanted.items()}
+        said = {
+            name: value_of(self.cleaned_data.get(name), field_schema)
+            for name, field_schema in self.field_schema.items()
+        }
         self.params = {name: value for name, value in said.items() if value not in ("", None)}
         try:
             self.parsed = parse(self.operation, self.params)
@@ -43,31 +46,33 @@ class ParamsForm(forms.Form):
         return self.cleaned_data
 
 
-def field_for(name: str, wanted: Mapping[str, Any]) -> forms.Field:
+def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:
     told: dict[str, Any] = {
-        "label": wanted.get("title", name),
-        "help_text": " ".join(filter(None, [wanted.get("description", ""), limits(wanted)])),
-        "initial": _as_text(wanted.get("default")),
+        "label": field_schema.get("title", name),
+        "help_text": " ".join(filter(None, [field_schema.get("description", ""), limits(field_schema)])),
+        "initial": _as_text(field_schema.get("default")),
         "required": False,
     }
-    if wanted.get("type") == "boolean":
+    if field_schema.get("type") == "boolean":
         return forms.BooleanField(
-            **{**told, "initial": wanted.get("default", False)}, widget=UnfoldBooleanSwitchWidget
+            **{**told, "initial": field_schema.get("default", False)}, widget=UnfoldBooleanSwitchWidget
         )
-    if "enum" in wanted:
-        choices = [(str(word), str(word)) for word in wanted["enum"]]
-        if "default" not in wanted:
+    if "enum" in field_schema:
+        choices = [(str(word), str(word)) for word in field_schema["enum"]]
+        if "default" not in field_schema:
             choices.insert(0, ("", "Left out"))
         # Whether a word is one of them is the operation's to say, in its words.
         return forms.CharField(**told, widget=UnfoldAdminSelectWidget(choices=choices))
-    return forms.CharField(**told, widget=Suggesting(suggestions_of(wanted), is_number=_is_number(wanted)))
+    return forms.CharField(
+        **told, widget=Suggesting(suggestions_of(field_schema), is_number=_is_number(field_schema))
+    )
 
 
-def value_of(text: Any, wanted: Mapping[str, Any]) -> Any:
-    """A number where one is wanted and typed; else what was typed, for the operation to understand or to refuse."""
-    if not isinstance(text, str) or text in suggestions_of(wanted):
+def value_of(text: Any, field_schema: Mapping[str, Any]) -> Any:
+    """The text as a number if the schema allows one, else as it is: the operation validates it."""
+    if not isinstance(text, str) or text in suggestions_of(field_schema):
         return text
-    for way in ways_of(wanted):
+    for way in ways_of(field_schema):
         try:
             if way.get("type") == "integer":
                 return int(text)
@@ -78,9 +83,9 @@ def value_of(text: Any, wanted: Mapping[str, Any]) -> Any:
     return text
 
 
-def limits(wanted: Mapping[str, Any]) -> str:
+def limits(field_schema: Mapping[str, Any]) -> str:
     """ "From 16 to 4320." """
-    return " ".join(_limits(way) for way in ways_of(wanted)).strip()
+    return " ".join(_limits(way) for way in ways_of(field_schema)).strip()
 
 
 def _limits(way: Mapping[str, Any]) -> str:
@@ -94,16 +99,16 @@ def _limits(way: Mapping[str, Any]) -> str:
     return ""
 
 
-def ways_of(wanted: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(wanted.get("anyOf", [wanted]))
+def ways_of(field_schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(field_schema.get("anyOf", [field_schema]))
 
 
-def suggestions_of(wanted: Mapping[str, Any]) -> list[str]:
-    return [str(word) for way in ways_of(wanted) for word in way.get("enum", [])]
+def suggestions_of(field_schema: Mapping[str, Any]) -> list[str]:
+    return [str(word) for way in ways_of(field_schema) for word in way.get("enum", [])]
 
 
-def _is_number(wanted: Mapping[str, Any]) -> bool:
-    return all(way.get("type") in {"integer", "number"} for way in ways_of(wanted))
+def _is_number(field_schema: Mapping[str, Any]) -> bool:
+    return all(way.get("type") in {"integer", "number"} for way in ways_of(field_schema))
 
 
 def _shown(params: Mapping[str, Any]) -> dict[str, Any]:

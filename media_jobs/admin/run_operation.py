@@ -1,4 +1,4 @@
-"""Run an operation: on one file, from its page; or on a selection of them, from the list."""
+"""Run an operation on one file, from its page, or on selected files, from the list."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,12 +31,12 @@ class PriorityForm(forms.Form):
         max_value=policy.HIGHEST,
         initial=0,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text=f"From {policy.LOWEST} to {policy.HIGHEST}. Higher goes first, whoever's turn it is.",
+        help_text=f"From {policy.LOWEST} to {policy.HIGHEST}. Jobs with a higher priority run first.",
     )
 
 
 def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
-    """`mediafile/ID/run/?operation=NAME`, filled in as an earlier job was with `&job=ID`."""
+    """`mediafile/ID/run/?operation=NAME`. With `&job=ID`, the form has the parameters of that job."""
     policy.require_submit(request.user)
     before = _earlier(request)
     operation = _chosen(request.GET.get("operation") or (before.operation if before else ""))
@@ -53,7 +53,7 @@ def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
 
 
 def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> HttpResponse | None:
-    """The action on the list: which operation, then with what, then it is done; the selection goes along."""
+    """The action on selected files: choose an operation, enter its parameters, submit a job for each file."""
     policy.require_submit(request.user)
     files = selected_rows(request, queryset)
     if files is None:
@@ -88,7 +88,7 @@ class _Forms:
         return self.params.is_valid() & self.priority.is_valid()
 
     def order(self, file: MediaFile) -> dict[str, Any]:
-        """As a JobOrder says it."""
+        """The request for a job, in the form of a JobOrder."""
         priority = self.priority.cleaned_data["priority"]
         params = self.params.params
         return {
@@ -101,7 +101,7 @@ class _Forms:
 
 
 def _submit(request: HttpRequest, file: MediaFile, forms: _Forms) -> Job | None:
-    """The job, if there is one: a refusal is told as a message, and what was typed stays."""
+    """Submit a job. None if it was refused: a message gives the reason, and the form keeps its values."""
     with _files().audited(request, file, f"Submitted the job {forms.operation.name} with {forms.params.params}."):
         return job_requests.place(job_requests.order(request.user, forms.order(file)), None)[0]
     return None
@@ -124,12 +124,10 @@ def _earlier(request: HttpRequest) -> Job | None:
 
 
 def _skipping(operation: Operation[Any], files: Sequence[MediaFile]) -> str:
-    """The first ten by name: more names would not be read."""
-    names = ", ".join(f"{file.name} ({file.blob.kind or 'no media'})" for file in files[:10])
+    """Say which files are skipped; name the first ten."""
+    names = ", ".join(f"{file.name} ({file.blob.kind or 'unknown type'})" for file in files[:10])
     more = f" and {len(files) - 10} more" if len(files) > 10 else ""
-    return (
-        f"“{operation.name}” works on {' and '.join(sorted(operation.kinds))}, so these are left out: {names}{more}."
-    )
+    return f"“{operation.name}” works only on {' and '.join(sorted(operation.kinds))}. Skipped: {names}{more}."
 
 
 def _choice(request: HttpRequest, files: Sequence[MediaFile], offered: Sequence[Operation[Any]]) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Workers as staff see them: which live, what each does now, and how well it is walled in."""
+"""Admin pages of workers: their state, current job and sandbox."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class WorkerAdmin(LiveAdmin):
     live_since = "started_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
-        """Whether each lives is said by the database's clock, which is the one that wrote when it was seen."""
+        """Whether a worker is alive is decided by the database's clock, which also wrote `seen_at`."""
         running = Job.objects.filter(status=Job.Status.RUNNING).select_related("file").defer("log", "command")
         alive = Case(When(pk__in=Worker.live().values("pk"), then=Value(True)), default=Value(False))
         workers: QuerySet[Worker] = super().get_queryset(request)
@@ -41,7 +41,7 @@ class WorkerAdmin(LiveAdmin):
         return False
 
     def live_row(self, row: Any) -> dict[str, Any]:
-        """One that is gone moves no more."""
+        """Active while the worker is alive."""
         state, label = _state(row)
         doing, url = _doing(row)
         return {
@@ -52,36 +52,36 @@ class WorkerAdmin(LiveAdmin):
     def state_now(self, worker: Any) -> SafeString:
         return cells.state_badge(worker, *_state(worker), is_active=worker.alive)
 
-    @admin.display(description="does now")
+    @admin.display(description="current job")
     def doing(self, worker: Any) -> SafeString:
         return cells.live_link(worker, "doing", *_doing(worker))
 
     @admin.display(description="sandbox")
     def sandbox(self, worker: Worker) -> SafeString:
-        """Layer by layer: a wall that is not there must be seen as well as one that is."""
+        """The layers of the sandbox, including those that are not available."""
         layers = worker.layers.get("layers", [])
-        said = [
+        items = [
             ("yes" if layer["holds"] else "no", layer["why"], "✓" if layer["holds"] else "✗", layer["name"])
             for layer in layers
         ]
-        listed = format_html_join("", '<li data-holds="{}" title="{}">{} {}</li>', said)
+        listed = format_html_join("", '<li data-holds="{}" title="{}">{} {}</li>', items)
         return format_html('<ul class="mr-layers">{}</ul>', listed)
 
-    @admin.display(description="seen")
+    @admin.display(description="last seen")
     def seen(self, worker: Worker) -> SafeString:
         return cells.live_text(worker, "seen", _seen(worker))
 
 
 def _state(worker: Any) -> tuple[str, str]:
-    return (worker.state, worker.get_state_display()) if worker.alive else ("missing", "gone")
+    return (worker.state, worker.get_state_display()) if worker.alive else ("missing", "lost")
 
 
 def _doing(worker: Any) -> tuple[str, str]:
-    """In words, and where there is more about it."""
+    """The text and the link of the current job."""
     if not worker.running:
         return "–", ""
     job = worker.running[0]
-    words = f"{job.operation}: {job.file.name if job.file else 'a file that is gone'}"
+    words = f"{job.operation}: {job.file.name if job.file else 'deleted file'}"
     return words, reverse("admin:media_jobs_job_change", args=[job.pk])
 
 

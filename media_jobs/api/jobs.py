@@ -1,4 +1,4 @@
-"""jobs/: work, asked for, looked at and steered."""
+"""jobs/: submit, list, cancel, retry and delete jobs, and download their artifacts."""
 
 import threading
 import time
@@ -51,45 +51,44 @@ from .serializers import (
 
 _ORDER = "_millrace_order"
 LONGEST_WAIT = 60.0
-_LOOK_EVERY = 0.25
-# So many requests may wait at a time, as each takes a thread, and uploads need threads, too. Others are answered at
-# once.
-_places = threading.Semaphore(64)
+_POLL_INTERVAL = 0.25
+# Waiting requests each hold a thread, and uploads need threads too. Beyond this number they are answered at once.
+_wait_slots = threading.Semaphore(64)
 
 
 def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:
-    """Before the first byte of a form's file: what is to be done with it, or a refusal."""
+    """Validate the request before the file in the form is read. Raises a Refusal."""
     policy.require_submit(user)
-    said = _valid(FormOrder, fields)
-    setattr(request, _ORDER, job_requests.order(user, said, request.headers.get("Idempotency-Key", "")))
+    values = _valid(FormOrder, fields)
+    setattr(request, _ORDER, job_requests.order(user, values, request.headers.get("Idempotency-Key", "")))
 
 
-def _valid(shape: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    asked = shape(data=data)
-    asked.is_valid(raise_exception=True)
-    said: dict[str, Any] = asked.validated_data
-    return said
+def _valid(serializer_class: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
+    serializer = serializer_class(data=data)
+    serializer.is_valid(raise_exception=True)
+    values: dict[str, Any] = serializer.validated_data
+    return values
 
 
 def wait_for_end(job_id: UUID, seconds: float) -> None:
-    """Return when the job has finished or is gone, or after `seconds`. No connection is held between two queries."""
-    if not _places.acquire(blocking=False):
+    """Wait until the job has ended or was deleted, at most `seconds`. Holds no connection between two queries."""
+    if not _wait_slots.acquire(blocking=False):
         return
     try:
         until = time.monotonic() + min(seconds, LONGEST_WAIT)
         while Job.objects.filter(pk=job_id, finished_at=None).exists() and time.monotonic() < until:
             let_go()
-            time.sleep(_LOOK_EVERY)
+            time.sleep(_POLL_INTERVAL)
     finally:
-        _places.release()
+        _wait_slots.release()
 
 
 class JobFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
     status = django_filters.MultipleChoiceFilter(choices=Job.Status.choices)
     operation = django_filters.CharFilter()
-    file = django_filters.UUIDFilter(field_name="file_id", label="Jobs whose main file has this id")
+    file = django_filters.UUIDFilter(field_name="file_id", label="Id of the main file")
     owner = OwnerFilter()
-    key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of its request")
+    key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of the request")
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
 
@@ -105,7 +104,7 @@ class JobViewSet(
     mixins.DestroyModelMixin,
     viewsets.GenericViewSet[Job],
 ):
-    # `create` needs `upload`, too, where bytes come with it or after it.
+    # `create` also needs the scope `upload` if the request contains or announces a file.
     scopes: Scopes = {
         "list": Scope.READ, "retrieve": Scope.READ, "events": Scope.READ, "destroy": Scope.ADMIN,
         "create": Scope.WORK, "cancel": Scope.WORK, "retry": Scope.WORK,
@@ -114,7 +113,7 @@ class JobViewSet(
     filterset_class = JobFilter
     pagination_class = NewestFirst
     parser_classes = [StreamedFormParser, JSONParser]
-    queryset = Job.objects.none()  # for the API's documentation; the answer is get_queryset's
+    queryset = Job.objects.none()  # for the API schema; get_queryset gives the rows
 
     def get_queryset(self) -> Any:
         return policy.visible_jobs(self.request.user).prefetch_related("artifacts", "inputs")
@@ -125,22 +124,22 @@ class JobViewSet(
         responses={202: SubmittedSerializer, 201: SubmittedSerializer},
     )
     def create(self, request: Request) -> Response:
-        """Ask for work on a file: one that is here, one that comes in this form, or one still to be sent.
+        """Submit a job for a stored file, for a file in this form, or for a file that you will upload.
 
-        202: it is queued, or answered already. 201: send its upload now, to `upload_url`. In a form, every field
-        comes before the file: what is wrong with them is said before the file is read.
+        202: the job is queued, or has a cached result. 201: now upload its file to `upload_url`. In a form, the file
+        must be the last field, so that errors in the other fields are reported before the file is sent.
         """
-        policy.require_submit(request.user)  # before anything is said of what was sent
+        policy.require_submit(request.user)  # before any error in the request is reported
         if request._request.content_type == "multipart/form-data":
             received = request.FILES.get(FILE_FIELD)
             if not isinstance(received, ReceivedFile):
-                raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, or JSON that names one.")
+                raise MissingFile(f"Send the file in the field “{FILE_FIELD}”, or send JSON with the id of a file.")
             return self._submitted(*submit_received(getattr(request._request, _ORDER), received.reception))
-        said = _valid(JobOrder, request.data)
-        if said.get("upload"):
+        values = _valid(JobOrder, request.data)
+        if values.get("upload"):
             principal_of(request).require(Scope.UPLOAD)
-        order = job_requests.order(request.user, said, request.headers.get("Idempotency-Key", ""))
-        return self._submitted(*job_requests.place(order, said.get("upload"), principal_of(request).token_id))
+        order = job_requests.order(request.user, values, request.headers.get("Idempotency-Key", ""))
+        return self._submitted(*job_requests.place(order, values.get("upload"), principal_of(request).token_id))
 
     def handle_exception(self, error: Exception) -> Response:
         order = getattr(self.request._request, _ORDER, None)
@@ -156,12 +155,13 @@ class JobViewSet(
         headers = {"Location": answer.data["urls"]["self"]}
         if replayed or not is_new:
             headers["Idempotency-Replayed"] = "true"
-        waits = job.status == Job.Status.UPLOADING
-        return Response(answer.data, status.HTTP_201_CREATED if waits else status.HTTP_202_ACCEPTED, headers=headers)
+        needs_upload = job.status == Job.Status.UPLOADING
+        code = status.HTTP_201_CREATED if needs_upload else status.HTTP_202_ACCEPTED
+        return Response(answer.data, code, headers=headers)
 
     @extend_schema(parameters=[WaitQuery], responses=OneJobSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """One job, with the command that was run and the end of its log. `?wait=30` answers when it has ended."""
+        """One job with its command and the end of its log. `?wait=30` waits up to 30 seconds for the job to end."""
         seconds = _valid(WaitQuery, request.query_params)["wait"]
         if seconds:
             wait_for_end(self.get_object().pk, seconds)
@@ -169,7 +169,7 @@ class JobViewSet(
 
     @extend_schema(parameters=[DeleteQuery], responses={204: None})
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Delete a finished job and what it made."""
+        """Delete a finished job and its artifacts."""
         keep = _valid(DeleteQuery, request.query_params).get("keep")
         job = self.get_object()
         policy.require(request.user, "delete", job)
@@ -179,16 +179,16 @@ class JobViewSet(
     @extend_schema(request=None, responses=OneJobSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str | None = None) -> Response:
-        """Stop it within two seconds, and throw away what it made."""
-        return self._steered(control.cancel)
+        """Cancel a job. A running one stops within two seconds, and its output is deleted."""
+        return self._act(control.cancel)
 
     @extend_schema(request=None, responses=OneJobSerializer)
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str | None = None) -> Response:
         """Run a failed or cancelled job again."""
-        return self._steered(control.retry)
+        return self._act(control.retry)
 
-    def _steered(self, verb: Callable[[Job], Job]) -> Response:
+    def _act(self, verb: Callable[[Job], Job]) -> Response:
         job = self.get_object()
         policy.require(self.request.user, "change", job)
         verb(job)
@@ -200,7 +200,7 @@ class JobViewSet(
     @extend_schema(responses=EventSerializer(many=True), filters=False, parameters=[EventsQuery])
     @action(detail=True, pagination_class=None)
     def events(self, request: Request, pk: str | None = None) -> Response:
-        """What has become of it, from the beginning or after a number."""
+        """The state changes of a job, all of them or those after a number."""
         after = _valid(EventsQuery, request.query_params)["after"]
         later = past("job", self.get_object().pk).filter(number__gt=after)
         return Response(EventSerializer(later, many=True).data)
@@ -211,9 +211,9 @@ class ArtifactView(APIView):
 
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: str, name: str) -> HttpResponseBase:
-        """The bytes of what a job made. Understands Range, If-Range and conditional requests."""
-        if "\0" in name:  # which PostgreSQL cannot even look for
+        """Download an artifact. Supports Range, If-Range and conditional requests."""
+        if "\0" in name:  # PostgreSQL refuses NUL
             raise Http404
         job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
-        made = get_object_or_404(policy.visible_artifacts(request.user, job), name=name)
-        return content_response(request._request, made.file)
+        artifact = get_object_or_404(policy.visible_artifacts(request.user, job), name=name)
+        return content_response(request._request, artifact.file)

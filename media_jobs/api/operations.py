@@ -1,4 +1,4 @@
-"""operations/: what can be done with files."""
+"""operations/: the operations that jobs can run, with their parameters."""
 
 from typing import Any
 
@@ -37,5 +37,5 @@ class OperationsView(APIView):
 
     @extend_schema(responses=OperationSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """Every operation, with the JSON Schema of its parameters."""
+        """All operations, with the JSON Schema of their parameters."""
         return Response([OperationSerializer(operation).data for operation in registry.values()])

@@ -1,4 +1,4 @@
-"""The shape of what the API shows of jobs. No rules: those are in policy and the verbs."""
+"""Serializers of jobs and of requests for jobs. They contain no rules of their own."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ class JobUrls(serializers.Serializer[Job]):
 
 
 class JobListSerializer(serializers.ListSerializer[Job]):
-    """Looks at the lanes once, for all jobs of a page."""
+    """Queries the lanes once for all jobs of a page."""
 
     lanes: status_text.Lanes
 
@@ -48,7 +48,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     error = serializers.SerializerMethodField()
     message = serializers.SerializerMethodField()
     attempt = serializers.IntegerField(
-        read_only=True, help_text="The number of its latest attempt; 0 before the first, and for a cached result"
+        read_only=True, help_text="The number of the latest attempt; 0 before the first one and for a cached result"
     )
     waiting_for = serializers.SerializerMethodField()
     urls = serializers.SerializerMethodField()
@@ -86,7 +86,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
 
 class OneJobSerializer(JobSerializer):
-    """With what a list would be too long for."""
+    """A job with its command and log, which lists leave out."""
 
     class Meta(JobSerializer.Meta):
         fields = [*JobSerializer.Meta.fields, "command", "log"]
@@ -94,11 +94,13 @@ class OneJobSerializer(JobSerializer):
 
 
 class SubmittedSerializer(OneJobSerializer):
-    """What a request for a job is answered with."""
+    """The response to a request for a job."""
 
     job_id = serializers.UUIDField(source="id", read_only=True)
     status_url = serializers.SerializerMethodField()
-    upload_url = serializers.SerializerMethodField(help_text="Where the bytes of its file are to go, by PUT or tus")
+    upload_url = serializers.SerializerMethodField(
+        help_text="The URL to upload its file to, by PUT or tus; null if it needs no upload"
+    )
 
     class Meta(OneJobSerializer.Meta):
         fields = [*OneJobSerializer.Meta.fields, "job_id", "status_url", "upload_url"]
@@ -121,17 +123,19 @@ class EventSerializer(serializers.ModelSerializer[Transition]):
 
 
 class Strict(serializers.Serializer[Any]):
-    """A name that means nothing is a mistake of whoever wrote it, and not to be passed over."""
+    """Refuses unknown names, which are probably typing errors."""
 
     def to_internal_value(self, data: Any) -> Any:
         known = {*self.fields, "csrfmiddlewaretoken"}
-        # What is no object at all, `super` says.
+        # `super` reports data that is not an object.
         unknown = [name for name in data if name not in known] if isinstance(data, Mapping) else []
-        said = super().to_internal_value(data)
+        values = super().to_internal_value(data)
         if unknown:
             names = ", ".join(self.fields)
-            raise serializers.ValidationError({_shown(name): [f"Unknown. There are: {names}."] for name in unknown})
-        return said
+            raise serializers.ValidationError(
+                {_shown(name): [f"Unknown field. Known fields: {names}."] for name in unknown}
+            )
+        return values
 
 
 class UploadOrder(Strict):
@@ -139,53 +143,63 @@ class UploadOrder(Strict):
     size = serializers.IntegerField(min_value=1, max_value=2**62)
     metadata = serializers.DictField(
         child=serializers.CharField(max_length=1000, allow_blank=True), required=False, default=dict,
-        help_text="Given back to whoever asks for the upload by tus",
+        help_text="Returned in the Upload-Metadata header of tus",
     )  # fmt: skip
 
 
 class FormOrder(Strict):
-    """What a form says of the job before its file."""
+    """The fields of a form before the file."""
 
     operation = serializers.CharField(max_length=32)
-    params = serializers.JSONField(required=False, default=dict, help_text="See operations/ for their schema")
-    inputs = serializers.ListField(
-        child=serializers.UUIDField(), required=False, default=list, max_length=64, help_text="Further files"
+    params = serializers.JSONField(
+        required=False, default=dict, help_text="Parameters of the operation; operations/ has their schema"
     )
-    priority = serializers.IntegerField(required=False, default=0, help_text="From -10 to 0; staff, to 10")
+    inputs = serializers.ListField(
+        child=serializers.UUIDField(),
+        required=False,
+        default=list,
+        max_length=64,
+        help_text="Ids of further input files",
+    )
+    priority = serializers.IntegerField(required=False, default=0, help_text="From -10 to 0; for staff up to 10")
 
 
 class JobForm(FormOrder):
-    """All of that form, for the API's documentation. The file comes last."""
+    """The whole form, for the API schema. The file must be the last field."""
 
     file = serializers.FileField()
 
 
 class JobOrder(FormOrder):
-    """What a request for a job says: `file`, or `upload`."""
+    """A request for a job as JSON, with either `file` or `upload`."""
 
-    file = serializers.UUIDField(required=False, help_text="The file to work on")
-    upload = UploadOrder(required=False, help_text="Instead of `file`: one that is still to be sent")
+    file = serializers.UUIDField(required=False, help_text="Id of the file to process")
+    upload = UploadOrder(required=False, help_text="Instead of `file`: a file that you will upload")
 
-    def validate(self, said: dict[str, Any]) -> dict[str, Any]:
-        if ("file" in said) == ("upload" in said):
-            raise serializers.ValidationError({"file": ["Name either a file that is here, or an upload to come."]})
-        return said
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        if ("file" in values) == ("upload" in values):
+            raise serializers.ValidationError({"file": ["Give either `file` or `upload`."]})
+        return values
 
 
 class WaitQuery(serializers.Serializer[Any]):
     wait = serializers.FloatField(
-        min_value=0, max_value=3600, default=0, help_text="Seconds to wait for its end, ≤ 60"
+        min_value=0, max_value=3600, default=0, help_text="Seconds to wait for the end of the job; at most 60"
     )
 
 
 class EventsQuery(serializers.Serializer[Any]):
-    after = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0, help_text="Only later numbers")
+    after = serializers.IntegerField(
+        min_value=0, max_value=2**31 - 1, default=0, help_text="Only events after this number"
+    )
 
 
 class DeleteQuery(serializers.Serializer[Any]):
-    keep = serializers.ChoiceField(["artifacts"], required=False, help_text="What it made stays")
+    keep = serializers.ChoiceField(
+        ["artifacts"], required=False, help_text="`artifacts`: do not delete the artifacts"
+    )
 
 
 def _shown(name: Any) -> str:
-    """A name as it may be answered: JSON can say half of a character, which no answer can."""
+    """An unknown name for the response, shortened. JSON allows lone surrogates, which cannot be encoded."""
     return str(name)[:80].encode(errors="replace").decode()

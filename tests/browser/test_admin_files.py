@@ -81,13 +81,13 @@ def test_the_list_shows_files_runs_on_a_selection_and_deletes_after_a_preview(
     page.goto(f"{server.url}{FILES}")
     choose(page, *names, "words.srt", action="Run an operation")
     page.get_by_role("button", name="Thumbnail").click()
-    expect(page.get_by_text("so these are left out: words.srt (subtitle).")).to_be_visible()
+    expect(page.get_by_text("Skipped: words.srt (subtitle).")).to_be_visible()
     page.get_by_role("button", name="Run it on 2 files").click()
     expect(page.get_by_text("Thumbnail: 2 jobs submitted.")).to_be_visible()
 
     page.goto(f"{server.url}{FILES}")
     choose(page, "words.srt", action="Delete")
-    expect(page.get_by_text("This goes, and cannot be brought back")).to_be_visible()
+    expect(page.get_by_text("This will be deleted. It cannot be undone.")).to_be_visible()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.get_by_text("Deleted 1 file.")).to_be_visible()
     expect(page.get_by_role("link", name="words.srt")).to_have_count(0)
@@ -104,15 +104,15 @@ def test_a_link_is_copied_and_works_for_somebody_without_an_account(page: Page, 
     pk = send(server, HOSTILE, clip + b"linked")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{server.url}{FILES}{pk}/change/")
-    page.get_by_role("link", name="Make a link").click()
+    page.get_by_role("link", name="Create a link").click()
     expect(page.get_by_label("Valid for")).to_have_value("86400")
-    page.get_by_role("button", name="Make it").click()
-    page.get_by_role("button", name="Copy it").click()
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Copy").click()
     link = page.locator("#mr-link").inner_text()
     assert page.evaluate("navigator.clipboard.readText()") == link
     assert server.get(link.removeprefix(server.url)).body == clip + b"linked"
-    page.get_by_role("button", name="Revoke all its links").click()
-    expect(page.get_by_text("No link that was made so far works any more.")).to_be_visible()
+    page.get_by_role("button", name="Revoke all links").click()
+    expect(page.get_by_text("All links to this file are revoked.")).to_be_visible()
     assert server.get(link.removeprefix(server.url)).code == "invalid_link"
 
 

@@ -138,7 +138,7 @@ def test_a_failed_job_says_why_and_what_to_do(server: Server, page: Page, clip: 
     expect(page.locator("#mr-head .mr-state")).to_have_text("failed", timeout=SOON)
     said = page.get_by_role("alert")
     expect(said).to_contain_text("damaged, cut off")
-    expect(said).to_contain_text("What to do.")
+    expect(said).to_contain_text("What to do:")
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
 
 

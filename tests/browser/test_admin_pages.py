@@ -116,7 +116,7 @@ def test_an_upload_s_row_moves_and_new_ones_are_announced(browser: Browser, serv
         client.finish(path, clip)
         expect(page.locator(f'.mr-state[data-live-id="{path.rpartition("/")[2]}"]')).to_have_text("complete")
         server.request("PUT", "/api/v1/upload/third.txt", b"nor this", user="operator")
-        expect(page.locator("#mr-new")).to_have_text("1 new. Show it", timeout=SOON)
+        expect(page.locator("#mr-new")).to_have_text("1 new row. Show it", timeout=SOON)
 
 
 def test_a_hidden_page_asks_seldom(browser: Browser, server: Server, pages: Any) -> None:

@@ -104,7 +104,7 @@ def test_a_film_that_is_picked_again_after_a_reload_goes_on_where_it_stopped(
         with admin.expect_request(lambda request: request.method == "PATCH") as patch:
             admin.locator(UPPYS_FILES).set_input_files(long_film)
         assert int(patch.value.headers["upload-offset"]) > 10_000_000
-        expect(admin.locator(".mr-sending .mr-message")).to_contain_text("Went on from", timeout=20_000)
+        expect(admin.locator(".mr-sending .mr-message")).to_contain_text("Continued from", timeout=20_000)
     admin.wait_for_url(FILE_PAGE, timeout=30_000)
     assert arrived(server, admin) == long_film.read_bytes()
 
@@ -114,7 +114,7 @@ def test_several_films_at_once_each_lead_to_their_page(admin: Page, server: Serv
     admin.goto(server.url + ADD)
     films = [{"name": f"{name}.mp4", "mimeType": "video/mp4", "buffer": film()} for name in ("one", "two", "three")]
     admin.locator(UPPYS_FILES).set_input_files(films)  # type: ignore[arg-type]
-    shown = admin.get_by_role("link", name="Show the file")
+    shown = admin.get_by_role("link", name="Open the file")
     expect(shown).to_have_count(3)
     for link in shown.all():
         assert FILE_PAGE.search(link.get_attribute("href") or "")
@@ -176,7 +176,7 @@ def test_without_javascript_the_form_does_the_job(browser: Browser, server: Serv
         page.locator(FILES).set_input_files({"name": "<b>.mp4", "mimeType": "video/mp4", "buffer": content})
         page.get_by_role("button", name="Upload", exact=True).click()
         page.wait_for_url(FILE_PAGE)
-        expect(page.get_by_text("“<b>.mp4” has arrived.")).to_be_visible()
+        expect(page.get_by_text("“<b>.mp4” was uploaded.")).to_be_visible()
         assert arrived(server, page) == content
 
 

@@ -247,7 +247,7 @@ def test_an_administrator_sets_limits_on_the_page_of_an_account(admin_client: Br
     told = [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
     assert told == [
         "Added limits “limits of alice”.",
-        "Changed quota and Largest file for limits “limits of alice”.",
+        "Changed quota and Maximum file size for limits “limits of alice”.",
     ]
 
 
@@ -257,7 +257,7 @@ def test_two_administrators_who_set_limits_at_the_same_time_get_no_error(admin_c
     seen = form_of(admin_client.get(page).content.decode(), is_active="on")
     answers = [admin_client.post(page, seen | {"own_limits-0-quota": quota}) for quota in ("1 GB", "2 GB")]
     assert [answer.status_code for answer in answers] == [302, 200]
-    assert "Somebody has set limits meanwhile" in answers[1].content.decode()
+    assert "Limits were set by somebody else" in answers[1].content.decode()
     assert kept(user=alice) == (10**9, None, None)
 
 

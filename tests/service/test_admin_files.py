@@ -191,7 +191,7 @@ def test_a_link_is_made_for_as_long_as_is_asked_and_written_down_and_revoked() -
     file, operator = make_file(HOSTILE), signed_in("Operator")
     assert page_of(file, "link") in operator.get(page_of(file, "change")).content.decode()
     assert '<option value="86400" selected>a day' in operator.get(page_of(file, "link")).content.decode()
-    page = operator.post(page_of(file, "link"), {"lasting": str(3600)}).content.decode()
+    page = operator.post(page_of(file, "link"), {"duration": str(3600)}).content.decode()
     [token] = re.findall(r"http://testserver/api/v1/links/([^/]+)/", page)
     assert signed_links.resolve(token) == file
     assert HOSTILE not in page
@@ -207,14 +207,14 @@ def test_a_link_is_made_for_as_long_as_is_asked_and_written_down_and_revoked() -
 
 def test_a_link_is_made_for_the_public_address(settings: Any) -> None:
     settings.UPLOADS = replace(settings.UPLOADS, public_url="https://media.example.org")
-    page = signed_in("Operator").post(page_of(make_file(), "link"), {"lasting": "3600"}).content.decode()
+    page = signed_in("Operator").post(page_of(make_file(), "link"), {"duration": "3600"}).content.decode()
     assert "https://media.example.org/api/v1/links/" in page
 
 
 def test_a_link_lasts_no_longer_than_is_offered() -> None:
     file, operator = make_file(), signed_in("Operator")
     for lasting in ("0", "-1", str(10**9), "ever", ""):
-        assert "/api/v1/links/" not in operator.post(page_of(file, "link"), {"lasting": lasting}).content.decode()
+        assert "/api/v1/links/" not in operator.post(page_of(file, "link"), {"duration": lasting}).content.decode()
     assert not LogEntry.objects.exists()
 
 
@@ -222,7 +222,7 @@ def test_a_viewer_may_make_no_link_and_is_offered_none() -> None:
     file, viewer = make_file(), signed_in("Viewer")
     assert page_of(file, "link") not in viewer.get(page_of(file, "change")).content.decode()
     assert viewer.get(page_of(file, "link")).status_code == 403
-    for said in ({"lasting": "3600"}, {"revoke": "yes"}):
+    for said in ({"duration": "3600"}, {"revoke": "yes"}):
         assert viewer.post(page_of(file, "link"), said).status_code == 403
     file.refresh_from_db()
     assert (file.link_epoch, LogEntry.objects.count()) == (0, 0)
@@ -236,7 +236,7 @@ def test_a_deletion_shows_what_else_goes_and_what_is_in_use_stays() -> None:
     baker.make(Job, file=used, operation="transcode", status="queued")
     said = {"action": "delete_selected", "_selected_action": [str(free.pk), str(used.pk)]}
     preview = operator.post("/admin/uploads/mediafile/", said).content.decode()
-    assert "poster.jpg, which it made" in preview
+    assert "poster.jpg (artifact)" in preview
     assert "1 unfinished job of this file must end first." in preview
     answer = operator.post("/admin/uploads/mediafile/", {**said, "confirmed": "yes"}, follow=True).content.decode()
     assert list(MediaFile.objects.all()) == [used]

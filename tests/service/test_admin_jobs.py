@@ -190,9 +190,9 @@ def test_many_are_cancelled_at_once_and_one_message_says_what_became_of_them(
 ) -> None:
     chosen = [waiting(server, file), waiting(server, file), finished(server, file)]
     assert act(operator, "cancel_selected", *chosen).status == 302
-    assert "2 cancelled, 1 had ended already." in page(operator, JOBS)
+    assert "2 cancelled, 1 had already ended." in page(operator, JOBS)
     assert act(operator, "retry_selected", *chosen).status == 302
-    assert "2 queued again, 1 had ended already." in page(operator, JOBS)
+    assert "2 queued again, 1 had already ended." in page(operator, JOBS)
     assert [of(server, job)["status"] for job in chosen] == ["queued", "queued", "succeeded"]
 
 
@@ -204,10 +204,10 @@ def test_deleting_names_first_what_goes_too(server: Server, operator: Browser, f
     assert asked.status == 200
     assert "film.thumbnail.jpg" in said
     assert re.search(r"1 \([\d.]+ KB\)", said)
-    assert "1 of these 2 must end first" in said
+    assert "1 of these 2 jobs have not ended" in said
     assert of(server, chosen[0])["status"] == "succeeded"
     assert act(operator, "delete_selected", *chosen, post="yes").status == 302
-    assert "1 deleted, 1 must end first." in page(operator, JOBS)
+    assert "1 deleted, 1 had not ended." in page(operator, JOBS)
     assert server.get(f"/api/v1/files/{made}/", user="alice").status == 404
     assert of(server, chosen[1])["status"] == "queued"
 

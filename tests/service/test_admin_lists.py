@@ -136,7 +136,7 @@ def test_more_matches_than_are_looked_at_are_said(
     monkeypatch.setattr(search, "MOST", 20)
     answer = staff.get(FILES, {"q": "clip"})
     assert [str(message) for message in get_messages(answer.wsgi_request)] == [
-        "More than 1000 match: here are 20 of them. Narrow it down."
+        "More than 1000 rows match. 20 of them are shown; enter more of the name."
     ]
     assert {file.name for file in answer.context["cl"].result_list} == {f"Clip {n:03}.mp4" for n in range(1, 40, 2)}
 

@@ -51,7 +51,7 @@ def test_a_film_is_taken_and_leads_to_its_page_while_it_is_inspected(shared_serv
     jobs = shared_server.get(f"/api/v1/jobs/?file={found[1]}", user="operator").json()["results"]
     assert [job["operation"] for job in jobs] == ["inspect"]
     page = operator.request("GET", answer.headers["Location"])
-    assert "“film.mp4” has arrived." in page.body.decode()
+    assert "“film.mp4” was uploaded." in page.body.decode()
     history = operator.request("GET", answer.headers["Location"].replace("change", "history"))
     assert "Uploaded." in history.body.decode()
 

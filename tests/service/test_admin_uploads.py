@@ -86,7 +86,7 @@ def test_of_many_each_is_ended_that_can_be_and_one_message_says_what_became_of_t
     chosen = [("_selected_action", pk) for pk in (open_one, ended_one, at_once)]
     assert operator.post("/admin/uploads/upload/", [("action", "end_selected"), *chosen]).status == 302
     said = operator.request("GET", "/admin/uploads/upload/").body.decode()
-    assert "1 ended, 1 had ended already, 1 are complete, or end with their request." in said
+    assert "1 ended, 1 had already ended, 1 cannot be ended." in said
     assert (
         history(server, open_one)
         == history(server, ended_one)

@@ -191,7 +191,7 @@ def test_a_session_is_named_as_one_and_the_admin_as_the_admin(house: House) -> N
     before = entries(house.server)
     headers = {"X-CSRFToken": browser.token, "Origin": house.server.url, **JSON}
     assert browser.request("PATCH", f"/api/v1/files/{house.film}/", b'{"name": "e.mp4"}', headers).status == 200
-    assert browser.post(f"/admin/uploads/mediafile/{house.film}/link/", {"lasting": "3600"}).status == 200
+    assert browser.post(f"/admin/uploads/mediafile/{house.film}/link/", {"duration": "3600"}).status == 200
     sent = browser.post_form(
         form_part("csrfmiddlewaretoken", browser.token.encode()) + form_part("file", SRT, "f.srt") + form_end(),
         {"Origin": house.server.url}, "/admin/uploads/mediafile/add/",
@@ -223,7 +223,7 @@ def test_an_account_that_has_acted_is_deactivated_instead_of_deleted(client: Dja
     audit_log.record(Actor(bob.pk, "In a test."), [idle], "Renamed.")
     client.force_login(boss)
     kept = client.post(f"/admin/auth/user/{bob.pk}/delete/", {"post": "yes"})
-    assert "What bob did is in the audit log. Deactivate the account instead." in kept.content.decode()
+    assert "bob has entries in the audit log. Deactivate the account instead." in kept.content.decode()
     several = {"action": "delete_selected", "_selected_action": [bob.pk, idle.pk], "post": "yes"}
     assert "What bob did" in client.post("/admin/auth/user/", several).content.decode()
     assert User.objects.count() == 3

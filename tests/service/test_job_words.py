@@ -109,7 +109,7 @@ def test_all_who_watch_the_same_queue_share_one_look_at_it(
     said = job_cells.waiting_reasons(queue)
     with django_assert_num_queries(0):
         assert job_cells.waiting_reasons(queue) == said
-    assert job_cells.status_message(queue[1], said[queue[1].pk]) == "Waits for its turn: 1 job is ahead of it."
+    assert job_cells.status_message(queue[1], said[queue[1].pk]) == "Waiting for its turn: 1 job is ahead of it."
 
 
 def test_who_comes_into_a_queue_that_others_watch_is_told_their_own_place() -> None:

@@ -42,7 +42,7 @@ def test_a_film_says_what_people_ask_for() -> None:
         "Title": "A <film>",
         "Duration": "4:03",
         "Picture": "1920×1080, 29.97 fps, H.264, 10 bits",
-        "Rotation": "90° clockwise, to be upright",
+        "Rotation": "90° clockwise",
         "Dynamic range": "HDR10 (PQ)",
         "Sound 1": "AAC, 5.1, 48 kHz",
         "Sound 2": "Opus, stereo, 48 kHz",

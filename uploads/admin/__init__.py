@@ -1,4 +1,4 @@
-"""The control room's pages about files, uploads and accounts. media_jobs adds those about work."""
+"""Admin pages of files, uploads, accounts and tokens. media_jobs adds those of jobs, workers and lanes."""
 
 from . import accounts as accounts
 from . import files as files

@@ -1,4 +1,4 @@
-"""Limits on the pages of accounts and groups, with what an account has taken of them beside."""
+"""Edit the limits of accounts and groups, and show how much of them an account uses."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ from ..transfers.quota import usage_of
 
 _MOST = models.BigIntegerField.MAX_BIGINT
 _TABLE = """<table class="mr-table"><thead><tr><th scope="col">Limit</th><th scope="col">In force</th>
-<th scope="col">Taken</th></tr></thead><tbody>{}</tbody></table>"""
-_EMPTY = "Empty: what groups or the settings say."
+<th scope="col">Used</th></tr></thead><tbody>{}</tbody></table>"""
+_EMPTY = "Leave empty for the limit of the groups or the settings."
 
 
 class SizeField(forms.CharField):
-    """Bytes, typed and shown as people write them."""
+    """A number of bytes, entered and shown with a unit: 500 GB."""
 
     widget = UnfoldAdminTextInputWidget
 
@@ -37,9 +37,9 @@ class SizeField(forms.CharField):
         try:
             size = parse_size(text)
         except ValueError:
-            raise ValidationError("Write a size, as 500 MB or 10 GiB.") from None
+            raise ValidationError("Write a size, such as 500 MB or 10 GiB.") from None
         if size > _MOST:
-            raise ValidationError("That is more than any disk has.")
+            raise ValidationError("This size is too large.")
         return size
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -49,26 +49,26 @@ class SizeField(forms.CharField):
             return True
 
 
-class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]  # not at run time
-    quota = SizeField(required=False, help_text=f"All files together, as 500 GB. {_EMPTY}")
-    max_file_size = SizeField(required=False, label="Largest file", help_text=f"As 20 GB. {_EMPTY}")
+class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in its stubs
+    quota = SizeField(required=False, help_text=f"Total size of all files, such as 500 GB. {_EMPTY}")
+    max_file_size = SizeField(required=False, label="Maximum file size", help_text=f"Such as 20 GB. {_EMPTY}")
 
     class Meta:
         model = AccountLimits
         fields = ["quota", "max_file_size", "max_uploads"]
-        help_texts = {"max_uploads": f"Sent at the same time. {_EMPTY}"}
+        help_texts = {"max_uploads": f"How many uploads may be sent at the same time. {_EMPTY}"}
 
     def clean(self) -> None:
         super().clean()
         row = self.instance
         if row._state.adding and AccountLimits.objects.filter(user=row.user_id, group=row.group_id).exists():
-            # At a field: unfold shows no other errors of such a form.
-            self.add_error("quota", "Somebody has set limits meanwhile. Load the page anew.")
+            # unfold shows only the errors of fields here.
+            self.add_error("quota", "Limits were set by somebody else in the meantime. Reload the page.")
 
     def clean_max_file_size(self) -> int | None:
         size: int | None = self.cleaned_data["max_file_size"]
         if size == 0:
-            raise ValidationError("Write a size above 0.")
+            raise ValidationError("The maximum file size must be above 0.")
         return size
 
 
@@ -81,7 +81,7 @@ class _LimitsInline(StackedInline):  # type: ignore[misc]  # unfold has no types
     fields: Any = ["quota", "max_file_size", "max_uploads"]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return obj is not None and super().has_add_permission(request, obj)  # first an account, then its limits
+        return obj is not None and super().has_add_permission(request, obj)  # the account must exist first
 
 
 class GroupLimitsInline(_LimitsInline):
@@ -95,15 +95,15 @@ class UserLimitsInline(_LimitsInline):
 
     @admin.display(description="use")
     def use(self, row: AccountLimits) -> SafeString:
-        """Each limit as it counts, whoever set it, and how much of it is taken."""
-        if row.user_id is None:  # the template of a row that is never added
+        """The limits in force, from the account, its groups or the settings, and how much of each is used."""
+        if row.user_id is None:  # the empty row for adding
             return SafeString("")
         found, size = usage_of(row.user_id), human_size
         allowed = found.limits
         quota = "none" if allowed.quota is None else size(allowed.quota)
         lines = [
             ("Quota", quota, f"{size(found.stored)} stored, {size(found.reserved)} for unfinished uploads"),
-            ("Largest file", "no limit" if allowed.largest is None else size(allowed.largest), ""),
+            ("Maximum file size", "no limit" if allowed.largest is None else size(allowed.largest), ""),
             ("Parallel uploads", allowed.max_uploads, f"{found.sending} being sent, {found.unfinished} unfinished"),
         ]
         rows = format_html_join("", '<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>', lines)

@@ -1,4 +1,4 @@
-"""Who may come in, with what rights, and what they did: accounts, groups, the history."""
+"""Admin pages of users, groups and the audit log."""
 
 from typing import Any
 
@@ -32,15 +32,17 @@ admin.site.unregister(Group)
 
 
 class ChangedColumnsAdmin(CheckedRequestsMixin, ModelAdmin):  # type: ignore[misc]
-    """Django's admin would write the whole row. It would undo what others have changed since it was read, such as
-    `is_active`, and make a row again that was deleted.
+    """Save only the columns that the form changed.
+
+    Django's admin writes the whole row. That would undo changes that others made since the form was loaded, such as
+    `is_active`, and would restore a row that was deleted.
     """
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             super().save_model(request, obj, form, change)
             return
-        # The lock keeps the row until the many-to-many fields are saved, too.
+        # The lock holds until the many-to-many fields are saved too.
         if self.get_queryset(request).select_for_update(no_key=True).filter(pk=obj.pk).first() is None:
             raise Http404
         columns = {field.name for field in self.opts.concrete_fields}
@@ -48,7 +50,7 @@ class ChangedColumnsAdmin(CheckedRequestsMixin, ModelAdmin):  # type: ignore[mis
 
 
 class PasswordOnlyMixin:
-    """For forms that set a password. Hashing takes a while: an account that is disabled meanwhile stays disabled."""
+    """Save only the password. Hashing takes a while; an account that is deactivated meanwhile must stay inactive."""
 
     def set_password_and_save(self, user: User, *args: Any, commit: bool = True, **kwargs: Any) -> User:
         super().set_password_and_save(user, *args, commit=False, **kwargs)  # type: ignore[misc]  # the form's
@@ -65,7 +67,7 @@ class OwnPasswordForm(PasswordOnlyMixin, AdminOwnPasswordChangeForm):  # type: i
     user: User
 
     def clean_old_password(self) -> str:
-        """Whoever has taken over a session could guess the password here."""
+        """Limit the attempts: with a stolen session one could guess the password here."""
         guesses = Attempts(
             "old-password", str(self.user.pk), GUESSES_A_MINUTE, "Too many wrong passwords. Wait a minute."
         )
@@ -79,7 +81,7 @@ class OwnPasswordForm(PasswordOnlyMixin, AdminOwnPasswordChangeForm):  # type: i
 
 
 def change_own_password(request: HttpRequest) -> HttpResponseBase:
-    """unfold's `password_change`, whose form cannot be set, with ours."""
+    """unfold's `password_change` with our form, which unfold has no setting for."""
     view = PasswordChangeView.as_view(
         form_class=OwnPasswordForm, success_url=reverse("admin:password_change_done"),
         extra_context=admin.site.each_context(request),
@@ -97,41 +99,41 @@ class UserAdmin(ChangedColumnsAdmin, DjangoUserAdmin, ModelAdmin):  # type: igno
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         with write():
             super().save_model(request, obj, form, change)
-            if change and "username" in form.changed_data:  # which the sidecars of their files say
+            if change and "username" in form.changed_data:  # the sidecars of their files contain it
                 all_changed(obj.media_files.all())
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, ...]:
         to_delete, counts, lacking, protected = super().get_deleted_objects(objs, request)
         lines = LogEntry.objects.filter(user__in=[account.pk for account in objs])
         for account in User.objects.filter(pk__in=lines.values("user")):
-            # Its lines would go with it, and nobody could tell any more who deleted what.
-            protected = [*protected, f"What {account} did is in the audit log. Deactivate the account instead."]
+            # Deleting the account would delete its lines in the audit log.
+            protected = [*protected, f"{account} has entries in the audit log. Deactivate the account instead."]
             lacking = set(lacking) - {LogEntry._meta.verbose_name}
         return to_delete, counts, lacking, protected
 
 
 @admin.register(Group)
 class GroupAdmin(ChangedColumnsAdmin, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
-    """Viewer, Operator and Administrator are made after migrate; what is added to them stays."""
+    """Groups. Viewer, Operator and Administrator are created after migrate; permissions added to them stay."""
 
     inlines = [GroupLimitsInline]
 
 
 @admin.register(LogEntry)
 class AuditLogAdmin(ReadOnlyAdmin):
-    """The audit log: every deed done here, and every change through the API."""
+    """The audit log: every action in the admin, and every change through the API."""
 
-    list_display = ["deed", "subject", "user", "action_time"]
+    list_display = ["action_text", "subject", "user", "action_time"]
     list_display_links = None
     list_select_related = ["user", "content_type"]
-    ordering = ["-id"]  # as they came; there may be millions, and no other index leads through them
+    ordering = ["-id"]  # the only index; there may be millions of rows
     sortable_by = ()
 
-    @admin.display(description="what was done")
-    def deed(self, entry: LogEntry) -> str:
+    @admin.display(description="action")
+    def action_text(self, entry: LogEntry) -> str:
         return entry.get_change_message() or entry.get_action_flag_display()
 
-    @admin.display(description="to what")
+    @admin.display(description="object")
     def subject(self, entry: LogEntry) -> SafeString | str:
         url = None if entry.is_deletion() else entry.get_admin_url()
         name = f"{entry.content_type}: {entry.object_repr}"

@@ -1,4 +1,4 @@
-"""Deleting files: one or many, after showing what else goes, and which of them have to stay."""
+"""Delete files, after a confirmation that lists everything that will be deleted; and create links to them."""
 
 from typing import Any
 from uuid import UUID
@@ -21,16 +21,16 @@ from .lists.bulk_actions import selected_rows
 from .lists.model_admin import ReadOnlyAdmin
 
 LIST = "admin:uploads_mediafile_changelist"
-_LASTING = {
-    3600: "an hour",
-    signed_links.DEFAULT_SECONDS: "a day",
-    7 * signed_links.DEFAULT_SECONDS: "a week",
+_DURATIONS = {
+    3600: "1 hour",
+    signed_links.DEFAULT_SECONDS: "1 day",
+    7 * signed_links.DEFAULT_SECONDS: "7 days",
     signed_links.MAX_SECONDS: "30 days",
 }
 
 
 class FileDeletionMixin(ReadOnlyAdmin):
-    """The confirmation lists everything; each file goes by the delete verb, whose refusals become messages."""
+    """Delete files one by one, so that each refusal becomes a message."""
 
     def has_delete_permission(self, request: HttpRequest, obj: MediaFile | None = None) -> bool:
         allowed: bool = super().has_delete_permission(request, obj)
@@ -39,11 +39,11 @@ class FileDeletionMixin(ReadOnlyAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found: dict[str, Any] = super().get_actions(request)
         if "delete_selected" in found:
-            found["delete_selected"] = (type(self).delete_chosen, "delete_selected", "Delete")
+            found["delete_selected"] = (type(self).delete_selected_files, "delete_selected", "Delete")
         return found
 
     @admin.action(description="Delete", permissions=["delete"])
-    def delete_chosen(self, request: HttpRequest, queryset: QuerySet[MediaFile]) -> HttpResponse | None:
+    def delete_selected_files(self, request: HttpRequest, queryset: QuerySet[MediaFile]) -> HttpResponse | None:
         files = selected_rows(request, queryset)
         if files is None:
             return None
@@ -76,34 +76,35 @@ class FileDeletionMixin(ReadOnlyAdmin):
         return gone
 
     def _preview(self, request: HttpRequest, files: list[MediaFile]) -> HttpResponse:
-        told = [(file, _going(file)) for file in files]
+        consequences = [(file, _consequences(file)) for file in files]
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": f"Delete {files[0].name}" if len(files) == 1 else f"Delete {len(files)} files",
-            "going": [(file, also) for file, (also, kept) in told if not kept],
-            "staying": [(file, kept) for file, (also, kept) in told if kept],
+            "deleted": [(file, also) for file, (also, kept) in consequences if not kept],
+            "kept": [(file, kept) for file, (also, kept) in consequences if kept],
             "files": files,
             "is_selection": request.method == "POST",
         }
         return TemplateResponse(request, "admin/uploads/mediafile/delete.html", context)
 
 
-def _going(file: MediaFile) -> tuple[list[str], str]:
-    told = [ask(file) for ask in hooks.file_going]
-    also = [words for going in told for words in going.also]
-    return also, " ".join(going.kept for going in told if going.kept)
+def _consequences(file: MediaFile) -> tuple[list[str], str]:
+    """What would be deleted with the file, or why it cannot be deleted."""
+    answers = [hook(file) for hook in hooks.file_going]
+    also = [text for answer in answers for text in answer.also]
+    return also, " ".join(answer.kept for answer in answers if answer.kept)
 
 
 class LinkForm(forms.Form):
-    lasting = forms.TypedChoiceField(
-        label="It works for", coerce=int, choices=list(_LASTING.items()), initial=signed_links.DEFAULT_SECONDS,
+    duration = forms.TypedChoiceField(
+        label="Valid for", coerce=int, choices=list(_DURATIONS.items()), initial=signed_links.DEFAULT_SECONDS,
         widget=UnfoldAdminSelectWidget,
     )  # fmt: skip
 
 
 class FileLinksMixin(ReadOnlyAdmin):
-    """A page `ID/link/`, where links are made and revoked."""
+    """The page `ID/link/`, which creates and revokes links to a file."""
 
     def get_urls(self) -> list[Any]:
         link = path("<uuid:pk>/link/", self.admin_site.admin_view(self.link_view), name="uploads_mediafile_link")
@@ -113,17 +114,17 @@ class FileLinksMixin(ReadOnlyAdmin):
         file = get_object_or_404(policy.visible_files(request.user), pk=pk)
         policy.require(request.user, "change", file)
         if "revoke" in request.POST:
-            with self.audited(request, file, "Revoked every link."):
+            with self.audited(request, file, "Revoked all links."):
                 signed_links.revoke(file)
-                messages.success(request, "No link that was made so far works any more.")
+                messages.success(request, "All links to this file are revoked.")
             return redirect("admin:uploads_mediafile_link", file.pk)
         form, link = LinkForm(request.POST or None), None
         if form.is_valid():
-            lasting = form.cleaned_data["lasting"]
-            with self.audited(request, file, f"Made a link that works for {_LASTING[lasting]}."):
-                link = signed_links.make(file, lasting, request)
+            duration = form.cleaned_data["duration"]
+            with self.audited(request, file, f"Created a link that is valid for {_DURATIONS[duration]}."):
+                link = signed_links.make(file, duration, request)
         context = {
-            **self.admin_site.each_context(request), "opts": self.opts, "title": "Make a link", "subtitle": file.name,
-            "file": file, "form": form, "link": link,
+            **self.admin_site.each_context(request), "opts": self.opts, "title": "Create a link",
+            "subtitle": file.name, "file": file, "form": form, "link": link,
         }  # fmt: skip
         return TemplateResponse(request, "admin/uploads/mediafile/link.html", context)

@@ -1,4 +1,4 @@
-"""Files as staff see them: who has what, how large, with which hash; and, on a page of each, what it shows."""
+"""Admin pages of files: the list, and a page per file with player, details and the panels of media_jobs."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -25,9 +25,9 @@ from .lists.csv_export import CsvExportMixin
 from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter, SizeFilter
 from .upload_form import UploadFormMixin
 
-PLAYED = ("video", "audio", "image")
-# Larger ones are too long on their way to be a small picture of themselves.
-_SMALL = 1_000_000
+PLAYABLE_KINDS = ("video", "audio", "image")
+# Up to this size an image serves as its own thumbnail; larger ones would take too long to load.
+_MAX_THUMBNAIL = 1_000_000
 
 
 @admin.register(MediaFile)
@@ -36,7 +36,7 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
     list_display_links = ["name"]
     list_filter = [("kind", ChoiceFilter), ("origin", ChoiceFilter), OwnerFilter, CreatedFilter, SizeFilter]
     search_fields = ["name"]
-    search_help_text = "The beginning of the name or of the SHA-256, or the whole id."
+    search_help_text = "Beginning of the name or of the SHA-256, or the whole ID"
     sortable_by = ["name", "size_words", "created_at"]
     sort_keys: ClassVar[dict[str, Any]] = {"name": NameKey("name")}
     list_select_related = ["blob", "owner"]
@@ -51,7 +51,7 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
 
     @admin.display(description="")
     def picture(self, file: MediaFile) -> SafeString:
-        return format_html('<span class="mr-picture">{}</span>', _small(getattr(file, "small_picture", None), file))
+        return format_html('<span class="mr-picture">{}</span>', _thumbnail(getattr(file, "thumbnail", None), file))
 
     @admin.display(description="size", ordering="size")
     def size_words(self, file: MediaFile) -> str:
@@ -61,18 +61,18 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
     def sha256(self, file: MediaFile) -> str:
         return cells.copyable(file.blob.sha256, f"{file.blob.sha256[:8]}…")
 
-    def find(self, among: QuerySet[MediaFile], text: str) -> Found:
-        return search.files(among, text)
+    def find(self, queryset: QuerySet[MediaFile], text: str) -> Found:
+        return search.files(queryset, text)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MediaFile]:
         return policy.visible_files(request.user)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         shown = super().get_changelist_instance(request)
-        files = list(shown.result_list)  # which keeps them: the template sees these very rows
-        pictures = pictures_of(files)
+        files = list(shown.result_list)  # evaluates it: the template uses the same objects
+        pictures = thumbnails_of(files)
         for file in files:
-            file.small_picture = pictures.get(file.pk)
+            file.thumbnail = pictures.get(file.pk)
         return shown
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
     def _page(self, page: FilePage, request: HttpRequest, pk: UUID) -> HttpResponse:
         file = self.get_object(request, str(pk))
         if file is None:
-            raise Http404("There is no such file, or none that you may see.")
+            raise Http404("This file does not exist, or you may not view it.")
         return page.view(request, file)
 
     def render_change_form(
@@ -110,11 +110,11 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
         return {
             "title": file.name,
             "file": file,
-            "facts": facts_of(file),
+            "details": details_of(file),
             "is_here": is_here,
-            "plays": file.blob.kind if is_here and file.blob.kind in PLAYED else "",
+            "plays": file.blob.kind if is_here and file.blob.kind in PLAYABLE_KINDS else "",
             "content_url": reverse("file-content", args=[file.pk]),
-            "picture_url": _content(pictures_of([file]).get(file.pk)),
+            "picture_url": _content(thumbnails_of([file]).get(file.pk)),
             "panels": {
                 place: [each for each in panels if each.place == place] for place in ("player", "main", "side")
             },
@@ -132,7 +132,7 @@ def _action(page: FilePage) -> tuple[Any, str, str]:
     return act, page.name, page.label
 
 
-def facts_of(file: MediaFile) -> list[tuple[str, object]]:
+def details_of(file: MediaFile) -> list[tuple[str, object]]:
     blob = file.blob
     return [
         ("Kind", blob.kind or "unknown"),
@@ -147,9 +147,9 @@ def facts_of(file: MediaFile) -> list[tuple[str, object]]:
     ]
 
 
-def pictures_of(files: Sequence[MediaFile]) -> dict[UUID, UUID]:
-    """Which file is a small picture of each: of those that have one, a small image itself among them."""
-    found = {file.pk: file.pk for file in files if file.blob.kind == "image" and file.blob.size <= _SMALL}
+def thumbnails_of(files: Sequence[MediaFile]) -> dict[UUID, UUID]:
+    """The thumbnails of files by id, as ids of image files. A small image is its own thumbnail."""
+    found = {file.pk: file.pk for file in files if file.blob.kind == "image" and file.blob.size <= _MAX_THUMBNAIL}
     for ask in hooks.file_pictures:
         found |= ask([file.pk for file in files])
     return found
@@ -162,7 +162,7 @@ def _content(pk: UUID | None) -> str:
 _ICONS = {"video": "movie", "audio": "graphic_eq", "image": "image", "subtitle": "subtitles"}
 
 
-def _small(picture: UUID | None, file: MediaFile) -> SafeString:
+def _thumbnail(picture: UUID | None, file: MediaFile) -> SafeString:
     if picture is not None:
         return format_html('<img src="{}" alt="" loading="lazy" decoding="async">', _content(picture))
     icon = _ICONS.get(file.blob.kind, "draft")

@@ -20,41 +20,41 @@ from ..transfers.quota import limits_of
 _UPPY = "uppy/uppy.min.mjs"
 
 
-def _for_people(request: HttpRequest, owner: User, fields: QueryDict) -> None:
-    """This page is for who is signed in to it. Programs have entrances that answer them in their own words."""
+def _check_sender(request: HttpRequest, owner: User, fields: QueryDict) -> None:
+    """Accept a file only from the account that is signed in to the admin. Programs use the API."""
     if owner.pk != request.user.pk or not admin.site.has_permission(request):
-        raise Forbidden("Sign in to the admin as the account that sends the file, or send it to /api/v1/files/.")
+        raise Forbidden("Sign in to the admin as the account that uploads the file, or upload it to /api/v1/files/.")
     if "Idempotency-Key" in request.headers:
-        raise InvalidParams("An Idempotency-Key is taken by /api/v1/files/ alone.")
+        raise InvalidParams("The admin does not support Idempotency-Key. Upload to /api/v1/files/ instead.")
 
 
 class UploadFormMixin:
-    """For the admin of MediaFile. To add one is to upload it."""
+    """For the admin of MediaFile: adding a file means uploading it."""
 
     opts: Any
     admin_site: Any
     log_addition: Any
     message_user: Any
-    show_add_link = False  # the list has a button with a word on it
+    show_add_link = False  # the list has an Upload button instead
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return policy.may_upload(request.user)
 
-    @gated_form_entrance(_for_people)
+    @gated_form_entrance(_check_sender)
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         policy.require_upload(request.user)
         if request.method == "POST":
             file = _received(request)
             self.log_addition(request, file, "Uploaded.")
-            self.message_user(request, f"“{file.name}” has arrived.")
+            self.message_user(request, f"“{file.name}” was uploaded.")
             return HttpResponseRedirect(reverse("admin:uploads_mediafile_change", args=[file.pk]))
         largest = limits_of(request.user.pk or 0).largest
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Upload files",
-            "largest": "" if largest is None else human_size(largest),
-            "kinds": sorted(limits().accept or ()),
+            "max_file_size": "" if largest is None else human_size(largest),
+            "accepted_types": sorted(limits().accept or ()),
             "uppy": _UPPY if finders.find(_UPPY) else "",
             **(extra_context or {}),
         }

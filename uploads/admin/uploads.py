@@ -1,4 +1,4 @@
-"""Uploads as staff see them: what is on its way and how fast, what failed and why."""
+"""Admin pages of uploads: progress and speed of the running ones, the reason of the failed ones."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from .lists.csv_export import CsvExportMixin
 from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter
 from .lists.model_admin import LiveAdmin
 
-_WHY = {Forbidden.code: "are complete, or end with their request", Gone.code: "had ended already"}
+_WHY = {Forbidden.code: "cannot be ended", Gone.code: "had already ended"}
 
 
 @admin.register(Upload)
@@ -34,14 +34,14 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
     list_display = ["name", "state_now", "progress_now", "protocol", "owner", "created_at"]
     list_filter = [("state", ChoiceFilter), ("protocol", ChoiceFilter), OwnerFilter, CreatedFilter]
     search_fields = ["name"]
-    search_help_text = "The beginning of the name, or the whole id."
+    search_help_text = "Beginning of the name, or the whole ID"
     sortable_by = ["created_at"]
     list_select_related = ["owner"]
     ordering = ["-created_at", "-id"]
     actions = ["end_selected"]
     fields = [
-        "state_now", "progress_now", "became", "error_code", "size", "protocol", "owner", "created_at", "finished_at",
-        "expires_at", "idempotency_key", "id_to_copy",
+        "state_now", "progress_now", "created_file", "error_code", "size", "protocol", "owner", "created_at",
+        "finished_at", "expires_at", "idempotency_key", "id_to_copy",
     ]  # fmt: skip
     live_only = ("state", "offset", "declared_size", "speed", "key", "error_detail")
     change_form_template = "admin/uploads/upload.html"
@@ -54,8 +54,8 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Upload]:
         return policy.visible_uploads(request.user)
 
-    def find(self, among: QuerySet[Upload], text: str) -> Found:
-        return search.uploads(among, text)
+    def find(self, queryset: QuerySet[Upload], text: str) -> Found:
+        return search.uploads(queryset, text)
 
     def live_row(self, row: Upload) -> dict[str, Any]:
         return {
@@ -74,21 +74,21 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
     def progress_now(self, upload: Upload) -> SafeString:
         return cells.progress_bar(upload, upload_progress(upload), upload_message(upload))
 
-    @admin.display(description="announced size")
+    @admin.display(description="declared size")
     def size(self, upload: Upload) -> str:
-        return "not said" if upload.declared_size is None else human_size(upload.declared_size)
+        return "unknown" if upload.declared_size is None else human_size(upload.declared_size)
 
-    @admin.display(description="became")
-    def became(self, upload: Upload) -> SafeString | str:
+    @admin.display(description="file")
+    def created_file(self, upload: Upload) -> SafeString | str:
         if upload.file is None:
-            return "no file" if upload.finished_at else "no file yet"
+            return "–" if upload.finished_at else "not complete yet"
         return cells.link(reverse("admin:uploads_mediafile_change", args=[upload.file.pk]), upload.file.name)
 
     @admin.display(description="id")
     def id_to_copy(self, upload: Upload) -> SafeString:
         return cells.copyable(str(upload.pk))
 
-    # Ending
+    # Ending an upload
 
     def get_urls(self) -> list[Any]:
         end = path("<uuid:pk>/end/", self.admin_site.admin_view(self.end_one), name="uploads_upload_end")
@@ -110,10 +110,10 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
         policy.require_end(request.user, upload)
         with self.audited(request, upload, "Ended."):
             recovery.terminate(upload)
-            messages.success(request, "It is ended, and its bytes are deleted.")
+            messages.success(request, "The upload is ended, and its bytes are deleted.")
         return redirect("admin:uploads_upload_change", pk)
 
-    @admin.action(description="End and delete what has come", permissions=["end"])
+    @admin.action(description="End, and delete the received bytes", permissions=["end"])
     def end_selected(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
         bulk_actions.apply_to_each(request, queryset, recovery.terminate, "ended", why=_WHY)
 
@@ -125,5 +125,5 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
 
 
 def _is_open(upload: Upload) -> bool:
-    """Whether it is still on its way, and of a kind that can be ended from outside its request."""
+    """Whether it is resumable and still unfinished. Other uploads end with their request."""
     return upload.state == Upload.State.RECEIVING and upload.is_resumable

@@ -65,7 +65,7 @@ class FileFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
 
 
 class UploadFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
-    key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of its request")
+    key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of the request")
     state = django_filters.MultipleChoiceFilter(choices=Upload.State.choices)
     protocol = django_filters.MultipleChoiceFilter(choices=Upload.Protocol.choices)
     owner = OwnerFilter()

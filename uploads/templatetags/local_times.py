@@ -1,4 +1,4 @@
-"""Moments on pages: in the server's zone, which times.js turns into that of whoever looks. The title says UTC."""
+"""Show times: rendered in the server's zone, converted by times.js to the viewer's. The tooltip has UTC."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 register = template.Library()
-_FORMAT = "j M Y, H:i:s"  # as times.js writes it
+_FORMAT = "j M Y, H:i:s"  # similar to the format of times.js
 _TIME = '<time datetime="{}" title="{} UTC"{}>{}</time>'
 
 

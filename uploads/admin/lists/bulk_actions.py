@@ -1,4 +1,4 @@
-"""Rows that were chosen in a list: each is judged by itself, and one message says what became of them all."""
+"""Actions on selected rows: run on each row by itself, and report all results in one message."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,22 +12,22 @@ from django.http import HttpRequest
 from ... import audit_log
 from ...errors import Refusal
 
-# More than a page shows: nobody has looked at those.
-MOST = 250
+# Above the 100 rows of a page. More rows than that cannot have been reviewed.
+MAX_ROWS = 250
 M = TypeVar("M", bound=Model)
 
 
 def actor(request: HttpRequest) -> audit_log.Actor:
-    """For the audit log, of what staff do in the admin."""
+    """The actor in the audit log, for actions in the admin."""
     return audit_log.Actor(request.user.pk or 0, f"In the admin from {request.META.get('REMOTE_ADDR', '')}.")
 
 
 def selected_rows(request: HttpRequest, chosen: QuerySet[M]) -> list[M] | None:
-    """Those that were chosen, unless that is everything there is."""
-    rows = list(chosen[: MOST + 1])
-    if len(rows) <= MOST:
+    """The selected rows; None, with an error message, if they are too many."""
+    rows = list(chosen[: MAX_ROWS + 1])
+    if len(rows) <= MAX_ROWS:
         return rows
-    messages.error(request, f"At most {MOST} at once, so that somebody has looked at them.")
+    messages.error(request, f"Select at most {MAX_ROWS} rows at once.")
     return None
 
 
@@ -40,7 +40,9 @@ def apply_to_each(
     why: Mapping[str, str],
     flag: int = audit_log.CHANGE,
 ) -> None:
-    """Carry a verb out on each. `done` and `why`, by a refusal's code, go on after a number: 3 cancelled, 1 …"""
+    """Call `verb` on each row. The message joins numbers with `done` or, by the code of a refusal, with `why`:
+    "3 cancelled, 1 had already ended."
+    """
     rows = selected_rows(request, chosen)
     if rows is None:
         return
@@ -50,12 +52,13 @@ def apply_to_each(
         try:
             verb(row)
         except ObjectDoesNotExist:
-            refused["were gone"] += 1
+            refused["no longer existed"] += 1
         except Refusal as refusal:
             refused[why.get(refusal.code, refusal.detail)] += 1
         else:
             carried_out.append(row)
     if carried_out:
         audit_log.record(actor(request), carried_out, f"{done.capitalize()}.", flag)
-    said = [f"{number} {what}" for what, number in [(done, len(carried_out)), *refused.items()] if number]
-    messages.add_message(request, messages.WARNING if refused else messages.SUCCESS, f"{', '.join(said) or 'None'}.")
+    results = [f"{number} {what}" for what, number in [(done, len(carried_out)), *refused.items()] if number]
+    level = messages.WARNING if refused else messages.SUCCESS
+    messages.add_message(request, level, f"{', '.join(results) or 'Nothing selected'}.")

@@ -1,6 +1,7 @@
-"""What stands in lists and facts pages: figures as people read them, and what moves by itself.
+"""HTML of table cells and fields: badges, progress bars, links, and text that live.js updates.
 
-User text is always text here: format_html escapes it, it is put in no `x-*` attribute, and live.js sets textContent.
+Text from users is always escaped: by format_html here, by textContent in live.js. It must not be put into an `x-*`
+attribute, which Alpine.js would run.
 """
 
 from typing import Any
@@ -11,18 +12,18 @@ from django.utils.safestring import SafeString
 
 
 def live_text(row: Model, name: str, text: str) -> SafeString:
-    """Text that live.js keeps as the row's live state says it: `name` is its field there."""
+    """Text that live.js keeps up to date. `name` is its key in `live_row`."""
     return format_html('<span data-live-id="{}" data-live="{}">{}</span>', row.pk, name, text)
 
 
 def live_link(row: Model, name: str, text: str, url: str) -> SafeString:
-    """The same, of a link, which is plain text while it leads nowhere: `name` and `name_url` are its fields there."""
-    leads = format_html(' href="{}"', url) if url else SafeString("")
-    return format_html('<a class="mr-link" data-live-id="{}" data-live="{}"{}>{}</a>', row.pk, name, leads, text)
+    """A link that live.js keeps up to date, by the keys `name` and `name_url`. Without a URL it is plain text."""
+    href = format_html(' href="{}"', url) if url else SafeString("")
+    return format_html('<a class="mr-link" data-live-id="{}" data-live="{}"{}>{}</a>', row.pk, name, href, text)
 
 
 def state_badge(row: Model, value: str, label: str, *, is_active: bool) -> SafeString:
-    """What becomes of the row, as a coloured badge. While it moves, live.js asks for it."""
+    """The state of a row as a coloured badge. live.js polls for rows whose badge is active."""
     return format_html(
         '<span class="mr-state" data-live-id="{}" data-live="state" data-state="{}"{}>{}</span>',
         row.pk,
@@ -38,13 +39,13 @@ _BAR = """<span class="mr-progress">
 
 
 def progress_bar(row: Model, progress: float | None, message: str) -> SafeString:
-    """A progress bar over its message. Without a known end it has no value, and browsers show it moving."""
+    """A progress bar with a message below. If `progress` is None, the browser shows an animated bar."""
     value = SafeString("") if progress is None else format_html(' value="{}"', round(progress, 4))
     return format_html(_BAR, row.pk, value, message)
 
 
 def copyable(text: str, shown: str = "") -> SafeString:
-    """A value too long to type, with a button that copies it."""
+    """A long value with a Copy button."""
     return format_html(
         '<span class="mr-copyable"><code title="{0}">{1}</code><button type="button" class="mr-copy" '
         'data-copy="{0}" aria-label="Copy" title="Copy"><span class="material-symbols-outlined">content_copy</span>'

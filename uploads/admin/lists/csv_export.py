@@ -1,4 +1,4 @@
-"""Lists as CSV: all that a list's filters hold, however much, in cells that no spreadsheet takes for formulas."""
+"""Export lists to CSV: all rows that match the filters, in cells that no spreadsheet runs as a formula."""
 
 import csv
 import html
@@ -23,26 +23,24 @@ from django.utils.text import capfirst
 from ...errors import ServerBusy
 from ...runtime.database_connections import let_go
 
-_AT_ONCE = 1000
-# What spreadsheets begin to calculate at.
+_ROWS_PER_QUERY = 1000
+# Spreadsheets take text that begins with one of these for a formula.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-# A reader that stops holds its export's thread for a minute, and uploads need those, too.
-_places = Semaphore(8)
+# An export to a stalled client blocks a thread for a minute. Leave threads for uploads.
+_slots = Semaphore(8)
 
 Value = Callable[[Any], object]
 
 
 class CsvExportMixin:
-    """For a ReadOnlyAdmin: `class FileAdmin(CsvExportMixin, ReadOnlyAdmin)` has the link
-    `export/` and an action on a selection.
+    """Add the page `export/` and an export action: `class FileAdmin(CsvExportMixin, ReadOnlyAdmin)`.
 
-    The columns are those of the list, in their words: of a cell that is HTML, its text. `export_values` says what to
-    write instead, by the column's name: a function of the row, or None to leave the column out. What the list does
-    not show, such as an id, can be added there under the words that are to stand above it.
+    The columns are those of the list, with the text of their cells. `export_values` replaces the value of a column:
+    by a function of the row, or by None to leave the column out. Other keys add columns that the list does not show.
 
-    Rows come newest first by `export_by`, whatever the list is sorted by: so each block of them is a query of its own
-    that takes up where the last one ended, and no cursor stays open, nor memory grows, while a million rows flow.
-    Whoever may see the list may export it. A search finds no more for it than for the list, which says how many.
+    Rows are sorted by `export_by`, newest first, whatever the order of the list. So each block of rows is a query
+    that continues where the last one ended: no cursor stays open and memory stays constant for a million rows.
+    The export needs only the permission to view the list. A search in it has the same limit as in the list.
     """
 
     export_values: ClassVar[Mapping[str, Value | None]] = {}
@@ -57,13 +55,13 @@ class CsvExportMixin:
         return found | {"export_csv": self.get_action("export_csv")}
 
     def export(self: Any, request: HttpRequest) -> HttpResponseBase:
-        """What the list at this query string holds: not its page, all of it."""
+        """Export all rows of the list with this query string, not only one page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
             rows = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
-            return HttpResponseBadRequest("These filters mean nothing.", content_type="text/plain")
+            return HttpResponseBadRequest("These filters are invalid.", content_type="text/plain")
         answer: HttpResponseBase = self.export_csv(request, rows)
         return answer
 
@@ -89,40 +87,44 @@ class CsvExportMixin:
 
 
 class Export:
-    """The lines of one export, which has one of a few places until its answer is closed. Refused if there is none."""
+    """The lines of one export. Takes one of eight slots until the response is closed; refused if none is free."""
 
     def __init__(self, lines: Iterator[str]) -> None:
-        if not _places.acquire(blocking=False):
-            raise ServerBusy("Others are exporting lists just now. Try again in a minute.", retry_after=60)
-        self._lines, self._has_place = lines, True
+        if not _slots.acquire(blocking=False):
+            raise ServerBusy("Too many exports are running. Try again in a minute.", retry_after=60)
+        self._lines, self._has_slot = lines, True
 
     def __iter__(self) -> Iterator[str]:
         return self._lines
 
     def close(self) -> None:
-        if self._has_place:
-            self._has_place = False
-            _places.release()
+        if self._has_slot:
+            self._has_slot = False
+            _slots.release()
 
     def __del__(self) -> None:
-        if hasattr(self, "_has_place"):  # an answer that was never sent is never closed
+        if hasattr(self, "_has_slot"):  # Django does not close a response that was never sent
             self.close()
 
 
 def newest_first(queryset: QuerySet[Any], by: str) -> Iterator[Any]:
-    """All rows, a block of them a query, and between two blocks no connection is held."""
+    """All rows, in blocks of one query each. No database connection is held between two blocks."""
     ordered = queryset.order_by(f"-{by}", "-pk")
-    block = list(ordered[:_AT_ONCE])
+    block = list(ordered[:_ROWS_PER_QUERY])
     while block:
         let_go()
         yield from block
         moment, pk = getattr(block[-1], by), block[-1].pk
         older = Q(**{f"{by}__lt": moment}) | Q(**{by: moment}, pk__lt=pk)
-        block = list(ordered.filter(older, **{f"{by}__lte": moment})[:_AT_ONCE]) if len(block) == _AT_ONCE else []
+        block = (
+            list(ordered.filter(older, **{f"{by}__lte": moment})[:_ROWS_PER_QUERY])
+            if len(block) == _ROWS_PER_QUERY
+            else []
+        )
 
 
 def csv_blocks(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    """RFC 4180, in blocks of lines: a write for each line would be most of the work."""
+    """CSV by RFC 4180, in blocks of 100 lines: one write per line would take most of the time."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(map(cell, names))
@@ -136,7 +138,7 @@ def csv_blocks(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterat
 
 
 def cell(value: object) -> object:
-    """A value as a spreadsheet may read it. Text that it would take for a formula gets an apostrophe before it."""
+    """A value for a CSV cell. Text that looks like a formula gets an apostrophe in front."""
     match value:
         case None:
             return ""

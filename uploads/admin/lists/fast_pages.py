@@ -1,4 +1,4 @@
-"""How lists stay fast however long they are: what they never do, and how they fetch a page."""
+"""Keep lists fast with millions of rows: never count all rows, and fetch a page by an index."""
 
 from copy import copy
 from typing import Any, ClassVar
@@ -23,8 +23,8 @@ from ...search import MOST, Found
 from .query_strings import CheckedRequestsMixin
 from .unfold_private import row_checkbox
 
-_PREFIXED = ("created_at",)  # orders in which indexes have what equals what is asked for
-REACHABLE = 1_000_000  # rows, by turning pages: further on, a filter or the other order leads
+_PREFIXED = ("created_at",)  # orders for which indexes begin with the filtered column
+REACHABLE = 1_000_000  # rows that paging reaches; beyond them use a filter or the reverse order
 
 
 class UncountedPaginator(InfinitePaginator):  # type: ignore[misc]
@@ -32,33 +32,33 @@ class UncountedPaginator(InfinitePaginator):  # type: ignore[misc]
 
 
 class FastChangeList(ChangeList):  # type: ignore[misc]
-    """A page is the ids that an index alone tells, however far one has turned, and then those rows."""
+    """Fetch the ids of a page from an index alone, then only the rows with these ids: fast on late pages, too."""
 
-    result_list: Any  # django-stubs knows no other than a QuerySet
+    result_list: Any  # django-stubs says QuerySet
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         ids = self.result_list.values_list("pk", flat=True)
         first = str(next(iter(ids.query.order_by), "")).lstrip("-")
         if connection.vendor == "sqlite" and first not in _PREFIXED:
-            _free(ids.query.where)
+            _hide_from_planner(ids.query.where)
         pks = list(ids)
         rows = self.apply_select_related(self.root_queryset).in_bulk(pks)
-        self.full_result_count = self.result_count  # neither is known, and so unfold's header says nothing of them
+        self.full_result_count = self.result_count  # unknown: unfold's header then shows no count
         self.result_list = [rows[pk] for pk in pks if pk in rows]
 
     def get_ordering_field(self, field_name: str) -> Any:
         return self.model_admin.sort_keys.get(field_name) or super().get_ordering_field(field_name)
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        """By the first column asked for, and no other: an index has one order."""
+        """Sort by the first requested column only: an index has one order."""
         if asked := self.params.get(ORDER_VAR):
             self.params[ORDER_VAR] = asked.partition(".")[0]
         ordering: list[Any] = super().get_ordering(request, queryset)
         return ordering
 
     def _get_deterministic_ordering(self, ordering: list[Any]) -> list[Any]:
-        """The id goes the way of the column before it, as it does in the index."""
+        """Sort the id in the same direction as the column before it, as the index does."""
         last = ordering[-1] if ordering else "-pk"
         if isinstance(last, str):
             descending = last.startswith("-")
@@ -69,38 +69,38 @@ class FastChangeList(ChangeList):  # type: ignore[misc]
 
 
 class _Unindexed(Func):
-    """To SQLite, a column that is no reason to take an index: it would take one, and then sort what it holds."""
+    """Keeps SQLite from choosing an index of this column, after which it would have to sort the rows."""
 
     template = "+%(expressions)s"
     arity = 1
 
 
-def _free(where: WhereNode) -> None:
+def _hide_from_planner(where: WhereNode) -> None:
     for number, part in enumerate(where.children):
         if isinstance(part, WhereNode):
-            _free(part)
+            _hide_from_planner(part)
         elif isinstance(part, Exact) and isinstance(part.lhs, Col):
-            where.children[number] = freed = copy(part)
-            freed.lhs = _Unindexed(part.lhs)
+            where.children[number] = hidden = copy(part)
+            hidden.lhs = _Unindexed(part.lhs)
 
 
 class FastListMixin(CheckedRequestsMixin):
-    """Of a ModelAdmin whose rows are never all counted."""
+    """For a ModelAdmin of a long table: never counts all rows."""
 
     paginator = UncountedPaginator
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_per_page = 100
     list_filter_submit = True
-    list_disable_select_all = True  # nobody has looked at them all, or knows how many they are
-    sort_keys: ClassVar[dict[str, Any]] = {}  # by a column's name, what it is sorted by instead of its field
+    list_disable_select_all = True  # their number is unknown
+    sort_keys: ClassVar[dict[str, Any]] = {}  # by column name: the expression to sort by instead of the field
 
     @display(description=ModelAdmin.action_checkbox.short_description)  # type: ignore[untyped-decorator]
     def action_checkbox(self, obj: Any) -> SafeString:
         return format_html(row_checkbox(), obj.pk)
 
-    def find(self, among: QuerySet[Any], text: str) -> Found | None:
-        """What a search finds among these rows; None for Django's own, which is for short lists."""
+    def find(self, queryset: QuerySet[Any], text: str) -> Found | None:
+        """Search in these rows. None: use Django's own search, which suits short lists."""
         return None
 
     def get_changelist(self, request: HttpRequest, **more: Any) -> type[FastChangeList]:
@@ -117,5 +117,7 @@ class FastListMixin(CheckedRequestsMixin):
             )
             return plain
         if found.more:
-            messages.info(request, f"More than {MOST} match: here are {len(found.pks)} of them. Narrow it down.")
+            messages.info(
+                request, f"More than {MOST} rows match. {len(found.pks)} of them are shown; enter more of the name."
+            )
         return queryset.filter(pk__in=found.pks), False

@@ -1,4 +1,4 @@
-"""What lists are narrowed by. Plain inputs, no scripts; and no list of all accounts."""
+"""Filters of lists: choices, owner, and ranges of dates and sizes. They need no scripts."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -19,7 +19,7 @@ _LARGEST = 2**62  # larger than any file, and still an integer of the database
 
 
 class ChoiceFilter(ChoicesRadioFilter):  # type: ignore[misc]
-    """One of a field's choices, or all."""
+    """Filter by one of a field's choices."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         if not self.value():
@@ -38,7 +38,7 @@ class OwnerFilter(TextFilter):  # type: ignore[misc]
 
 
 class RangeFilter(admin.ListFilter):
-    """From and to, either of which may be left out. What cannot be read is said, and narrows nothing."""
+    """Filter from and to a value; both are optional. An invalid value is reported and ignored."""
 
     template = "unfold/filters/filters_numeric_range.html"
     field: ClassVar[str]
@@ -66,10 +66,10 @@ class RangeFilter(admin.ListFilter):
             try:
                 self.bounds[name] = self.read(text)
             except ValueError:
-                messages.error(request, f"{text} is no {self.title} that can be read. Write it as {self.example}.")
+                messages.error(request, f"“{text}” is not a valid {self.title}. Write it like {self.example}.")
 
     def read(self, text: str) -> Any:
-        """The value, or ValueError."""
+        """Parse the text; ValueError if it is invalid."""
         raise NotImplementedError
 
     def upper(self, value: Any) -> dict[str, Any]:
@@ -92,18 +92,18 @@ class RangeFilter(admin.ListFilter):
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         form = forms.Form(self.used_parameters)
-        for name, words in zip(self.names, ("From", "To"), strict=True):
-            seen = {"placeholder": words, "aria-label": f"{self.title}: {words}", "class": " ".join(INPUT_CLASSES)}
-            widget = forms.TextInput(attrs=seen | self.attributes)
+        for name, label in zip(self.names, ("From", "To"), strict=True):
+            attrs = {"placeholder": label, "aria-label": f"{self.title}: {label}", "class": " ".join(INPUT_CLASSES)}
+            widget = forms.TextInput(attrs=attrs | self.attributes)
             form.fields[name] = forms.CharField(required=False, widget=widget)
         yield {"form": form}
 
 
 class CreatedFilter(RangeFilter):
-    title = "day of creation"
+    title = "date"
     field = "created_at"
     example = "2026-01-31"
-    template = "unfold/filters/filters_date_range.html"  # one above the other: beside each other they are too wide
+    template = "unfold/filters/filters_date_range.html"  # one below the other; side by side they are too wide
     attributes: ClassVar[dict[str, str]] = {"type": "date"}
 
     def read(self, text: str) -> datetime:
@@ -111,7 +111,7 @@ class CreatedFilter(RangeFilter):
 
     def upper(self, value: datetime) -> dict[str, Any]:
         try:
-            return {"created_at__lt": value + timedelta(days=1)}  # the last day belongs to it
+            return {"created_at__lt": value + timedelta(days=1)}  # includes the last day
         except OverflowError:
             return {}
 

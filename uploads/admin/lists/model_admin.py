@@ -1,4 +1,4 @@
-"""What all lists and pages of the control room have in common: nothing is typed in, much is seen and acted on."""
+"""Base classes of the admin pages: read-only lists and pages with actions, and rows that update themselves."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from .fast_pages import FastListMixin
 
 
 class ReadOnlyAdmin(FastListMixin, ModelAdmin):  # type: ignore[misc]
-    """Rows are made and changed by verbs, so there is nothing to add or to edit; and they are never all counted."""
+    """A list and pages without forms to add or edit rows. Rows change only by actions."""
 
     list_fullwidth = True
 
@@ -31,14 +31,14 @@ class ReadOnlyAdmin(FastListMixin, ModelAdmin):  # type: ignore[misc]
         return False
 
     @contextmanager
-    def audited(self, request: HttpRequest, row: Model, deed: str) -> Iterator[None]:
-        """Carry out a verb on a row: a refusal is told to whoever asked, and a deed is written into its history."""
+    def audited(self, request: HttpRequest, row: Model, action: str) -> Iterator[None]:
+        """Run an action on a row in this block: write it to the audit log, or show a refusal as a message."""
         try:
             yield
         except Refusal as refusal:
             messages.error(request, f"{row}: {refusal.detail}")
         else:
-            audit_log.record(bulk_actions.actor(request), [row], deed)
+            audit_log.record(bulk_actions.actor(request), [row], action)
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> None:
         audit_log.record(bulk_actions.actor(request), [obj], message, audit_log.ADDITION)
@@ -48,24 +48,24 @@ class ReadOnlyAdmin(FastListMixin, ModelAdmin):  # type: ignore[misc]
 
 
 class LiveAdmin(ReadOnlyAdmin):
-    """A list whose rows move: live.js asks `live/` for those that are not finished, and for how many are new."""
+    """A list whose rows update themselves: live.js polls `live/` for unfinished rows and the number of new rows."""
 
     change_list_template = "admin/live_list.html"
     change_form_template = "admin/live_page.html"
-    live_since: ClassVar[str] = "created_at"  # by which a row is new; "" where none ever is
+    live_since: ClassVar[str] = "created_at"  # the column that tells which rows are new; "" to announce none
 
     def live_row(self, row: Any) -> dict[str, Any]:
-        """The fields that live.js keeps up to date: `state`, `label`, `moving`, `progress`, `message`, and others.
+        """The values that live.js updates: `state`, `label`, `active`, `progress`, `message`, and others.
 
-        Of a link, `NAME` is the text and `NAME_url` where it leads, or nothing.
+        For a link, `NAME` is the text and `NAME_url` its address, or "".
         """
         raise NotImplementedError
 
-    # What `live_row` looks at. Many pages ask for it every two seconds: whole rows would cost twice as much.
+    # The columns that `live_row` uses. Open pages poll every two seconds; whole rows would cost twice as much.
     live_only: ClassVar[tuple[str, ...]] = ()
 
     def live_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """What may be asked for."""
+        """The rows that this account may poll."""
         rows: QuerySet[Any] = self.get_queryset(request)
         return rows.select_related(None).defer(None).only(*self.live_only) if self.live_only else rows
 
@@ -77,15 +77,15 @@ class LiveAdmin(ReadOnlyAdmin):
         return [path("live/", self.admin_site.admin_view(self.live), name=name), *super().get_urls()]
 
     def live(self, request: HttpRequest) -> JsonResponse:
-        """`?id=…&id=…&since=TIME`: those rows as they are now, and how many have come since; in one query."""
+        """Answer `?id=…&id=…&since=TIME` with these rows and the number of newer rows, in one query."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        asked = [pk for text in request.GET.getlist("id")[: bulk_actions.MOST] if (pk := self._pk(text))]
-        wanted = Q(pk__in=asked)
+        wanted_pks = [pk for text in request.GET.getlist("id")[: bulk_actions.MAX_ROWS] if (pk := self._pk(text))]
+        wanted = Q(pk__in=wanted_pks)
         if self.live_since and (text := request.GET.get("since", "").replace(" ", "+")):
             wanted |= Q(**{f"{self.live_since}__gt": _moment(text)})
-        known = set(asked)
-        found = list(self.live_queryset(request).filter(wanted).order_by()[: 2 * bulk_actions.MOST])
+        known = set(wanted_pks)
+        found = list(self.live_queryset(request).filter(wanted).order_by()[: 2 * bulk_actions.MAX_ROWS])
         rows = self.live_rows([row for row in found if row.pk in known])
         answer = {"rows": rows, "new": sum(row.pk not in known for row in found)}
         return JsonResponse(answer, headers={"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""What may be asked of a list: its own filters, its own actions, and rows by what can be an id."""
+"""Check the query string, actions and ids of a request to a list before they reach the database."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +14,13 @@ from .filters import RangeFilter
 
 
 class CheckedRequestsMixin:
-    """Of a ModelAdmin. Django would hand to the database whatever was sent, and answer 500 if that cannot hold it."""
+    """For a ModelAdmin. Django passes any value to the database, and answers 500 if the database refuses it."""
 
     list_filter: Sequence[Any]
     opts: Any
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Django takes any lookup of any column: one by a regular expression would hold a core for minutes."""
+        """Allow only the list's own filters. Django allows any lookup; a regular expression could take minutes."""
         return "\0" not in value and any(lookup in _parameters(declared) for declared in self.list_filter)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
@@ -29,13 +29,13 @@ class CheckedRequestsMixin:
         return super().get_object(request, object_id, from_field)  # type: ignore[misc]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """An action that is not offered is forbidden. Django would answer with the list, as if nothing had been."""
-        asked = request.POST.get("action") if request.method == "POST" else None
-        if asked and asked not in self.get_actions(request):  # type: ignore[attr-defined]  # the ModelAdmin's
+        """Refuse an action that is not offered. Django would ignore it and show the list."""
+        action = request.POST.get("action") if request.method == "POST" else None
+        if action and action not in self.get_actions(request):  # type: ignore[attr-defined]  # the ModelAdmin's
             raise PermissionDenied
-        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME) if asked else []
-        if any(not can_be(self.opts.pk, text) for text in chosen):
-            raise InvalidParams("These rows were chosen by something that is no id.")
+        selected = request.POST.getlist(ACTION_CHECKBOX_NAME) if action else []
+        if any(not can_be(self.opts.pk, text) for text in selected):
+            raise InvalidParams("A selected row has an invalid ID.")
         response: HttpResponse = super().changelist_view(request, extra_context)  # type: ignore[misc]
         return response
 
@@ -44,7 +44,7 @@ class CheckedRequestsMixin:
 
 
 class CheckedRowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic in its stubs alone
-    """Rows that were chosen in a form."""
+    """Selected rows in a form. Reports an invalid id as an error."""
 
     def clean(self, value: Any) -> Any:
         model: type[Model] = self.queryset.model  # type: ignore[union-attr]  # there is always one
@@ -55,7 +55,7 @@ class CheckedRowsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg
 
 
 def can_be(field: "Field[Any, Any]", text: Any) -> bool:
-    """Whether the database can look for this value in the field at all."""
+    """Whether the database accepts this value for the field."""
     try:
         field.clean(text, None)
     except ValidationError:
@@ -64,7 +64,7 @@ def can_be(field: "Field[Any, Any]", text: Any) -> bool:
 
 
 def _parameters(declared: Any) -> set[str]:
-    """What a filter of a list reads."""
+    """The query parameters of a filter."""
     if isinstance(declared, str | tuple):
         name = declared if isinstance(declared, str) else declared[0]
         return {f"{name}{lookup}" for lookup in ("__exact", "__isnull", "__id__exact")}

@@ -1,7 +1,7 @@
 "use strict";
-// A file's page shows anew what work has brought, without a reload that would stop what plays.
+// Updates the panels of a file's page when a job ends. A reload would stop the player.
 
-async function renew() {
+async function updatePanels() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -18,12 +18,12 @@ async function renew() {
   if (picture && !document.querySelector("#mr-player [data-poster]")) shown.before(document.adoptNode(picture));
 }
 
-document.addEventListener("mr-finished", () => renew().catch((error) => console.info("Not renewed.", error.message)));
+document.addEventListener("mr-finished", () => updatePanels().catch((error) => console.info("Panels not updated.", error.message)));
 
 const cannot = document.querySelector("#mr-player .mr-cannot");
 const plays = document.querySelector("#mr-player [data-plays]");
 if (plays) {
-  const say = () => (cannot.hidden = false);
-  plays.addEventListener("error", say);
-  if (plays.error) say();
+  const showMessage = () => (cannot.hidden = false);
+  plays.addEventListener("error", showMessage);
+  if (plays.error) showMessage();
 }

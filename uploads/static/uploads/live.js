@@ -1,9 +1,9 @@
 "use strict";
-// Keeps what moves on a page as it is: rows marked data-active are asked for every two seconds, a hidden page asks
-// seldom, and one where nothing moves looks only for new rows. What people wrote is set as text, never as HTML.
+// Keeps lists and pages up to date: polls for rows marked data-active every two seconds, less often on a hidden page,
+// and for new rows. Text from users is set as textContent, never as HTML.
 
 const ACTIVE = 2000;
-const RESTING = 10000;
+const IDLE = 10000;
 const HIDDEN = 30000;
 
 class Live {
@@ -22,7 +22,7 @@ class Live {
 
   pause() {
     if (document.hidden) return HIDDEN;
-    return this.activeIds().length ? ACTIVE : RESTING;
+    return this.activeIds().length ? ACTIVE : IDLE;
   }
 
   wait(milliseconds) {
@@ -37,10 +37,10 @@ class Live {
       if (this.since) query.set("since", this.since);
       try {
         const answer = await fetch(`${this.url}?${query}`, { headers: { Accept: "application/json" } });
-        if (answer.redirected || answer.status === 403) return; // signed out: the next click says so
+        if (answer.redirected || answer.status === 403) return; // signed out
         if (answer.ok) this.show(await answer.json(), ids);
       } catch (error) {
-        console.info("Millrace does not answer; asking again.", error.message);
+        console.info("Millrace does not answer. Trying again.", error.message);
       }
     } else if (!this.news) return;
     this.wait(this.pause());
@@ -48,13 +48,13 @@ class Live {
 
   show({ rows, new: count }, asked) {
     for (const id of asked) {
-      const row = rows[id] || { state: "gone", label: "gone", active: false, message: "" };
+      const row = rows[id] || { state: "deleted", label: "deleted", active: false, message: "" };
       for (const place of document.querySelectorAll(`[data-live-id="${id}"]`)) show(place, row);
       if (!row.active) document.dispatchEvent(new CustomEvent("mr-finished", { detail: { id, row } }));
     }
     if (this.news && count) {
       this.news.hidden = false;
-      this.news.firstElementChild.textContent = count === 1 ? "1 new. Show it" : `${count} new. Show them`;
+      this.news.firstElementChild.textContent = count === 1 ? "1 new row. Show it" : `${count} new rows. Show them`;
     }
   }
 }
@@ -77,7 +77,7 @@ function show(place, row) {
 
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  // Browsers have a clipboard for HTTPS and for this machine alone; a local network has neither.
+  // navigator.clipboard exists only on HTTPS and localhost.
   const place = document.body.appendChild(document.createElement("textarea"));
   place.value = text;
   place.select();
@@ -98,38 +98,38 @@ document.addEventListener("DOMContentLoaded", () => {
   if (place) new Live(place);
 });
 
-// The front page is drawn by the server, which escapes what people wrote, and put in its place while somebody looks.
-const FRONT = 4000;
+// The server renders the dashboard and escapes text from users. While the page is visible, it is replaced regularly.
+const DASHBOARD = 4000;
 
-class Front {
+class Dashboard {
   constructor(place) {
     this.place = place;
     this.timer = 0;
     document.addEventListener("visibilitychange", () => document.hidden || this.wait(0));
-    this.wait(FRONT);
+    this.wait(DASHBOARD);
   }
 
   wait(milliseconds) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.draw(), milliseconds);
+    this.timer = setTimeout(() => this.reload(), milliseconds);
   }
 
-  async draw() {
+  async reload() {
     try {
       const answer = document.hidden ? null : await fetch(this.place.dataset.url);
-      if (answer && (answer.redirected || answer.status === 403)) return; // signed out: the next click says so
-      // Whoever goes through it by keyboard would lose their place.
+      if (answer && (answer.redirected || answer.status === 403)) return; // signed out
+      // Not while an element in it has the keyboard focus, which would be lost.
       if (answer && answer.ok && !this.place.contains(document.activeElement)) {
         this.place.innerHTML = await answer.text();
       }
     } catch (error) {
-      console.info("Millrace does not answer; asking again.", error.message);
+      console.info("Millrace does not answer. Trying again.", error.message);
     }
-    this.wait(FRONT);
+    this.wait(DASHBOARD);
   }
 }
 
 document.addEventListener("DOMContentLoaded", () => {
   const place = document.getElementById("mr-dashboard");
-  if (place) new Front(place);
+  if (place) new Dashboard(place);
 });

@@ -1,12 +1,12 @@
 "use strict";
-// Shows moments in the zone of whoever looks, also in what is put into the page later. The server writes them in its
-// own, for browsers without scripts; the title goes on saying UTC.
+// Shows times in the viewer's zone, also in elements that are added later. Without scripts they stay in the server's
+// zone. The tooltip has UTC.
 
-const moments = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: "medium", timeStyle: "medium" });
+const formatter = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function localise(root) {
   for (const place of root.querySelectorAll("time[data-local]")) {
-    place.textContent = moments.format(new Date(place.dateTime));
+    place.textContent = formatter.format(new Date(place.dateTime));
     place.removeAttribute("data-local");
   }
 }

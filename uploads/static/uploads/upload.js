@@ -1,9 +1,9 @@
-// Lays Uppy over the plain form: for each file a bar, its speed and the time left, pause and resume. A file that is
-// picked again goes on where it stopped: Uppy's tus keeps its address. Names and refusals are set as text, never as HTML.
+// Adds Uppy to the upload form: progress, speed and time left of each file; pause and resume. If the same file is
+// chosen again, its upload continues: Uppy's tus client stores the URL. Names and errors are set as text, never as HTML.
 
-const ASK_AGAIN = [0, 1000, 3000, 5000, 10000, 20000];
+const RETRY_DELAYS = [0, 1000, 3000, 5000, 10000, 20000];
 const TICK = 500;
-const SPEED_OVER = 5000;
+const SPEED_WINDOW = 5000;
 
 const form = document.getElementById("mr-send");
 const input = form.querySelector("input[type=file]");
@@ -65,7 +65,7 @@ class Row {
   }
 
   pause() {
-    this.become("paused", "Paused", `Paused at ${this.come()}`, ["pause", "remove"]);
+    this.become("paused", "Paused", `Paused at ${this.received()}`, ["pause", "remove"]);
     this.part("[data-do=pause]").textContent = "Resume";
   }
 
@@ -80,7 +80,7 @@ class Row {
     this.part("a").hidden = false;
   }
 
-  come() {
+  received() {
     return `${size(this.sent)} (${Math.floor((100 * this.sent) / this.total)} %)`;
   }
 
@@ -89,15 +89,15 @@ class Row {
     this.part("progress").value = this.sent / this.total;
     const now = performance.now();
     this.samples.push([now, this.sent]);
-    while (now - this.samples[0][0] > SPEED_OVER) this.samples.shift();
+    while (now - this.samples[0][0] > SPEED_WINDOW) this.samples.shift();
     const [since, before] = this.samples[0];
     if (since === now) return;
-    if (this.sent === this.total) return this.say("All is sent. The server stores it");
+    if (this.sent === this.total) return this.say("Sent. The server is storing the file");
     const speed = Math.max(0, (1000 * (this.sent - before)) / (now - since));
-    const from = this.from ? `. Went on from ${size(this.from)}` : "";
-    if (!speed) return this.say(`Waiting to go on: ${this.come()}${from}`);
+    const from = this.from ? `. Continued from ${size(this.from)}` : "";
+    if (!speed) return this.say(`Waiting to continue: ${this.received()}${from}`);
     const left = time((this.total - this.sent) / speed);
-    this.say(`Uploading: ${this.come()} at ${size(speed)}/s, ${left} left${from}`);
+    this.say(`Uploading: ${this.received()} at ${size(speed)}/s, ${left} left${from}`);
   }
 }
 
@@ -106,7 +106,7 @@ function refusal(response) {
   try {
     return JSON.parse(answer.responseText).detail;
   } catch {
-    return "The server did not answer as it should. Try again: what has come is kept.";
+    return "The server gave an unexpected answer. Try again: the received bytes are kept.";
   }
 }
 
@@ -116,30 +116,30 @@ async function pageOf(upload) {
     const answer = await fetch(upload, { headers: { Accept: "application/json" } });
     return `${list}${(await answer.json()).file}/change/`;
   } catch {
-    return list; // the file is there: it is only that nobody says which it became
+    return list; // complete, but its file is unknown
   }
 }
 
 async function begin({ Uppy, Tus }) {
-  // What fails stands in its row; the console is for what nobody foresaw.
+  // Failures are shown in the row of the file, not in the console.
   const quiet = { debug() {}, warn() {}, error() {} };
   const uppy = new Uppy({ id: "millrace", autoProceed: true, logger: quiet });
-  const asked = new WeakMap();
+  const fileIds = new WeakMap();
   uppy.use(Tus, {
     endpoint: form.dataset.endpoint,
     headers: { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value },
     limit: 3,
     allowedMetaFields: ["name", "type"],
-    retryDelays: ASK_AGAIN,
+    retryDelays: RETRY_DELAYS,
     removeFingerprintOnSuccess: true,
-    onBeforeRequest: (request, file) => void asked.set(request, file.id),
+    onBeforeRequest: (request, file) => void fileIds.set(request, file.id),
     onAfterResponse: (request, response) => {
-      const row = rows.get(asked.get(request));
+      const row = rows.get(fileIds.get(request));
       if (row && request.getMethod() === "HEAD") row.from = Number(response.getHeader("Upload-Offset")) || 0;
     },
   });
 
-  const deeds = {
+  const actions = {
     pause: (id) => (uppy.pauseResume(id) ? rows.get(id).pause() : rows.get(id).go()),
     retry: (id) => {
       rows.get(id).go();
@@ -147,7 +147,7 @@ async function begin({ Uppy, Tus }) {
     },
     remove: (id) => uppy.removeFile(id),
   };
-  uppy.on("file-added", (file) => rows.set(file.id, new Row(file, (deed) => deeds[deed](file.id))));
+  uppy.on("file-added", (file) => rows.set(file.id, new Row(file, (action) => actions[action](file.id))));
   uppy.on("file-removed", ({ id }) => {
     rows.get(id).place.remove();
     rows.delete(id);
@@ -167,18 +167,18 @@ async function begin({ Uppy, Tus }) {
   return uppy;
 }
 
-function take(uppy, files) {
+function addFiles(uppy, files) {
   for (const file of files) {
     try {
       uppy.addFile({ name: file.name, type: file.type, data: file });
     } catch (error) {
-      if (!error.isRestriction) throw error; // it stands in the list already
+      if (!error.isRestriction) throw error; // the file is already in the list
     }
   }
   input.value = "";
 }
 
-function cover(uppy) {
+function enhance(uppy) {
   const zone = form.querySelector(".mr-drop");
   const drag = (over) => (event) => {
     event.preventDefault();
@@ -187,15 +187,15 @@ function cover(uppy) {
   zone.addEventListener("dragover", drag(true));
   zone.addEventListener("dragleave", drag(false));
   zone.addEventListener("drop", drag(false));
-  zone.addEventListener("drop", (event) => take(uppy, [...event.dataTransfer.files]));
+  zone.addEventListener("drop", (event) => addFiles(uppy, [...event.dataTransfer.files]));
   zone.querySelector(".mr-drop-words").textContent = "Drop files here, or choose some";
   form.classList.add("mr-enhanced");
   form.addEventListener("submit", (event) => event.preventDefault());
   input.multiple = true;
-  input.addEventListener("change", () => take(uppy, [...input.files]));
-  take(uppy, [...input.files]); // picked while this was loading
+  input.addEventListener("change", () => addFiles(uppy, [...input.files]));
+  addFiles(uppy, [...input.files]); // chosen before this script was loaded
 }
 
-// unfold would look for a widget of its own around this field, and fail.
+// Keeps unfold's script from looking for its own file widget around this input, which would fail.
 input.hasChangeListener = true;
-if (form.dataset.uppy) cover(await begin(await import(form.dataset.uppy)));
+if (form.dataset.uppy) enhance(await begin(await import(form.dataset.uppy)));
