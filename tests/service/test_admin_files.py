@@ -109,7 +109,7 @@ def test_a_files_page_says_everything_of_it_and_a_hostile_name_is_text() -> None
 
 def test_a_file_whose_bytes_are_missing_says_so_and_has_no_player() -> None:
     page = signed_in("Viewer").get(page_of(make_file(state="missing"))).content.decode()
-    assert "The bytes of this file are missing" in page
+    assert "The content of this file is missing" in page
     assert "mr-player" not in page
 
 
@@ -190,7 +190,7 @@ def test_an_operation_runs_on_a_selection_and_what_does_not_fit_is_told_by_name(
 def test_a_link_is_made_for_as_long_as_is_asked_and_written_down_and_revoked() -> None:
     file, operator = make_file(HOSTILE), signed_in("Operator")
     assert page_of(file, "link") in operator.get(page_of(file, "change")).content.decode()
-    assert '<option value="86400" selected>a day' in operator.get(page_of(file, "link")).content.decode()
+    assert '<option value="86400" selected>1 day' in operator.get(page_of(file, "link")).content.decode()
     page = operator.post(page_of(file, "link"), {"duration": str(3600)}).content.decode()
     [token] = re.findall(r"http://testserver/api/v1/links/([^/]+)/", page)
     assert signed_links.resolve(token) == file

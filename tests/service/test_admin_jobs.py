@@ -169,7 +169,7 @@ def test_what_moves_on_the_page_is_answered_at_once(server: Server, viewer: Brow
     job = waiting(server, file)
     row = viewer.request("GET", f"{JOBS}{job}/live/").json()["rows"][job]
     assert (row["state"], row["active"], row["steps"]) == ("queued", True, "1")
-    assert row["message"] == "Waits for a worker: none of the lane heavy is running."
+    assert row["message"] == "Waiting for a worker: none of the lane heavy is running."
     assert {"speed", "left", "duration", "command", "log", "progress", "label"} <= row.keys()
 
 
@@ -233,7 +233,7 @@ def test_a_worker_is_shown_as_alive_until_it_is_not(server: Server, viewer: Brow
     assert "quick" in said
     assert "✓ own session" in said
     server.shell(_DEAD)
-    assert "heavy gone" in page(viewer, "/admin/media_jobs/worker/")
+    assert "heavy lost" in page(viewer, "/admin/media_jobs/worker/")
 
 
 def test_an_operator_pauses_a_lane_and_lets_it_go_on(server: Server, operator: Browser) -> None:
@@ -266,4 +266,4 @@ def test_workers_say_what_they_do_now(server: Server, viewer: Browser) -> None:
 
     [alive] = wait_until(idle, 30)
     assert (alive["doing"], alive["doing_url"]) == ("–", "")
-    assert {(row["state"], row["label"]) for row in now() if not row["active"]} <= {("missing", "gone")}
+    assert {(row["state"], row["label"]) for row in now() if not row["active"]} <= {("missing", "lost")}

@@ -126,7 +126,7 @@ def test_a_page_that_is_not_there_is_no_failure(
 @pytest.mark.parametrize("asked", [{"size_from": "big"}, {"created_at_to": "yesterday"}, {"size_to": "-1"}])
 def test_a_bound_that_cannot_be_read_is_said(asked: dict[str, str], staff: Client, files: list[MediaFile]) -> None:
     answer = staff.get(FILES, asked)
-    assert f"{next(iter(asked.values()))} is no " in answer.content.decode()
+    assert f"“{next(iter(asked.values()))}” is not a valid " in answer.content.decode()
     assert len(answer.context["cl"].result_list) == 100
 
 

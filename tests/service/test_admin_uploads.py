@@ -48,7 +48,7 @@ def test_an_operator_ends_an_upload_and_nothing_of_it_is_left(server: Server, op
     before = server.stored_bytes()
     pk = begun(server, clip)
     page = f"/admin/uploads/upload/{pk}/"
-    assert "End it" in operator.request("GET", f"{page}change/").body.decode()
+    assert "End, and delete" in operator.request("GET", f"{page}change/").body.decode()
     assert operator.post(f"{page}end/").status == 302
     assert "terminated" in operator.request("GET", f"{page}change/").body.decode()
     assert server.stored_bytes() == before
@@ -61,7 +61,7 @@ def test_ending_it_twice_is_refused_in_words(server: Server, operator: Browser, 
     operator.post(end)
     assert operator.post(end).status == 302
     page = operator.request("GET", f"/admin/uploads/upload/{pk}/change/").body.decode()
-    assert "End it" not in page
+    assert "End, and delete" not in page
     assert len(history(server, pk)) == 1
 
 
@@ -69,7 +69,7 @@ def test_a_viewer_may_look_and_not_end(server: Server, clip: bytes) -> None:
     pk = begun(server, clip)
     browser = signed_in(server, "viewer")
     page = f"/admin/uploads/upload/{pk}/"
-    assert "End it" not in browser.request("GET", f"{page}change/").body.decode()
+    assert "End, and delete" not in browser.request("GET", f"{page}change/").body.decode()
     assert browser.post(f"{page}end/").status == 403
     assert Client(server).offset(f"/api/v1/uploads/{pk}") == len(clip) // 2
 

@@ -103,7 +103,7 @@ def test_a_list_of_many_jobs_asks_no_more_than_one_of_few(django_assert_max_num_
 def test_all_who_watch_the_same_queue_share_one_look_at_it(
     django_assert_num_queries: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_cells, "_FRESH", 60.0)  # of a second, a busy machine may leave nothing
+    monkeypatch.setattr(job_cells, "_CACHE_SECONDS", 60.0)  # of a second, a busy machine may leave nothing
     a_worker()
     queue = [now(job) for job in several(a_user(), 3)]
     said = job_cells.waiting_reasons(queue)
