@@ -14,13 +14,13 @@ class MediaJobsConfig(AppConfig):
 
         from . import policy
         from .admin import file_panels, run_operation
-        from .queue import deletion, lanes, leases, submission  # checks registers itself
+        from .queue import deletion, lanes, results, submission  # checks registers itself
 
         hooks.warnings.append(lanes.warnings)
         hooks.file_stored.append(submission.inspect_new)
         hooks.file_deleting.append(deletion.let_go_of)
         hooks.upload_ended.append(submission.begin_uploaded)
-        hooks.keys_in_use.append(leases.keys_in_use)
+        hooks.keys_in_use.append(results.keys_in_use)
         hooks.file_pictures.append(file_panels.pictures)
         hooks.file_panels.append(file_panels.panels)
         hooks.owners_rights.update(policy.OWNERS_RIGHTS)

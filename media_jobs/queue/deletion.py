@@ -13,8 +13,8 @@ from uploads.transitions import past
 
 from ..errors import NoSuchJob, NotFinished
 from ..models import Job
-from .control import withdraw
-from .states import lock
+from .control import cancel_at_once
+from .states import lock_job
 
 
 def let_go_of(file: MediaFile) -> None:
@@ -22,7 +22,7 @@ def let_go_of(file: MediaFile) -> None:
     if kept := why_kept(file):
         raise NotFinished(kept)
     for job in _unfinished(file):
-        withdraw(job)
+        cancel_at_once(job)
     for job in Job.objects.filter(file=file, automatic=True):
         with suppress(NoSuchJob):
             _remove(job)
@@ -59,7 +59,7 @@ def delete_job(job: Job, *, keep_artifacts: bool = False, approve: Callable[[Med
 
 def _remove(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaFile], object] = _approve) -> None:
     with write():
-        job = lock(job)
+        job = lock_job(job)
         if not job.is_finished:
             raise NotFinished("This job is not finished. Cancel it first.")
         made = [artifact.file for artifact in job.artifacts.select_related("file")]

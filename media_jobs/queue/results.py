@@ -1,28 +1,34 @@
-"""What jobs made: written once, and found again for whoever asks for the same.
+"""The outputs of a job: the keys that an attempt stores them under, and the files that they become.
 
-Here nothing changes a job's status; each function is called inside the transaction that does.
+A job gets the outputs of its own attempt, or those of an identical job. What changes rows here is called in the
+transaction that ends the job or its attempt.
 """
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from uploads.conf import sink
 from uploads.content.intake import Content
 from uploads.models import Blob, MediaFile
-from uploads.storage.blobs import register
+from uploads.storage.blobs import discard, register
 from uploads.storage.files import create_file
-from uploads.transfers.quota import left_of_quota
+from uploads.storage.tombstones import bury
+from uploads.transfers.quota import left_of_quota, lock_quotas
 
 from .. import operations
-from ..conf import jobs
 from ..errors import QuotaReached
-from ..models import Artifact, Job, Worker
+from ..models import Artifact, Job
+from . import states
+from .single_flight import Result, followers
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredOutput:
     """An output whose bytes are durable under a key of the attempt's token."""
 
     name: str
@@ -31,85 +37,114 @@ class Kept:
     facts: dict[str, Any]
 
 
-def cache_key(operation: str, version: int, params: dict[str, Any], owner_id: int, files: Iterable[MediaFile]) -> str:
-    """The same for work that would make the same: for the same owner, or for anybody where results are shared."""
-    said = {
-        "operation": operation,
-        "version": version,
-        "params": params,
-        "owner": None if jobs().share_results else owner_id,
-        "inputs": [(file.blob.sha256, file.blob.size) for file in files],
-    }
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+def key_of(token: uuid.UUID, number: int) -> str:
+    """The key that output `number` of an attempt is stored under. The token leads to all of them."""
+    return f"{token}.{number}"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A finished job whose outputs are all still here. Their Blobs are locked: they stay until we have ours."""
-
-    job: Job
-    parts: Sequence[tuple[str, Blob]]
-
-    @property
-    def size(self) -> int:
-        return sum(blob.size for _, blob in self.parts)
+def keys_in_use(keys: Collection[str]) -> Collection[str]:
+    """hooks.keys_in_use: the keys of attempts that still run."""
+    tokens = {key: _token_of(key) for key in keys}
+    running = Job.objects.filter(token__in=filter(None, tokens.values()), status=Job.Status.RUNNING)
+    held = set(running.values_list("token", flat=True))
+    return [key for key, token in tokens.items() if token in held]
 
 
-def find(key: str) -> Result | None:
-    """What answers a job with this key without any work, made by an ffmpeg that we still use."""
-    if not key:
+def _token_of(key: str) -> uuid.UUID | None:
+    token, dot, _ = key.partition(".")
+    try:
+        return uuid.UUID(token) if dot else None
+    except ValueError:
         return None
-    builds = Worker.live().values("build")
-    done = Job.objects.filter(cache_key=key, status=Job.Status.SUCCEEDED, build__in=builds).order_by("finished_at")
-    return next(filter(None, map(_whole, done)), None)
 
 
-def _whole(job: Job) -> Result | None:
-    names = dict(job.artifacts.values_list("name", "file__blob"))
-    locked = Blob.objects.select_for_update().filter(pk__in=names.values(), state=Blob.State.STORED).order_by("pk")
-    blobs = {blob.pk: blob for blob in locked}
-    if len(names) != job.outputs or not blobs.keys() >= set(names.values()):
-        return None
-    return Result(job, [(name, blobs[pk]) for name, pk in names.items()])
+def bury_outputs(held: QuerySet[Job]) -> None:
+    """Bury the keys of an attempt. In the transaction that ends it."""
+    for token, outputs in held.values_list("token", "outputs"):
+        if token is not None:
+            bury(sink().name, *(key_of(token, number) for number in range(outputs)))
 
 
-def publish(job: Job, kept: Sequence[Kept]) -> tuple[Result, list[str]]:
-    """Make files of what was kept. Answers also with the keys of bytes that turned out not to be needed."""
-    parts, superfluous = [], []
-    for item in kept:
-        blob, extra = register(item.key, item.content, item.facts)
-        parts.append((item.name, blob))
-        superfluous.append(extra)
+def discard_outputs(job: Job) -> None:
+    """Remove the bytes that a lost attempt may have stored, after its keys were buried."""
+    if job.token is not None:
+        discard(*(key_of(job.token, number) for number in range(job.outputs)))
+
+
+def forget_outputs() -> None:
+    """After a restore: attempts that ran when the snapshot was taken may have succeeded since, with these outputs."""
+    Job.objects.filter(status=Job.Status.RUNNING).update(outputs=0)
+
+
+def publish(job: Job, stored: Sequence[StoredOutput]) -> tuple[Result, list[str]]:
+    """Make files of the outputs. Also returns the keys of bytes that the store had already."""
+    parts, unneeded = [], []
+    for output in stored:
+        blob, key = register(output.key, output.content, output.facts)
+        parts.append((output.name, blob))
+        unneeded.append(key)
     result = Result(job, parts)
-    copy(result, job)
-    return result, superfluous
+    _create_artifacts(job, result)
+    return result, unneeded
 
 
-def beyond_quota(job: Job, size: int) -> QuotaReached | None:
-    """Why its owner cannot have files of so many bytes, if so. True for as long as `lock_quotas` holds."""
+def share(result: Result) -> None:
+    """Answer the followers of the job that made the result."""
+    found = list(followers(result.job))
+    if not found:
+        return
+    result.job.refresh_from_db(fields=["build", "message"])
+    lock_quotas({follower.owner_id for follower in found}, wait=False)
+    for follower in found:
+        answer(follower, result, f"as job {result.job.pk}, which made the same")
+
+
+def answer(job: Job, result: Result, reason: str, **changes: Any) -> None:
+    """End a waiting job with the result of another; or with a failure, if its owner's quota has no room for it."""
+    failure = quota_failure(job, result.size)
+    made = {"outputs": len(result.parts), "build": result.job.build, "message": result.job.message}
+    outcome = success_without_outputs(job, failure) if failure else made
+    if failure and not outcome:
+        states.mark_failed(states.waiting(job), job, failure, **changes)
+        return
+    changes = {"leader": None, "started_at": Now()} | changes | outcome
+    if states.mark_succeeded(states.waiting(job), job, reason, cached=True, **changes):
+        show_facts(job)
+        if failure is None:
+            _create_artifacts(job, result)
+
+
+def quota_failure(job: Job, size: int) -> QuotaReached | None:
+    """Why the job's owner cannot have files of this size, or None. It holds as long as `lock_quotas` does."""
     left = left_of_quota(job.owner_id)
     if left is None or size <= left:
         return None
     return QuotaReached("The result does not fit into what your quota has left. Delete files you do not need.")
 
 
-def without_outputs(job: Job, failure: QuotaReached) -> dict[str, Any]:
-    """What its row has instead of them, if it is a success all the same; but no answer to others, who have room."""
+def success_without_outputs(job: Job, failure: QuotaReached) -> dict[str, Any]:
+    """What changes in the job's row if it can succeed without outputs; empty if it cannot.
+
+    It loses its cache key, as it has no result for others, who may have room.
+    """
     operation = operations.registry.get(job.operation)
     if operation is None or not operation.message_without_outputs:
         return {}
     return {"outputs": 0, "message": f"{operation.message_without_outputs} {failure.detail}", "cache_key": ""}
 
 
-def lock_input(job: Job, facts: dict[str, Any] | None) -> None:
-    """Keep what was learnt of the main file. Before its job's row is touched: uploads lock in this order, too."""
+def save_facts(job: Job, facts: dict[str, Any] | None) -> None:
+    """Lock the Blob of the job's main file, and write the facts that the job has read from it.
+
+    Call it before the job's row is locked: uploads lock in this order, too.
+    """
     blob = Blob.objects.select_for_update().filter(pk__in=Blob.objects.filter(files__jobs=job)).first()
     if facts is not None and blob is not None and blob.facts is None:
         Blob.objects.filter(pk=blob.pk).update(facts=facts)
 
 
 def show_facts(job: Job) -> None:
-    """Show the facts of its main file: a job of its owner has read them, or was given them."""
+    """Show the Blob's facts at the job's main file, as a job of its owner has read them or was given them."""
     operation = operations.registry.get(job.operation)
     if operation is None or not operation.reads_facts:
         return
@@ -118,19 +153,14 @@ def show_facts(job: Job) -> None:
         job.file.has_facts = True  # the answer to its upload shows it already
 
 
-def copy(result: Result, job: Job) -> None:
-    """Give `job` what the other made: files of its own, of the same bytes."""
+def _create_artifacts(job: Job, result: Result) -> None:
     for name, blob in result.parts:
-        attach(job, name, blob)
-
-
-def attach(job: Job, name: str, blob: Blob) -> None:
-    file = create_file(job.owner_id, _file_name(job, name), blob, MediaFile.Origin.JOB)
-    Artifact.objects.create(job=job, name=name, file=file)
+        file = create_file(job.owner_id, _file_name(job, name), blob, MediaFile.Origin.JOB)
+        Artifact.objects.create(job=job, name=name, file=file)
 
 
 def _file_name(job: Job, name: str) -> str:
-    """What its owner sees: the name of the main file before the artifact's own."""
+    """The name of the main file before the artifact's own: "movie.mp4" and "poster.jpg" make "movie.poster.jpg"."""
     if job.file is None:
         return name
     stem = job.file.name.rpartition(".")[0] or job.file.name

@@ -1,30 +1,94 @@
-"""Of jobs that would make the same one leads, and is run. The others wait for what becomes of it; nobody claims them.
+"""Single flight: of identical jobs one runs, the others wait for its result.
 
-With its end, which `moving` writes, they have its result or its failure, or one of them leads the others from then
-on.
+Jobs are identical if they have the same cache key. The one that runs leads; the others follow it and cannot be
+claimed. When the leader ends, they get its result or its failure, or one of them leads the others from then on.
 """
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
+from uploads.models import Blob, MediaFile
+from uploads.transfers.quota import lock_quotas
 from uploads.transitions import record
 
-from ..models import Job
+from ..conf import jobs
+from ..models import Job, Worker
 
 Status = Job.Status
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A job that succeeded and whose outputs all exist. Their Blobs are locked until the transaction ends."""
+
+    job: Job
+    parts: Sequence[tuple[str, Blob]]
+
+    @property
+    def size(self) -> int:
+        return sum(blob.size for _, blob in self.parts)
+
+
+def cache_key(job: Job, files: Iterable[MediaFile]) -> str:
+    """Hash what determines the outputs of a job on these files, and its owner unless results are shared."""
+    parts = {
+        "operation": job.operation,
+        "version": job.version,
+        "params": job.params,
+        "owner": None if jobs().share_results else job.owner_id,
+        "inputs": [(file.blob.sha256, file.blob.size) for file in files],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def find_identical(job: Job) -> tuple[Job | None, Result | None]:
+    """The leader of the work that this job asks for, or else its result, if a job has succeeded with it.
+
+    Most work is new: that takes one query and no lock. If another job becomes the leader meanwhile, the caller's own
+    write fails with an IntegrityError, and it tries again.
+    """
+    if not is_known(job.cache_key):
+        return None, None
+    lock_quotas([job.owner_id])
+    # In this order: a leader that is not found any more may have ended a moment ago, and left its result.
+    leader = find_leader(job.cache_key)
+    return leader, None if leader else find_result(job.cache_key)
+
+
 def is_known(key: str) -> bool:
-    """Whether a job is at this work already, or has done it. One query, without a lock."""
+    """Whether a job does this work already, or has done it."""
     known = Job.objects.filter(cache_key=key, status__in=[Status.QUEUED, Status.RUNNING, Status.SUCCEEDED])
     return bool(key) and known.exists()
 
 
-def leader_of(key: str) -> Job | None:
-    """Who is at the same work already. The lock makes its end wait until we have joined."""
+def find_leader(key: str) -> Job | None:
+    """The job that does this work already. The lock delays its end until the caller's job follows it."""
     if not key:
         return None
     leading = Job.objects.select_for_update().filter(status__in=[Status.QUEUED, Status.RUNNING], leader=None)
     return leading.filter(cache_key=key).first()
+
+
+def find_result(key: str) -> Result | None:
+    """The oldest result that is complete and made by an ffmpeg build that a live worker uses."""
+    if not key:
+        return None
+    builds = Worker.live().values("build")
+    done = Job.objects.filter(cache_key=key, status=Status.SUCCEEDED, build__in=builds).order_by("finished_at")
+    return next(filter(None, map(_lock_outputs, done)), None)
+
+
+def _lock_outputs(job: Job) -> Result | None:
+    names = dict(job.artifacts.values_list("name", "file__blob"))
+    locked = Blob.objects.select_for_update().filter(pk__in=names.values(), state=Blob.State.STORED).order_by("pk")
+    blobs = {blob.pk: blob for blob in locked}
+    if len(names) != job.outputs or not blobs.keys() >= set(names.values()):
+        return None
+    return Result(job, [(name, blobs[pk]) for name, pk in names.items()])
 
 
 def followers(job: Job) -> QuerySet[Job]:
@@ -32,8 +96,11 @@ def followers(job: Job) -> QuerySet[Job]:
 
 
 def promote(job: Job) -> None:
-    """The oldest of those who followed it leads the others now. Its lane is woken by housekeeping, or asks itself."""
-    # Locked: one that is cancelled at this moment must not inherit, as the others would wait for it for ever.
+    """Make the oldest follower of an ended job the leader of the others.
+
+    No message is sent: housekeeping and idle workers look for claimable jobs.
+    """
+    # Locked: a follower that is cancelled at this moment must not lead, as the others would wait for it for ever.
     waiting = list(followers(job).select_for_update(of=["self"]))
     if not waiting:
         return

@@ -18,7 +18,7 @@ from uploads.runtime.database_connections import write
 from uploads.runtime.request_context import current_request_id
 from uploads.storage.files import delete_file, keep_from_deletion
 from uploads.transfers.admission import KEY_KEPT, LONGEST_KEY, Announcement, admit
-from uploads.transfers.quota import lock_owner, lock_quotas
+from uploads.transfers.quota import lock_owner
 from uploads.transfers.reception import Reception
 from uploads.transitions import record
 
@@ -29,8 +29,7 @@ from ..models import Job, JobInput, Share
 from ..operations.base import Operation, Params, canonical
 from . import results, states
 from .notify import wake
-from .results import Result
-from .single_flight import is_known, leader_of
+from .single_flight import cache_key, find_identical
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _TRIES = 5
@@ -134,14 +133,14 @@ def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Jo
         if order.file is None:
             job.status = Job.Status.UPLOADING
         else:
-            job.cache_key = _key_of(job, [order.file, *order.inputs])
+            job.cache_key = cache_key(job, [order.file, *order.inputs])
             job.queued_at = Now()
-            job.leader, result = _same_work(job)
+            job.leader, result = find_identical(job)
         job.save(force_insert=True)
         JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
         record("job", job.pk, job.status)
         if result is not None:
-            states.answer(job, result, f"answered by job {result.job.pk}, which made the same")
+            results.answer(job, result, f"answered by job {result.job.pk}, which made the same")
         elif job.status == Job.Status.QUEUED and job.leader is None:
             transaction.on_commit(lambda: wake(job.lane))
         Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
@@ -163,22 +162,6 @@ def _keep_files(order: Order) -> None:
     for file in files:
         if file.pk not in here:
             raise NoSuchFile(f"The file {file.pk} has been deleted.")
-
-
-def _same_work(job: Job) -> tuple[Job | None, Result | None]:
-    """Who is at the same work, or else what it has made already."""
-    # Most work is new: that takes one query and no lock. If another job comes to lead the same work meanwhile, the
-    # caller's own write fails with an IntegrityError, and it tries again.
-    if not is_known(job.cache_key):
-        return None, None
-    lock_quotas([job.owner_id])
-    # In this order: a leader that we do not find any more may have ended a moment ago, and left its result.
-    leader = leader_of(job.cache_key)
-    return leader, None if leader else results.find(job.cache_key)
-
-
-def _key_of(job: Job, files: Sequence[MediaFile]) -> str:
-    return results.cache_key(job.operation, job.version, job.params, job.owner_id, files)
 
 
 def _replayed(order: Order) -> Job | None:
@@ -208,10 +191,10 @@ def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
         operation = operations.registry.get(job.operation)
         if file is None:
             lost = UploadLost(f"The upload of {upload.name} did not end well. Submit the job again with a new one.")
-            states.fail(states.waiting(job), job, lost)
+            states.mark_failed(states.waiting(job), job, lost)
             continue
         if operation is not None and file.blob.kind not in operation.kinds:
-            states.fail(states.waiting(job), job, UnfitMedia(_unfit(operation, file.name, file.blob.kind)))
+            states.mark_failed(states.waiting(job), job, UnfitMedia(_unfit(operation, file.name, file.blob.kind)))
             continue
         _begin(job, file)
 
@@ -219,11 +202,11 @@ def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
 def _begin(job: Job, file: MediaFile) -> None:
     """What `_submit` does of a job whose file is there already."""
     inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
-    job.file, job.cache_key = file, _key_of(job, [file, *inputs])
-    leader, result = _same_work(job)
+    job.file, job.cache_key = file, cache_key(job, [file, *inputs])
+    leader, result = find_identical(job)
     begun = {"file": file, "cache_key": job.cache_key, "queued_at": Now()}
     if result is not None:
-        states.answer(job, result, "its upload is complete", **begun)
+        results.answer(job, result, "its upload is complete", **begun)
     else:
-        states.queue(states.waiting(job), job, "its upload is complete", leader=leader, message="", **begun)
+        states.mark_queued(states.waiting(job), job, "its upload is complete", leader=leader, message="", **begun)
         transaction.on_commit(lambda: wake(job.lane))

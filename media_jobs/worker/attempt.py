@@ -45,7 +45,7 @@ from ..operations.base import Input, Outcome, Output, Work
 from ..queue import leases, results
 from ..queue.leases import Lease
 from ..queue.notify import wake
-from ..queue.results import Kept
+from ..queue.results import StoredOutput
 from .heartbeat import Pulse
 from .slot import BEAT, Slot, equipment
 
@@ -114,7 +114,7 @@ class Attempt:
         commands = "\n".join(map(shlex.join, self._tools.commands))
         return {"command": commands, "log": self._tools.log, "build": equipment().binary.build}
 
-    def carry_out(self) -> tuple[Outcome, list[Kept]]:
+    def carry_out(self) -> tuple[Outcome, list[StoredOutput]]:
         job, operation = self._job, operations.get(self._job.operation)
         self._pulse.enter(Job.Phase.FETCHING, "Fetching")
         self._tools.room = check_free(sink(), 1)
@@ -143,18 +143,18 @@ class Attempt:
         facts = Facts.model_validate(file.blob.facts) if file.blob.facts else self._tools.probe(link)
         return Input(link, file.name, file.blob.kind, facts)
 
-    def _store(self, outputs: Sequence[Output], found: Sequence[Facts]) -> list[Kept]:
+    def _store(self, outputs: Sequence[Output], found: Sequence[Facts]) -> list[StoredOutput]:
         # It is decided when it ends. But nobody need wait for gigabytes to be stored that will not be kept.
-        failure = results.beyond_quota(self._job, sum(output.path.stat().st_size for output in outputs))
-        if failure and not results.without_outputs(self._job, failure):
+        failure = results.quota_failure(self._job, sum(output.path.stat().st_size for output in outputs))
+        if failure and not results.success_without_outputs(self._job, failure):
             raise failure
-        leases.claim_keys(self._lease, len(outputs))
+        leases.reserve_keys(self._lease, len(outputs))
         kept = []
         try:
             for number, (output, facts) in enumerate(zip(outputs, found, strict=True)):
                 key = self._lease.key(number)
                 content = deposit(output.path, key, output.kind, output.media_type, lambda _: self._check())
-                kept.append(Kept(output.name, key, content, facts.model_dump(mode="json")))
+                kept.append(StoredOutput(output.name, key, content, facts.model_dump(mode="json")))
         except BaseException:
             _discard(self._lease, len(outputs))
             raise
@@ -194,19 +194,19 @@ def _attempt(lease: Lease, pulse: Pulse) -> Callable[[], None]:
     except Cancelled:
         return partial(leases.end_cancelled, lease)
     except Released:
-        return partial(leases.give_back, lease)
+        return partial(leases.end_released, lease)
     except Failure as failure:
-        return partial(leases.fail, lease, failure, ran)
+        return partial(leases.end_failed, lease, failure, ran)
     return partial(_succeed, lease, outcome, kept, ran)
 
 
-def _succeed(lease: Lease, outcome: Outcome, kept: list[Kept], ran: dict[str, str]) -> None:
+def _succeed(lease: Lease, outcome: Outcome, kept: list[StoredOutput], ran: dict[str, str]) -> None:
     facts = outcome.facts.model_dump(mode="json") if outcome.facts else None
     try:
-        leases.succeed(lease, kept, facts=facts, message=outcome.message, ran=ran)
+        leases.finish(lease, kept, facts=facts, message=outcome.message, ran=ran)
     except QuotaReached as failure:
         # In this order: while it is not written down that it failed, it may yet succeed.
-        leases.fail(lease, failure, ran)
+        leases.end_failed(lease, failure, ran)
         _discard(lease, len(kept))
     except LeaseLost:
         _discard(lease, len(kept))

@@ -110,9 +110,9 @@ def test_a_quota_of_its_own_is_decided_on_under_a_lock(settings: Any) -> None:
 
 def test_a_result_that_passes_the_quota_of_its_owner_is_refused() -> None:
     job = a_job()
-    assert results.beyond_quota(job, 10**12) is None
+    assert results.quota_failure(job, 10**12) is None
     give({"quota": 10**12}, user=job.owner)
-    assert results.beyond_quota(job, 10**12)  # with its file it is more
+    assert results.quota_failure(job, 10**12)  # with its file it is more
 
 
 # Use

@@ -36,11 +36,11 @@ def succeed(worker: Worker, job: Job) -> None:
 
 
 def fail_for_now(worker: Worker, job: Job) -> None:
-    leases.fail(begin(worker, job), NoRoom("The disk is full."), {})
+    leases.end_failed(begin(worker, job), NoRoom("The disk is full."), {})
 
 
 def fail_for_good(worker: Worker, job: Job) -> None:
-    leases.fail(begin(worker, job), BadMedia("It is cut off."), {})
+    leases.end_failed(begin(worker, job), BadMedia("It is cut off."), {})
 
 
 def lose(worker: Worker, job: Job) -> None:
@@ -50,7 +50,7 @@ def lose(worker: Worker, job: Job) -> None:
 
 
 def give_back(worker: Worker, job: Job) -> None:
-    leases.give_back(begin(worker, job))
+    leases.end_released(begin(worker, job))
 
 
 def cancel(worker: Worker, job: Job) -> None:

@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from media_jobs.errors import BadMedia
-from media_jobs.queue import leases
+from media_jobs.queue import leases, results
 from tests.support.api_client import api_client
 from tests.support.job_rows import a_job, a_worker, started
 from tests.support.local_store import (
@@ -109,13 +109,13 @@ def test_content_that_a_file_unknown_to_the_database_shares_stays_when_its_last_
 
 def test_what_an_attempt_stored_is_removed_when_the_attempt_ends(place: LocalSink) -> None:
     lease = started(a_worker(), a_job())
-    leases.claim_keys(lease, 2)
+    leases.reserve_keys(lease, 2)
     keys = {keep(place, key=lease.key(number)) for number in range(2)}
     remove_buried(place)
     assert stored_keys(place) == keys  # it may yet succeed
     assert sweep(place, grace=AT_ONCE) == 1  # the job's own file, whose bytes nobody has, is marked as lost
     assert stored_keys(place) == keys
-    leases.fail(lease, BadMedia("It is cut off."), {})
+    leases.end_failed(lease, BadMedia("It is cut off."), {})
     remove_buried(place)
     assert (stored_keys(place), quarantined_keys(place)) == (set(), set())
 
@@ -227,12 +227,12 @@ def test_what_a_restored_snapshot_was_about_to_delete_goes_into_quarantine(place
     Blob.objects.update(state=Blob.State.STORING, created_at=F("created_at") - timedelta(hours=2))
     bury(place.name, buried)
     lease = started(a_worker(), a_job())
-    leases.claim_keys(lease, 1)
+    leases.reserve_keys(lease, 1)
     made = keep(place, key=lease.key(0))
 
     forget_intentions()
-    leases.forget_outputs()
-    leases.fail(lease, BadMedia("It is cut off."), {})
+    results.forget_outputs()
+    leases.end_failed(lease, BadMedia("It is cut off."), {})
     remove_buried(place)
     sweep(place, grace=AT_ONCE)
     remove_buried(place)

@@ -65,7 +65,7 @@ def test_a_better_priority_is_ahead_and_of_another_owner_one_for_each_of_ones_ow
 
 def test_a_job_that_failed_for_now_waits_for_its_next_attempt() -> None:
     job = a_job()
-    leases.fail(started(a_worker(), job), NoRoom("The server's disk is full."), {})
+    leases.end_failed(started(a_worker(), job), NoRoom("The server's disk is full."), {})
     said = awaits(job)
     assert said is not None
     assert said.startswith("Another attempt, in ")

@@ -189,11 +189,11 @@ def test_a_job_that_is_to_be_cancelled_is_whatever_ends_its_attempt(end: str, wo
     control.cancel(job)
     expire(job)
     if end == "stopped":
-        leases.give_back(lease)
+        leases.end_released(lease)
     elif end == "failed for now":
-        leases.fail(lease, NoRoom("The disk is full."), {})
+        leases.end_failed(lease, NoRoom("The disk is full."), {})
     elif end == "failed for good":
-        leases.fail(lease, BadMedia("It is cut off."), {})
+        leases.end_failed(lease, BadMedia("It is cut off."), {})
     else:
         assert reap() == 1
     assert (now(job).status, past(job)[-1]) == ("cancelled", "cancelled")
@@ -229,11 +229,11 @@ def test_nobody_who_lost_the_lease_can_write_anything(worker: Worker) -> None:
     mine = started(a_worker(), job)
     for attempt in (
         lambda: leases.renew(lease, Job.Phase.WORKING, Report("I am alive")),
-        lambda: leases.claim_keys(lease, 1),
+        lambda: leases.reserve_keys(lease, 1),
         lambda: end(lease, "poster.jpg"),
-        lambda: leases.fail(lease, BadMedia("no"), {}),
-        lambda: leases.fail(lease, NoRoom("no"), {}),
-        lambda: leases.give_back(lease),
+        lambda: leases.end_failed(lease, BadMedia("no"), {}),
+        lambda: leases.end_failed(lease, NoRoom("no"), {}),
+        lambda: leases.end_released(lease),
         lambda: leases.end_cancelled(lease),
     ):
         with pytest.raises(LeaseLost), transaction.atomic():
@@ -246,7 +246,7 @@ def test_nobody_who_lost_the_lease_can_write_anything(worker: Worker) -> None:
 
 def test_a_worker_that_stops_gives_its_job_back_without_counting_an_attempt(worker: Worker) -> None:
     job = a_job()
-    leases.give_back(started(worker, job))
+    leases.end_released(started(worker, job))
     assert (now(job).status, now(job).attempts, now(job).not_before) == ("queued", 0, None)
     started(worker, job)
 
@@ -286,11 +286,11 @@ def test_a_lease_in_a_future_that_no_clock_gave_is_taken_back(worker: Worker) ->
 
 def test_a_failure_that_may_pass_is_tried_again_and_a_permanent_one_is_not(worker: Worker) -> None:
     job = a_job()
-    leases.fail(started(worker, job), NoRoom("The disk is full."), {})
+    leases.end_failed(started(worker, job), NoRoom("The disk is full."), {})
     assert (now(job).status, now(job).attempts) == ("queued", 1)
     assert leases.claim(worker) is None  # not at once
     Job.objects.filter(pk=job.pk).update(not_before=None)
-    leases.fail(started(worker, job), BadMedia("It is cut off."), {"log": "moov atom not found"})
+    leases.end_failed(started(worker, job), BadMedia("It is cut off."), {"log": "moov atom not found"})
     found = now(job)
     assert (found.status, found.error_code, found.error_detail) == ("failed", "bad_media", "It is cut off.")
     assert found.log == "moov atom not found"
@@ -306,7 +306,7 @@ def test_the_next_attempt_waits_longer_each_time_and_for_a_disk_that_is_full_fro
     settings.JOBS = replace(settings.JOBS, attempts=9)
     job, waits = a_job(), []
     for _ in range(8):
-        leases.fail(started(worker, job), failure, {})
+        leases.end_failed(started(worker, job), failure, {})
         found = now(job)
         assert (found.status, found.message) == ("queued", failure.detail)
         assert found.not_before is not None
@@ -407,7 +407,7 @@ def test_the_oldest_follower_takes_over_from_a_leader_that_ends_without_result(
         expire(leader)
         reap()
     else:
-        leases.fail(lease, NoRoom("The disk is full."), {})
+        leases.end_failed(lease, NoRoom("The disk is full."), {})
     assert now(leader).is_finished
     assert (now(heir).leader, now(last).leader) == (None, heir)
     end(started(worker, heir), "poster.jpg")
@@ -417,7 +417,7 @@ def test_the_oldest_follower_takes_over_from_a_leader_that_ends_without_result(
 def test_a_permanent_failure_is_that_of_all_who_followed(worker: Worker) -> None:
     file = a_file()
     leader, follower = a_job(file), a_job(file)
-    leases.fail(started(worker, leader), BadMedia("It is cut off."), {})
+    leases.end_failed(started(worker, leader), BadMedia("It is cut off."), {})
     assert (now(follower).status, now(follower).error_detail) == ("failed", "It is cut off.")
 
 
@@ -485,7 +485,7 @@ def test_one_owners_quota_is_no_matter_of_others_who_want_the_same(worker: Worke
     leader, poor, rich = map(a_job, twins)
     assert {poor.leader, rich.leader} == {leader}
     a_file(poor.owner)
-    leases.fail(started(worker, leader), QuotaReached("It does not fit."), {})
+    leases.end_failed(started(worker, leader), QuotaReached("It does not fit."), {})
     assert (now(leader).status, now(poor).leader, now(rich).leader) == ("failed", None, poor)
     control.cancel(poor)
     again = a_job(twins[1])
@@ -504,7 +504,7 @@ def test_a_cancelled_follower_leaves_the_others_in_peace(worker: Worker) -> None
 
 def test_a_failed_job_can_be_tried_again_and_a_succeeded_one_cannot(worker: Worker) -> None:
     job = a_job()
-    leases.fail(started(worker, job), BadMedia("It is cut off."), {})
+    leases.end_failed(started(worker, job), BadMedia("It is cut off."), {})
     assert (control.retry(job).status, now(job).error_code, now(job).finished_at) == ("queued", "", None)
     with pytest.raises(NotFinished):
         control.retry(job)

@@ -52,9 +52,9 @@ def test_jobs_are_counted_by_operation_and_result_with_their_durations() -> None
     lease = claimed(worker)
     Job.objects.update(started_at=Now() - timedelta(seconds=20))
     lease.job.refresh_from_db()
-    leases.fail(lease, BadMedia("It is broken."), {})
+    leases.end_failed(lease, BadMedia("It is broken."), {})
     waiting = a_job(params={"width": 20})
-    states.cancel(states.waiting(waiting), waiting)
+    states.mark_cancelled(states.waiting(waiting), waiting)
     found = here()
     assert found['millrace_jobs_ended_total{operation="thumbnail",reason="bad_media",result="failed"}'] == 1
     assert found['millrace_jobs_ended_total{operation="thumbnail",reason="",result="cancelled"}'] == 1

@@ -35,7 +35,7 @@ def _settings(settings: Any, tmp_path: Path) -> None:
 
 def failed(worker: Worker, **ago: float) -> Job:
     job = a_job()
-    leases.fail(started(worker, job), BadMedia("It is cut off."), {})
+    leases.end_failed(started(worker, job), BadMedia("It is cut off."), {})
     Job.objects.filter(pk=job.pk).update(finished_at=Now() - timedelta(**ago))
     return job
 

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from model_bakery import baker
 
 from media_jobs.models import Job
-from media_jobs.queue import results, single_flight
+from media_jobs.queue import single_flight
 from uploads.conf import sink
 from uploads.models import MediaFile, SinkMark, Upload
 from uploads.storage.marker import adopt
@@ -75,7 +75,7 @@ def plans(found: list[str]) -> Iterator[None]:
             found.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
 
 
-@pytest.mark.parametrize("ask", [single_flight.is_known, single_flight.leader_of, results.find])
+@pytest.mark.parametrize("ask", [single_flight.is_known, single_flight.find_leader, single_flight.find_result])
 def test_the_same_work_is_found_by_its_key_and_not_among_all_jobs(ask: Callable[[str], object]) -> None:
     found: list[str] = []
     with plans(found):

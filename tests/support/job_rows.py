@@ -63,12 +63,12 @@ def started(worker: Worker, job: Job) -> Lease:
 
 def end(lease: Lease, *names: str, facts: dict[str, Any] | None = None) -> None:
     kept = [
-        results.Kept(
+        results.StoredOutput(
             name, lease.key(number), Content(uuid.uuid4().hex * 2, 9, "image", "image/jpeg"), {"format": "x"}
         )
         for number, name in enumerate(names)
     ]
-    leases.succeed(lease, kept, facts=facts, message="", ran={"build": BUILD})
+    leases.finish(lease, kept, facts=facts, message="", ran={"build": BUILD})
 
 
 def now(job: Job) -> Job:

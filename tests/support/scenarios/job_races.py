@@ -74,7 +74,7 @@ def _work(jobs: int) -> list[tuple[str, str | None]]:
 
 def _succeed(lease: Lease) -> None:
     try:
-        leases.succeed(lease, [], facts=None, message="", ran={"build": BUILD})
+        leases.finish(lease, [], facts=None, message="", ran={"build": BUILD})
     except Cancelled:
         leases.end_cancelled(lease)
 
@@ -89,11 +89,11 @@ def pass_quota(size: int) -> dict[str, Any]:
 
 def _end_with(size: int) -> str:
     lease = next(_all_there_is(a_worker(LANE)))
-    kept = results.Kept("a.jpg", lease.key(0), Content(uuid.uuid4().hex * 2, size, "image", "image/jpeg"), {})
+    kept = results.StoredOutput("a.jpg", lease.key(0), Content(uuid.uuid4().hex * 2, size, "image", "image/jpeg"), {})
     try:
-        leases.succeed(lease, [kept], facts=None, message="", ran={"build": BUILD})
+        leases.finish(lease, [kept], facts=None, message="", ran={"build": BUILD})
     except QuotaReached as failure:
-        leases.fail(lease, failure, {})
+        leases.end_failed(lease, failure, {})
         return "refused"
     return "taken"
 
@@ -146,9 +146,9 @@ def _meddle(chance: random.Random, seconds: float) -> dict[str, int]:
         "lose": lose,
         "renew": lambda: held and leases.renew(held[-1], Job.Phase.WORKING, Report("Working", chance.random())),
         "succeed": lambda: end(_succeed) if chance.random() < 0.1 else None,
-        "fail for now": lambda: end(lambda lease: leases.fail(lease, NoRoom("The disk is full."), {})),
-        "fail": lambda: end(lambda lease: leases.fail(lease, BadMedia("It is cut off."), {})),
-        "give back": lambda: end(leases.give_back),
+        "fail for now": lambda: end(lambda lease: leases.end_failed(lease, NoRoom("The disk is full."), {})),
+        "fail": lambda: end(lambda lease: leases.end_failed(lease, BadMedia("It is cut off."), {})),
+        "give back": lambda: end(leases.end_released),
         "end cancelled": lambda: end(leases.end_cancelled),
         "hurry": lambda: Job.objects.filter(pk=chance.choice(jobs).pk, status="queued").update(not_before=None),
     }
