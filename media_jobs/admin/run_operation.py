@@ -19,7 +19,7 @@ from uploads.models import MediaFile
 from .. import operations, policy
 from ..models import Job
 from ..operations.base import Operation
-from ..queue import job_requests
+from ..queue.submission import parse_request, submit
 from .parameter_forms import ParamsForm
 
 _TEMPLATE = "admin/media_jobs/file/run.html"
@@ -103,7 +103,7 @@ class _Forms:
 def _submit(request: HttpRequest, file: MediaFile, forms: _Forms) -> Job | None:
     """Submit a job. None if it was refused: a message gives the reason, and the form keeps its values."""
     with _files().audited(request, file, f"Submitted the job {forms.operation.name} with {forms.params.params}."):
-        return job_requests.place(job_requests.order(request.user, forms.order(file)), None)[0]
+        return submit(parse_request(request.user, forms.order(file)))[0]
     return None
 
 

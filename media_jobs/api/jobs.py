@@ -25,17 +25,19 @@ from uploads.api.download import content_response
 from uploads.api.files import EntranceMixin, StreamedFormParser
 from uploads.api.lists import MomentFilter, NewestFirst, OwnerFilter
 from uploads.errors import MissingFile
+from uploads.http.tus_headers import join_metadata
 from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, gated_form_entrance
+from uploads.models import Upload
 from uploads.runtime.database_connections import let_go
 from uploads.scopes import Scope
-from uploads.transfers.admission import Replay
+from uploads.transfers.admission import Announcement, Replay, lifetime
 from uploads.transitions import past
 
 from .. import policy
 from ..models import Job
-from ..queue import control, job_requests
+from ..queue import control
 from ..queue.deletion import delete_job
-from ..queue.submission import submit, submit_received
+from ..queue.submission import Order, parse_request, submit, submit_received, submit_with_upload
 from .serializers import (
     DeleteQuery,
     EventSerializer,
@@ -60,7 +62,15 @@ def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:
     """Validate the request before the file in the form is read. Raises a Refusal."""
     policy.require_submit(user)
     values = _valid(FormOrder, fields)
-    setattr(request, _ORDER, job_requests.order(user, values, request.headers.get("Idempotency-Key", "")))
+    setattr(request, _ORDER, parse_request(user, values, request.headers.get("Idempotency-Key", "")))
+
+
+def _announcement(order: Order, upload: dict[str, Any], token: UUID | None) -> Announcement:
+    return Announcement(
+        owner=order.owner, token=token, name=upload["name"], protocol=Upload.Protocol.TUS, size=upload["size"],
+        length=upload["size"], route="jobs", lifetime=lifetime(0),
+        metadata=join_metadata({"filename": upload["name"]} | upload["metadata"]),
+    )  # fmt: skip
 
 
 def _valid(serializer_class: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
@@ -138,8 +148,11 @@ class JobViewSet(
         values = _valid(JobOrder, request.data)
         if values.get("upload"):
             principal_of(request).require(Scope.UPLOAD)
-        order = job_requests.order(request.user, values, request.headers.get("Idempotency-Key", ""))
-        return self._submitted(*job_requests.place(order, values.get("upload"), principal_of(request).token_id))
+        order = parse_request(request.user, values, request.headers.get("Idempotency-Key", ""))
+        if upload := values.get("upload"):
+            announcement = _announcement(order, upload, principal_of(request).token_id)
+            return self._submitted(*submit_with_upload(order, announcement))
+        return self._submitted(*submit(order))
 
     def handle_exception(self, error: Exception) -> Response:
         order = getattr(self.request._request, _ORDER, None)

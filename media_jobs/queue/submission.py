@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from uploads import audit_log
+from uploads.access.policy import Account
 from uploads.errors import InvalidParams, KeyReused, Refusal
 from uploads.models import MediaFile, Upload
 from uploads.runtime.database_connections import write
@@ -22,7 +24,7 @@ from uploads.transfers.quota import lock_owner
 from uploads.transfers.reception import Reception
 from uploads.transitions import record
 
-from .. import operations
+from .. import operations, policy
 from ..errors import Failure, NoSuchFile, UnfitMedia, UploadLost
 from ..ffmpeg.probing.media_facts import Facts
 from ..models import Job, JobInput, Share
@@ -32,63 +34,79 @@ from .notify import wake
 from .single_flight import cache_key, find_identical
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-_TRIES = 5
 INSPECT = "inspect"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What somebody wants to have done."""
+    """A request for a job. Its operation exists, and the operation's parameters are valid."""
 
     owner: User
-    operation: str
-    params: dict[str, Any] = field(default_factory=dict)
+    operation: Operation[Any]
+    params: Params
+    sent_params: Any  # as they were sent: they identify a repeated request
     file: MediaFile | None = None
-    upload: Upload | None = None  # instead of the file: it will be one
-    announced: tuple[str, int] | None = None  # the name and size of that upload, before there is one
+    upload: Upload | None = None  # that is to become the file
+    announced: tuple[str, int] | None = None  # name and size of the upload, before it exists
     inputs: Sequence[MediaFile] = ()
     priority: int = 0
     key: str = ""  # Idempotency-Key
     automatic: bool = False
 
+    @classmethod
+    def parse(cls, owner: User, operation: str, params: Any = None, **more: Any) -> "Order":
+        """The only place where the parameters of a submission are parsed. InvalidParams says what is wrong."""
+        found, sent = operations.get(operation), {} if params is None else params
+        return cls(owner, found, operations.parse(found, sent), sent, **more)
+
     def fingerprint(self) -> str:
         files = [str(file.pk) for file in (self.file, *self.inputs) if file is not None]
-        said = [self.operation, self.params, files, self.priority, self.announced]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        parts = [self.operation.name, self.sent_params, files, self.priority, self.announced]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def parse_request(user: Account, data: Mapping[str, Any], key: str = "") -> Order:
+    """The order in the validated data of a request: `operation`, `params`, `priority`, `inputs`, and maybe `file`.
+
+    Wrong parameters are refused before any file is looked up.
+    """
+    owner = policy.require_submit(user, data["priority"])
+    order = Order.parse(owner, data["operation"], data["params"], priority=data["priority"], key=key)
+    main = [data["file"]] if data.get("file") else []
+    files = _usable_files(user, [*main, *data["inputs"]])
+    return replace(order, file=files[0] if main else None, inputs=files[len(main) :])
+
+
+def _usable_files(user: Account, ids: Sequence[UUID]) -> list[MediaFile]:
+    found = policy.usable_files(user).in_bulk(ids)
+    for pk in ids:
+        if pk not in found:
+            raise NoSuchFile(f"There is no file {pk}, or none that you may use.")
+    return [found[pk] for pk in ids]
 
 
 def submit(order: Order) -> tuple[Job, bool]:
-    """The job that does it, and whether it is a new one: the same Idempotency-Key answers with the same job."""
-    operation = operations.get(order.operation)
-    params = operations.parse(operation, order.params)
+    """Returns the job, and whether it is new: a repeated Idempotency-Key returns the job of the first request."""
+    operation, file = order.operation, order.file
     if len(order.inputs) > operation.max_inputs:
         raise InvalidParams(f"“{operation.name}” takes {operation.max_inputs or 'no'} further inputs.")
-    if order.file is not None:
-        _check_kind(operation, order.file)
-        _check_fit(operation, params, order.file)
-    for _ in range(_TRIES - 1):
+    if file is not None:
+        _require_kind(operation, file.name, file.blob.kind)
+        known = file.facts
         try:
-            return _submit(order, operation, params)
-        except IntegrityError:
-            continue  # another of the same came to lead just now: we follow it
-    return _submit(order, operation, params)
+            operation.check(order.params, file.blob.kind, Facts.model_validate(known) if known else None)
+        except Failure as failure:
+            raise InvalidParams(failure.detail) from failure
+    return _insert(order)
 
 
-def _check_kind(operation: Operation[Any], file: MediaFile) -> None:
-    if file.blob.kind not in operation.kinds:
-        raise InvalidParams(_unfit(operation, file.name, file.blob.kind))
+def _require_kind(operation: Operation[Any], name: str, kind: str) -> None:
+    if kind not in operation.kinds:
+        raise InvalidParams(_wrong_kind(operation, name, kind))
 
 
-def _unfit(operation: Operation[Any], name: str, kind: str) -> str:
+def _wrong_kind(operation: Operation[Any], name: str, kind: str) -> str:
     return f"“{operation.name}” works on {' or '.join(sorted(operation.kinds))}; {name} is {kind or 'no media'}."
-
-
-def _check_fit(operation: Operation[Any], params: Params, file: MediaFile) -> None:
-    known = file.facts
-    try:
-        operation.check(params, file.blob.kind, Facts.model_validate(known) if known else None)
-    except Failure as failure:
-        raise InvalidParams(failure.detail) from failure
 
 
 def submit_with_upload(order: Order, announcement: Announcement) -> tuple[Job, bool]:
@@ -106,9 +124,7 @@ def submit_with_upload(order: Order, announcement: Announcement) -> tuple[Job, b
 def submit_received(order: Order, reception: Reception) -> tuple[Job, bool]:
     """A job on a file that has come with the request for it. Where there can be no job, the file is not kept."""
     assert reception.content is not None
-    operation = operations.get(order.operation)
-    if reception.content.kind not in operation.kinds:
-        raise InvalidParams(_unfit(operation, reception.upload.name, reception.content.kind))
+    _require_kind(order.operation, reception.upload.name, reception.content.kind)
     file = reception.commit()
     try:
         return submit(replace(order, file=file))
@@ -117,36 +133,37 @@ def submit_received(order: Order, reception: Reception) -> tuple[Job, bool]:
         raise
 
 
-def _submit(order: Order, operation: Operation[Any], params: Params) -> tuple[Job, bool]:
-    with write():
-        _keep_files(order)
-        if order.key and (before := _replayed(order)):
-            return before, False
-        said = canonical(params)
-        job = Job(
-            owner=order.owner, operation=operation.name, version=operation.version, params=said, lane=operation.lane,
-            priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
-            idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
-            request_id=current_request_id(),
-        )  # fmt: skip
-        result = None
-        if order.file is None:
-            job.status = Job.Status.UPLOADING
-        else:
-            job.cache_key = cache_key(job, [order.file, *order.inputs])
-            job.queued_at = Now()
-            job.leader, result = find_identical(job)
-        job.save(force_insert=True)
-        JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
-        record("job", job.pk, job.status)
-        if result is not None:
-            results.answer(job, result, f"answered by job {result.job.pk}, which made the same")
-        elif job.status == Job.Status.QUEUED and job.leader is None:
-            transaction.on_commit(lambda: wake(job.lane))
-        Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
-        if not order.automatic:  # else nobody asked for the job, and nobody looks at it here
-            job.refresh_from_db()
-            audit_log.note(job, "Submitted.", audit_log.ADDITION)
+@states.in_retried_transaction
+def _insert(order: Order) -> tuple[Job, bool]:
+    """Write the job: answered by an earlier result, as a follower of an identical job, or as one to be claimed."""
+    _keep_files(order)
+    if order.key and (before := _replayed(order)):
+        return before, False
+    operation = order.operation
+    job = Job(
+        owner=order.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
+        lane=operation.lane, priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
+        idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
+        request_id=current_request_id(),
+    )  # fmt: skip
+    result = None
+    if order.file is None:
+        job.status = Job.Status.UPLOADING
+    else:
+        job.cache_key = cache_key(job, [order.file, *order.inputs])
+        job.queued_at = Now()
+        job.leader, result = find_identical(job)
+    job.save(force_insert=True)
+    JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
+    record("job", job.pk, job.status)
+    if result is not None:
+        results.answer(job, result, f"answered by job {result.job.pk}, which made the same")
+    elif job.status == Job.Status.QUEUED and job.leader is None:
+        transaction.on_commit(lambda: wake(job.lane))
+    Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
+    if not order.automatic:  # else nobody asked for the job, and nobody looks at it here
+        job.refresh_from_db()
+        audit_log.note(job, "Submitted.", audit_log.ADDITION)
     return job, True
 
 
@@ -180,11 +197,11 @@ def _replayed(order: Order) -> Job | None:
 def inspect_new(file: MediaFile) -> None:
     """registry.file_stored: every file that somebody brought is inspected, without being asked."""
     if file.origin != MediaFile.Origin.JOB and file.blob.kind in operations.get(INSPECT).kinds:
-        submit(Order(file.owner, INSPECT, file=file, automatic=True))
+        submit(Order.parse(file.owner, INSPECT, file=file, automatic=True))
 
 
 def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
-    """registry.upload_ended: the jobs that waited for it begin, or fail with it."""
+    """hooks.upload_ended: queue the jobs that waited for the upload, or fail them."""
     if not upload.is_resumable:
         return  # only a resumable upload can have jobs that wait for it
     for job in Job.objects.filter(upload=upload, status=Job.Status.UPLOADING):
@@ -192,15 +209,15 @@ def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
         if file is None:
             lost = UploadLost(f"The upload of {upload.name} did not end well. Submit the job again with a new one.")
             states.mark_failed(states.waiting(job), job, lost)
-            continue
-        if operation is not None and file.blob.kind not in operation.kinds:
-            states.mark_failed(states.waiting(job), job, UnfitMedia(_unfit(operation, file.name, file.blob.kind)))
-            continue
-        _begin(job, file)
+        elif operation is not None and file.blob.kind not in operation.kinds:
+            unfit = UnfitMedia(_wrong_kind(operation, file.name, file.blob.kind))
+            states.mark_failed(states.waiting(job), job, unfit)
+        else:
+            _begin(job, file)
 
 
 def _begin(job: Job, file: MediaFile) -> None:
-    """What `_submit` does of a job whose file is there already."""
+    """Do what `_insert` does for a job whose file exists at once."""
     inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
     job.file, job.cache_key = file, cache_key(job, [file, *inputs])
     leader, result = find_identical(job)

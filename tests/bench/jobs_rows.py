@@ -89,7 +89,7 @@ def take_orders() -> None:
         order = json.loads(line)
         before = time.monotonic()
         file = MediaFile.objects.select_related("owner", "blob").get(pk=order["file"])
-        job, _ = submit(Order(file.owner, order["operation"], order["params"], file=file))
+        job, _ = submit(Order.parse(file.owner, order["operation"], order["params"], file=file))
         json.dump([str(job.pk), time.monotonic() - before], sys.stdout)
         sys.stdout.write("\n")
         sys.stdout.flush()

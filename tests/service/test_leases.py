@@ -343,7 +343,7 @@ def test_what_is_answered_when_its_upload_completes_has_begun_and_ended(worker: 
     first = a_job(file)
     end(started(worker, first), "poster.jpg")
     upload = a_resumable_upload(file.owner)
-    job, _ = submit(Order(file.owner, "thumbnail", upload=upload))
+    job, _ = submit(Order.parse(file.owner, "thumbnail", upload=upload))
     with transaction.atomic():
         begin_uploaded(upload, file)
     assert (now(job).status, now(job).cached, now(job).started_at) == ("succeeded", True, now(job).finished_at)
@@ -436,7 +436,7 @@ def test_nobody_gets_results_beyond_their_quota_by_whatever_way(worker: Worker, 
     end(started(worker, first), "poster.jpg")
     copy = a_job(file)
     upload = a_resumable_upload(file.owner)
-    awaited, _ = submit(Order(file.owner, "thumbnail", upload=upload))
+    awaited, _ = submit(Order.parse(file.owner, "thumbnail", upload=upload))
     with transaction.atomic():
         begin_uploaded(upload, file)
     assert (now(first).status, first.artifacts.count()) == ("succeeded", 1)
@@ -552,12 +552,12 @@ def test_a_deleted_job_takes_what_it_made_with_it_unless_that_is_to_stay(worker:
 
 def test_an_idempotency_key_answers_with_the_job_it_made() -> None:
     file = a_file()
-    order = Order(file.owner, "thumbnail", {"width": 64}, file=file, key="k")
+    order = Order.parse(file.owner, "thumbnail", {"width": 64}, file=file, key="k")
     job, is_new = submit(order)
     again, is_new_again = submit(order)
     assert (is_new, is_new_again, again) == (True, False, job)
     with pytest.raises(KeyReused):
-        submit(Order(file.owner, "thumbnail", {"width": 65}, file=file, key="k"))
+        submit(Order.parse(file.owner, "thumbnail", {"width": 65}, file=file, key="k"))
 
 
 @pytest.mark.parametrize(
@@ -574,7 +574,7 @@ def test_what_cannot_be_done_is_refused_before_there_is_a_job(
 ) -> None:
     file = a_file(kind=kind)
     with pytest.raises(Exception, match=says) as refusal:
-        submit(Order(file.owner, operation, params, file=file))
+        submit(Order.parse(file.owner, operation, params, file=file))
     assert refusal.value.code == "invalid_params"  # type: ignore[attr-defined]  # a Refusal
     assert not Job.objects.exists()
 
@@ -606,4 +606,4 @@ def test_what_cannot_be_worked_on_is_told_at_submit() -> None:
     MediaFile.objects.filter(pk=file.pk).update(has_facts=True)
     file = MediaFile.objects.select_related("blob").get(pk=file.pk)
     with pytest.raises(InvalidParams, match="moving pictures"):
-        submit(Order(file.owner, "transcode", {}, file=file))
+        submit(Order.parse(file.owner, "transcode", {}, file=file))

@@ -131,7 +131,7 @@ def test_an_upload_that_nobody_goes_on_with_fails_its_job(settings: Any, tmp_pat
         owner=owner, name="a.mp4", protocol=Upload.Protocol.TUS, size=9, length=9, route="jobs",
         lifetime=lifetime(0),
     )  # fmt: skip
-    job, _ = submit_with_upload(Order(owner, "thumbnail"), announced)
+    job, _ = submit_with_upload(Order.parse(owner, "thumbnail"), announced)
     assert (recovery.expire_uploads(), job.status) == (0, "uploading")
     Upload.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert recovery.expire_uploads() == 1

@@ -41,7 +41,9 @@ def a_user() -> User:
 
 def a_job(file: MediaFile | None = None, **more: Any) -> Job:
     file = file or a_file()
-    return submit(Order(file.owner, more.pop("operation", "thumbnail"), more.pop("params", {}), file=file, **more))[0]
+    return submit(
+        Order.parse(file.owner, more.pop("operation", "thumbnail"), more.pop("params", {}), file=file, **more)
+    )[0]
 
 
 def a_resumable_upload(owner: User) -> Upload:

@@ -60,10 +60,11 @@ class Command(TerminalCommand):
     def handle(self, *args: Any, file: str, operation: str, params: list[str], **options: Any) -> None:
         try:
             said = dict(_read(param) for param in params)
-            operations.parse(operations.get(operation), said)  # before bytes are copied for nothing
+            recipe = operations.get(operation)
+            parsed = operations.parse(recipe, said)  # before bytes are copied for nothing
             inputs = [_find(text) for text in options["input"]]
             media, owner = self._take(file, options["owner"])
-            job, _ = submit(Order(owner, operation, said, media, inputs=inputs, priority=options["priority"]))
+            job, _ = submit(Order(owner, recipe, parsed, said, media, inputs=inputs, priority=options["priority"]))
         except Refusal as refusal:
             raise CommandError(refusal.detail) from refusal
         if options["no_wait"]:

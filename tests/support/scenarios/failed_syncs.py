@@ -125,7 +125,7 @@ def job(film: str, function: str) -> None:
     owner = User.objects.get(username="alice")
     file, _ = ingest(Path(film), owner, Mode.COPY, lambda _: None)
     Job.objects.all().delete()  # those that begin by themselves
-    made, _ = submit(Order(owner, "thumbnail", file=file))
+    made, _ = submit(Order.parse(owner, "thumbnail", file=file))
     slot = Slot("quick", equipment().binary.build, {})
     fail(function, 1, settings.JOBS.work_root)
     seen = []

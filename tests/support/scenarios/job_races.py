@@ -60,7 +60,7 @@ def submit_the_same(rounds: int, *, worked: bool) -> dict[str, Any]:
 def _submit_all(file: Any, rounds: int) -> list[tuple[str, str | None]]:
     """For each job its id, and whom it followed at first."""
     found = MediaFile.objects.select_related("owner", "blob").get(pk=file)
-    made = [submit(Order(found.owner, "thumbnail", {"width": 20 + n}, file=found))[0] for n in range(rounds)]
+    made = [submit(Order.parse(found.owner, "thumbnail", {"width": 20 + n}, file=found))[0] for n in range(rounds)]
     return [(str(job.pk), str(job.leader_id) if job.leader_id else None) for job in made]
 
 
@@ -184,7 +184,7 @@ def delete_what_is_used(rounds: int) -> dict[str, Any]:
 
 def _cancelled_jobs(number: int) -> tuple[User, list[tuple[str, str]]]:
     owner = an_owner()
-    jobs = [submit(Order(owner, "thumbnail", file=a_file(owner)))[0] for _ in range(number)]
+    jobs = [submit(Order.parse(owner, "thumbnail", file=a_file(owner)))[0] for _ in range(number)]
     return owner, [(str(job.pk), str(job.file_id)) for job in map(control.cancel, jobs)]
 
 
