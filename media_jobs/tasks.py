@@ -1,4 +1,4 @@
-"""What Celery is for: a message wakes a worker of a lane, which then asks the database for its job."""
+"""Celery's part: a message wakes a worker of a lane, which then claims jobs from the database until there is none."""
 
 import time
 from typing import Any
@@ -14,40 +14,78 @@ from uploads.runtime.essential_threads import end_process
 from .conf import jobs
 from .ffmpeg.work_folder import sweep
 from .models import Worker
+from .queue import leases
+from .queue.leases import Lease
 from .queue.notify import TASK, wake
-from .worker import attempt
-from .worker.slot import Slot, equipment
+from .worker.attempt import run_job
+from .worker.slot import BEAT, Slot, equipment
 
 log = structlog.get_logger(__name__)
-_AGAIN = 1.0
+_RETRY_AFTER = 1.0
 _slot: Slot | None = None
 
 
 @shared_task(name=TASK, ignore_result=True)
 def work(lane: str) -> None:
     assert _slot is not None  # only a worker that was started as a slot of a lane consumes its queue
-    _slot.hear()
+    _slot.note_message()
     try:
-        attempt.work(_slot)
+        run_jobs(_slot)
     finally:
-        _slot.become(Worker.State.IDLE)
+        _slot.set_state(Worker.State.IDLE)
+
+
+def run_jobs(slot: Slot) -> None:
+    """Run jobs of the slot's lane, one after another, until there is none or the slot is to stop."""
+    while not slot.is_stopping and (lease := _claim_next(slot)):
+        slot.set_state(Worker.State.BUSY)
+        if leases.claimable(slot.lane).exists():
+            wake(slot.lane)
+        run_job(lease, slot)
+
+
+def _claim_next(slot: Slot) -> Lease | None:
+    if not _may_claim(slot):
+        return None
+    lease = leases.claim(slot.worker)
+    if lease is not None or slot.worker.state == Worker.State.IDLE:
+        return lease
+    # A job that was submitted a moment ago has woken nobody if its lane's workers were all busy. Look once more, now
+    # that this worker's row says that it is idle.
+    slot.set_state(Worker.State.IDLE)
+    return leases.claim(slot.worker)
+
+
+def _may_claim(slot: Slot) -> bool:
+    """Whether everything is there that a job needs. Lost jobs are taken back here, too: housekeeping may not run.
+
+    Once a second is enough, as both take longer than a claim.
+    """
+    if time.monotonic() - slot.ready_at < BEAT:
+        return True
+    leases.reap(lambda: time.sleep(2 * BEAT))
+    if lacking := leases.lacking():
+        log.warning("no_job_begun", waits_for=lacking)
+        return False
+    slot.ready_at = time.monotonic()
+    return True
 
 
 @celeryd_after_setup.connect
-def _begin(instance: Any, **_: Any) -> None:
-    """Celery logs what this raises and goes on. Its worker would consume messages, and run none of the jobs."""
+def _start(instance: Any, **_: Any) -> None:
+    """End the process after any error: Celery would log it and go on to consume messages, but run no jobs."""
     global _slot
     [lane] = instance.app.amqp.queues.consume_from
     try:
         sweep(jobs().work_root)
         while (_slot := _slot_of(lane)) is None:
-            time.sleep(_AGAIN)
+            time.sleep(_RETRY_AFTER)
     except Exception:
         end_process("worker_not_started", lane=lane)
 
 
 def _slot_of(lane: str) -> Slot | None:
-    """None: the database is away. It is waited for, however long, as the broker is."""
+    """None: the database is away. The worker waits for it as long as it takes, as it does for the broker."""
     found = equipment()
     try:
         return Slot(lane, found.binary.build, found.sandbox.as_json())
@@ -59,7 +97,7 @@ def _slot_of(lane: str) -> Slot | None:
 
 @worker_ready.connect
 def _look_for_work(**_: Any) -> None:
-    """There may have been jobs before there was a worker."""
+    """Jobs may have been submitted before there was a worker."""
     assert _slot is not None
     wake(_slot.lane)
 

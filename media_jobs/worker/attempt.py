@@ -1,16 +1,17 @@
-"""One attempt at a job: fetch, work, verify, store, finish. Or stop, and leave nothing behind.
+"""One attempt at a job: fetch, run, verify, store, finish. Or stop, and leave nothing behind.
 
-The thread that runs this starts, watches and kills ffmpeg; no other does. The slot's beat renews the lease beside it
-and brings word when the work must stop; `Pulse.check` is where this thread hears it, several times a second.
+The thread that runs this starts, watches and kills ffmpeg; no other thread does. Meanwhile the slot's heartbeat
+renews the lease. `Heartbeat.check`, called several times a second, raises in this thread when the work must stop.
 """
 
 import errno
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
@@ -40,179 +41,176 @@ from ..errors import (
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.toolbox import Toolbox
 from ..ffmpeg.work_folder import work_folder
-from ..models import Job, Worker
-from ..operations.base import Input, Outcome, Output, Work
+from ..models import Job
+from ..operations.base import Input, Operation, Outcome, Output, Work
 from ..queue import leases, results
 from ..queue.leases import Lease
-from ..queue.notify import wake
 from ..queue.results import StoredOutput
-from .heartbeat import Pulse
+from .heartbeat import Heartbeat
 from .slot import BEAT, Slot, equipment
 
 log = structlog.get_logger(__name__)
-_AGAIN = 0.5
+_RETRY_AFTER = 0.5
 
 
-def work(slot: Slot) -> int:
-    """Run jobs of the slot's lane until there is none, or the slot is to stop. Answers how many."""
-    done = 0
-    while not slot.is_stopping and (lease := _next(slot)):
-        slot.become(Worker.State.BUSY)
-        if leases.claimable(slot.lane).exists():
-            wake(slot.lane)
-        run(lease, slot)
-        done += 1
-    return done
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The outputs are stored, but not published yet."""
+
+    stored: Sequence[StoredOutput]
+    facts: dict[str, Any] | None
+    message: str
 
 
-def _next(slot: Slot) -> Lease | None:
-    if not _may_begin(slot):
-        return None
-    lease = leases.claim(slot.worker)
-    if lease is not None or slot.worker.state == Worker.State.IDLE:
-        return lease
-    # Who submitted a moment ago saw us busy and woke nobody: we look once more now that we are seen to be idle.
-    slot.become(Worker.State.IDLE)
-    return leases.claim(slot.worker)
+def run_job(lease: Lease, slot: Slot) -> None:
+    """Carry out an attempt at a claimed job, and write how it ended. Log lines have the id of the job's request."""
+    with on_behalf_of(lease.job.request_id):
+        heartbeat = Heartbeat(lease, slot)
+        slot.hold(heartbeat.renew)
+        started = time.monotonic()
+        try:
+            end, ran = _carry_out(lease, heartbeat)
+            _finish(lease, end, ran)
+        except LeaseLost:
+            log.warning("lease_lost", job=str(lease.job.pk))
+        finally:
+            slot.hold(None)
+            seconds = round(time.monotonic() - started, 3)
+            log.info("job_run", job=str(lease.job.pk), operation=lease.job.operation, seconds=seconds)
 
 
-def _may_begin(slot: Slot) -> bool:
-    """Whether all is there that a job needs. What workers lost is taken back: housekeeping may be lost, too.
-
-    Once a second is enough: both take longer than a claim.
-    """
-    if time.monotonic() - slot.looked < BEAT:
-        return True
-    leases.reap(lambda: time.sleep(2 * BEAT))
-    if lacking := leases.lacking():
-        log.warning("no_job_begun", waits_for=lacking)
-        return False
-    slot.looked = time.monotonic()
-    return True
+def _carry_out(lease: Lease, heartbeat: Heartbeat) -> tuple[Success | Failure | Interruption, dict[str, str]]:
+    """How the attempt ended, and the commands it ran. By then its processes have ended and its folder is gone."""
+    ran: dict[str, str] = {}
+    try:
+        with _as_failures(), work_folder(jobs().work_root, str(lease.token)) as folder:
+            attempt = Attempt(lease, heartbeat, folder)
+            try:
+                success = attempt.carry_out()
+            finally:
+                ran = attempt.ran
+    except (Failure, Cancelled, Released) as end:
+        return end, ran
+    return success, ran
 
 
 class Attempt:
-    def __init__(self, lease: Lease, pulse: Pulse, folder: Path) -> None:
-        self._lease, self._job, self._pulse, self._folder = lease, lease.job, pulse, folder
+    def __init__(self, lease: Lease, heartbeat: Heartbeat, folder: Path) -> None:
+        self._lease, self._job, self._heartbeat, self._folder = lease, lease.job, heartbeat, folder
         self._tools = Toolbox(
             binary=equipment().binary, sandbox=equipment().sandbox, folder=folder, threads=jobs().threads,
-            check=self._check, on_report=pulse.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
+            check=self._check, on_report=heartbeat.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
         )  # fmt: skip
-        self._told = time.monotonic()
+        self._checked_at = time.monotonic()
         self._floor = FloorWatch(sink(), folder)
 
     def _check(self) -> None:
-        self._pulse.check()
-        if time.monotonic() - self._told > BEAT:
-            self._told = time.monotonic()
-            self._pulse.tell(self.ran)
+        self._heartbeat.check()
+        if time.monotonic() - self._checked_at > BEAT:
+            self._checked_at = time.monotonic()
+            self._heartbeat.show(self.ran)
             self._floor.check()  # jobs that run side by side could fill the disk together
 
     @property
     def ran(self) -> dict[str, str]:
-        """What is written down of it, however it ends."""
+        """The columns of the job's row that are written however the attempt ends."""
         commands = "\n".join(map(shlex.join, self._tools.commands))
         return {"command": commands, "log": self._tools.log, "build": equipment().binary.build}
 
-    def carry_out(self) -> tuple[Outcome, list[StoredOutput]]:
-        job, operation = self._job, operations.get(self._job.operation)
-        self._pulse.enter(Job.Phase.FETCHING, "Fetching")
+    def carry_out(self) -> Success:
+        operation = operations.get(self._job.operation)
+        self._heartbeat.enter(Job.Phase.FETCHING, "Fetching")
+        main, *others = self._fetch()
+        self._heartbeat.enter(Job.Phase.WORKING, "Working")
+        outcome = self._run(operation, main, others)
+        size = sum(output.path.stat().st_size for output in outcome.outputs if output.path.exists())
+        self._heartbeat.enter(Job.Phase.VERIFYING, "Verifying", size)
+        found = [self._tools.verify(output.path, output.expected) for output in outcome.outputs]
+        self._heartbeat.enter(Job.Phase.STORING, "Storing", size)
+        stored = self._store(outcome.outputs, found)
+        return Success(stored, outcome.facts.model_dump(mode="json") if outcome.facts else None, outcome.message)
+
+    def _fetch(self) -> list[Input]:
         self._tools.room = check_free(sink(), 1)
-        # Looked up here, not when it was claimed: a claim is as short as can be.
+        job = self._job
+        # Queried here and not with the claim, which is to be as short as possible.
         job.file = MediaFile.objects.select_related("blob").filter(jobs=job).first()
         files = [job.file, *(item.file for item in job.inputs.select_related("file__blob").order_by("number"))]
-        main, *others = [self._fetch(number, file) for number, file in enumerate(files)]
-        self._pulse.enter(Job.Phase.WORKING, "Working")
-        params = operation.parameters.model_validate(job.params)
-        outcome = operation.run(Work(params, main, others, self._folder, self._tools, jobs().threads))
-        size = sum(output.path.stat().st_size for output in outcome.outputs if output.path.exists())
-        self._pulse.enter(Job.Phase.VERIFYING, "Verifying", size)
-        found = [self._tools.verify(output.path, output.expected) for output in outcome.outputs]
-        self._pulse.enter(Job.Phase.STORING, "Storing", size)
-        return outcome, self._store(outcome.outputs, found)
+        return [self._link(number, file) for number, file in enumerate(files)]
 
-    def _fetch(self, number: int, file: MediaFile | None) -> Input:
+    def _link(self, number: int, file: MediaFile | None) -> Input:
         if file is None:
             raise ContentLost("A file that this job needs was deleted.")
         path = local_path(file.blob)
         if path is None or file.blob.state != Blob.State.STORED or not path.exists():
             raise ContentLost(f"The bytes of {file.name} cannot be found. Ask your administrator.")
-        # A name of ours, in the folder of ours: what people see of the command is theirs to repeat.
+        # A short name in our folder: people are shown the command, and may copy it.
         link = self._folder / f"input{number}"
         link.symlink_to(path)
         facts = Facts.model_validate(file.blob.facts) if file.blob.facts else self._tools.probe(link)
         return Input(link, file.name, file.blob.kind, facts)
 
+    def _run(self, operation: Operation[Any], main: Input, others: Sequence[Input]) -> Outcome:
+        params = operation.parameters.model_validate(self._job.params)
+        return operation.run(Work(params, main, others, self._folder, self._tools, jobs().threads))
+
     def _store(self, outputs: Sequence[Output], found: Sequence[Facts]) -> list[StoredOutput]:
-        # It is decided when it ends. But nobody need wait for gigabytes to be stored that will not be kept.
+        # The quota is decided on in the transaction that ends the job. It is checked here, too, so that nobody waits
+        # for gigabytes to be stored that will not be kept.
         failure = results.quota_failure(self._job, sum(output.path.stat().st_size for output in outputs))
         if failure and not results.success_without_outputs(self._job, failure):
             raise failure
         leases.reserve_keys(self._lease, len(outputs))
-        kept = []
+        stored = []
         try:
             for number, (output, facts) in enumerate(zip(outputs, found, strict=True)):
                 key = self._lease.key(number)
                 content = deposit(output.path, key, output.kind, output.media_type, lambda _: self._check())
-                kept.append(StoredOutput(output.name, key, content, facts.model_dump(mode="json")))
+                stored.append(StoredOutput(output.name, key, content, facts.model_dump(mode="json")))
         except BaseException:
             _discard(self._lease, len(outputs))
             raise
-        return kept
+        return stored
 
 
-def run(lease: Lease, slot: Slot) -> None:
-    """Run a job that was claimed, to whatever end. Its lines have the id of the request that asked for it."""
-    with on_behalf_of(lease.job.request_id):
-        _run(lease, slot)
+def _finish(lease: Lease, end: Success | Failure | Interruption, ran: dict[str, str]) -> None:
+    """Write how the attempt ended, and try again while the database is away. After a lease's time it is too late."""
+    until = time.monotonic() + jobs().lease
+    while True:
+        try:
+            return _write_end(lease, end, ran)
+        except (OperationalError, InterfaceError):
+            close_old_connections()
+            if time.monotonic() > until:
+                raise LeaseLost from None
+            time.sleep(_RETRY_AFTER)
 
 
-def _run(lease: Lease, slot: Slot) -> None:
-    pulse = Pulse(lease, slot)
-    slot.hold(pulse.renew)
-    started = time.monotonic()
+def _write_end(lease: Lease, end: Success | Failure | Interruption, ran: dict[str, str]) -> None:
+    match end:
+        case Success():
+            _write_success(lease, end, ran)
+        case Failure():
+            leases.end_failed(lease, end, ran)
+        case Cancelled():
+            leases.end_cancelled(lease)
+        case Released():
+            leases.end_released(lease)
+
+
+def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
+    number = len(success.stored)
     try:
-        _insist(_attempt(lease, pulse))
-    except LeaseLost:
-        log.warning("lease_lost", job=str(lease.job.pk))
-    finally:
-        slot.hold(None)
-        seconds = round(time.monotonic() - started, 3)
-        log.info("job_run", job=str(lease.job.pk), operation=lease.job.operation, seconds=seconds)
-
-
-def _attempt(lease: Lease, pulse: Pulse) -> Callable[[], None]:
-    """Do it, and answer with what writes down how it ended. Nothing else is left of it then but what it made."""
-    ran: dict[str, str] = {}
-    try:
-        with _failures(), work_folder(jobs().work_root, str(lease.token)) as folder:
-            attempt = Attempt(lease, pulse, folder)
-            try:
-                outcome, kept = attempt.carry_out()
-            finally:
-                ran = attempt.ran
-    except Cancelled:
-        return partial(leases.end_cancelled, lease)
-    except Released:
-        return partial(leases.end_released, lease)
-    except Failure as failure:
-        return partial(leases.end_failed, lease, failure, ran)
-    return partial(_succeed, lease, outcome, kept, ran)
-
-
-def _succeed(lease: Lease, outcome: Outcome, kept: list[StoredOutput], ran: dict[str, str]) -> None:
-    facts = outcome.facts.model_dump(mode="json") if outcome.facts else None
-    try:
-        leases.finish(lease, kept, facts=facts, message=outcome.message, ran=ran)
+        leases.finish(lease, success.stored, facts=success.facts, message=success.message, ran=ran)
     except QuotaReached as failure:
-        # In this order: while it is not written down that it failed, it may yet succeed.
+        # In this order: until the failure is written, another try may still succeed and need the bytes.
         leases.end_failed(lease, failure, ran)
-        _discard(lease, len(kept))
+        _discard(lease, number)
     except LeaseLost:
-        _discard(lease, len(kept))
+        _discard(lease, number)
         raise
     except Cancelled:
-        _discard(lease, len(kept))
+        _discard(lease, number)
         leases.end_cancelled(lease)
 
 
@@ -221,8 +219,8 @@ def _discard(lease: Lease, number: int) -> None:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
-    """What goes wrong beneath, as a reason that can be told."""
+def _as_failures() -> Iterator[None]:
+    """Turn any error into a Failure that can be shown to the job's owner."""
     try:
         yield
     except (Failure, Interruption):
@@ -231,27 +229,8 @@ def _failures() -> Iterator[None]:
         raise NoRoom("The server's disk is full.") from error
     except (SinkError, StorageUnavailable) as error:
         raise ContentLost("The server's disk does not work.") from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise NoRoom("The server's disk is full.") from error
-        raise _our_mistake() from error
     except Exception as error:
-        raise _our_mistake() from error
-
-
-def _our_mistake() -> Internal:
-    log.exception("attempt_failed")
-    return Internal("Something went wrong on our side; it was written down.")
-
-
-def _insist(end: Callable[[], None]) -> None:
-    """Write how it ended, though the database may be away just now. After a lease's time, others have decided."""
-    until = time.monotonic() + jobs().lease
-    while True:
-        try:
-            return end()
-        except (OperationalError, InterfaceError):
-            close_old_connections()
-            if time.monotonic() > until:
-                raise LeaseLost from None
-            time.sleep(_AGAIN)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise NoRoom("The server's disk is full.") from error
+        log.exception("attempt_failed")
+        raise Internal("Something went wrong on our side; it was written down.") from error

@@ -1,4 +1,4 @@
-"""A slot: this process, as one that runs jobs of a lane. Its row is how others know that it lives."""
+"""A slot: a worker process that runs one job at a time. Its Worker row shows others that it is alive."""
 
 import os
 import signal
@@ -27,12 +27,13 @@ from ..queue.leases import claimable, is_paused, lost
 from ..queue.notify import wake
 
 log = structlog.get_logger(__name__)
-BEAT = 1.0
-_TOUCH = 5.0  # how often the row says that we live, and an idle worker looks for work that nobody tells of
-# An idle worker whose lane has had work for this long, and which was told nothing of it, does not hear its broker.
-_DEAF = 30.0
-# A heartbeat that fails so often in a row, and not because of the database, will not recover in this process.
-_FAILURES = 5
+BEAT = 1.0  # seconds between heartbeats
+# How often the Worker row is written, and an idle worker looks for work that no message has announced.
+_ROW_INTERVAL = 5.0
+# An idle worker whose lane has work, but which has got no message for this long, is not connected to the broker.
+_DEAF_AFTER = 30.0
+# After so many failures in a row that are not the database's, the heartbeat will not recover in this process.
+_MOST_FAILURES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,11 @@ class Slot:
             lane=lane, host=socket.gethostname(), pid=os.getpid(), build=build, layers=layers,
             seen_at=Now(), heard_at=Now(),
         )  # fmt: skip
-        self._stopping, self._nudged = threading.Event(), threading.Event()
+        self._stopping, self._beat_now = threading.Event(), threading.Event()
         self._renew: Callable[[], None] | None = None
-        self._touched = self._heard = time.monotonic()
-        self.looked = float("-inf")  # at what others have lost, and found all there that a job needs
-        self._writing, self._unsaid = threading.Lock(), dict[str, Any]()
+        self._row_written_at = self._heard_at = time.monotonic()
+        self.ready_at = float("-inf")  # when everything that a job needs was last found
+        self._writing, self._unwritten = threading.Lock(), dict[str, Any]()
         self._failures = Counter[str]()  # in a row, of each part of the heartbeat
         start_essential("heartbeat", self._beat)
 
@@ -71,82 +72,86 @@ class Slot:
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """Begin nothing more, and give back what is running."""
+        """Claim no other job, and release the one that runs."""
         self._stopping.set()
 
     def leave(self) -> None:
-        """The row goes: nobody should wait for us."""
+        """Delete the Worker row, so that no job waits for this worker."""
         Worker.objects.filter(pk=self.worker.pk).delete()
 
-    def hear(self) -> None:
-        self._heard = time.monotonic()
+    def note_message(self) -> None:
+        """The broker has brought a message, so the connection to it works."""
+        self._heard_at = time.monotonic()
 
-    def become(self, state: Worker.State) -> None:
-        """The row says so at once; or, if the database is away, as soon as it is back."""
+    def set_state(self, state: Worker.State) -> None:
+        """Write the state at once; or, if the database is away, as soon as it is back."""
         if self.worker.state == state:
             return
-        self.hear()  # while we are busy the broker brings nothing, and need not
+        self.note_message()  # a busy worker takes no messages: only from now on may they be missed
         with self._writing:
-            self.worker.state, self._unsaid = state, {"heard_at": Now()}
-        self._try("say", self._write)
+            self.worker.state, self._unwritten = state, {"heard_at": Now()}
+        self._guard("state", self._write_row)
 
-    def nudge(self) -> None:
-        """Let the next beat come at once: there is news."""
-        self._nudged.set()
+    def beat_now(self) -> None:
+        """Let the next heartbeat come at once, as there is something to write."""
+        self._beat_now.set()
 
     def hold(self, renew: Callable[[], None] | None) -> None:
-        """Call `renew` at every beat, until this is called with None. If it fails, the next beat calls it again."""
+        """Call `renew` at every heartbeat, until this is called with None."""
         self._renew = renew
 
     def _beat(self) -> None:
         while not self.is_stopping or self._renew is not None:
-            self._nudged.wait(BEAT)
-            self._nudged.clear()
+            self._beat_now.wait(BEAT)
+            self._beat_now.clear()
             if renew := self._renew:
-                self._try("renew", renew)
-            if self._unsaid or time.monotonic() - self._touched >= _TOUCH:
-                self._try("touch", self._touch)
+                self._guard("renew", renew)
+            if self._unwritten or time.monotonic() - self._row_written_at >= _ROW_INTERVAL:
+                self._guard("row", self._refresh)
 
-    def _try(self, part: str, deed: Callable[[], None]) -> None:
-        """No failure ends the heartbeat: the database may be back at the next beat, and it is asked for ever.
+    def _guard(self, part: str, function: Callable[[], None]) -> None:
+        """Call a part of the heartbeat. No error ends the heartbeat: the next one tries again.
 
-        After any other failure that comes again and again the process ends, so that its supervisor starts another:
-        the lease expires, and the job is tried there.
+        After too many errors in a row that are not the database's, the process ends, and its supervisor starts
+        another. The lease expires, and the job is tried there.
         """
         try:
-            deed()
+            function()
         except DatabaseFailure:
-            # It is away, or busy: the row goes stale, which is the truth, until the next beat.
+            # The database is away or busy. The row grows stale until a later heartbeat, which is the truth.
             log.warning("worker_row_not_written", exc_info=True)
             close_old_connections()
         except Exception:
             self._failures[part] += 1
-            if self._failures[part] >= _FAILURES:
+            if self._failures[part] >= _MOST_FAILURES:
                 end_process("heartbeat_fails", part=part)
             log.exception("heartbeat_failed", part=part)
         else:
             self._failures[part] = 0
 
-    def _touch(self) -> None:
-        self._write()
+    def _refresh(self) -> None:
+        self._write_row()
         if self.worker.state == Worker.State.IDLE and not self.is_stopping:
-            self._look_around()
+            self._look_for_work()
 
-    def _write(self) -> None:
-        with self._writing:  # by turns: the beat must not write what we were a moment ago
-            self._touched = time.monotonic()
+    def _write_row(self) -> None:
+        with self._writing:  # one thread at a time, so that no older state is written last
+            self._row_written_at = time.monotonic()
             row = Worker.objects.filter(pk=self.worker.pk)
-            if not row.update(state=self.worker.state, seen_at=Now(), **self._unsaid) and not self.is_stopping:
-                self.worker.save(force_insert=True)  # it was thought to be dead, and forgotten
-            self._unsaid = {}
+            if not row.update(state=self.worker.state, seen_at=Now(), **self._unwritten) and not self.is_stopping:
+                self.worker.save(force_insert=True)  # others took this worker for dead and deleted the row
+            self._unwritten = {}
 
-    def _look_around(self) -> None:
-        """Housekeeping may be lost: what it would tell us of, we tell ourselves. Who hears nothing of it is deaf."""
+    def _look_for_work(self) -> None:
+        """Send this lane a message if there is work: housekeeping, which would, may not run.
+
+        A worker that receives no broker messages ends itself, so that its supervisor starts another.
+        """
         has_work = claimable(self.lane).exists() and not is_paused(self.lane)
         if not has_work:
-            self.hear()
+            self.note_message()
         if has_work or lost().exists():
             wake(self.lane)
-        if time.monotonic() - self._heard > _DEAF:
+        if time.monotonic() - self._heard_at > _DEAF_AFTER:
             log.error("worker_deaf", reason="its lane has work, and the broker brings no word of it: starting again")
             os.kill(os.getpid(), signal.SIGTERM)

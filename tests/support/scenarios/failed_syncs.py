@@ -118,7 +118,7 @@ def job(film: str, function: str) -> None:
     from media_jobs.models import Job
     from media_jobs.queue import leases
     from media_jobs.queue.submission import Order, submit
-    from media_jobs.worker import attempt
+    from media_jobs.worker.attempt import run_job
     from media_jobs.worker.slot import Slot, equipment
     from uploads.transfers.ingest import Mode, ingest
 
@@ -133,7 +133,7 @@ def job(film: str, function: str) -> None:
         Job.objects.update(not_before=None)
         lease = leases.claim(slot.worker)
         assert lease is not None
-        attempt.run(lease, slot)
+        run_job(lease, slot)
         made.refresh_from_db()
         seen.append([made.status, made.attempts, made.message, made.artifacts.count(), has_failed()])
     _tell(attempts=seen)

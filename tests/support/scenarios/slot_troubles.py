@@ -32,38 +32,38 @@ State = Worker.State
 def become_idle_without_database() -> None:
     """The row must say so in the end: until then, nobody would wake us."""
     slot = Slot("quick", "", {})
-    slot.become(State.BUSY)
+    slot.set_state(State.BUSY)
     with connection.execute_wrapper(_away):
-        slot.become(State.IDLE)
+        slot.set_state(State.IDLE)
     _say(_in_time(lambda: Worker.objects.get().state == State.IDLE))
 
 
 def become_idle_after_long_work() -> None:
     """Whoever was busy for longer than the deaf hear nothing is not deaf."""
-    worker_slot._DEAF, worker_slot._TOUCH = 3, 0.1
+    worker_slot._DEAF_AFTER, worker_slot._ROW_INTERVAL = 3, 0.1
     told = list[int]()
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     slot = Slot("quick", "", {})
-    slot.become(State.BUSY)
+    slot.set_state(State.BUSY)
     time.sleep(3.2)
     pile(1, [a_file(an_owner())], "thumbnail")
     idle_since = time.monotonic()
-    slot.become(State.IDLE)
+    slot.set_state(State.IDLE)
     time.sleep(0.2)
-    slot.nudge()
+    slot.beat_now()
     time.sleep(0.5)
-    is_early = bool(told) and time.monotonic() - idle_since < worker_slot._DEAF
+    is_early = bool(told) and time.monotonic() - idle_since < worker_slot._DEAF_AFTER
     _say(not is_early and _in_time(lambda: told))
 
 
 def hang_in_storing() -> None:
     """The lease is not renewed any more, and the process ends."""
-    heartbeat._PATIENCE = 6
+    heartbeat._PHASE_TIMEOUT = 6
     slot = Slot("quick", "", {})
     pile(1, [a_file(an_owner())], "thumbnail")
     lease = leases.claim(slot.worker)
     assert lease is not None
-    held = heartbeat.Pulse(lease, slot)
+    held = heartbeat.Heartbeat(lease, slot)
     slot.hold(held.renew)
     held.enter(Job.Phase.STORING, "Storing", size=3_000_000)
     _in_time(lambda: "so far" in Job.objects.get().message)
@@ -105,8 +105,8 @@ def report_what_cannot_be_written() -> None:
     pile(1, [a_file(an_owner())], "thumbnail")
     lease = leases.claim(slot.worker)
     assert lease is not None
-    held = heartbeat.Pulse(lease, slot)
-    held.tell({"log": "\ud800"})
+    held = heartbeat.Heartbeat(lease, slot)
+    held.show({"log": "\ud800"})
     Job.objects.update(lease_until=Now())
     held.renew()
     held.check()
@@ -115,7 +115,7 @@ def report_what_cannot_be_written() -> None:
 
 def start_without_database() -> None:
     """Celery would go on without the slot, and run nothing."""
-    tasks._AGAIN = 0.05
+    tasks._RETRY_AFTER = 0.05
     failures = iter([1, 2, 3])
 
     def away_at_first(execute: Any, *rest: Any) -> Any:
