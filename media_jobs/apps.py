@@ -3,7 +3,7 @@ from django.db.models.signals import post_migrate
 
 
 class MediaJobsConfig(AppConfig):
-    """Work on content. uploads does not know of it: it offers registries, which are filled here."""
+    """Jobs on stored files. uploads does not import this app: it offers hooks, which are filled here."""
 
     name = "media_jobs"
     verbose_name = "work"
@@ -14,11 +14,11 @@ class MediaJobsConfig(AppConfig):
 
         from . import policy
         from .admin import file_panels, run_operation
-        from .queue import deletion, lanes, results, submission  # checks registers itself
+        from .queue import deletion, lanes, results, submission
 
         hooks.warnings.append(lanes.warnings)
         hooks.file_stored.append(submission.inspect_new)
-        hooks.file_deleting.append(deletion.let_go_of)
+        hooks.file_deleting.append(deletion.release_file)
         hooks.upload_ended.append(submission.begin_uploaded)
         hooks.keys_in_use.append(results.keys_in_use)
         hooks.file_pictures.append(file_panels.pictures)

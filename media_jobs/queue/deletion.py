@@ -1,4 +1,4 @@
-"""How jobs go, and what goes with a file that people delete."""
+"""Deleting jobs, and what deleting a file does to its jobs."""
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -17,19 +17,22 @@ from .control import cancel_at_once
 from .states import lock_job
 
 
-def let_go_of(file: MediaFile) -> None:
-    """registry.file_deleting: what we began by ourselves goes with the file; what people wait for keeps it."""
+def release_file(file: MediaFile) -> None:
+    """hooks.file_deleting: delete the automatic jobs of a file.
+
+    NotFinished: it has unfinished jobs that people submitted.
+    """
     if kept := why_kept(file):
         raise NotFinished(kept)
     for job in _unfinished(file):
         cancel_at_once(job)
     for job in Job.objects.filter(file=file, automatic=True):
         with suppress(NoSuchJob):
-            _remove(job)
+            _delete(job)
 
 
 def why_kept(file: MediaFile) -> str:
-    """What people wait for, in words; nothing, where the file may go."""
+    """Why unfinished jobs keep the file, in a sentence; empty if they do not."""
     count = sum(not job.automatic for job in _unfinished(file))
     jobs = "1 unfinished job" if count == 1 else f"{count} unfinished jobs"
     return f"{jobs} of this file must end first. Wait, or cancel." if count else ""
@@ -40,24 +43,27 @@ def _unfinished(file: MediaFile) -> Collection[Job]:
 
 
 def uses_of(file: MediaFile, jobs: QuerySet[Job] | None = None) -> Sequence[QuerySet[Job]]:
-    """Jobs on it, and those with it as a further input. Two queries: no index serves an OR over a join."""
+    """Jobs on the file, and jobs with it as a further input. Two queries, as no index serves an OR over a join."""
     jobs = Job.objects.all() if jobs is None else jobs
     return jobs.filter(file=file), jobs.filter(inputs__file=file).distinct()
 
 
 def _approve(file: MediaFile) -> None:
-    """Nobody has to be asked."""
+    """Allow it."""
 
 
 @frees_room
 def delete_job(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaFile], object] = _approve) -> None:
-    """Remove a finished job, and what it made unless that is to stay. `approve` raises for a file that may not go."""
+    """Delete a finished job, and the files it made unless they are to be kept.
+
+    `approve` raises a Refusal for a file that may not be deleted.
+    """
     with write():
-        _remove(job, keep_artifacts=keep_artifacts, approve=approve)
+        _delete(job, keep_artifacts=keep_artifacts, approve=approve)
         audit_log.note(job, "Deleted.", audit_log.DELETION)
 
 
-def _remove(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaFile], object] = _approve) -> None:
+def _delete(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaFile], object] = _approve) -> None:
     with write():
         job = lock_job(job)
         if not job.is_finished:
@@ -72,6 +78,6 @@ def _remove(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaF
 
 
 def forget(job: Job) -> None:
-    """The row goes, and its past with it. In the caller's transaction, which holds the row."""
+    """Delete the row and its Transitions, in the transaction of the caller, which has locked the row."""
     past("job", job.pk).delete()
     job.delete()

@@ -1,4 +1,4 @@
-"""Stopping a lane and letting it go on, and what is to be said of one."""
+"""Pausing and resuming lanes, and their state for people, metrics and warnings."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from ..operations.base import LANES
 from .leases import claimable, is_paused, lacking
 from .notify import wake_idle
 
-# As long as slots.py gives a worker before it takes itself for deaf, and a little.
-_UNHEARD = timedelta(seconds=35)
+# A little longer than worker/slot.py waits before a worker without messages restarts itself.
+_OVERDUE = timedelta(seconds=35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Overview:
 
 
 def pause(lane: str) -> None:
-    """Start no job of it any more. What runs goes on to its end."""
+    """Start no more jobs of the lane. Running jobs continue."""
     Lane.objects.update_or_create(name=lane, defaults={"paused": True})
 
 
@@ -51,20 +51,20 @@ def overview(lane: str) -> Overview:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Of a lane, for /metrics."""
+    """The state of a lane for /metrics."""
 
     queued: int
     running: int
-    oldest_wait: float  # seconds since the oldest of those was queued
+    oldest_wait: float  # seconds since the oldest of the queued jobs was queued
     workers: int
 
 
 def loads() -> dict[str, Load]:
-    """By lane. Three queries, each by an index that holds what waits, runs or lives, and nothing else."""
+    """The load of each lane. Three queries, each answered from a partial index."""
     waiting = Job.objects.filter(status=Job.Status.QUEUED, leader=None).order_by().values_list("lane")
     waits = {lane: (number, oldest) for lane, number, oldest in waiting.annotate(Count("pk"), Min("queued_at"))}
-    running = _numbers(Job.objects.filter(status=Job.Status.RUNNING))
-    workers = _numbers(Worker.live())
+    running = _count_by_lane(Job.objects.filter(status=Job.Status.RUNNING))
+    workers = _count_by_lane(Worker.live())
     now = timezone.now()
     return {
         lane: Load(number, running.get(lane, 0), _seconds(oldest, now), workers.get(lane, 0))
@@ -73,7 +73,7 @@ def loads() -> dict[str, Load]:
     }
 
 
-def _numbers(found: QuerySet[Any]) -> dict[str, int]:
+def _count_by_lane(found: QuerySet[Any]) -> dict[str, int]:
     return dict(found.order_by().values_list("lane").annotate(Count("pk")))
 
 
@@ -82,29 +82,29 @@ def _seconds(since: datetime | None, now: datetime) -> float:
 
 
 def warnings() -> Iterator[ServiceWarning]:
-    """Lanes in which jobs wait, and no worker lives to run them."""
-    long_ago = Now() - _UNHEARD
-    manned = set(Worker.live().values_list("lane", flat=True))
+    """hooks.warnings: lanes in which jobs wait without a live worker."""
+    long_ago = Now() - _OVERDUE
+    with_workers = set(Worker.live().values_list("lane", flat=True))
     for lane in LANES:
-        if lane not in manned and _is_overdue(lane, long_ago):
+        if lane not in with_workers and _is_overdue(lane, long_ago):
             words = f"Jobs wait in the lane {lane}, and no worker of it is running."
             yield ServiceWarning(f"lane_dead:{lane}", words)
 
 
 def troubles() -> list[str]:
-    """Lanes whose jobs nobody runs, and workers that live and do nothing about them; in sentences."""
-    manned = set(Worker.live().values_list("lane", flat=True))
-    missing = [f"No worker of the lane {lane} is running." for lane in LANES if lane not in manned]
-    deaf = Counter(worker.lane for worker in _deaf())
+    """Sentences about lanes without workers, and about idle workers that do not take waiting jobs."""
+    with_workers = set(Worker.live().values_list("lane", flat=True))
+    missing = [f"No worker of the lane {lane} is running." for lane in LANES if lane not in with_workers]
+    deaf = Counter(worker.lane for worker in _deaf_workers())
     return missing + [
         f"Jobs wait in the lane {lane}, and of its idle workers, {number} do not take them."
         for lane, number in deaf.items()
     ]
 
 
-def _deaf() -> list[Worker]:
-    """Idle, though their lane has had work for longer than any word of it needs."""
-    long_ago = Now() - _UNHEARD
+def _deaf_workers() -> list[Worker]:
+    """Workers that are idle although their lane has had work for longer than a message takes."""
+    long_ago = Now() - _OVERDUE
     idle = Worker.live().filter(state=Worker.State.IDLE, heard_at__lt=long_ago)
     if not idle.exists() or lacking():
         return []

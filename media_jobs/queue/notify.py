@@ -1,6 +1,6 @@
-"""The message that a lane has work. It says no more: which job, the worker asks the database.
+"""The broker message that a lane has work. The worker that receives it asks the database for a job.
 
-A message that is lost costs a second, until housekeeping sends another; one too many costs a worker one look.
+A lost message costs a second, until housekeeping sends another; a needless message costs one query.
 """
 
 import time
@@ -19,49 +19,49 @@ from .leases import claimable
 
 log = structlog.get_logger(__name__)
 TASK = "media_jobs.work"
-# Workers that were told and do nothing about it are told again: after a second, and then less and less often, so that
-# messages do not pile up where nobody reads them. (They must not expire instead: machines' clocks differ.)
-_SOON, _LATEST = 1.0, 10.0
-# A broker that did not answer is left alone for so long: whoever submits must not wait for it each time.
-_REST = 5.0
-_resting_until = 0.0
+# Housekeeping repeats a message to workers that stay idle after this many seconds, and then less and less often, so
+# that messages do not pile up where nobody reads them. (Messages must not expire instead: machines' clocks differ.)
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 10.0
+# After an error of the broker, send nothing for so long: submitting must not wait for the broker each time.
+_BROKER_PAUSE = 5.0
+_paused_until = 0.0
 
 
 def wake(lane: str) -> None:
-    """Tell one idle worker of the lane. Busy ones look for the next job by themselves when they end theirs."""
+    """Send a message to one idle worker of the lane. Busy workers claim the next job themselves when they finish."""
     reached(Step.QUEUED)
     if Worker.live().filter(lane=lane, state=Worker.State.IDLE).exists():
         _send(lane, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    idle: list[tuple[Any, Any]]  # each worker, and when it was last heard to become so
+class _Sent:
+    idle: list[tuple[Any, Any]]  # the id of each idle worker, and its heard_at
     pause: float
     until: float
 
 
-_told: dict[str, _Told] = {}
+_sent: dict[str, _Sent] = {}
 
 
 def wake_idle() -> int:
-    """As many messages to each lane as it has idle workers, and jobs for them."""
-    return sum(_send(lane, number) for lane, _, number in _waiting())
+    """Send each lane as many messages as it has idle workers and jobs for them."""
+    return sum(_send(lane, number) for lane, _, number in _lanes_to_wake())
 
 
 def wake_idle_again() -> int:
-    """Housekeeping's, each second: the same, but patient with those who were told already."""
-    sent, waiting = 0, list(_waiting())
-    for lane in _told.keys() - {lane for lane, _, _ in waiting}:
-        del _told[lane]
-    for lane, idle, number in waiting:
+    """The same, with a pause before messages are repeated to the same workers. Housekeeping calls it each second."""
+    count, lanes = 0, list(_lanes_to_wake())
+    for lane in _sent.keys() - {lane for lane, _, _ in lanes}:
+        del _sent[lane]
+    for lane, idle, number in lanes:
         if _is_due(lane, idle):
-            sent += _send(lane, number)
-    return sent
+            count += _send(lane, number)
+    return count
 
 
-def _waiting() -> Iterator[tuple[str, list[tuple[Any, Any]], int]]:
-    """Lanes with idle workers and jobs: which workers, and how many of them have something to do."""
+def _lanes_to_wake() -> Iterator[tuple[str, list[tuple[Any, Any]], int]]:
+    """Lanes with idle workers and claimable jobs, their idle workers, and how many of them have a job to claim."""
     paused = Lane.objects.filter(paused=True).values("name")
     idle = Worker.live().filter(state=Worker.State.IDLE).exclude(lane__in=paused).order_by("pk")
     for lane in set(idle.values_list("lane", flat=True)):
@@ -71,24 +71,24 @@ def _waiting() -> Iterator[tuple[str, list[tuple[Any, Any]], int]]:
 
 
 def _is_due(lane: str, idle: list[tuple[Any, Any]]) -> bool:
-    now, before = time.monotonic(), _told.get(lane)
+    now, before = time.monotonic(), _sent.get(lane)
     is_new = before is None or before.idle != idle
     if before is not None and not is_new and now < before.until:
         return False
-    pause = _SOON if before is None or is_new else min(2 * before.pause, _LATEST)
-    _told[lane] = _Told(idle, pause, now + pause)
+    pause = _FIRST_PAUSE if before is None or is_new else min(2 * before.pause, _LONGEST_PAUSE)
+    _sent[lane] = _Sent(idle, pause, now + pause)
     return True
 
 
 def _send(lane: str, times: int) -> int:
-    global _resting_until
-    if time.monotonic() < _resting_until:
+    global _paused_until
+    if time.monotonic() < _paused_until:
         return 0
     for sent in range(times):
         try:
             current_app.send_task(TASK, (lane,), queue=lane, retry=False, ignore_result=True)
         except (OperationalError, ChannelError, OSError):
-            _resting_until = time.monotonic() + _REST
+            _paused_until = time.monotonic() + _BROKER_PAUSE
             log.warning("broker_unreachable", lane=lane, exc_info=True)
             return sent
     return times

@@ -1,4 +1,4 @@
-"""What is said of jobs: why one does not run yet, and what it does."""
+"""Texts about a job for the API and the admin: what it waits for, and its message."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -13,33 +13,36 @@ from uploads.transfers.status_text import upload_message, upload_progress
 from ..models import Job, Lane, Worker
 from .leases import claimable, lacking
 
-# Further back nobody wants to know it precisely.
+# More jobs ahead of a job are not counted.
 MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Lanes:
-    """What is said of many jobs needs to be known of the lanes but once."""
+    """The state of all lanes. It is read once for the texts of many jobs."""
 
     paused: Collection[str]
-    manned: Collection[str]  # by a live worker
-    lacking: str = ""  # what no job can be begun without
-    ahead: Mapping[UUID, int] = field(default_factory=dict)
+    with_workers: Collection[str]  # live ones
+    lacking: str = ""  # a noun phrase for what no job can start without, if it is missing
+    ahead: Mapping[UUID, int] = field(default_factory=dict)  # how many jobs are claimed before each
 
     @classmethod
     def now(cls, jobs: Iterable[Job] = ()) -> "Lanes":
-        """As they are, and how many go before each of these jobs."""
+        """Read the state of the lanes, with the number of jobs ahead of each of `jobs`."""
         lanes = {job.lane for job in jobs if job.status == Job.Status.QUEUED and job.leader_id is None}
         return cls(
             paused=set(Lane.objects.filter(paused=True).values_list("name", flat=True)),
-            manned=set(Worker.live().values_list("lane", flat=True).distinct()),
+            with_workers=set(Worker.live().values_list("lane", flat=True).distinct()),
             lacking=lacking() if lanes else "",
             ahead={pk: number for lane in lanes for pk, number in _ahead(lane)},
         )
 
 
 def _ahead(lane: str) -> Iterable[tuple[UUID, int]]:
-    """Of each that waits, how many are to come before it, at most: of one priority, owners take turns."""
+    """Each claimable job of the lane, and how many jobs at most are claimed before it.
+
+    Higher priorities come first; within a priority, owners take turns.
+    """
     waiting = claimable(lane).order_by("-priority", "queued_at", "id").values_list("pk", "owner_id", "priority")
     queue = list(waiting[:MOST])
     for level in dict.fromkeys(priority for _, _, priority in queue):
@@ -55,6 +58,7 @@ def _ahead(lane: str) -> Iterable[tuple[UUID, int]]:
 
 
 def waiting_for(job: Job, lanes: Lanes) -> str | None:
+    """Why the job does not run, as a noun phrase that completes "Waits for"."""
     if job.status == Job.Status.UPLOADING:
         done = upload_progress(job.upload) if job.upload else None
         return "Its upload." if done is None else f"Its upload, at {100 * done:.0f} %."
@@ -62,7 +66,7 @@ def waiting_for(job: Job, lanes: Lanes) -> str | None:
         return None
     if job.leader_id is not None:
         return f"Job {job.leader_id}, which does the same."
-    if job.lane not in lanes.manned:
+    if job.lane not in lanes.with_workers:
         return f"A worker: none of the lane {job.lane} is running."
     if job.lane in lanes.paused:
         return f"The lane {job.lane}, which is paused."

@@ -23,7 +23,7 @@ def _broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if not settings.BROKER_URL.startswith("filesystem:"):
         pytest.fail("these read messages as files")
     make_folders()
-    monkeypatch.setattr(notify, "_told", {})
+    monkeypatch.setattr(notify, "_sent", {})
     _take_messages()
     yield
     _take_messages()
