@@ -12,7 +12,7 @@ class MediaJobsConfig(AppConfig):
     def ready(self) -> None:
         from uploads import hooks
 
-        from . import policy
+        from . import policy, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_operation
         from .queue import deletion, lanes, results, submission
 

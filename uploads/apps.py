@@ -7,7 +7,7 @@ class UploadsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import hooks
+        from . import hooks, system_checks  # noqa: F401  # the checks register themselves
         from .access import policy
         from .conf import limits, sink
         from .http.read_buffers import budget
