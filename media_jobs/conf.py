@@ -1,4 +1,4 @@
-"""What media_jobs must be told. config/ reads the environment and sets a JobSettings as `settings.JOBS`."""
+"""The settings of media_jobs. config/ reads them from the environment, as a JobSettings in `settings.JOBS`."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,16 +11,16 @@ from .ffmpeg.sandbox import Level
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    work_root: Path  # private folders of attempts; best on the disk where files are kept
-    lease: float = 30.0  # seconds that a worker may be silent
-    attempts: int = 3  # that may end with their worker
+    work_root: Path  # for the private folders of attempts; on the disk of the store, outputs need not be copied
+    lease: float = 30.0  # seconds after which a lease expires that is not renewed
+    attempts: int = 3  # how many attempts a job has
     timeout: float = 24 * 3600.0
     stall_timeout: float = 120.0
-    ffmpeg: str = "wheel"  # or a path
+    ffmpeg: str = "wheel"  # or the path of an ffmpeg
     sandbox: Level = "on"
-    threads: int = 1  # that one run of ffmpeg may use
-    kept: float | None = 90 * 86400.0  # seconds after its end that a job is forgotten; its files stay
-    share_results: bool = False  # one owner's finished result answers another's same request, too
+    threads: int = 1  # for one run of ffmpeg
+    kept: float | None = 90 * 86400.0  # seconds after its end until a job is deleted; its files stay
+    share_results: bool = False  # a result of one owner also answers identical jobs of others
 
     @property
     def lease_time(self) -> timedelta:

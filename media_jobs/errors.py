@@ -1,4 +1,4 @@
-"""Why work ends before its end: a Failure is its own fault and is told to people, an Interruption is not."""
+"""Why an attempt ends early: a Failure, which is shown to the owner, or an Interruption. And refusals of requests."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -8,43 +8,43 @@ from uploads.errors import InvalidParams, Refusal
 
 
 class Failure(Exception):
-    """Why a job failed, in words its owner understands: what is wrong, and what to do about it.
+    """Why a job failed. `detail` tells its owner what is wrong and what to do about it.
 
-    A permanent one would come again with the next attempt, so there is none.
+    After a permanent failure there is no further attempt, as it would fail in the same way.
     """
 
     code: ClassVar[str] = "failed"
     permanent: ClassVar[bool] = True
-    personal: ClassVar[bool] = False  # the same work for another owner would not fail so
-    # Before the second attempt, where there is one. Before each further one it is longer.
+    personal: ClassVar[bool] = False  # an identical job of another owner would not fail
+    # Before the second attempt. Before each further one the pause is longer.
     pause: ClassVar[timedelta] = timedelta(seconds=1)
 
     def __init__(self, detail: str, *, log: str = "") -> None:
         super().__init__(detail)
         self.detail = detail
-        self.log = log  # the last lines of the tool that failed, for whoever looks closer
+        self.log = log  # the last lines of the output of the tool that failed
 
 
 class BadMedia(Failure):
-    """The input is damaged, cut off, or not what it says it is."""
+    """The input is damaged, cut off, or not of the type that it claims."""
 
     code = "bad_media"
 
 
 class UnfitMedia(Failure):
-    """The input is sound, and this operation cannot do with it what was asked: there is no sound to extract."""
+    """The input is valid, but not for this operation and its parameters: it has no audio to extract, for example."""
 
     code = "unfit_media"
 
 
 class ToolFailed(Failure):
-    """ffmpeg ended with an error that we have no better words for."""
+    """ffmpeg ended with an error that has no code of its own here."""
 
     code = "tool_failed"
 
 
 class Stalled(Failure):
-    """No progress for as long as MILLRACE_STALL_TIMEOUT allows."""
+    """ffmpeg made no progress for MILLRACE_STALL_TIMEOUT seconds."""
 
     code = "stalled"
 
@@ -54,13 +54,13 @@ class TimedOut(Failure):
 
 
 class ResourceLimit(Failure):
-    """The sandbox stopped it: processor time, memory, or the size of a file."""
+    """The sandbox stopped ffmpeg: it used too much CPU time or memory, or wrote too large a file."""
 
     code = "resource_limit"
 
 
 class OutputInvalid(Failure):
-    """What was made is not what was asked for. It is thrown away."""
+    """An output is not what the operation promised. It is thrown away."""
 
     code = "output_invalid"
 
@@ -71,27 +71,27 @@ class QuotaReached(Failure):
 
 
 class UploadLost(Failure):
-    """The upload that the job waited for failed, expired or was taken back."""
+    """The upload that the job waited for failed, expired or was deleted."""
 
     code = "upload_failed"
 
 
 class WorkerLost(Failure):
-    """Written when the attempts are used up: each of them ended with its worker."""
+    """The worker ended or stopped renewing its lease."""
 
     code = "worker_lost"
     permanent = False
 
 
 class Internal(Failure):
-    """A mistake of ours. Another attempt may do better."""
+    """An error in Millrace itself. Another attempt may succeed."""
 
     code = "internal_error"
     permanent = False
 
 
 class NoRoom(Failure):
-    """The disk became full while it ran. Where it is full before, no job is begun (leases.lacking)."""
+    """The disk became full during the attempt. While it is full, no job is claimed (leases.lacking)."""
 
     code = "insufficient_storage"
     permanent = False
@@ -99,7 +99,7 @@ class NoRoom(Failure):
 
 
 class ContentLost(Failure):
-    """The input's bytes cannot be read just now."""
+    """The bytes of an input cannot be read at the moment."""
 
     code = "content_unavailable"
     permanent = False
@@ -107,41 +107,41 @@ class ContentLost(Failure):
 
 
 class Interruption(Exception):
-    """Work must stop at once, and nothing is the matter with it."""
+    """The attempt must stop at once, for no fault of the job."""
 
 
 class Cancelled(Interruption):
-    """Somebody asked for it."""
+    """The job was cancelled."""
 
 
 class LeaseLost(Interruption):
-    """The job is not ours any more: whatever we did for it counts for nothing."""
+    """The job belongs to another worker, or has ended. Nothing that this attempt did for it counts."""
 
 
 class Released(Interruption):
-    """This worker is to stop; the job goes back to its lane."""
+    """This worker is stopping. The job is queued again."""
 
 
 class NotFinished(Refusal):
-    """For what only a finished job allows."""
+    """The request is allowed for finished jobs only."""
 
     code = "in_use"
 
 
 class AlreadyFinished(Refusal):
-    """For what only an unfinished job allows."""
+    """The request is allowed for unfinished jobs only."""
 
     code = "already_finished"
 
 
 class NoSuchFile(Refusal):
-    """A request names a file that is not there, or is none of its sender's business."""
+    """The request names a file that does not exist, or that the account may not use."""
 
     code = "not_found"
 
 
 class NoSuchJob(Refusal):
-    """The job was deleted while somebody was about to do something to it."""
+    """The job was deleted during the request."""
 
     code = "not_found"
 
@@ -151,7 +151,7 @@ class UnknownOperation(InvalidParams):
 
 
 class WrongParams(InvalidParams):
-    """Parameters that their operation cannot use. `errors` says of each what is wrong with it, in sentences."""
+    """Parameters that the operation does not accept. `errors` has sentences for each of them."""
 
     def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
         sentences = " ".join(message for messages in errors.values() for message in messages)

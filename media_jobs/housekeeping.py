@@ -1,4 +1,4 @@
-"""What must be done for jobs now and then; as uploads.maintenance.housekeeping, which says what a Chore must be."""
+"""The chores of housekeeping for jobs. uploads.maintenance.housekeeping explains what a Chore is."""
 
 import time
 from datetime import timedelta
@@ -17,16 +17,16 @@ from .queue.leases import reap
 from .queue.notify import wake_idle_again
 from .worker.slot import BEAT
 
-_AT_ONCE = 500
+_BATCH = 500
 
 
 def take_back_lost() -> int:
-    """Queue again what workers have lost."""
+    """End the attempts whose worker was lost, so that their jobs are queued again."""
     return reap(lambda: time.sleep(2 * BEAT))
 
 
 def forget_workers() -> int:
-    """Those that have not been heard of for ten times as long as it takes to be thought dead."""
+    """Delete rows of workers that have been dead for ten times WORKER_TIMEOUT."""
     forgotten: int = Worker.objects.filter(seen_at__lt=Now() - 10 * WORKER_TIMEOUT).delete()[0]
     return forgotten
 
@@ -36,16 +36,16 @@ def sweep_work() -> int:
 
 
 def forget_jobs() -> int:
-    """Finished jobs are kept for a while, for people and for the cache. What they made stays: it is their owner's."""
+    """Delete jobs that finished long ago. The files that they made belong to their owner, and stay."""
     kept = jobs().kept
     if kept is None:
         return 0
     old = Job.objects.filter(finished_at__lt=Now() - timedelta(seconds=kept), automatic=False)
-    return sum(_forget(old.filter(pk=pk)) for pk in list(old.values_list("pk", flat=True)[:_AT_ONCE]))
+    return sum(_forget(old.filter(pk=pk)) for pk in list(old.values_list("pk", flat=True)[:_BATCH]))
 
 
 def _forget(still_old: QuerySet[Job]) -> int:
-    """One at a time, so that nobody waits for long; and looked at again, as it may have been retried by now."""
+    """Delete one job in a transaction of its own. It is read again, as it may have been retried."""
     with write():
         job = still_old.select_for_update().first()
         if job is None:

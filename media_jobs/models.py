@@ -1,4 +1,4 @@
-"""Rows. What happens to them is in submitting (which inserts), moving (which changes a status) and running."""
+"""Jobs and what belongs to them. queue/submission.py inserts jobs, and queue/states.py changes their status."""
 
 import uuid
 from datetime import timedelta
@@ -16,7 +16,7 @@ WORKER_TIMEOUT = timedelta(seconds=20)
 
 
 class Lane(models.Model):
-    """Where jobs of one kind queue. A paused lane starts none; what runs in it may end."""
+    """A queue of jobs of one kind. A paused lane starts no jobs; running jobs continue."""
 
     name = models.CharField(max_length=16, primary_key=True)
     paused = models.BooleanField(default=False)
@@ -26,7 +26,7 @@ class Lane(models.Model):
 
 
 class Share(models.Model):
-    """When an owner was last served in a lane: whoever has waited longest is next."""
+    """When an owner's job was last claimed in a lane. The owner who was served least recently is next."""
 
     lane = models.CharField(max_length=16)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -40,7 +40,7 @@ class Share(models.Model):
 
 
 class Worker(models.Model):
-    """One slot: a process that runs one job at a time. This row is how anybody knows that it lives."""
+    """One slot: a process that runs one job at a time. It writes this row every few seconds while it lives."""
 
     class State(models.TextChoices):
         IDLE = "idle", "idle"
@@ -55,7 +55,7 @@ class Worker(models.Model):
     layers = models.JSONField("sandbox", default=dict, blank=True)
     started_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField()  # by the database's clock
-    heard_at = models.DateTimeField()  # when the broker last brought it a message
+    heard_at = models.DateTimeField()  # when it last became idle or busy
 
     class Meta:
         indexes = [models.Index(fields=["lane", "seen_at"], name="worker_live")]
@@ -69,7 +69,7 @@ class Worker(models.Model):
 
 
 class Job(models.Model):
-    """One Operation on one main file, or on an Upload that is to become it."""
+    """One Operation on one main file, or on an Upload that will become that file."""
 
     class Status(models.TextChoices):
         UPLOADING = "uploading", "waits for its upload"
@@ -92,18 +92,18 @@ class Job(models.Model):
     operation = models.CharField(max_length=32)
     version = models.PositiveIntegerField()
     params = models.JSONField(default=dict, blank=True)  # canonical: every default filled in
-    # Finished jobs outlive their files; unfinished ones hold them (registry.file_deleting).
+    # Finished jobs outlive their files; unfinished jobs keep them (hooks.file_deleting).
     file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
     upload = models.ForeignKey(Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
-    automatic = models.BooleanField(default=False)  # ours, not its owner's: it goes with its file
+    automatic = models.BooleanField(default=False)  # not submitted by its owner: it is deleted with its file
 
     lane = models.CharField(max_length=16)
     priority = models.SmallIntegerField(default=0)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
-    not_before = models.DateTimeField(null=True, blank=True)  # of another attempt, after a failure that may pass
-    # Those that ended without a result: in a failure, with their worker, or cancelled. See `attempt`.
+    not_before = models.DateTimeField(null=True, blank=True)  # the next attempt, after a failure that may pass
+    # How many ended without a result: failed, cancelled, or with a lost worker. See `attempt`.
     attempts = models.PositiveSmallIntegerField(default=0)
-    # Inputs, operation, version, parameters and, unless results are shared, the owner. Empty while not all are known.
+    # Equal for identical jobs (queue/single_flight.py). Empty until the file is known.
     cache_key = models.CharField(max_length=SHA256_HEX, blank=True)
     leader = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="followers")
     cached = models.BooleanField(default=False)
@@ -113,7 +113,7 @@ class Job(models.Model):
     token = models.UUIDField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     cancel_asked = models.BooleanField(default=False)
-    # How many files it makes: while it runs, keys of its token that may have bytes; later, the artifacts it had.
+    # While it runs: how many keys of its token may have bytes. Later: how many artifacts it made.
     outputs = models.PositiveSmallIntegerField(default=0)
 
     phase = models.CharField(max_length=16, choices=Phase.choices, blank=True)
@@ -124,13 +124,13 @@ class Job(models.Model):
 
     error_code = models.CharField(max_length=32, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
-    command = models.TextField(blank=True)  # what ffmpeg was asked, one run a line
-    log = models.TextField(blank=True)  # the last lines that it said
+    command = models.TextField(blank=True)  # the ffmpeg commands, one a line
+    log = models.TextField(blank=True)  # the last lines of ffmpeg's output
     build = models.CharField("ffmpeg", max_length=128, blank=True)
 
     idempotency_key = models.CharField(max_length=255, blank=True)
     fingerprint = models.CharField(max_length=SHA256_HEX, blank=True)
-    # Of the request that submitted it, for the log of its attempts. Empty: a command did.
+    # The id of the request that submitted it, for the log of its attempts. Empty if a command submitted it.
     request_id = models.CharField(max_length=REQUEST_ID_LENGTH, blank=True, default="", db_default="")
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(null=True, blank=True)
@@ -138,7 +138,7 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        # The first five are for lists, as those of MediaFile are.
+        # The first five are for lists.
         indexes = [
             models.Index(fields=["-created_at", "-id", "status", "operation", "lane", "owner"], name="job_newest"),
             models.Index(
@@ -153,15 +153,15 @@ class Job(models.Model):
             models.Index(
                 fields=["lane", "-created_at", "-id", "status", "operation", "owner"], name="job_newest_of_lane"
             ),
-            # For claiming: the best priority, then whose turn it is, then the oldest of theirs.
+            # For the claim: the best priority, then the owner, then the oldest job.
             models.Index(
                 fields=["lane", "-priority", "owner", "queued_at", "id"],
                 condition=Q(status="queued", leader=None),
                 name="job_claimable",
             ),
             models.Index(fields=["lease_until"], condition=Q(status="running"), name="job_leases"),
-            # For single flight and results. Not a partial index: SQLite would ignore it, because the statuses that
-            # are asked for are parameters.
+            # For single flight and results. Not a partial index: SQLite would ignore it, as the query passes the
+            # statuses as parameters.
             models.Index(fields=["cache_key", "status"], name="job_same_work"),
             models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="job_finished"),
         ]
@@ -196,7 +196,7 @@ class Job(models.Model):
                 name="job_progress_ends",
             ),
             models.CheckConstraint(condition=Q(leader=None) | ~Q(status="running"), name="job_follower_waits"),
-            # Single flight: of the same work, one job at a time is to be run; the others follow it.
+            # Single flight: of identical jobs one runs at a time, and the others follow it.
             models.UniqueConstraint(
                 fields=["cache_key"],
                 condition=Q(status__in=["queued", "running"], leader=None) & ~Q(cache_key=""),
@@ -216,9 +216,9 @@ class Job(models.Model):
 
     @property
     def attempt(self) -> int:
-        """The number of its latest attempt, from 1; 0 while there was none, and for one answered from the cache.
+        """The number of the latest attempt, from 1; 0 before the first one, and for a job answered from the cache.
 
-        An attempt that a stopping worker gave back does not count: the next one has its number.
+        An attempt that a stopping worker released does not count: the next attempt has its number.
         """
         is_or_was_the_last = self.status == self.Status.RUNNING or (
             self.status == self.Status.SUCCEEDED and not self.cached
@@ -227,7 +227,7 @@ class Job(models.Model):
 
 
 class JobInput(models.Model):
-    """A file that a Job needs besides its main one."""
+    """A further input of a Job, besides its main file."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="inputs")
     number = models.PositiveSmallIntegerField()

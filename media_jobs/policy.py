@@ -1,4 +1,4 @@
-"""Who may see and steer which jobs. The API and the admin both ask here."""
+"""Permissions: who may see, submit and change which jobs. The API and the admin both ask here."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +18,7 @@ _VIEW = ("view_job", "view_artifact", "view_worker", "view_lane")
 _OPERATE = (*_VIEW, "add_job", "change_job", "delete_job", "change_lane")
 GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERATE, "Administrator": None}
 OWNERS_RIGHTS = {f"media_jobs.{verb}_job" for verb in ("view", "add", "change", "delete")}
-# What an owner may ask for is never more than the others'; staff may let a job pass all of them.
+# Priorities. Owners may choose up to 0, so that they cannot overtake each other; staff may choose up to HIGHEST.
 LOWEST, HIGHEST = -10, 10
 
 
@@ -32,7 +32,7 @@ def may_submit(user: Account) -> bool:
 
 
 def require_submit(user: Account, priority: int = 0) -> User:
-    """The account that may have work done, or a Refusal."""
+    """The account, if it may submit jobs with this priority; else a Refusal."""
     account = of_files.require_upload(user)
     if not may_submit(account):
         raise Forbidden("Your account may look, but not submit jobs.")
@@ -43,12 +43,12 @@ def require_submit(user: Account, priority: int = 0) -> User:
 
 
 def usable_files(user: Account) -> QuerySet[MediaFile]:
-    """Files that this account may have worked on: those it can see."""
+    """Files that this account may run jobs on: those that it can see."""
     return of_files.visible_files(user)
 
 
 def may(user: Account, verb: str, job: Job) -> bool:
-    """`change` is to cancel or retry; `delete`, to delete."""
+    """`verb` is `view`, `change` (which includes cancel and retry) or `delete`."""
     return _is_permitted(user, f"{verb}_job") or (not user.is_staff and job.owner_id == user.pk)
 
 
@@ -58,17 +58,17 @@ def require(user: Account, verb: str, job: Job) -> None:
 
 
 def visible_artifacts(user: Account, job: Job) -> QuerySet[Artifact]:
-    """What a job made is a file like others: who sees the job does not see it by that alone."""
+    """The job's artifacts whose files the account may see. To see the job is not enough."""
     return job.artifacts.select_related("file__blob").filter(file__in=of_files.visible_files(user).order_by())
 
 
 def file_deletion(user: Account) -> Callable[[MediaFile], None]:
-    """What refuses to delete a file, with a job that made it, for an account that may delete only the job."""
+    """A check for `delete_job`: it refuses if the account may delete the job, but not a file that the job made."""
     return partial(of_files.require, user, "delete")
 
 
 def may_steer_lanes(user: Account) -> bool:
-    """Pause and resume them."""
+    """Whether the account may pause and resume lanes."""
     return _is_permitted(user, "change_lane")
 
 
@@ -77,7 +77,7 @@ def _is_permitted(user: Account, codename: str) -> bool:
 
 
 def make_groups_and_lanes(**_: object) -> None:
-    """After migrate: what the groups may do with jobs, and a row for each lane. What people changed stays."""
+    """After `migrate`: give the groups their permissions, and create missing lanes. Other permissions stay."""
     for name, codenames in GROUPS.items():
         group, _created = Group.objects.get_or_create(name=name)
         permissions = Permission.objects.filter(content_type__app_label="media_jobs")

@@ -1,4 +1,4 @@
-"""Searching jobs, as uploads.search does files."""
+"""Search for jobs, as uploads.search searches for files."""
 
 from django.db.models import QuerySet
 
@@ -9,7 +9,7 @@ from .models import Job
 
 
 def jobs(among: QuerySet[Job], text: str) -> search.Found:
-    """By the beginning of their file's name, by their operation, or by their id."""
+    """Find jobs by the beginning of their file's name, by their operation, or by their id."""
     files = search.gather(search.named(MediaFile.objects.all(), text))
     found = search.gather(
         among.filter(file__in=files.pks).order_by(),

@@ -1,4 +1,4 @@
-"""`manage.py check`, and every start: what about the tools of jobs is missing on this machine, in words."""
+"""System checks, for `manage.py check` and each start: whether ffmpeg and its sandbox work on this machine."""
 
 from typing import Any
 
