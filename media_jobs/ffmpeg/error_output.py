@@ -21,8 +21,8 @@ MAX_LINES, MAX_BYTES = 200, 64 * 1024  # of a log that is kept
 _MAX_LINE = 2000
 _MAX_DETAIL = 300  # characters of ffmpeg's own message that users are shown
 
-# A run used up a limit if it came this near. Processor time is counted by the kernel in two ways, and memory is read
-# ten times a second, so that the last step before the limit is missed.
+# The shares of a limit at which it counts as reached. The kernel has two counts of processor time, and memory is read
+# only ten times a second.
 _CPU_SHARE, _MEMORY_SHARE = 0.9, 0.7
 
 # What users can do.
@@ -55,7 +55,7 @@ MESSAGES: tuple[tuple[str, type[Failure], str], ...] = (
 
 
 class Problem(Enum):
-    """What makes a run a failure though ffmpeg's exit code may be 0."""
+    """Problems in the log that make a run a failure even if ffmpeg's exit code is 0."""
 
     LEAP = auto()  # timestamps went further at once than the command allows
     COPIES = auto()  # a steady rate needed more copies of one frame than ffmpeg makes
@@ -63,7 +63,7 @@ class Problem(Enum):
     CUT_OFF = auto()  # the input ended before its last packet
 
 
-# The pattern of each in the log, and what users are told. The first that was found counts.
+# The pattern of each in the log, and the failure. If a log has several, the first one here counts.
 PROBLEMS: dict[Problem, tuple[re.Pattern[str], type[Failure], str]] = {
     Problem.LEAP: (
         re.compile(r"\[warning\] [DP]TS .*\binvalid dropping\b"), BadMedia,

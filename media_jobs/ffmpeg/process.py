@@ -19,7 +19,7 @@ from .progress import duration_text
 from .sandbox import Files, Limits, Sandbox
 
 TICK = 0.1  # seconds between two calls of `check`, at most
-_EXIT_TICK = 0.002  # seconds; between the end of its output and its exit, which is milliseconds in most cases
+_EXIT_TICK = 0.002  # seconds; after the end of its output, since it mostly exits within milliseconds
 _GROWTH = 1 << 20  # bytes read or written that count as progress
 _PIPE = 65536
 _LONGEST_LINE = 1 << 20

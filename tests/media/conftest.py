@@ -38,7 +38,7 @@ def sandbox() -> Sandbox:
 
 @pytest.fixture(scope="session")
 def facts_of(clips: Callable[[str], Path], sandbox: Sandbox) -> Callable[[str], Facts]:
-    """What the probe says of a clip. It is asked once, as for every file that people send."""
+    """The facts of a clip, cached for the session."""
     return cache(lambda name: probe(clips(name), sandbox))
 
 

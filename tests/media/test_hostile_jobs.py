@@ -1,5 +1,6 @@
-"""Every row of test_hostile.py by the whole way: uploaded to a real server, worked on by real workers with the limits
-that they have, each operation that could be asked for. It is refused, or contained within 15 seconds and 1 GB.
+"""The files of test_hostile_files.py, uploaded to a real server: every operation on them by real workers.
+
+Each is refused, or contained within 15 seconds and 1 GB.
 """
 
 import json
@@ -55,7 +56,7 @@ CASES: list[tuple[str, str, dict[str, Any], Say]] = [
 
 
 class Stage:
-    """A server and a worker of each lane; files come to it when they are needed."""
+    """A server with a worker of each lane. Files are uploaded when they are needed."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self._server, self._folder, self._files = server, folder, dict[str, str]()
@@ -73,7 +74,7 @@ class Stage:
 
     @contextmanager
     def contained(self) -> Iterator[None]:
-        """Within the time, and each worker with all that it started within the memory."""
+        """Check that the block stays within the time limit, and each worker and its children in the memory limit."""
         self._peak, started = 0, time.monotonic()
         yield
         assert time.monotonic() - started < SECONDS
@@ -87,10 +88,7 @@ class Stage:
         return path if path.exists() else FILES[name](path)
 
     def file(self, path: Path) -> str:
-        """Uploaded once: every operation is asked for the same file, and the first is asked for by itself.
-
-        By what that finds out, an order is refused at submit that fails at work before.
-        """
+        """Upload a file once, and wait until it is inspected: with its facts, jobs are refused at submit."""
         if path.name not in self._files:
             answer = self.put(path.name, path.read_bytes())
             assert answer.status == 201, answer
@@ -100,7 +98,7 @@ class Stage:
         return self._files[path.name]
 
     def outcome(self, file: str, operation: str, **params: Any) -> Say:
-        """What went wrong, at submit or afterwards, or nothing."""
+        """The error code and text of a job, from submit or later; FINE if it succeeded."""
         order = json.dumps({"operation": operation, "file": file, "params": params}).encode()
         answer = self._server.request("POST", "/api/v1/jobs/", order, {"Content-Type": "application/json"})
         if answer.status != 202:
@@ -112,7 +110,7 @@ class Stage:
 
 
 def _resident(pid: int) -> int:
-    """Of a process and everything below it."""
+    """The resident memory of a process and its descendants."""
     held = 0
     with suppress(OSError):  # it is gone
         held = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
@@ -130,7 +128,7 @@ def stage(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.mark.parametrize(("name", "operation", "params", "said"), CASES)
-def test_what_is_too_much_is_refused_or_contained_by_every_operation(
+def test_every_operation_refuses_or_contains_a_hostile_file(
     name: str, operation: str, params: dict[str, Any], said: Say, stage: Stage
 ) -> None:
     path = stage.path(name)
@@ -141,7 +139,7 @@ def test_what_is_too_much_is_refused_or_contained_by_every_operation(
 
 
 @pytest.mark.parametrize("lure", LURES)
-def test_a_file_that_names_another_is_not_let_in(lure: str, stage: Stage) -> None:
+def test_a_file_that_refers_to_another_is_refused_at_upload(lure: str, stage: Stage) -> None:
     with stage.contained():
         answer = stage.put("film.mp4", LURES[lure]("/etc/passwd").encode())
     assert (answer.status, answer.code) == (415, "unsupported_media")
@@ -151,7 +149,7 @@ def test_a_file_that_names_another_is_not_let_in(lure: str, stage: Stage) -> Non
     ("name", "operation"),
     [("concat:a|b", "inspect"), ("i%d.jpg", "thumbnail"), ("-x", "transcode"), ("':textfile=a.srt:x='", "audio")],
 )
-def test_a_name_is_only_a_name_to_every_operation(name: str, operation: str, stage: Stage, tmp_path: Path) -> None:
+def test_no_operation_interprets_a_file_name(name: str, operation: str, stage: Stage, tmp_path: Path) -> None:
     film = different_copy(make(tmp_path / "film.mp4", *FILM).read_bytes())
     with stage.contained():
         assert stage.outcome(stage.put(name, film).json()["id"], operation) == FINE

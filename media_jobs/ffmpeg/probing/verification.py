@@ -23,8 +23,8 @@ class Expected:
     """What an output must be when all its packets are read. None is not checked."""
 
     duration: float | None = None
-    tolerance: float = 0.5  # seconds that the duration may differ, besides 1 % of it
-    video: int = 0  # how many streams of each kind; cover art is one of video
+    tolerance: float = 0.5  # seconds that the duration may differ, in addition to 1 %
+    video: int = 0  # the number of video streams, with cover art
     audio: int = 0
     width: int | None = None
     height: int | None = None
@@ -32,7 +32,7 @@ class Expected:
 
 
 class _StreamPackets(BaseModel):
-    """See child_process.StreamPackets."""
+    """The JSON of child_process.StreamPackets."""
 
     kind: str
     packets: int

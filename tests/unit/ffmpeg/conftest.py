@@ -1,4 +1,4 @@
-"""The real ffmpeg, the real sandbox, and films made once for all tests of a process."""
+"""The real ffmpeg and sandbox, and videos that are made once for each test process."""
 
 from pathlib import Path
 
@@ -22,12 +22,12 @@ def sandbox() -> Sandbox:
 
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds, 50 frames, picture and sound; its index stands in front."""
+    """Two seconds, 50 frames, with sound; the index stands first."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     return ffmpeg_clips.make(path, *ffmpeg_clips.FILM, "-movflags", "+faststart")
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> ffmpeg_clips.Make:
-    """`make("name.mkv", *arguments)`: one more file, by the real ffmpeg."""
+    """`make("name.mkv", *arguments)` makes a file with the real ffmpeg."""
     return lambda name, *arguments: ffmpeg_clips.make(tmp_path / name, *arguments)

@@ -1,4 +1,4 @@
-"""Which ffmpeg is run: a setting, the wheel, then PATH; and what is kept of its build."""
+"""Which ffmpeg is found, by the setting, in the wheel or in PATH; and the name of its build."""
 
 from pathlib import Path
 

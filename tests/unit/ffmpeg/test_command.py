@@ -1,4 +1,4 @@
-"""The command line: nothing in it can be misread, and every limit stands before what it limits."""
+"""ffmpeg's command line: no value can be taken for an option, and every limit stands before its input."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_each_source_is_pinned_to_its_demuxer_and_limited() -> None:
 
 
 @pytest.mark.parametrize("format", ["concat", "hls", "lavfi", "image2", "rawvideo", "mov,concat", ""])
-def test_a_demuxer_that_may_not_read_is_a_mistake(format: str) -> None:
+def test_a_demuxer_that_is_not_allowed_is_refused(format: str) -> None:
     with pytest.raises(ValueError, match="no demuxer"):
         Source(Path("/w/a"), format)
 
@@ -56,6 +56,6 @@ def test_threads_are_capped_for_decoders_filters_and_encoders() -> None:
     assert after(words, "-filter_threads") == after(words, "-filter_complex_threads") == ["3"]
 
 
-def test_only_a_talkative_one_says_what_its_filters_measured() -> None:
+def test_only_a_verbose_command_logs_what_filters_measure() -> None:
     assert after(argv(), "-loglevel") == ["level+warning"]
     assert after(argv(verbose=True), "-loglevel") == ["level+info"]

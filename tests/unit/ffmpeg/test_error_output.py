@@ -1,4 +1,4 @@
-"""What is kept of stderr: short, clean, without paths."""
+"""The log of ffmpeg: short, without paths and control characters."""
 
 import pytest
 
@@ -12,17 +12,17 @@ def log(text: str, **names: str) -> Log:
     return made
 
 
-def test_paths_of_ours_get_their_names_and_others_lose_their_folders() -> None:
+def test_known_paths_are_replaced_by_names_and_other_paths_lose_their_folders() -> None:
     made = Log({"/srv/work/a b/": "", "/srv/blobs/ab/cdef": "holiday.mov"})
     made.feed(b"[in @ 0x1] file:/srv/blobs/ab/cdef: bad\nfile:/srv/work/a b/out.mp4: no\nopen /etc/ssl/key.pem: no\n")
     assert made.text == "[in @ 0x1] holiday.mov: bad\nout.mp4: no\nopen key.pem: no"
 
 
-def test_what_moves_cursors_or_turns_text_goes() -> None:
+def test_control_characters_are_removed() -> None:
     assert log("\x1b[31mred\x1b[0m \x07bell \u202eexe.4pm\x00\x9b").text == "red bell exe.4pm"
 
 
-def test_what_looks_like_a_path_and_is_none_stays() -> None:
+def test_text_that_only_resembles_a_path_is_kept() -> None:
     said = "matroska,webm N/A 30000/1001 fps http://x and/or"
     assert log(said).text == said
 
@@ -66,7 +66,7 @@ def test_a_lost_packet_of_a_broadcast_is_no_early_end() -> None:
     assert not log("[in#0/mpegts @ 0x5] [warning] Packet corrupt (stream = 0, dts = 37).").problems
 
 
-def test_the_error_that_tells_most_is_the_last_that_is_not_vague() -> None:
+def test_the_last_error_is_the_last_one_that_is_not_vague() -> None:
     made = log(
         "[aac @ 0x1] [error] Too many bits 9000 > 6144\n"
         "[af#0:0 @ 0x1] [error] Task finished with error code: -22\n"

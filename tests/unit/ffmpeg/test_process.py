@@ -1,4 +1,4 @@
-"""One tool, watched by the thread that started it: heard, judged, killed, and nothing of it left."""
+"""Running a process: its output, its limits, stopping it, and that nothing of it is left."""
 
 import errno
 import os
@@ -41,7 +41,7 @@ def shell(sandbox: Sandbox, tmp_path: Path) -> Shell:
 
 
 def stop_once(*files: Path) -> Watch:
-    """It stops when there are all of these, however long they take to come."""
+    """Cancel as soon as all these files exist."""
 
     def check() -> None:
         if all(file.exists() for file in files):
@@ -51,14 +51,14 @@ def stop_once(*files: Path) -> Watch:
 
 
 def group_of(folder: Path) -> list[int]:
-    """Who still runs of the group whose leader wrote its number into `pid`."""
+    """The running processes of the group whose leader wrote its pid into the file `pid`."""
     leader = int((folder / "pid").read_text())
     numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
     return [number for number in numbers if _belongs(number, leader)]
 
 
 def assert_all_gone(folder: Path) -> None:
-    """Nobody waits for the child of a child: the kernel takes its time."""
+    """Wait until no process of the group runs: the kernel ends grandchildren a little later."""
     deadline = time.monotonic() + 5
     while (left := group_of(folder)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -72,7 +72,7 @@ def _belongs(number: int, leader: int) -> bool:
         return False
 
 
-def test_it_is_heard_line_by_line_and_its_end_is_told(shell: Shell) -> None:
+def test_its_output_is_passed_on_line_by_line_with_its_exit_code(shell: Shell) -> None:
     lines: list[str] = []
     result = shell("echo one; echo two; printf three >&2; exit 7", Watch(on_line=lines.append))
     assert lines == ["one", "two"]
@@ -101,7 +101,7 @@ def test_check_stops_it_at_once_with_all_its_children(shell: Shell) -> None:
     assert_all_gone(shell.folder)
 
 
-def test_check_is_called_often_also_while_it_talks_without_pause(shell: Shell) -> None:
+def test_check_is_called_often_even_while_output_never_pauses(shell: Shell) -> None:
     calls: list[float] = []
     shell("timeout 2 yes; timeout 2 yes >&2", Watch(check=lambda: calls.append(time.monotonic())))
     gaps = [later - earlier for earlier, later in pairwise(calls)]
@@ -121,20 +121,20 @@ def test_one_that_closes_its_pipes_is_watched_all_the_same(shell: Shell) -> None
         shell("exec >&- 2>&-; echo > closed; sleep 60", stop_once(shell.folder / "closed"))
 
 
-def test_without_growth_it_has_stalled(shell: Shell) -> None:
+def test_without_progress_it_has_stalled(shell: Shell) -> None:
     with pytest.raises(Stalled, match="no progress for 3 seconds") as raised:
         shell("while :; do echo still here >&2; sleep 0.05; done", Watch(stall_timeout=3))
     assert "still here" in raised.value.log
 
 
-def test_a_pulse_keeps_it_going(shell: Shell) -> None:
+def test_a_changing_position_is_no_stall(shell: Shell) -> None:
     lines: list[str] = []
     watch = Watch(on_line=lines.append, position=lambda: len(lines), stall_timeout=3)
     assert shell("for n in 1 2 3 4 5; do echo $n; sleep 0.8; done", watch).code == 0
 
 
-def test_reading_and_writing_files_is_a_sign_of_life(shell: Shell) -> None:
-    """ffmpeg says nothing new while it moves an index to the front of a large file."""
+def test_reading_and_writing_files_is_no_stall(shell: Shell) -> None:
+    """ffmpeg prints no progress while it moves the index to the front of a large file."""
     write = "import time\nf = open('out', 'wb')\nfor _ in range(6): f.write(bytes(3 << 20)); time.sleep(0.7)"
     assert shell(f"exec {sys.executable} -c {shlex.quote(write)}", Watch(stall_timeout=3)).code == 0
 
@@ -169,14 +169,14 @@ def out_of_descriptors(*_: object) -> None:
 
 
 class NoSelector(selectors.DefaultSelector):
-    """As it is where another thread took the last descriptor."""
+    """Fails as it would if another thread took the last descriptor."""
 
     def __init__(self) -> None:
         out_of_descriptors()
 
 
 class SelectorOfOne(selectors.DefaultSelector):
-    """The kernel watches no more than one of the two pipes."""
+    """Fails to register the second pipe."""
 
     def register(self, *stream: Any, **more: Any) -> selectors.SelectorKey:
         if self.get_map():

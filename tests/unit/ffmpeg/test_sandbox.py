@@ -1,4 +1,4 @@
-"""What holds ffmpeg in: each layer is tried by something that wants out."""
+"""The layers of the sandbox: each is tried by a process that tries to break it."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def python(code: str, sandbox: Sandbox, folder: Path, limits: Limits | None = No
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine that has none of the tools."""
+    """A machine without the tools of the sandbox."""
     module._probe.cache_clear()
     monkeypatch.setattr("shutil.which", lambda name: None)
     yield
@@ -115,8 +115,8 @@ def test_kill_9_of_its_parent_ends_it_at_once(sandbox: Sandbox, tmp_path: Path) 
     _is_gone_in_time(pid)
 
 
-def test_it_does_not_start_once_its_parent_is_dead(sandbox: Sandbox, tmp_path: Path) -> None:
-    """The signal of its death comes to nobody who asked too late."""
+def test_it_does_not_start_if_its_parent_has_died(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A parent that died before setpriv ran sends no signal."""
     touch = [sys.executable, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')"]
     wrapped = sandbox.wrap(touch, Limits())
     mine = str(os.getpid())
@@ -156,7 +156,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_switched_off_it_still_does_not_outlive_us() -> None:
+def test_switched_off_it_still_ends_with_its_parent() -> None:
     off = Sandbox.probe("off")
     assert Layer("no network", False, "switched off") in off.layers
     assert off.holds("ends when its worker dies") == Sandbox.probe("on").holds("ends when its worker dies")
@@ -173,14 +173,12 @@ def test_where_the_tools_are_missing_fewer_layers_hold_and_it_says_so(tmp_path: 
 
 
 @pytest.mark.usefixtures("bare")
-def test_required_and_missing_it_refuses() -> None:
+def test_a_required_sandbox_without_network_isolation_is_refused() -> None:
     with pytest.raises(NoIsolation, match="unshare: not installed"):
         Sandbox.probe("require")
 
 
-def test_a_tool_that_is_there_and_does_not_work_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installed_tool_that_fails_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("unshare", "bwrap"):
         (tmp_path / name).write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n")
         (tmp_path / name).chmod(0o755)

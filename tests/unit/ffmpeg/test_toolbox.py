@@ -1,4 +1,4 @@
-"""What an operation works with: real runs of ffmpeg, reported, limited, stopped, and explained when they fail."""
+"""The tools of a job: runs of the real ffmpeg, their progress, limits, interruption and failures."""
 
 import os
 import re
@@ -37,7 +37,7 @@ MakeBox = Callable[..., Toolbox]
 
 
 class Watcher:
-    """Counts the reports, and stops the work after some time."""
+    """Collects the reports, and cancels the work at a given time."""
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
@@ -66,12 +66,12 @@ def box(make_box: MakeBox) -> Toolbox:
 
 
 def endless(film: Path, box: Toolbox) -> Command:
-    """Encodes for many minutes, without growing much."""
+    """An encode of many minutes with a small output."""
     slow = ("-filter_complex", "loop=-1:50,scale=1280:-2", "-c:v", "libx264", "-preset", "veryslow")
     return Command([Source(film, "mov")], [Target(box.folder / "out.mkv", slow)])
 
 
-def test_it_is_what_operations_ask_for(box: Toolbox) -> None:
+def test_the_toolbox_implements_the_tools_of_operations(box: Toolbox) -> None:
     tools: Tools = box
     tools.report("Looking")
 
@@ -107,12 +107,12 @@ def test_commands_are_kept_to_be_copied_without_our_paths(make_box: MakeBox, fil
     assert "/" not in "".join(command)
 
 
-def test_what_filters_measure_can_be_heard(box: Toolbox, film: Path) -> None:
+def test_the_output_of_measuring_filters_is_returned(box: Toolbox, film: Path) -> None:
     measure = Target(None, ("-map", "0:a", "-af", "volumedetect"))
     assert "mean_volume" in box.ffmpeg(Command([Source(film, "mov")], [measure], verbose=True), verb="Measured")
 
 
-def test_what_it_says_between_runs_is_reported_and_may_stop(box: Toolbox, watcher: Watcher) -> None:
+def test_a_report_between_runs_may_be_interrupted(box: Toolbox, watcher: Watcher) -> None:
     box.report("Writing the index", 0.5)
     assert watcher.reports == [Report("Writing the index", 0.5)]
     watcher.stop_at = 0
@@ -150,7 +150,7 @@ def test_a_stopped_ffmpeg_has_stalled(make_box: MakeBox, film: Path, watcher: Wa
     assert stopped
 
 
-def test_an_ffmpeg_that_hangs_and_talks_on_says_so_and_has_stalled(
+def test_an_ffmpeg_that_hangs_is_reported_and_stopped_though_it_prints_progress(
     make_box: MakeBox, make: Make, watcher: Watcher
 ) -> None:
     box, pipe = make_box(stall_timeout=6.0, timeout=30.0), make("film.mkv", *FILM).with_name("pipe")
@@ -167,7 +167,7 @@ def test_an_ffmpeg_that_hangs_and_talks_on_says_so_and_has_stalled(
     assert watcher.reports[-1].message == silent[-1]  # its talking does not hide that nothing is new
 
 
-def test_the_limit_of_processor_time_is_told_though_ffmpeg_ends_by_itself(make_box: MakeBox, film: Path) -> None:
+def test_the_limit_of_processor_time_is_named_though_ffmpeg_exits_by_itself(make_box: MakeBox, film: Path) -> None:
     box = make_box(limits=Limits(cpu_seconds=1))
     with pytest.raises(ResourceLimit, match="processor time"):
         box.ffmpeg(endless(film, box))
@@ -186,7 +186,7 @@ def test_the_limit_of_a_file_is_told(make_box: MakeBox, film: Path) -> None:
         box.ffmpeg(Command([Source(film, "mov")], [Target(box.folder / "out.mkv", ("-c:v", "rawvideo", "-an"))]))
 
 
-def test_what_would_take_the_last_room_of_the_disk_is_stopped_and_may_be_tried_again(
+def test_an_output_that_would_fill_the_disk_is_stopped_and_the_job_may_be_tried_again(
     make_box: MakeBox, film: Path
 ) -> None:
     box = make_box(room=200_000)
@@ -217,7 +217,7 @@ def test_a_full_disk_is_told(make_box: MakeBox, film: Path) -> None:
         ("film.flv", ("-c:v", "flv1", "-ar", "44100")), ("film.wav", ("-vn", "-c:a", "pcm_s16le")),
     ],
 )  # fmt: skip
-def test_a_cut_input_fails_with_a_reason_though_ffmpeg_is_content(
+def test_an_input_that_is_cut_off_fails_though_ffmpeg_exits_with_0(
     name: str, more: tuple[str, ...], box: Toolbox, make: Make
 ) -> None:
     film = make(name, *FILM, *more)

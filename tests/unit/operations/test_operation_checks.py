@@ -1,4 +1,4 @@
-"""What is refused at submit, and what transcoding promises of its result, from facts alone."""
+"""Checks at submit, and the output that transcode expects, from facts alone."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
         ("audio", {"start": 11}, SOUND_ONLY, "start is 11 s, but the file lasts only 10.0 s."),
     ],
 )
-def test_what_cannot_be_done_with_a_file_is_told_before_any_work(
+def test_a_file_that_does_not_fit_is_refused_before_any_work(
     operation: str, raw: dict[str, Any], facts: Facts, words: str
 ) -> None:
     found = get(operation)
@@ -63,39 +63,39 @@ def planned(facts: Facts, **raw: Any) -> Plan:
     return Plan(parse(get("transcode"), raw), facts)
 
 
-def test_a_result_has_the_frames_that_the_file_says_it_has_but_for_a_few() -> None:
+def test_a_few_frames_fewer_than_the_file_has_are_accepted() -> None:
     expected = planned(SILENT).expected()
     assert (expected.duration, expected.video, expected.audio, expected.frames) == (10, 1, 0, 270)
     assert (expected.width, expected.height) == (320, 180)
 
 
-def test_a_steady_rate_that_was_asked_for_is_counted() -> None:
+def test_frames_are_expected_by_fps_and_duration() -> None:
     plan = planned(SILENT, fps=10, start=5)
     assert (plan.frames, plan.expected().frames, plan.length) == (50, 45, 5)
 
 
-def test_a_count_that_rate_and_length_do_not_allow_is_not_believed() -> None:
+def test_a_frame_count_beyond_rate_and_duration_is_ignored() -> None:
     facts = Facts(format="mov", duration=10, video=[video(frames=9000, end=10.0)])
     assert planned(facts).frames == 300
 
 
-def test_frames_of_a_part_that_come_at_no_steady_rate_are_not_foretold() -> None:
+def test_the_frames_of_a_part_are_unknown_if_the_rate_varies() -> None:
     facts = Facts(format="mov", duration=10, video=[video(frames=300, end=10.0, is_variable=True)])
     assert planned(facts).frames == 300
     assert planned(facts, start=5).frames is None
     assert planned(facts, start=5).expected().frames == 1
 
 
-def test_without_any_length_only_the_streams_and_the_size_are_promised() -> None:
+def test_without_a_duration_only_streams_and_size_are_expected() -> None:
     plan = planned(UNKNOWN_LENGTH)
     assert (plan.length, plan.frames, plan.expected().frames, plan.expected().duration) == (None, None, 1, None)
 
 
-def test_a_rate_that_no_film_has_is_not_believed() -> None:
+def test_an_impossible_frame_rate_is_ignored() -> None:
     facts = Facts(format="dv", duration=10, video=[video(fps=30_000.0)])
     assert (planned(facts).frames, planned(facts).expected().frames) == (None, 1)
 
 
-def test_a_frame_a_minute_may_end_a_minute_early() -> None:
+def test_the_tolerance_allows_for_two_frames() -> None:
     facts = Facts(format="matroska", duration=14_400, video=[video(fps=1 / 60)])
     assert planned(facts).expected().tolerance > 60

@@ -1,4 +1,4 @@
-"""What a file is: facts for people and for the next command, or a plain reason."""
+"""The probe: the facts of a file, or the reason why it cannot be read."""
 
 import os
 import random
@@ -46,7 +46,7 @@ def test_the_container_tells_a_duration_that_streams_do_not(look: Look, make: Ma
 
 
 @pytest.mark.parametrize("clockwise", [90, 180, 270])
-def test_a_turned_film_is_told_as_it_is_shown(clockwise: int, look: Look, make: Make, film: Path) -> None:
+def test_a_rotated_video_has_its_displayed_size(clockwise: int, look: Look, make: Make, film: Path) -> None:
     turned = make("turned.mp4", "-display_rotation", str(-clockwise), "-i", str(film), "-c", "copy")
     [picture] = look(turned).video
     assert picture.rotation == clockwise
@@ -54,7 +54,7 @@ def test_a_turned_film_is_told_as_it_is_shown(clockwise: int, look: Look, make: 
     assert (picture.coded_width, picture.coded_height) == (320, 180)
 
 
-def test_wide_pixels_count_as_they_are_shown(look: Look, make: Make) -> None:
+def test_wide_pixels_count_in_the_displayed_size(look: Look, make: Make) -> None:
     [picture] = look(make("wide.mp4", *PICTURE, "-vf", "setsar=2", "-pix_fmt", "yuv420p")).video
     assert (picture.width, picture.height, picture.coded_width) == (640, 180, 320)
 
@@ -78,7 +78,7 @@ def test_rounded_timestamps_are_a_steady_rate(rate: str, look: Look, make: Make)
     assert not picture.is_variable
 
 
-def test_a_cover_is_no_film(look: Look, make: Make) -> None:
+def test_cover_art_is_not_a_video(look: Look, make: Make) -> None:
     sound, cover = make("sound.mp3", *TONE), make("cover.png", *PICTURE, *ONE)
     song = make("song.mp3", "-i", str(sound), "-i", str(cover), "-map", "0", "-map", "1", "-c", "copy",
                 "-disposition:v", "attached_pic", "-metadata", "title=A \x1b[31msong\x1b[0m")  # fmt: skip
@@ -121,12 +121,12 @@ def test_languages_are_told(look: Look, make: Make) -> None:
 
 
 @pytest.mark.parametrize("name", ["%d.png", "-i", "concat:a|b", "a'b\\c\nd.png"])
-def test_no_name_is_more_than_a_name(name: str, look: Look, make: Make) -> None:
+def test_a_file_name_is_never_interpreted(name: str, look: Look, make: Make) -> None:
     picture = make("a.png", *PICTURE, *ONE)
     assert look(picture.rename(picture.with_name(name))).format == "png_pipe"
 
 
-def test_an_ending_is_not_believed(look: Look, make: Make) -> None:
+def test_the_file_extension_is_ignored(look: Look, make: Make) -> None:
     film = make("film.mkv", *FILM)
     assert look(film.rename(film.with_name("film.m3u8"))).format == "matroska"
 
@@ -158,7 +158,7 @@ def test_a_film_without_its_index_is_refused(look: Look, make: Make) -> None:
         look(cut(make("film.mp4", *FILM), 0.8))
 
 
-def test_what_is_no_file_is_refused_and_not_waited_for(look: Look, tmp_path: Path) -> None:
+def test_a_pipe_is_refused_at_once(look: Look, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BadMedia, match="not a file"):
         look(tmp_path / "pipe")
@@ -178,12 +178,12 @@ def test_it_is_quick(look: Look, film: Path) -> None:
     assert time.monotonic() - started < 10  # 0.1 on an idle machine
 
 
-def test_whoever_only_asks_loads_none_of_ffmpegs_libraries() -> None:
+def test_the_parent_process_does_not_load_ffmpegs_libraries() -> None:
     asking = "import sys, media_jobs.ffmpeg.toolbox; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asking], check=False).returncode == 0
 
 
-def test_a_probe_that_is_killed_says_nothing_of_the_file(sandbox: Sandbox, film: Path) -> None:
+def test_a_killed_probe_is_not_the_files_fault(sandbox: Sandbox, film: Path) -> None:
     done = threading.Event()
 
     others = set(children(os.getpid()))  # the servers and browsers of other tests

@@ -1,4 +1,4 @@
-"""Whatever people send becomes one sound video, or they are told what is the matter with it."""
+"""The operation transcode: every kind of file becomes a valid video, or the job fails with a reason."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -47,7 +47,7 @@ def test_sound_can_be_left_out(operate: Operate) -> None:
     assert operate("transcode", "film.mp4", audio="none").made.audio == []
 
 
-def test_a_film_begins_to_play_before_all_of_it_is_there(operate: Operate) -> None:
+def test_the_index_of_an_mp4_stands_first(operate: Operate) -> None:
     found = boxes(operate("transcode", "film.mp4").output.path)
     assert found.index(b"moov") < found.index(b"mdat")
 
@@ -102,7 +102,7 @@ def test_hdr_keeps_its_hues_on_an_ordinary_screen(operate: Operate, clip: str) -
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc", "vp9", "av1"])
-def test_frames_that_come_at_no_steady_rate_keep_their_times(operate: Operate, clips: Clips, codec: str) -> None:
+def test_a_variable_frame_rate_is_kept(operate: Operate, clips: Clips, codec: str) -> None:
     there, here = times(clips("uneven.mp4")), times(operate("transcode", "uneven.mp4", codec=codec).output.path)
     assert here == pytest.approx(there, abs=0.002)
     assert len({round(b - a, 3) for a, b in pairwise(here)}) > 3
@@ -110,7 +110,7 @@ def test_frames_that_come_at_no_steady_rate_keep_their_times(operate: Operate, c
 
 @pytest.mark.parametrize("fps", [10, 24, 50])
 @pytest.mark.parametrize("clip", ["uneven.mp4", "film.ts"])
-def test_a_rate_that_is_asked_for_is_steady(operate: Operate, clip: str, fps: int) -> None:
+def test_fps_gives_a_steady_frame_rate(operate: Operate, clip: str, fps: int) -> None:
     made = times(operate("transcode", clip, fps=fps).output.path)
     assert [b - a for a, b in pairwise(made)] == pytest.approx([1 / fps] * (len(made) - 1), abs=0.001)
     assert len(made) == pytest.approx(2 * fps, abs=2)
@@ -123,7 +123,7 @@ def test_a_steady_rate_moves_nothing_in_time(operate: Operate, clips: Clips, fps
     assert (before[1], after[0]) == pytest.approx((begins, ends), abs=1 / fps + 0.02)
 
 
-def test_a_picture_that_stands_still_is_repeated_in_little_memory(operate: Operate) -> None:
+def test_a_long_gap_is_filled_with_frames_in_little_memory(operate: Operate) -> None:
     # Of another size than it was: each copy would be a frame of its own.
     done = operate("transcode", "stands-still.mkv", fps=8, height=178, resident=200 << 20)
     assert done.made.duration == pytest.approx(602, abs=1)
@@ -131,11 +131,11 @@ def test_a_picture_that_stands_still_is_repeated_in_little_memory(operate: Opera
 
 
 @pytest.mark.parametrize("clip", ["camera.dv", "television.wtv"])
-def test_a_file_that_tells_a_wrong_rate_is_no_fault(operate: Operate, clip: str) -> None:
+def test_a_wrong_frame_rate_in_the_file_does_not_matter(operate: Operate, clip: str) -> None:
     assert len(times(operate("transcode", clip).output.path)) == 10
 
 
-def test_pictures_of_two_halves_become_whole(operate: Operate) -> None:
+def test_interlaced_video_is_deinterlaced(operate: Operate) -> None:
     done = operate("transcode", "halves.ts", quality="high")
     assert len(times(done.output.path)) == 25
 
@@ -164,11 +164,11 @@ def test_a_picture_that_ends_before_its_sound_is_no_fault(operate: Operate, audi
     operate("transcode", "picture-ends-early.mkv", audio=audio)
 
 
-def test_a_recording_whose_times_begin_anew_is_kept_whole(operate: Operate) -> None:
+def test_a_recording_whose_timestamps_restart_is_kept_whole(operate: Operate) -> None:
     assert len(times(operate("transcode", "begins-anew.ts").output.path)) >= 115
 
 
-def test_one_frame_is_a_film(operate: Operate) -> None:
+def test_a_video_of_one_frame_is_transcoded(operate: Operate) -> None:
     for codec in ("h264", "vp9"):
         assert len(times(operate("transcode", "one-frame.mp4", codec=codec).output.path)) == 1
 
@@ -198,7 +198,7 @@ def test_a_part_late_in_four_hours_is_found_at_once(operate: Operate) -> None:
         ("no-media.mp4", BadMedia, ""),
     ],
 )
-def test_what_cannot_become_a_video_says_why(
+def test_a_file_that_cannot_become_a_video_fails_with_a_reason(
     operate: Operate, clip: str, failures: type[Failure] | tuple[type[Failure], ...], words: str
 ) -> None:
     with pytest.raises(failures) as told:
@@ -208,7 +208,7 @@ def test_what_cannot_become_a_video_says_why(
     assert "/" not in told.value.detail
 
 
-def test_a_film_with_a_scratch_is_kept_but_for_the_scratch(operate: Operate) -> None:
+def test_a_slightly_damaged_video_is_transcoded(operate: Operate) -> None:
     done = operate("transcode", "scratched.mp4")
     assert done.made.duration == pytest.approx(2.0, abs=0.1)
 
@@ -222,7 +222,7 @@ def test_progress_goes_up_and_is_counted_in_frames(operate: Operate) -> None:
 
 
 @pytest.mark.parametrize("params", [{}, {"codec": "vp9"}, {"codec": "vp9", "audio": "copy"}])
-def test_what_is_made_is_what_it_is_called(operate: Operate, params: dict[str, Any]) -> None:
+def test_the_output_has_the_format_of_its_name(operate: Operate, params: dict[str, Any]) -> None:
     output = operate("transcode", "film.mp4", **params).output
     media = sniff(output.path.read_bytes()[:HEAD_SIZE])
     assert media is not None

@@ -1,4 +1,4 @@
-"""What ffmpeg says of its progress, and what people are told."""
+"""Parsing ffmpeg's progress, and the reports made from it."""
 
 from collections.abc import Iterator
 
@@ -58,7 +58,7 @@ def test_frames_are_counted_where_their_number_is_known() -> None:
     assert report.eta_seconds == pytest.approx(30)
 
 
-def test_else_the_time_is_told() -> None:
+def test_the_time_is_reported_if_the_number_of_frames_is_unknown() -> None:
     clock = Clock()
     [report] = reports(Meter(seconds=120, clock=clock, verb="Measured"), clock, [Block(seconds=12.0)], every=5)
     assert report.message == "Measured 0:12 of 2:00 (2.4x)"
@@ -78,7 +78,7 @@ def test_without_a_known_end_only_the_time_so_far_is_told() -> None:
         (Block(seconds=80.0, frames=1999), "Finishing, no progress for 4 s: Encoded 1999 of 2000 frames"),
     ],
 )
-def test_silence_is_told_with_what_it_means(block: Block, says: str) -> None:
+def test_a_report_says_that_there_is_no_progress(block: Block, says: str) -> None:
     clock = Clock()
     meter = Meter(seconds=80, frames=2000, clock=clock)
     [before] = reports(meter, clock, [block], every=10)
@@ -93,7 +93,7 @@ def test_progress_never_goes_back_and_stays_below_one() -> None:
     assert 0.99 < said[-1] < 1
 
 
-def test_a_pass_is_a_share_of_the_whole() -> None:
+def test_one_pass_is_a_share_of_the_whole_progress() -> None:
     clock = Clock()
     meter = Meter(seconds=10, share=(0.5, 1.0), clock=clock)
     [before, after] = reports(meter, clock, [Block(seconds=0.0), Block(seconds=5.0)])
@@ -103,8 +103,8 @@ def test_a_pass_is_a_share_of_the_whole() -> None:
     assert only.eta_seconds == pytest.approx(3)
 
 
-def test_what_the_start_takes_is_no_part_of_the_pace() -> None:
-    """As ffmpeg reports a steady encode of 8 s, which begins late: twice a second, frames that it has written."""
+def test_the_start_of_ffmpeg_does_not_count_in_the_remaining_time() -> None:
+    """Reports of a steady encode of 8 s that begins late: the frames written so far, twice a second."""
     clock = Clock()
     frames = [0, 9, *range(59, 600, 40)]
     [*_, half] = reports(
@@ -124,8 +124,8 @@ def test_one_slow_moment_does_not_upset_the_remaining_time() -> None:
     assert stumble.eta_seconds == pytest.approx(100, rel=0.1)
 
 
-def test_a_run_that_stands_still_at_its_end_is_not_said_to_take_for_ever() -> None:
-    """At 99.9 % for five minutes: the pace falls towards nothing, and the time left grows beyond any integer."""
+def test_a_run_without_progress_at_its_end_has_no_remaining_time() -> None:
+    """At 99.9 % for five minutes, the rate falls towards zero, and the remaining time would overflow an integer."""
     clock = Clock()
     meter = Meter(seconds=10, clock=clock)
     standing = [Block(seconds=10.0)] * 600

@@ -1,4 +1,4 @@
-"""Which part of a recording is worked on, and how long the result must be."""
+"""Time ranges: limits, seeking and durations."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_part_is_as_long_as_the_recording_allows(
 @pytest.mark.parametrize(
     ("start", "end", "length"), [(59, None, 60), (0, 61, 60), (0, 60, 60), (5000, 9000, None), (0.5, None, 0.04)]
 )
-def test_a_part_within_the_recording_is_taken(start: float, end: float | None, length: float | None) -> None:
+def test_a_range_inside_the_recording_is_accepted(start: float, end: float | None, length: float | None) -> None:
     TimeRange(start, end).check(length)
 
 
@@ -51,7 +51,7 @@ def test_a_part_within_the_recording_is_taken(start: float, end: float | None, l
         (10, 61.5, "end is 61.5 s, but the file lasts only 60.0 s. Choose an earlier end, or leave it out."),
     ],
 )
-def test_a_part_past_the_end_is_refused_in_plain_words(start: float, end: float | None, words: str) -> None:
+def test_a_range_after_the_end_is_refused(start: float, end: float | None, words: str) -> None:
     with pytest.raises(UnfitMedia) as told:
         TimeRange(start, end).check(60)
     assert told.value.detail == words
@@ -73,7 +73,7 @@ def test_what_would_last_longer_than_a_day_is_refused(start: float, lasts: str) 
         ("h264", ("-t", "120.000000"), ("-ss", "100.000000")),
     ],
 )
-def test_where_no_key_frame_is_found_reading_begins_earlier(
+def test_reading_begins_earlier_if_seeking_misses_key_frames(
     format: str, source: tuple[str, ...], target: tuple[str, ...]
 ) -> None:
     way = TimeRange(100, 120).seek(format)
@@ -111,6 +111,6 @@ def test_cover_art_makes_nothing_longer() -> None:
     assert duration_of(facts, facts.audio[0]) == 60
 
 
-def test_a_gap_in_timestamps_makes_no_hours_out_of_minutes() -> None:
+def test_the_output_limit_is_near_the_duration() -> None:
     assert 60 < output_limit(60) < 180
     assert output_limit(None) == 24 * 3600

@@ -1,4 +1,4 @@
-"""The size and the colours that a picture gets."""
+"""Sizes of pictures and filters for them."""
 
 import pytest
 
@@ -48,12 +48,12 @@ def test_pixels_become_square() -> None:
     assert scale_filter(picture(426, 180), (426, 180)).endswith(",setsar=1")
 
 
-def test_only_hdr_is_brought_to_the_tone_map_filters() -> None:
+def test_only_hdr_is_tone_mapped() -> None:
     assert tone_map_filters(picture(320, 180)) == []
     assert any("tonemap" in step for step in tone_map_filters(picture(320, 180, hdr="pq")))
     assert any("arib-std-b67" in step for step in tone_map_filters(picture(320, 180, hdr="hlg")))
 
 
-def test_a_picture_too_small_to_be_of_two_halves_is_left_alone() -> None:
+def test_a_tiny_picture_is_not_deinterlaced() -> None:
     assert deinterlace_filters(picture(2, 2)) == []
     assert deinterlace_filters(picture(320, 180)) != []

@@ -1,6 +1,6 @@
-"""ffmpeg and the process that probes open nothing but their own files: what tries to is a real ffmpeg.
+"""Landlock keeps ffmpeg and the probe from opening other files. The attempts are made by the real ffmpeg.
 
-Every test that forbids something first does the same without the sandbox: otherwise it could not fail.
+Each test also tries the same without the sandbox, where it succeeds: otherwise the test could not fail.
 """
 
 import shutil
@@ -35,7 +35,7 @@ def on() -> Sandbox:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A folder with the film of a job, and what is not the job's: another file, and a database."""
+    """A folder with the video of a job, another file, and a database."""
     (tmp_path / "work").mkdir()
     make(tmp_path / "film.mp4", *FILM)
     (tmp_path / "other.srt").write_text(LINES.format(SECRET))
@@ -48,7 +48,7 @@ def box(store: Path, sandbox: Sandbox) -> Toolbox:
 
 
 def encode(store: Path, sandbox: Sandbox, *options: str, to: Path | None = None) -> None:
-    """A job on film.mp4 whose options name something else, as a hole in ffmpeg or in an operation would let them."""
+    """Run ffmpeg on film.mp4 with options that name another file, as an exploit of ffmpeg would."""
     target = Target(to or store / "work" / "out.mkv", options)
     box(store, sandbox).ffmpeg(Command([Source(store / "film.mp4", "mov")], [target]))
 
@@ -70,7 +70,7 @@ def test_a_link_in_its_folder_leads_to_no_other_file(store: Path, on: Sandbox) -
 
 
 def test_it_lists_no_folder_but_its_own(store: Path, on: Sandbox) -> None:
-    """By a shell, for ffmpeg has no option for it: what a hole in ffmpeg runs is any code."""
+    """With a shell, because ffmpeg has no option for it: an exploit of ffmpeg can run any code."""
     look = ["/bin/sh", "-c", f"echo {store}/*"]
     files = Files([store / "film.mp4"], [store / "work"])
     heard: list[str] = []
@@ -91,7 +91,7 @@ def test_it_writes_nowhere_but_into_its_folder(name: str, store: Path, on: Sandb
     encode(store, Sandbox.probe("off"), *one, to=store / name)
 
 
-def test_its_input_stays_as_it_is(store: Path, on: Sandbox) -> None:
+def test_the_input_cannot_be_changed(store: Path, on: Sandbox) -> None:
     (store / "again.mp4").hardlink_to(store / "film.mp4")  # ffmpeg itself refuses the same name
     before = (store / "film.mp4").read_bytes()
     with pytest.raises(Failure, match="Permission denied"):
@@ -99,7 +99,7 @@ def test_its_input_stays_as_it_is(store: Path, on: Sandbox) -> None:
     assert (store / "film.mp4").read_bytes() == before
 
 
-def test_it_does_what_jobs_need(store: Path, on: Sandbox) -> None:
+def test_everything_that_jobs_need_is_allowed(store: Path, on: Sandbox) -> None:
     """An input by a symbolic link, as workers give it; two passes with a file between; text with a font; codecs."""
     (store / "work" / "input0").symlink_to(store / "film.mp4")
     tools, source = box(store, on), Source(store / "work" / "input0", "mov")
@@ -115,7 +115,7 @@ def test_it_does_what_jobs_need(store: Path, on: Sandbox) -> None:
 
 
 def test_the_probe_opens_nothing_but_the_file(store: Path, on: Sandbox) -> None:
-    """Its own code stands for code that a hostile file made it run."""
+    """The test calls `main` and then acts as an exploit would."""
     attack = f"""
 from media_jobs.ffmpeg.probing.child_process import main
 main("facts", {str(store / "film.mp4")!r}, "confined")
@@ -132,8 +132,8 @@ for path, how in (({str(store / "film.mp4")!r}, "rb"), ({str(store / "other.srt"
 
 
 @pytest.mark.parametrize("version", range(1, 8))
-def test_it_asks_an_older_kernel_for_no_more_than_that_knows(version: int, store: Path, on: Sandbox) -> None:
-    """A newer kernel accepts what was written for an older one, and refuses what neither knows."""
+def test_an_older_kernel_is_asked_only_for_rights_that_it_knows(version: int, store: Path, on: Sandbox) -> None:
+    """A newer kernel accepts the rules for an older one."""
     if version > landlock.version():
         pytest.skip("this kernel is older")
     attack = f"""
@@ -158,8 +158,8 @@ def test_it_reaches_no_server_even_where_the_network_cannot_be_taken_away(store:
     assert "PermissionError" in ended.stderr
 
 
-def test_a_program_that_does_not_start_in_it_is_run_without_and_it_says_so(tmp_path: Path) -> None:
-    """A script, say, whose interpreter lies where nobody expects it."""
+def test_a_program_that_does_not_start_under_landlock_runs_without_it_and_the_layer_says_so(tmp_path: Path) -> None:
+    """Such as a script whose interpreter is in an unusual folder."""
     shell = shutil.copy("/bin/sh", tmp_path / "shell")
     script = tmp_path / "ffmpeg"
     script.write_text(f"#!{shell}\nexit 0\n")
@@ -171,7 +171,7 @@ def test_a_program_that_does_not_start_in_it_is_run_without_and_it_says_so(tmp_p
     assert run([str(script)], sandbox=poor, limits=Limits(), folder=tmp_path, files=Files()).code == 0
 
 
-def test_a_kernel_without_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_landlock_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of a system call that no kernel has answers as an old kernel does."""
     monkeypatch.setattr(landlock, "_CREATE_RULESET", 4095)
     module._probe.cache_clear()
@@ -185,7 +185,7 @@ def test_a_kernel_without_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_is_not_blamed_when_its_probe_could_not_be_confined(
     store: Path, on: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Landlock allows sixteen layers in one another."""
+    """Landlock allows sixteen nested layers: one more fails."""
     nested = (
         "from media_jobs.ffmpeg.landlock import confine\nfor _ in range(16): confine(read=['/'], write=['/dev'])\n"
     )

@@ -1,4 +1,4 @@
-"""A folder for one attempt: private, locked by the kernel, gone at the end, swept after a crash."""
+"""The folder of one attempt: private, locked, removed at the end, swept after a crash."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def test_it_is_private_and_gone_with_everything_inside(tmp_path: Path) -> None:
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_it_goes_when_work_fails_too(tmp_path: Path) -> None:
+def test_it_is_removed_when_the_work_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), work_folder(tmp_path, "one"):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
@@ -32,7 +32,7 @@ def test_a_name_in_use_is_not_given_twice(tmp_path: Path) -> None:
         pass
 
 
-def test_read_only_linked_and_very_deep_things_go_too(tmp_path: Path) -> None:
+def test_read_only_linked_and_deeply_nested_contents_are_removed(tmp_path: Path) -> None:
     keep = tmp_path / "keep"
     keep.mkdir()
     (keep / "film").write_bytes(b"film")
@@ -56,7 +56,7 @@ def _dig(folder: Path, depth: int) -> None:
     os.close(here)
 
 
-def test_the_sweeper_leaves_what_somebody_holds_and_takes_the_rest(tmp_path: Path) -> None:
+def test_a_sweep_removes_only_folders_that_are_not_locked(tmp_path: Path) -> None:
     (tmp_path / "abandoned" / "inner").mkdir(parents=True)
     (tmp_path / "abandoned" / "inner" / "file").write_bytes(b"film")
     (tmp_path / "not a folder").write_bytes(b"")
@@ -66,11 +66,11 @@ def test_the_sweeper_leaves_what_somebody_holds_and_takes_the_rest(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["not a folder"]
 
 
-def test_where_nothing_was_ever_made_nothing_is_swept(tmp_path: Path) -> None:
+def test_a_sweep_without_a_root_removes_nothing(tmp_path: Path) -> None:
     assert sweep(tmp_path / "work") == 0
 
 
-def test_a_holder_killed_with_9_leaves_its_folder_to_the_sweeper(tmp_path: Path) -> None:
+def test_the_folder_of_a_killed_process_is_swept(tmp_path: Path) -> None:
     hold = f"{HOLD}with work_folder(Path(sys.argv[1]), 'one'): print('held', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
         [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -84,7 +84,7 @@ def test_a_holder_killed_with_9_leaves_its_folder_to_the_sweeper(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweeper_at_work_all_the_time_never_takes_a_folder_that_is_being_made(tmp_path: Path) -> None:
+def test_a_sweep_never_removes_a_folder_that_is_being_made(tmp_path: Path) -> None:
     done = threading.Event()
 
     def sweep_on() -> None:

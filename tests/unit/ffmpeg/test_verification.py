@@ -1,4 +1,4 @@
-"""An output counts only when all its packets are there."""
+"""The verification of outputs, packet by packet."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.ffmpeg_clips import FILM, PICTURE, TONE, Make, cut
 AS_IS = Expected(duration=2.0, video=1, audio=1, width=320, height=180, frames=50)
 
 
-def test_what_is_as_expected_answers_with_its_facts(film: Path, sandbox: Sandbox) -> None:
+def test_an_output_as_expected_returns_its_facts(film: Path, sandbox: Sandbox) -> None:
     facts = verify(film, AS_IS, sandbox)
     assert facts.video[0].frames == 50
     assert verify(film, Expected(video=1, audio=1), sandbox) == facts
@@ -30,7 +30,7 @@ def test_what_is_as_expected_answers_with_its_facts(film: Path, sandbox: Sandbox
         ({"frames": 51}, "frames: 50 instead of 51"),
     ],
 )
-def test_what_differs_is_said(other: dict[str, float], complaint: str, film: Path, sandbox: Sandbox) -> None:
+def test_each_difference_is_named(other: dict[str, float], complaint: str, film: Path, sandbox: Sandbox) -> None:
     with pytest.raises(OutputInvalid, match=complaint):
         verify(film, replace(AS_IS, **other), sandbox)  # type: ignore[arg-type]
 
@@ -54,7 +54,7 @@ def test_a_cut_output_is_never_valid_whatever_its_header_says(
 
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])
-def test_a_cut_that_is_too_small_to_be_counted_is_heard_of(name: str, sandbox: Sandbox, make: Make) -> None:
+def test_a_small_cut_is_noticed_by_the_errors_of_ffmpeg(name: str, sandbox: Sandbox, make: Make) -> None:
     film = make(name, *FILM, "-movflags", "+faststart")
     with pytest.raises(OutputInvalid, match=r"ffmpeg reports: .*(ended prematurely|partial file)"):
         verify(cut(film, 0.98), Expected(duration=2.0, video=1, audio=1), sandbox)
@@ -85,7 +85,7 @@ def test_timestamps_that_go_backwards_are_seen(sandbox: Sandbox, make: Make) -> 
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no film"])
-def test_nothing_is_no_output(content: bytes | None, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_empty_or_missing_output_is_invalid(content: bytes | None, sandbox: Sandbox, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "out.mp4").write_bytes(content)
     with pytest.raises(OutputInvalid, match=r"^out.mp4"):

@@ -1,4 +1,4 @@
-"""What people may ask of operations, and what they are told when they ask for something else."""
+"""Parameters of operations: valid values, error messages and the JSON Schema."""
 
 import json
 from typing import Any
@@ -65,13 +65,13 @@ def complaints(operation: str, raw: Any) -> Any:
         ("inspect", {"deep": True}, "deep", "inspect has no parameter 'deep'. It has no parameters."),
     ],
 )  # fmt: skip
-def test_a_wrong_parameter_is_named_and_told_what_it_must_be(
+def test_the_message_names_the_parameter_and_its_valid_values(
     operation: str, raw: dict[str, Any], parameter: str, message: str
 ) -> None:
     assert complaints(operation, raw) == {parameter: [message]}
 
 
-def test_every_wrong_parameter_is_told() -> None:
+def test_every_wrong_parameter_has_a_message() -> None:
     assert complaints("transcode", {"height": 1, "fps": 1000, "colour": "red"}).keys() == {"height", "fps", "colour"}
 
 
@@ -80,7 +80,7 @@ def test_parameters_are_an_object(raw: Any) -> None:
     assert complaints("transcode", raw) == {"params": ["params must be an object of names and values."]}
 
 
-def test_a_thousand_unknown_names_are_one_mistake() -> None:
+def test_a_thousand_unknown_names_give_twenty_messages() -> None:
     said = complaints("transcode", {f"{'x' * 1000}{number}": 1 for number in range(1000)})
     assert len(str(said)) < 40_000
     assert len(said) == 20
@@ -103,7 +103,7 @@ def test_a_thousand_unknown_names_are_one_mistake() -> None:
         ("audio", {"normalize": "true"}, "normalize", True),
     ],
 )
-def test_values_are_read_as_people_and_forms_write_them(
+def test_values_may_be_written_in_several_ways(
     operation: str, raw: dict[str, Any], parameter: str, value: Any
 ) -> None:
     assert getattr(parse(get(operation), raw), parameter) == value
@@ -114,7 +114,7 @@ def test_every_operation_works_without_parameters(name: str) -> None:
     assert parse(get(name), None) == parse(get(name), {})
 
 
-def test_requests_that_mean_the_same_are_the_same() -> None:
+def test_equal_parameters_have_the_same_json() -> None:
     said = [{}, {"at": "best"}, {"width": "640", "at": "best"}, {"format": "jpg", "width": 640}]
     assert len({json.dumps(canonical(parse(get("thumbnail"), raw))) for raw in said}) == 1
 
@@ -129,7 +129,7 @@ def test_an_operation_says_what_it_is(operation: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["Transcode", "", "rm -rf", None, ["inspect"]])
-def test_an_unknown_operation_is_told_which_there_are(name: Any) -> None:
+def test_the_message_for_an_unknown_operation_names_all(name: Any) -> None:
     with pytest.raises(UnknownOperation, match="Choose one of: inspect, thumbnail, transcode, audio"):
         get(name)
 

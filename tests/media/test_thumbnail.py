@@ -1,4 +1,4 @@
-"""A picture of whatever has one, from any place in it, and what inspecting says of a file."""
+"""The operation thumbnail: an image from any time of any video."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,28 +18,28 @@ FILMS = ["film.mp4", "film.mkv", "film.ts", "one-frame.mp4", "uneven.mp4", "halv
 
 @pytest.mark.parametrize("at", ["best", 0, "50%", "100%"])
 @pytest.mark.parametrize("clip", [*FILMS, "cut.mp4", "cut.mkv", "scratched.mp4"])
-def test_there_is_a_picture_at_every_place(operate: Operate, clip: str, at: Any) -> None:
+def test_every_clip_has_an_image_at_every_time(operate: Operate, clip: str, at: Any) -> None:
     operate("thumbnail", clip, at=at, width=100)
 
 
 @pytest.mark.parametrize("at", [1.97, 1.99, 2, 2.9])
-def test_past_the_last_frame_there_is_the_last_frame(operate: Operate, at: float) -> None:
+def test_just_after_the_last_frame_the_image_is_the_last_frame(operate: Operate, at: float) -> None:
     last = operate("thumbnail", "film.mp4", at=1.96, format="png").output.path
     assert operate("thumbnail", "film.mp4", at=at, format="png").output.path.read_bytes() == last.read_bytes()
 
 
-def test_far_past_the_end_there_is_none(operate: Operate) -> None:
+def test_a_time_far_after_the_end_is_refused(operate: Operate) -> None:
     with pytest.raises(UnfitMedia, match=r"at is 30 s, but the video lasts only 2\.\d s\."):
         operate("thumbnail", "film.mp4", at=30)
 
 
 @pytest.mark.parametrize("clip", ["film.mp4", "film.mkv", "film.ts"])
-def test_the_frame_of_a_moment_is_the_one_shown_then(operate: Operate, clips: Clips, clip: str) -> None:
+def test_the_image_is_the_frame_at_the_given_time(operate: Operate, clips: Clips, clip: str) -> None:
     first, later = (operate("thumbnail", clip, at=at, format="png").output.path for at in (0, 1.5))
     assert first.read_bytes() != later.read_bytes()
 
 
-def test_the_best_frame_is_no_black_one(operate: Operate) -> None:
+def test_the_best_frame_is_not_black(operate: Operate) -> None:
     red = colours(operate("thumbnail", "black-then-bars.mp4").output.path, 1, 1)[0]
     assert red[0] > 100
 
@@ -82,7 +82,7 @@ def test_a_picture_has_the_colours_of_its_film(operate: Operate, clips: Clips, f
     assert all(is_near(one, other, 12) for one, other in zip(there, here, strict=True))
 
 
-def test_an_image_has_a_smaller_one(operate: Operate) -> None:
+def test_an_image_is_scaled_down(operate: Operate) -> None:
     picture = operate("thumbnail", "still.png", kind="image", at=5, width=320).made.video[0]
     assert (picture.width, picture.height) == (320, 180)
 
@@ -95,58 +95,9 @@ def test_an_image_has_a_smaller_one(operate: Operate) -> None:
         ("no-media.mp4", BadMedia, ""),
     ],
 )
-def test_where_no_picture_can_be_had_the_reason_is_told(
+def test_a_file_without_a_readable_picture_fails_with_a_reason(
     operate: Operate, clip: str, failure: type[Failure], words: str
 ) -> None:
     with pytest.raises(failure) as told:
         operate("thumbnail", clip)
     assert words in told.value.detail
-
-
-ODD = ["rotated.mp4", "odd.mp4", "ten-bits.mp4", "only-picture.mp4", "many-tracks.mkv", "pq.mp4"]
-
-
-@pytest.mark.parametrize("clip", [*FILMS, *ODD, "cut.mp4", "cut.mkv", "scratched.mp4"])
-def test_inspecting_a_film_tells_its_facts_and_makes_a_poster(operate: Operate, clip: str) -> None:
-    done = operate("inspect", clip)
-    assert done.facts is not None
-    assert done.facts.picture is not None
-    assert (done.output.name, done.output.kind) == ("poster.jpg", "image")
-
-
-def test_a_poster_is_no_wider_than_a_page_needs(operate: Operate) -> None:
-    picture = operate("inspect", "still.png", kind="image").made.video[0]
-    assert (picture.width, picture.height) == (640, 360)
-
-
-@pytest.mark.parametrize("clip", ["only-sound.mp4", "speech.flac", "silence.wav", "click.wav", "surround.mkv"])
-def test_inspecting_sound_draws_its_waveform(operate: Operate, clip: str) -> None:
-    done = operate("inspect", clip, kind="audio")
-    assert done.facts is not None
-    assert done.facts.audio
-    assert (done.output.name, done.output.media_type) == ("waveform.png", "image/png")
-
-
-def test_a_waveform_grows_with_its_sound(operate: Operate) -> None:
-    columns = colours(operate("inspect", "speech.flac", kind="audio").output.path, 8, 1)
-    blue = [column[2] for column in columns]
-    assert blue == sorted(blue)
-    assert blue[-1] > 1.5 * blue[0] > 0
-
-
-def test_four_hours_of_sound_are_drawn_in_little_memory(operate: Operate) -> None:
-    assert operate("inspect", "four-hours.flac", kind="audio").output.name == "waveform.png"
-
-
-def test_where_no_poster_can_be_made_the_facts_count(operate: Operate) -> None:
-    done = operate("inspect", "ruined.mp4")
-    assert done.outputs == []
-    assert done.facts is not None
-    assert done.facts.duration == pytest.approx(2.0, abs=0.1)
-    assert done.message.startswith("No preview could be made. No picture can be read")
-
-
-@pytest.mark.parametrize("clip", ["no-media.mp4", "cut-before-its-index.mp4"])
-def test_what_cannot_be_read_at_all_is_bad_media(operate: Operate, clip: str) -> None:
-    with pytest.raises(BadMedia):
-        operate("inspect", clip)

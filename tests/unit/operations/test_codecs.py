@@ -1,4 +1,4 @@
-"""Which file holds what, and which rates an encoder takes."""
+"""Codecs: their containers, bitrates and channels."""
 
 import pytest
 
@@ -25,7 +25,7 @@ from media_jobs.operations.shared.codecs import AUDIO, VIDEO, audio_encoder, con
         ("av1", "mp3", "mp4"),
     ],
 )
-def test_a_video_goes_into_the_file_that_people_expect_if_its_sound_may(
+def test_the_container_is_the_usual_one_if_it_can_hold_the_sound(
     video: str, audio: str | None, container: str
 ) -> None:
     assert container_for(VIDEO[video], audio).name == container
@@ -44,20 +44,20 @@ def test_a_video_goes_into_the_file_that_people_expect_if_its_sound_may(
         ("mp3", 1, 320, "320k"),
     ],
 )
-def test_a_rate_is_one_that_the_encoder_takes(codec: str, channels: int, asked: int | None, rate: str) -> None:
+def test_the_bitrate_is_one_that_the_encoder_accepts(codec: str, channels: int, asked: int | None, rate: str) -> None:
     assert audio_encoder(AUDIO[codec], channels, asked)[-2:] == ("-b:a", rate)
 
 
 @pytest.mark.parametrize(
     ("codec", "deep"), [("pcm_s24le", True), ("flac", True), ("pcm_s16le", False), ("aac", False), ("mp3", False)]
 )
-def test_what_has_more_than_16_bits_keeps_them_where_nothing_is_to_be_lost(codec: str, deep: bool) -> None:
+def test_lossless_formats_keep_more_than_16_bits(codec: str, deep: bool) -> None:
     sound = AudioStream(index=0, codec=codec, channels=2, sample_rate=48000)
     assert is_deep(sound) is deep
     assert ("pcm_s24le" in audio_encoder(AUDIO["wav"], 2, is_deep=is_deep(sound))) is deep
 
 
-def test_speakers_are_as_asked_or_as_the_codec_can() -> None:
+def test_channel_layouts_are_those_requested_or_those_of_the_codec() -> None:
     assert sound_filters("mono|stereo", 1)[-1] == "aformat=channel_layouts=mono"
     assert sound_filters("mono|stereo")[-1] == "aformat=channel_layouts=mono|stereo"
     assert "aformat" not in ",".join(sound_filters(""))

@@ -1,4 +1,4 @@
-"""The sound of whatever has some, in each format, and as loud as asked for."""
+"""The operation audio: each format, channels, bitrates and loudness."""
 
 from typing import Any
 
@@ -43,12 +43,12 @@ def test_channels_are_mixed_as_asked_for(operate: Operate, clip: str, channels: 
     assert operate("audio", clip, channels=channels).made.audio[0].channels == channels
 
 
-def test_a_studio_loses_none_of_its_bits(operate: Operate) -> None:
+def test_24_bit_sound_keeps_its_bits_in_wav(operate: Operate) -> None:
     assert operate("audio", "studio.mov", format="wav").made.audio[0].codec == "pcm_s24le"
 
 
 @pytest.mark.parametrize(("bitrate", "codec"), [(64, "mp3"), (320, "mp3"), (512, "opus"), (16, "opus"), (512, "aac")])
-def test_a_rate_is_kept_to_as_far_as_the_codec_goes(operate: Operate, bitrate: int, codec: str) -> None:
+def test_each_bitrate_is_accepted_by_its_codec(operate: Operate, bitrate: int, codec: str) -> None:
     operate("audio", "film.mp4", format=codec, bitrate=bitrate)
 
 
@@ -65,40 +65,42 @@ def test_a_part_is_as_long_as_asked_for(operate: Operate, clip: str) -> None:
 
 @pytest.mark.parametrize("target", [None, -23, -16])
 @pytest.mark.parametrize("format", ["wav", "mp3", "opus"])
-def test_it_becomes_as_loud_as_asked_for(operate: Operate, format: str, target: float | None) -> None:
+def test_normalize_reaches_the_target_loudness(operate: Operate, format: str, target: float | None) -> None:
     asked: dict[str, Any] = {} if target is None else {"loudness": target}
     done = operate("audio", "speech.flac", kind="audio", format=format, normalize=True, **asked)
     assert loudness(done.output.path) == pytest.approx(-23 if target is None else target, abs=1)
 
 
-def test_what_is_mixed_is_measured_as_mixed(operate: Operate) -> None:
+def test_loudness_is_measured_after_mixing_channels(operate: Operate) -> None:
     done = operate("audio", "surround.mkv", format="wav", channels=1, normalize=True)
     assert loudness(done.output.path) == pytest.approx(-23, abs=1)
 
 
-def test_unless_asked_for_it_is_as_loud_as_it_was(operate: Operate, clips: Any) -> None:
+def test_without_normalize_the_loudness_is_unchanged(operate: Operate, clips: Any) -> None:
     done = operate("audio", "speech.flac", kind="audio", format="wav")
     assert loudness(done.output.path) == pytest.approx(loudness(clips("speech.flac")), abs=0.2)
 
 
-def test_becoming_louder_changes_no_rate_of_samples(operate: Operate) -> None:
+def test_normalizing_keeps_the_sample_rate(operate: Operate) -> None:
     done = operate("audio", "speech.flac", kind="audio", format="wav", normalize=True, loudness=-9)
     assert done.made.audio[0].sample_rate == 48000
 
 
 @pytest.mark.parametrize("clip", ["silence.wav", "click.wav"])
-def test_what_cannot_be_measured_stays_as_loud_as_it_is_and_says_so(operate: Operate, clip: str) -> None:
+def test_sound_that_cannot_be_measured_keeps_its_loudness_and_the_message_says_so(
+    operate: Operate, clip: str
+) -> None:
     done = operate("audio", clip, kind="audio", format="flac", normalize=True)
     assert done.message.startswith("The loudness was not changed:")
 
 
-def test_peaks_are_not_cut_off_to_become_louder_and_the_owner_is_told(operate: Operate) -> None:
+def test_peaks_are_not_clipped_and_the_message_says_so(operate: Operate) -> None:
     assert operate("audio", "peaks.wav", kind="audio", format="wav", normalize=True).message == ""
     done = operate("audio", "peaks.wav", kind="audio", format="wav", normalize=True, loudness=-9)
     assert done.message == "The result may be quieter than -9 LUFS, so that its peaks are not distorted."
 
 
-def test_two_passes_are_one_progress(operate: Operate) -> None:
+def test_progress_rises_over_both_passes(operate: Operate) -> None:
     done = operate("audio", "speech.flac", kind="audio", normalize=True)
     progress = [report.progress for report in done.reports if report.progress is not None]
     assert progress == sorted(progress)
@@ -143,7 +145,7 @@ def test_the_last_minute_of_four_hours_is_found_at_once(operate: Operate) -> Non
     ],
 )
 @pytest.mark.parametrize("normalize", [False, True])
-def test_what_has_no_whole_sound_says_why(
+def test_a_file_without_intact_sound_fails_with_a_reason(
     operate: Operate, clip: str, failure: type[Failure], words: str, normalize: bool
 ) -> None:
     with pytest.raises(failure) as told:

@@ -1,6 +1,6 @@
-"""Media made to break, to read what is not theirs, or to eat the machine: each is refused or contained, with words.
+"""Hostile media: files that crash programs, read other files, or use up the machine.
 
-Every row of what the field taught, with a real file, from the probe on: within 15 seconds, within 1 GB.
+Each is refused or contained by the probe and by ffmpeg, with a reason, within 15 seconds and 1 GB.
 """
 
 import os
@@ -38,7 +38,7 @@ def box(tmp_path: Path) -> Toolbox:
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Within the time, and with all that we started within the memory."""
+    """Check that the block stays within the time limit, and its processes within the memory limit."""
     peak, done = [0], threading.Event()
     others = set(_children())  # the servers and browsers of other tests
 
@@ -114,7 +114,7 @@ def test_a_film_that_keeps_its_frames_in_another_file_does_not_get_them(box: Too
 
 
 @pytest.mark.parametrize("name", ["-x", "i%d.png", "concat:a|b", "a'b\\:c,d;[e].png", "pipe:0", "\u202egnp.exe"])
-def test_a_name_is_never_read_as_anything_else(name: str, box: Toolbox, tmp_path: Path) -> None:
+def test_a_hostile_file_name_is_never_interpreted(name: str, box: Toolbox, tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()
     picture = make(tmp_path / "plain.png", *PICTURE, "-frames:v", "1").rename(folder / name)
@@ -135,8 +135,8 @@ def test_a_frame_of_absurd_size_is_refused(box: Toolbox, tmp_path: Path) -> None
         encode(box, huge, "png_pipe")
 
 
-def test_a_header_that_promises_an_absurd_size_is_refused(box: Toolbox, tmp_path: Path) -> None:
-    """A few bytes, that would be 17 GB when decoded."""
+def test_a_header_with_an_absurd_size_is_refused(box: Toolbox, tmp_path: Path) -> None:
+    """A file of a few bytes that would be 17 GB when decoded."""
     picture = make(tmp_path / "a.png", *PICTURE, "-frames:v", "1").read_bytes()
     lying = write(tmp_path / "lying.png", picture[:16] + struct.pack(">II", 65000, 65000) + picture[24:])
     webp = b"RIFF\x80\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0" + b"\xff\xff\xff" * 2 + bytes(100)
@@ -176,7 +176,7 @@ def test_a_gap_in_the_timestamps_is_noticed_where_it_is_read(box: Toolbox, tmp_p
         encode(box, gap, "matroska", *STEADY, max_duration=200_000.0)
 
 
-def test_a_frame_that_is_said_to_be_shown_for_a_day_is_not_repeated_all_day(box: Toolbox, tmp_path: Path) -> None:
+def test_a_frame_that_lasts_a_day_is_not_repeated_for_a_day(box: Toolbox, tmp_path: Path) -> None:
     gap = gap_of_a_day(tmp_path, "mp4")
     with contained(), pytest.raises(UnfitMedia, match="repeated more than 648,000 times"):
         encode(box, gap, "mov", *STEADY, max_duration=200_000.0)
@@ -199,8 +199,8 @@ def test_a_gap_filled_with_frames_meets_the_limit_of_memory_or_of_time(box: Tool
         encode(box, gap, "mov", "-vf", "fps=1000", "-c:v", "libx264", max_duration=86400.0)
 
 
-def test_a_drawing_filter_reads_no_file_that_a_text_names(box: Toolbox, tmp_path: Path) -> None:
-    """What people write goes into a file of ours, and is drawn as it stands."""
+def test_drawtext_reads_no_file_that_the_text_names(box: Toolbox, tmp_path: Path) -> None:
+    """The text of users is written to a file, and drawn without expansion."""
     film = make(tmp_path / "film.mp4", *FILM)
     write(box.folder / "text.txt", f"':textfile={tmp_path / 'secret.srt'}:x=' %{{localtime}} \\' ;[a]")
     with contained():
@@ -221,7 +221,7 @@ SOUND = (*TONE, "-c:a")
         ("flac", (*SOUND, "flac")), ("mp3", (*SOUND, "libmp3lame")), ("wav", (*SOUND, "pcm_s16le")),
     ],
 )  # fmt: skip
-def test_damage_anywhere_ends_in_words_or_in_a_sound_result(
+def test_damage_anywhere_gives_a_failure_or_a_valid_output(
     ending: str, arguments: tuple[str, ...], box: Toolbox, tmp_path: Path
 ) -> None:
     content = bytearray(make(tmp_path / f"film.{ending}", *arguments).read_bytes())
@@ -245,6 +245,6 @@ def test_damage_anywhere_ends_in_words_or_in_a_sound_result(
         b"GIF89a\xff\xff\xff\xff\xf7\0\0",
     ],
 )
-def test_a_beginning_with_nothing_behind_is_refused_in_time(head: bytes, box: Toolbox, tmp_path: Path) -> None:
+def test_a_header_without_content_is_refused_in_time(head: bytes, box: Toolbox, tmp_path: Path) -> None:
     with contained(), pytest.raises(Failure):
         box.probe(write(tmp_path / "file", head + b"\xff\0" * 50_000))
