@@ -1,4 +1,4 @@
-"""How the admin looks, and where its pages are: unfold's settings."""
+"""Settings of unfold: the admin's menu, its icons and its colours."""
 
 from collections.abc import Callable
 from typing import Any

@@ -7,7 +7,6 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        # Every process that may submit a job knows the broker.
         from config import snapshots
         from config.processes import reports
         from media_jobs.worker import process_table
@@ -16,4 +15,4 @@ class ConfigConfig(AppConfig):
         hooks.warnings.append(snapshots.warnings)
 
         process_table.sources.append(reports.read)
-        garbage_collector.end()
+        garbage_collector.enable()

@@ -1,6 +1,7 @@
-"""Celery, as measured to be safe without a server. A message only says that there is work; rows hold the truth.
+"""The Celery app. A message only says that a lane has work; the jobs themselves are rows of the database.
 
-So nothing that Celery can do with messages is used: no retries, no results, no schedules, no remote control.
+So a lost or doubled message does no harm, and Celery's retries, results, schedules and remote control are off. The
+options below were tested with files as the broker, so that an installation needs no broker server.
 """
 
 import os
@@ -15,15 +16,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings
 
-from config.backends import file_broker  # noqa: F401  # registers itself
+from config.backends import file_broker  # noqa: F401  # registers our transport "filesystem"
 
 app = Celery("millrace")
 app.conf.update(
     broker_url=settings.BROKER_URL,
     broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,  # a worker waits for its broker, however long
+    broker_connection_max_retries=None,  # wait for the broker as long as it takes
     broker_connection_timeout=2,
-    broker_heartbeat=0,  # a slot that encodes for an hour answers none, and needs none
+    broker_heartbeat=0,  # a slot that encodes for an hour does not respond to heartbeats
     task_ignore_result=True,
     task_acks_late=False,
     worker_prefetch_multiplier=1,
@@ -77,7 +78,10 @@ def _refuse_other_workers(**_: Any) -> None:
 
 
 def make_folders() -> int:
-    """Those that messages lie in, where no server keeps them. Without them a worker ends, and is started again."""
+    """Make the folders of messages if the broker is the file system. Without them a worker ends.
+
+    Returns the number of folders made. Housekeeping calls it every second.
+    """
     folder = _folder / "control"
     if folder.is_dir() or not settings.BROKER_URL.startswith("filesystem:"):
         return 0

@@ -1,7 +1,7 @@
-"""The settings of this installation: variables of the environment, read here and nowhere else, and the file `.env`.
+"""Read settings from the environment and from the file `.env`. No other module reads the environment.
 
-A wrong value stops the start with the variable's name. A file's settings are added to the environment of this process
-and so to that of the processes that it starts; what the real environment says wins.
+A value that is not valid stops the start, and the error names the variable. The settings of the file are added to the
+environment of this process and its children, except those that the environment has already.
 """
 
 import re
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 _LINE = re.compile(r"(?:export )?[A-Za-z_]\w*=.*")
 
-# Every variable that was asked for: an unknown one with our prefix is a typing error, and is said to be one.
+# Every variable that was read. Another one with our prefix is probably misspelt: refuse_unknown() reports it.
 known: set[str] = set()
 
 
 def read(name: str, default: T, parse: Callable[[str], T]) -> T:
     variable = PREFIX + name
     known.add(variable)
-    raw = _said(variable)
+    raw = _value_of(variable)
     if not raw:
         return default
     try:
@@ -36,16 +36,20 @@ def read(name: str, default: T, parse: Callable[[str], T]) -> T:
         raise ImproperlyConfigured(f"{variable}={raw!r} cannot be used: {error}") from error
 
 
-def _said(variable: str) -> str:
-    """What stands there, and nothing if it is empty or absent. Not by the library's methods: to them `$x` is the name
-    of another variable, and where there is none, a password or limit that begins so would not be set.
+def _value_of(variable: str) -> str:
+    """The variable's value; empty if it is not set.
+
+    environ's own methods take `$x` for the name of another variable: a password that begins with $ would be lost.
     """
     value: str = environ.Env.ENVIRON.get(variable, "")
     return value.strip()
 
 
 def read_file() -> None:
-    """Read it before any setting. MILLRACE_ENV_FILE names another file, or `none`."""
+    """Add the settings of the file `.env` to the environment. MILLRACE_ENV_FILE names another file, or `none`.
+
+    Call it before any setting is read.
+    """
     named: str = read("ENV_FILE", "", str)
     if named.lower() == "none":
         return
@@ -57,7 +61,7 @@ def read_file() -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"The file of settings {path} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
-        # The library would leave such a line out, and with it a limit that somebody relies on.
+        # environ would ignore such a line, and with it, for example, a limit.
         if line.strip() and not line.startswith("#") and not _LINE.fullmatch(line):
             raise ImproperlyConfigured(
                 f"Line {number} of {path} is no setting: write NAME=value, or # for a comment."
@@ -78,24 +82,24 @@ def email(default: str) -> dict[str, Any]:
 
 
 def text(variable: str, default: str) -> str:
-    return _said(variable) or default
+    return _value_of(variable) or default
 
 
 def _url(variable: str, default: str, parse: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     raw = text(variable, default)
     try:
         found = parse(raw)
-    except Exception as error:  # the library raises whatever its parsing of a URL came upon
+    except Exception as error:  # environ raises errors of many kinds
         raise ImproperlyConfigured(f"{variable} cannot be read as an address.") from error
     if "." not in str(
         found.get("ENGINE") or found.get("BACKEND") or found.get("EMAIL_BACKEND")
-    ):  # what it knows is the path of a module
+    ):  # for a known scheme, environ gives the path of a module
         raise ImproperlyConfigured(f"{variable} names nothing that Django knows.")
     return found
 
 
 def refuse_unknown() -> None:
-    """Call it when everything was read."""
+    """Raise an error if a variable with our prefix was not read. Call it after all settings were read."""
     unknown = sorted(name for name in environ.Env.ENVIRON if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise ImproperlyConfigured(f"There is no setting {', '.join(unknown)}. README.md lists those there are.")

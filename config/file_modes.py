@@ -1,7 +1,7 @@
-"""What other accounts of this machine may read of HOME: nothing, and with MEDIA_GROUP the content of files.
+"""Restrict who can read HOME: its owner only and, with MILLRACE_MEDIA_GROUP, that group the content of files.
 
-Each process makes what it makes for itself alone (the umask in settings). This closes, at each start, what an older
-release or somebody else has left open: the database holds sessions, the secret key signs them.
+The umask in config/settings.py makes new files private. At each start this module also corrects the modes of files
+that an older release or somebody else made: the database contains sessions, and the secret key signs them.
 """
 
 from pathlib import Path
@@ -31,19 +31,19 @@ def restrict() -> None:
     except (OSError, SinkError) as error:
         if group is not None:
             raise ImproperlyConfigured(
-                f"MILLRACE_MEDIA_GROUP: {settings.HOME} cannot be opened to this group ({error}). The account that "
-                "runs Millrace must own it, and be a member of the group."
+                f"MILLRACE_MEDIA_GROUP: the group cannot get access to {settings.HOME} ({error}). The account that "
+                "runs Millrace must own this folder and be a member of the group."
             ) from error
-        _complain(settings.HOME, error)
+        _log_failure(settings.HOME, error)
 
 
 def _set_mode(path: Path, mode: int) -> None:
     try:
         set_mode(path, mode)
     except OSError as error:
-        _complain(path, error)
+        _log_failure(path, error)
 
 
-def _complain(path: Path, error: Exception) -> None:
-    """It is somebody else's, as a mounted disk may be. They have to decide who reads it."""
+def _log_failure(path: Path, error: Exception) -> None:
+    """Log that a mode was not changed: another account owns the file, for example on a mounted disk."""
     log.warning("mode_not_set", path=str(path), reason=str(error))

@@ -1,7 +1,7 @@
-"""What must be there before the first request: folders, tables, the mark of the disk, a first account.
+"""Prepare an installation at each start: folders, tables, the storage marker, file modes, and a first account.
 
-Several processes may start for the first time at once, on one HOME or on hosts that share a database: one of them
-prepares, the others wait, and find that there is nothing left to do.
+Several processes may start at once, on one HOME or on hosts that share a database. One of them prepares the
+installation, the others wait for it.
 """
 
 import secrets
@@ -24,13 +24,13 @@ from uploads.storage.marker import claim_store
 
 log = structlog.get_logger(__name__)
 ADMIN = "admin"
-_LOCK = 0x6D696C6C72616365  # "millrace", of all that might ask this database for an advisory lock
+_LOCK = 0x6D696C6C72616365  # "millrace" in ASCII: other programs may use advisory locks of this database, too
 
 
 def prepare() -> None:
     if ballast().is_low:
-        ballast().release()  # or nothing of what follows could be written; housekeeping makes it again
-    with _alone():
+        ballast().release()  # on a full disk nothing below could be written; housekeeping makes it again
+    with _exclusively():
         make_folders()
         for folder in (settings.JOBS.work_root, settings.STATIC_ROOT):
             folder.mkdir(parents=True, exist_ok=True)
@@ -40,11 +40,11 @@ def prepare() -> None:
 
 
 def first_account() -> tuple[str, str] | None:
-    """Make the first staff account. Its name and password, if that was made up here: it cannot be shown again.
+    """Make an administrator if there is no active account. Returns name and password if the password is generated.
 
-    Accounts that `rebuild` made are inactive: nobody can sign in by them.
+    The password cannot be shown again. Accounts that `rebuild` made are inactive, so they do not count.
     """
-    with _alone():
+    with _exclusively():
         accounts = get_user_model().objects
         if accounts.filter(is_active=True).exists():
             return None
@@ -56,32 +56,32 @@ def first_account() -> tuple[str, str] | None:
 
 def _names() -> Iterator[str]:
     yield ADMIN
-    yield from (f"{ADMIN}-{number}" for number in count(2))  # beside one of that name that was rebuilt
+    yield from (f"{ADMIN}-{number}" for number in count(2))  # if `rebuild` has made an account of that name
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """No other process prepares this HOME or, on PostgreSQL, this database meanwhile."""
+def _exclusively() -> Iterator[None]:
+    """Keep other processes from preparing this HOME or, on PostgreSQL, this database at the same time."""
     with ExitStack() as held:
-        held.enter_context(exclusive(settings.HOME / "start.lock", _say_that_we_wait))
+        held.enter_context(exclusive(settings.HOME / "start.lock", _log_wait))
         if connection.vendor == "postgresql":
             held.enter_context(_advisory_lock())
         yield
 
 
-def _say_that_we_wait() -> None:
-    log.info("start_waits", reason="another process prepares this installation")
+def _log_wait() -> None:
+    log.info("start_waits", reason="another process is preparing this installation")
 
 
 @contextmanager
 def _advisory_lock() -> Iterator[None]:
-    """On a connection of its own: that of this thread may be given back to the pool meanwhile."""
+    """Uses a connection of its own: the thread's connection may return to the pool while the lock is held."""
     with closing(connection.copy()) as own:
-        own.set_autocommit(False)  # the lock is the transaction's, and ends with it whatever happens
+        own.set_autocommit(False)  # the lock belongs to the transaction and ends with it
         with own.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
             if not cursor.fetchone()[0]:
-                _say_that_we_wait()
+                _log_wait()
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         try:
             yield

@@ -1,4 +1,4 @@
-"""Signing in with a password: how often somebody may try, and how many passwords are hashed at once."""
+"""Signing in with a password: limits for failed attempts and for passwords that are hashed at the same time."""
 
 import os
 from contextvars import ContextVar
@@ -23,20 +23,22 @@ from uploads.errors import Throttled
 FROM_ONE_ADDRESS = 20
 FOR_ONE_ACCOUNT = 10  # from one address
 FROM_ANYWHERE = 50  # for one account
-_REMEMBERED = 30 * 86400  # seconds for which an address is remembered as one that the account signs in from
-_PATIENCE = 5.0  # seconds that somebody from there waits for a turn to hash
+_REMEMBERED = 30 * 86400  # seconds for which the address of a successful login is known for that account
+_KNOWN_ADDRESS_WAITS = 5.0  # seconds to wait for a free core, for a login from a known address
 
-# A hash takes a core for a third of a second, on purpose. Two hundred at once took the machine for half a minute.
+# A hash takes a core for a third of a second, by design. Two hundred at once kept the machine busy for half a minute.
 HASHES_AT_ONCE = Semaphore(os.cpu_count() or 1)
-_patience: ContextVar[float] = ContextVar("patience", default=0.0)
+_max_wait: ContextVar[float] = ContextVar("max_wait", default=0.0)
 
 
 class BoundedHasher(PBKDF2PasswordHasher):
-    """Django's own, as many at once as there are cores; the next is refused instead of waiting in a thread."""
+    """Django's hasher, used for as many passwords at once as there are cores. Further logins are refused."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
-        if not HASHES_AT_ONCE.acquire(timeout=_patience.get()):
-            raise Throttled("Many people sign in just now. Try again in a few seconds.", retry_after=2)
+        if not HASHES_AT_ONCE.acquire(timeout=_max_wait.get()):
+            raise Throttled(
+                "Too many people are signing in at the moment. Try again in a few seconds.", retry_after=2
+            )
         try:
             return super().encode(password, salt, iterations)
         finally:
@@ -44,43 +46,41 @@ class BoundedHasher(PBKDF2PasswordHasher):
 
 
 class ThrottledBackend(ModelBackend):
-    """Accounts of the database. Sessions name this class: it cannot move without signing everybody out."""
+    """Accounts of the database. Sessions store the name of this class: if it moves, everybody is signed out."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **more: Any
     ) -> User | None:
         address = network(request.META.get("REMOTE_ADDR", "") if request is not None else "")
-        familiar = cache_key("signed-in", f"{username}@{address}")
-        is_familiar = bool(cache.get(familiar))
-        waiting = _patience.set(_PATIENCE if is_familiar else 0.0)
+        known_key = cache_key("signed-in", f"{username}@{address}")
+        is_known_address = bool(cache.get(known_key))
+        waiting = _max_wait.set(_KNOWN_ADDRESS_WAITS if is_known_address else 0.0)
         try:
-            with counted(*_attempts(str(username), address, is_familiar)) as give_back:
+            with counted(*_attempts(str(username), address, is_known_address)) as give_back:
                 user = super().authenticate(request, username=username, password=password, **more)
                 if user is not None:
                     give_back()
         finally:
-            _patience.reset(waiting)
+            _max_wait.reset(waiting)
         if user is not None:
-            cache.set(familiar, True, timeout=_REMEMBERED)
+            cache.set(known_key, True, timeout=_REMEMBERED)
         return user
 
 
-def _attempts(username: str, address: str, is_familiar: bool) -> list[Attempts]:
-    """What counts an attempt. Where the account has signed in lately, its owner is not locked out by guesses from
-    elsewhere.
-    """
+def _attempts(username: str, address: str, is_known_address: bool) -> list[Attempts]:
+    """The counters of an attempt. Guesses from elsewhere do not lock an account out of its known addresses."""
     found = [
         Attempts("login-from", address, FROM_ONE_ADDRESS),
         Attempts("login-as", f"{username}@{address}", FOR_ONE_ACCOUNT),
     ]
-    if not is_familiar:
-        words = "Too many failed attempts to sign in to this account. Wait a minute."
-        found.append(Attempts("login-anywhere", username, FROM_ANYWHERE, words))
+    if not is_known_address:
+        text = "Too many failed attempts to sign in to this account. Wait a minute."
+        found.append(Attempts("login-anywhere", username, FROM_ANYWHERE, text))
     return found
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]
-    """Says in words, above its fields, that somebody has to wait."""
+    """Shows above its fields that there were too many attempts."""
 
     refusal: Throttled | None = None
 
@@ -94,7 +94,7 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]
 
 
 def login(request: HttpRequest) -> HttpResponseBase:
-    """The admin's page; with the status and Retry-After of a refusal where its form says one."""
+    """The admin's login page, with status 429 and Retry-After if there were too many attempts."""
     response: Any = admin.site.login(request)
     form = (getattr(response, "context_data", None) or {}).get("form")
     if isinstance(form, LoginForm) and form.refusal is not None:

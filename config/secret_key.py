@@ -1,6 +1,6 @@
-"""The secret key that is made at the first start and kept beside the data. Who can read the data can read the key.
+"""The secret key. It is generated at the first start and kept in HOME, with the same access as the data.
 
-It must never change: signed links, sessions and their signatures depend on it.
+Signed links and sessions are valid only as long as the key does not change.
 """
 
 import secrets
@@ -11,7 +11,7 @@ from uploads.sinks.local import filesystem
 
 
 def kept_key(path: Path) -> str:
-    """The key in this file, which is made if it is missing or empty. Processes that start at once agree on one."""
+    """Read the key from this file, or generate it. Processes that start at the same time use the same key."""
     if key := _read(path):
         return key
     with exclusive(path.with_name("start.lock")):
@@ -22,7 +22,7 @@ def kept_key(path: Path) -> str:
 
 
 def _read(path: Path) -> str:
-    """Nothing where it is missing, or was left empty by a crash or a full disk."""
+    """The key; empty if the file is missing, or empty after a crash or on a full disk."""
     try:
         return path.read_text().strip()
     except FileNotFoundError:
@@ -30,9 +30,9 @@ def _read(path: Path) -> str:
 
 
 def _write(path: Path, key: str) -> None:
-    """It gets its name when it is whole and on the disk. What a crash leaves is overwritten by the next start."""
+    """Write the key under another name, sync it, and rename it. After a crash the next start writes it again."""
     unfinished = path.with_name(f"{path.name}.new")
-    unfinished.unlink(missing_ok=True)  # its mode might be another
+    unfinished.unlink(missing_ok=True)  # a file of a crash may have another mode
     filesystem.write_synced(unfinished, key.encode())
     unfinished.replace(path)
     filesystem.sync_folder(path.parent)

@@ -20,7 +20,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def size_or_none(unlimited: int) -> Callable[[str], int]:
-    """`none`, and whatever is larger than what stands for it, is no limit."""
+    """A size, or `none` for `unlimited`, which is also the largest value."""
     return lambda raw: unlimited if raw.lower() == "none" else min(size(raw), unlimited)
 
 
@@ -41,13 +41,13 @@ def positive_seconds(raw: str) -> float:
     return found
 
 
-def between(parse: Callable[[str], T], least: float, most: float, words: str) -> Callable[[str], T]:
-    """A quantity, of seconds or bytes, that lies within these; `words` names them."""
+def between(parse: Callable[[str], T], least: float, most: float, allowed: str) -> Callable[[str], T]:
+    """A number of seconds or bytes from `least` to `most`. The error message asks for `allowed`."""
 
     def parse_within(raw: str) -> T:
         value = parse(raw)
         if not least <= float(value) <= most:  # type: ignore[arg-type]  # a number
-            raise ValueError(f"write {words}")
+            raise ValueError(f"write {allowed}")
         return value
 
     return parse_within
@@ -59,10 +59,10 @@ def rate(raw: str) -> str:
     return raw
 
 
-def _quantity(raw: str, units: dict[str, Any], meant: str) -> float:
+def _quantity(raw: str, units: dict[str, Any], expected: str) -> float:
     match = _QUANTITY.fullmatch(raw)
     if match is None or match[2].upper() not in units:
-        raise ValueError(f"write {meant}")
+        raise ValueError(f"write {expected}")
     return float(match[1]) * float(units[match[2].upper()])
 
 
@@ -93,7 +93,7 @@ def switch(raw: str) -> bool:
 
 
 def group(raw: str) -> int | None:
-    """The number of a group of this machine, given by its name or by that number."""
+    """The id of a group of this machine, given by its name or its id."""
     try:
         return getgrgid(int(raw)).gr_gid if raw.isdecimal() else getgrnam(raw).gr_gid
     except (KeyError, OverflowError):
@@ -116,7 +116,7 @@ def words(raw: str) -> list[str]:
 
 
 def addresses(raw: str) -> list[str]:
-    """Of people, for mail."""
+    """E-mail addresses, with commas between them."""
     found = words(raw)
     if wrong := [word for word in found if not _ADDRESS.fullmatch(word)]:
         raise ValueError(f"{wrong[0]!r} is no e-mail address; write ops@example.com, or several with commas")
@@ -135,12 +135,12 @@ def networks(raw: str) -> list[str]:
 
 
 def host(raw: str) -> str:
-    """To listen at. An IPv6 address may stand in brackets, as in a URL."""
+    """The address to listen at. An IPv6 address may have brackets, as in a URL."""
     return raw[1:-1] if raw.startswith("[") and raw.endswith("]") else raw
 
 
 def site(raw: str) -> str:
-    """The address of a site, without a slash at its end."""
+    """The URL of a site, without the slash at its end."""
     parts = urlsplit(raw)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.username is not None or parts.port == 0:
         raise ValueError("write http://… or https://… and a host")
@@ -153,7 +153,7 @@ def origin_of(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """As a Host header names it, without the port."""
+    """The host name as in a Host header, without the port."""
     name = urlsplit(url).hostname or ""
     return f"[{name}]" if ":" in name else name
 
@@ -163,7 +163,7 @@ def origins(raw: str) -> list[str]:
 
 
 def _origin(raw: str) -> str:
-    """As a browser writes it in a request, or it would never be found equal."""
+    """An origin as browsers write it in the header Origin, which is compared with it."""
     written = raw.lower().removesuffix("/")
     parts = urlsplit(written)
     if not _ORIGIN.fullmatch(written) or parts.port == _DEFAULT_PORTS.get(parts.scheme, 0):

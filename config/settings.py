@@ -1,4 +1,4 @@
-"""Django's settings. Everything that may differ between machines comes in through config.env."""
+"""Django's settings. Values that differ between installations come from config.env."""
 
 import os
 from pathlib import Path
@@ -24,9 +24,9 @@ from uploads.conf import EVERY_KIND, UNLIMITED, Limits
 from uploads.content.intake import Pace
 from uploads.content.sniffing import parse_accept
 
-garbage_collector.begin()
+garbage_collector.disable()
 
-os.umask(0o077)  # of every process of ours: whatever it makes is its account's alone
+os.umask(0o077)  # in every process: other accounts cannot read the files that it makes
 BASE_DIR = env.ROOT
 env.read_file()
 HOME = env.read("HOME", BASE_DIR / "var", lambda raw: Path(raw).expanduser().resolve())
@@ -109,21 +109,21 @@ env.refuse_unknown()
 DATABASES = {"default": env.database(f"sqlite:///{HOME / 'millrace.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["ENGINE"] = "config.backends.sqlite3"
-    # Measured with web and workers writing together: without IMMEDIATE and WAL, 18 % of writes fail as locked.
-    # synchronous=FULL: an answered upload must survive a power cut, and costs one fdatasync a transaction.
-    # temp_store=MEMORY: a list must not fail to be sorted because a disk is full.
+    # IMMEDIATE and WAL: without them 18 % of writes failed as locked while web server and workers wrote together.
+    # synchronous=FULL: a confirmed upload must survive a power cut. It costs one fdatasync for each transaction.
+    # temp_store=MEMORY: on a full disk, sorting a list must not fail.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;",
     }
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    # A server has a hundred connections, and Millrace more threads than that. They wait for one of these.
-    # An attempt to connect doubles its pauses, and others are made only when it has been given up: were that later,
-    # we would stay away for as long again as the database was.
+    # By default PostgreSQL allows a hundred connections, and Millrace has more threads. They share these 40.
+    # reconnect_timeout: the pauses between attempts to connect double until the timeout, and then begin again. With
+    # the default of 5 minutes, Millrace would reconnect long after the database is back.
     pool = {"min_size": 1, "max_size": 40, "timeout": 30, "reconnect_timeout": 10}
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = pool
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have been restarted
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have restarted
 CACHES = {"default": fallback_cache.configured(env.cache("locmemcache://"))}
 BROKER_URL = env.text("BROKER_URL", "filesystem://localhost")
 _EMAIL = env.email("smtp://localhost:25")
@@ -161,7 +161,7 @@ MIDDLEWARE = [
     "config.monitoring.request_log.log_requests",
     "django.middleware.security.SecurityMiddleware",
     "config.http.middleware.content_policy",
-    "corsheaders.middleware.CorsMiddleware",  # outside of whatever refuses: programs read refusals, too
+    "corsheaders.middleware.CorsMiddleware",  # before all that may refuse a request: clients read errors, too
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.http.middleware.probes",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -190,7 +190,7 @@ TEMPLATES: list[dict[str, Any]] = [
     }
 ]
 
-# The one handler: no form, on any URL, reaches the disk but through it.
+# The only upload handler: no form, on any URL, is written to the disk in another way.
 FILE_UPLOAD_HANDLERS = ["uploads.http.upload_handler.StreamingUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
@@ -210,11 +210,11 @@ REST_FRAMEWORK = API_FRAMEWORK | {"DEFAULT_THROTTLE_RATES": _THROTTLE_RATES}
 
 STATIC_URL = "static/"
 STATIC_ROOT = HOME / "static"
-# What npm brought, where there is npm: files as they are published, without a build.
+# Installed by npm, if npm is there: the published files, without a build.
 _UPPY = BASE_DIR / "node_modules/uppy/dist"
 STATICFILES_DIRS = [("uppy", _UPPY)] if _UPPY.is_dir() else []
 WHITENOISE_USE_FINDERS = True  # no collectstatic step before the first start
-WHITENOISE_ALLOW_ALL_ORIGINS = False  # other sites have business below /api/ alone
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # CORS is for /api/ only
 USE_TZ = True
 LANGUAGE_CODE = "en-gb"
 
@@ -225,9 +225,9 @@ X_FRAME_OPTIONS = "DENY"
 _HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SECURE_HSTS_SECONDS = 31536000 if _HTTPS else 0
-# `check --deploy` asks for these on every site. Ours is often plain HTTP on a local network or on this machine,
-# where they would lock everybody out; with MILLRACE_PUBLIC_URL=https://… they are on, all but the redirect and
-# the claims on other names of the domain, which are the proxy's and its owner's to decide.
+# `check --deploy` wants these on every site. Millrace often runs without HTTPS on a local network, where they would
+# lock everybody out. With MILLRACE_PUBLIC_URL=https://… they are on, except the redirect to HTTPS and HSTS for
+# subdomains and preload lists: the proxy and the owner of the domain decide on these.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 if not _HTTPS:
     SILENCED_SYSTEM_CHECKS += ["security.W004", "security.W012", "security.W016"]

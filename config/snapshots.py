@@ -1,4 +1,4 @@
-"""Where this installation's snapshots are, and what is in them besides the database."""
+"""The nightly snapshots of this installation: the database and the secret key."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,20 +8,20 @@ from django.conf import settings
 from uploads.hooks import ServiceWarning
 from uploads.maintenance import backup
 
-_NIGHTLY = timedelta(hours=23)  # the chore comes by each hour, and must not skip a day
+_MIN_AGE = timedelta(hours=23)  # of the newest snapshot. The chore runs each hour; with 24 it would skip a day
 
 
 def secrets() -> list[Path]:
-    """Without this key, links that were made and people who are signed in are invalid."""
+    """The secret key: without it, a restored database would lose its signed links and sessions."""
     return [path for path in [settings.HOME / "secret_key"] if path.is_file()]
 
 
 def snapshot_nightly() -> int:
-    return backup.take_nightly(settings.SNAPSHOTS, settings.SNAPSHOTS_KEPT, _NIGHTLY, secrets())
+    return backup.take_nightly(settings.SNAPSHOTS, settings.SNAPSHOTS_KEPT, _MIN_AGE, secrets())
 
 
 def warnings() -> list[ServiceWarning]:
-    """What is wrong with the snapshots. Usually nothing."""
+    """A warning if the nightly snapshot fails."""
     trouble = backup.trouble(settings.SNAPSHOTS) if settings.SNAPSHOTS_KEPT else ""
     return [ServiceWarning("backup_fails", trouble)] if trouble else []
 

@@ -23,7 +23,7 @@ api: list[Any] = [
 
 
 def view_on_site(request: HttpRequest, rest: str) -> NoReturn:
-    """Nothing has a page outside the admin. Django's view answers 500 to an id that is none."""
+    """Objects have no pages outside the admin. Django's own view responds with 500 to an invalid id."""
     raise Http404
 
 

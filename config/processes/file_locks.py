@@ -1,4 +1,4 @@
-"""File locks between processes of one HOME. The kernel releases them when their holder dies, however it dies."""
+"""Locks between the processes of one HOME. The kernel releases the lock of a process that ends, also after a kill."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ def _nothing() -> None:
 
 @contextmanager
 def exclusive(path: Path, on_wait: Callable[[], None] = _nothing) -> Iterator[None]:
-    """Hold the lock alone; wait until it is free, after a call of `on_wait`. The file itself stays, and is empty."""
+    """Hold the exclusive lock. If it is taken, call `on_wait` and wait. The lock file stays, and is empty."""
     fd = open_lock(path)
     try:
         if not try_lock(fd, fcntl.LOCK_EX):
@@ -30,7 +30,7 @@ def open_lock(path: Path) -> int:
 
 
 def try_lock(fd: int, kind: int) -> bool:
-    """Take the lock (LOCK_SH or LOCK_EX) unless that would have to wait."""
+    """Take the lock (LOCK_SH or LOCK_EX) without waiting. Returns whether it was taken."""
     with suppress(BlockingIOError):
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
         return True

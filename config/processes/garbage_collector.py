@@ -1,14 +1,16 @@
-"""Loading without the search for garbage, which goes through all that was loaded so far, again and again, in vain:
-a tenth of every start. config.settings begins it, and config.apps, the last of the apps, ends it."""
+"""Disable the garbage collector during imports: start-up is 10 % faster.
+
+config/settings.py disables it, and config/apps.py enables it again when all apps are loaded.
+"""
 
 import gc
 
 
-def begin() -> None:
+def disable() -> None:
     gc.disable()
 
 
-def end() -> None:
-    """From now on garbage is looked for, though never among what was loaded by now: that stays."""
+def enable() -> None:
+    """Enable the garbage collector for new objects. All objects loaded so far stay and are not searched."""
     gc.freeze()
     gc.enable()

@@ -1,7 +1,6 @@
-"""Whether this installation runs: its processes share a lock, and `restore` needs it alone.
+"""A lock that shows whether this installation is running. `restore` needs it exclusively.
 
-Every process that works on the data for as long as it lives holds the shared side: serve, the web server, workers and
-housekeeping. Several of each may run at once.
+serve, the web server, workers and housekeeping hold it as a shared lock for as long as they run.
 """
 
 import fcntl
@@ -18,19 +17,19 @@ _held: int | None = None
 
 
 class InstanceBusy(CommandError):
-    """The installation is used by other processes in a way that excludes this one."""
+    """Other processes hold the lock."""
 
 
 def hold_shared() -> None:
-    """Until the end of this process, and of those that it forks. InstanceBusy: it is being restored."""
+    """Hold the shared lock until this process and its children end. Raises InstanceBusy during a restore."""
     global _held
     if _held is None:
-        _held = _take(fcntl.LOCK_SH, f"{settings.HOME} is being restored. Start again when that has ended.")
+        _held = _take(fcntl.LOCK_SH, f"{settings.HOME} is being restored. Start Millrace again after that.")
 
 
 @contextmanager
 def exclusively() -> Iterator[None]:
-    """Keep the installation from being started. InstanceBusy: it runs. Nobody is waited for."""
+    """Hold the exclusive lock, so that Millrace cannot be started. Raises InstanceBusy if it is running."""
     fd = _take(fcntl.LOCK_EX, f"Millrace is running on {settings.HOME}. Stop it first.")
     try:
         yield
@@ -38,9 +37,9 @@ def exclusively() -> Iterator[None]:
         os.close(fd)
 
 
-def _take(kind: int, otherwise: str) -> int:
+def _take(kind: int, message: str) -> int:
     fd = open_lock(settings.HOME / "serve.lock")
     if try_lock(fd, kind):
         return fd
     os.close(fd)
-    raise InstanceBusy(otherwise)
+    raise InstanceBusy(message)

@@ -71,19 +71,19 @@ _M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 def on_starting(server: object) -> None:
-    garbage_collector.end()  # the settings disabled it; here no apps are loaded that would enable it again
-    parent_death.hold()
+    garbage_collector.enable()  # the settings disabled it; here no apps are loaded that would enable it again
+    parent_death.end_with_parent()
     instance_lock.hold_shared()
 
 
 def post_fork(server: object, worker: Any) -> None:
     share_heaps()  # before threads exist, which would get heaps of their own
-    garbage_collector.begin()
-    parent_death.hold(worker.ppid)
+    garbage_collector.disable()
+    parent_death.end_with_parent(worker.ppid)
 
 
 def post_worker_init(worker: Any) -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL)
     # Exclude all loaded modules from garbage collection: each full collection stopped all threads for 0.1 s.
     gc.collect()
-    garbage_collector.end()
+    garbage_collector.enable()

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 
 import psycopg
 
-from config.backends.sqlite3.base import KEPT
+from config.backends.sqlite3.base import MAX_KEPT
 from tests.support.processes import sqlite_connections
 from tests.support.running_servers import StartServer
 from tests.support.server import Server, query
@@ -39,7 +39,7 @@ def connections_in_use(server: Server) -> int:
 
 def test_uploads_that_wait_to_write_hold_no_connections(start_server: StartServer, clip: bytes) -> None:
     server = start_server(THREADS="64", MAX_UPLOADS_PER_USER="100")
-    few = TURNS + 8 if server.database_url else KEPT + 4  # and we two, housekeeping, what keeps progress …
+    few = TURNS + 8 if server.database_url else MAX_KEPT + 4  # and we two, housekeeping, what keeps progress …
     with ThreadPoolExecutor(UPLOADS) as clients:
         with nobody_writes(server):
             answers = [clients.submit(server.put, f"{number}.mp4", clip) for number in range(UPLOADS)]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from config.backends.sqlite3.base import KEPT
+from config.backends.sqlite3.base import MAX_KEPT
 from tests.support.films import sha256
 from tests.support.processes import sqlite_connections
 from tests.support.running_servers import StartServer
@@ -458,7 +458,7 @@ def test_downloads_on_their_way_hold_no_database_connections(start_server: Start
         assert mine.server.get("/api/v1/files/", user="alice").status == 200
         if not mine.server.database_url:
             # The request just answered may be about to close its own.
-            wait_until(lambda: sqlite_connections(mine.server.pid) <= KEPT)
+            wait_until(lambda: sqlite_connections(mine.server.pid) <= MAX_KEPT)
 
 
 MANY = """

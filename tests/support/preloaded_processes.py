@@ -187,7 +187,7 @@ def serve(wire: socket.socket) -> None:
             return
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            parent_death.hold(parent)
+            parent_death.end_with_parent(parent)
             _run(*json.loads(order), *files)
         for file in files:
             os.close(file)

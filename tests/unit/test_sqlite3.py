@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from config.backends.sqlite3.base import KEPT, DatabaseWrapper
+from config.backends.sqlite3.base import MAX_KEPT, DatabaseWrapper
 from uploads.runtime.ballast_file import ballast
 
 pytestmark = pytest.mark.django_db  # else pytest-django refuses any database
@@ -62,11 +62,11 @@ def test_one_in_a_transaction_or_that_failed_is_closed(open_one: Opener) -> None
 
 
 def test_only_a_few_are_kept(open_one: Opener) -> None:
-    wrappers = [open_one() for _ in range(KEPT + 2)]
+    wrappers = [open_one() for _ in range(MAX_KEPT + 2)]
     left = {wrapper.connection for wrapper in wrappers}
     for wrapper in wrappers:
         wrapper.close()
-    assert len({open_one().connection for _ in range(KEPT + 2)} & left) == KEPT
+    assert len({open_one().connection for _ in range(MAX_KEPT + 2)} & left) == MAX_KEPT
 
 
 def test_a_child_does_not_touch_its_parents(open_one: Opener, monkeypatch: pytest.MonkeyPatch) -> None:

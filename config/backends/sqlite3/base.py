@@ -1,7 +1,8 @@
-"""SQLite, whose connections are used again.
+"""Django's SQLite backend with reused connections, and a ballast file for full disks.
 
-Every request lets its own go, so that those who stream for an hour hold none; and opening one costs more than all
-that a small request asks of it. While one is kept, SQLite does not tidy up, with syncs, after the last either.
+A request releases its connection while it streams, and opening a connection takes longer than the queries of a small
+request. So closed connections are kept for the next request. As long as one is open, SQLite also does not checkpoint
+and sync its log, which it does when the last connection is closed.
 """
 
 import os
@@ -18,55 +19,55 @@ from django.utils.functional import cached_property
 
 from uploads.runtime.ballast_file import ballast
 
-KEPT = 4  # those who ask at the same moment are few
-# Of a process, as a child must not touch what its parent had open, not even to close it; and of a file, not a name:
-# somebody may have put another in its place.
+MAX_KEPT = 4  # few requests use the database at the same moment
+# By process, because a child process must not use or close its parent's connections; and by the file's device and
+# inode, because a restore puts another file in its place.
 _kept: dict[tuple[int, int, int], deque[Any]] = {}
 
 
 class _Errors(DatabaseErrorWrapper):
-    """Django's translation of errors. The error of a full disk also releases the first half of the ballast.
+    """Django's translation of errors. The error of a full disk also releases the first half of the ballast file.
 
-    The next try then succeeds: that of a heartbeat, of somebody who signs in.
+    The next write then succeeds, for example that of a heartbeat or a login.
     """
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if isinstance(error, sqlite3.OperationalError) and _tells_of_full_disk(error):
+        if isinstance(error, sqlite3.OperationalError) and _means_full_disk(error):
             ballast().release()
         super().__exit__(kind, error, traceback)
 
 
-def _tells_of_full_disk(error: sqlite3.OperationalError) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # of which kind; the rest says of which call
+def _means_full_disk(error: sqlite3.OperationalError) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, without the details
     return code == sqlite3.SQLITE_FULL or (
         code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and ballast().is_low
     )
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    _others: deque[Any]
+    _kept: deque[Any]
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
         return _Errors(self)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        self._others = self._kept_here()
+        self._kept = self._kept_connections()
         with suppress(IndexError):
-            return self._others.pop()
+            return self._kept.pop()
         found = super().get_new_connection(conn_params)
-        self._others = self._kept_here()  # there may have been no file before
+        self._kept = self._kept_connections()  # connecting may have created the file
         return found
 
     def _close(self) -> None:
-        if self.errors_occurred or self.connection.in_transaction or len(self._others) >= KEPT:
-            super()._close()  # type: ignore[misc]  # the stubs have it not
+        if self.errors_occurred or self.connection.in_transaction or len(self._kept) >= MAX_KEPT:
+            super()._close()  # type: ignore[misc]  # missing in the type stubs
         else:
-            self._others.append(self.connection)
+            self._kept.append(self.connection)
 
-    def _kept_here(self) -> deque[Any]:
+    def _kept_connections(self) -> deque[Any]:
         try:
             file = Path(self.settings_dict["NAME"]).stat()
         except OSError:

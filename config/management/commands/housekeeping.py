@@ -43,7 +43,7 @@ class Command(TerminalCommand):
         if once or now:
             self._do_once(with_deletions=now)
             return
-        parent_death.hold()
+        parent_death.end_with_parent()
         instance_lock.hold_shared()
         # Those that people wait for do not wait for those that may take minutes: a sweep of a large disk.
         urgent = [chore for chore in CHORES if chore.every <= _URGENT]

@@ -23,7 +23,7 @@ class Command(TerminalCommand):
 
     def handle(self, *args: Any, with_parent: bool, **options: Any) -> None:
         if with_parent:
-            parent_death.hold(os.getppid())
+            parent_death.end_with_parent(os.getppid())
         instance_lock.hold_shared()
         self._claim_port()
         try:

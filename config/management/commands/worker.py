@@ -21,7 +21,7 @@ class Command(TerminalCommand):
         parser.add_argument("--one", action="store_true", help="be one slot, in this process: for supervisors")
 
     def handle(self, *args: Any, lane: str, one: bool, **options: Any) -> None:
-        parent_death.hold()
+        parent_death.end_with_parent()
         instance_lock.hold_shared()
         if one:
             run_slot(lane)
