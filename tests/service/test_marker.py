@@ -65,7 +65,7 @@ def test_an_empty_store_for_a_database_with_files_is_refused(place: LocalSink, f
     upload(an_owner(), film())
     place.root.rename(tmp_path / "unmounted")
     place.root.mkdir()
-    with pytest.raises(WrongStore, match="The database knows files, but the store is empty"):
+    with pytest.raises(WrongStore, match="The database lists files, but the store is empty"):
         claim_store(place)
     assert list(place.root.iterdir()) == []
 

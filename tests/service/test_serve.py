@@ -252,7 +252,7 @@ def test_serve_refuses_a_media_folder_that_is_not_the_one_it_knows(start_server:
     server.media.rename(server.home / "unmounted")
     server.media.mkdir()  # as an empty mount point looks
     again = Serve(server.home, server.database_url, port=server.port)
-    assert "The database knows files, but the store is empty and has no marker." in again.refusal()
+    assert "The database lists files, but the store is empty and has no marker." in again.refusal()
     assert list(server.media.iterdir()) == []
 
     server.media.rmdir()

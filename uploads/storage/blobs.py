@@ -1,8 +1,8 @@
-"""Blobs: how received bytes are committed, shared by files with equal bytes, and read. Writes a Blob's state.
+"""Blobs: commit received bytes, share them between files with equal bytes, and read them.
 
-Order of keeping: a row that claims the key is committed, the bytes are synced, linked and their folder synced,
-and one transaction flips the row and makes the file. Whatever dies in between leaves either nothing or a claim
-that housekeeping can see. A file that anybody can see is whole.
+The order of storing: a Blob row in the state `storing`, the claim, is committed; the bytes are synced and linked, and
+their folder is synced; then one transaction sets the state `stored` and creates the file. A crash in between leaves
+nothing, or a claim that housekeeping finds. A file that users see is whole.
 """
 
 import uuid
@@ -27,13 +27,13 @@ from .tombstones import bury, remove
 
 log = structlog.get_logger(__name__)
 
-# Makes the MediaFile of a Blob, in the transaction that made the Blob certain.
+# Creates the MediaFile of a Blob, in the transaction that stores the Blob.
 Attach = Callable[[Blob], MediaFile]
 _TRIES = 5
 
 
 class Publishable(Protocol):
-    """The part of a Writer that keeping needs; `ingest` has one that links instead of writing."""
+    """The part of a Writer that storing needs."""
 
     key: str
     resumable: bool
@@ -48,19 +48,19 @@ def new_key() -> str:
 
 
 def store(writer: Publishable, content: Content, attach: Attach, into: Sink | None = None) -> MediaFile:
-    """Keep what `writer` holds, or share the Blob that has the same bytes already."""
+    """Commit the bytes of `writer`, or share a Blob that has equal bytes. Returns the new file."""
     into = into or sink()
     claim = find_claim(into, writer.key) if writer.resumable else None
     if claim is not None and (claim.sha256, claim.size) != (content.sha256, content.size):
-        # A power cut took the end of the bytes that it speaks of, and others came in their place.
+        # A power cut lost the end of the claimed bytes, and the client has sent other bytes.
         _delete_claim(claim)
         claim = None
     found = claim or _share_or_claim(into, content, attach, writer)
     file = found if isinstance(found, MediaFile) else _publish(into, found, attach, writer)
-    # Only now: until the transaction is through, the twin's bytes might still have gone.
+    # Only now: until the transaction was committed, the bytes of the twin could have been deleted.
     try:
         writer.abort()
-    except SinkError:  # it is no reason to fail what has succeeded, and is removed later
+    except SinkError:  # the file is stored, and the bytes are deleted later
         log.warning("bytes_not_removed_yet", key=writer.key, exc_info=True)
     reached(Step.ANSWERED)
     return file
@@ -70,40 +70,40 @@ def _publish(into: Sink, claim: Blob, attach: Attach, writer: Publishable) -> Me
     reached(Step.CLAIMED)
     try:
         writer.commit()
-        return _flip(into, claim, attach)
+        return _mark_stored(into, claim, attach)
     except BaseException:
-        if not writer.resumable:  # else the next try finds the claim, and what has become of the bytes
+        if not writer.resumable:  # or the next try finds the claim and the bytes
             _withdraw(into, claim)
         raise
 
 
 def heal_blob(writer: Publishable, content: Content) -> None:
-    """Give the Blob of this content its bytes back, if they are lost. Its files are whole again; none is made."""
+    """Store the bytes of a Blob that has lost them. Its files are whole again; no file is created."""
     into = sink()
     with write():
         claim = _claim(into, writer.key, content)
     try:
         writer.commit()
         with write():
-            superfluous = _settle_healing(into, claim)
+            unneeded = _resolve_healing(into, claim)
     except BaseException:
         _withdraw(into, claim)
         raise
-    remove(into, superfluous)
+    remove(into, unneeded)
 
 
-def _settle_healing(into: Sink, claim: Blob) -> str:
-    """Answers with the key of bytes that nobody needs: the lost ones, or ours where nothing was to be healed."""
+def _resolve_healing(into: Sink, claim: Blob) -> str:
+    """Return the key that is not needed: that of the lost bytes, or of ours if the Blob has its bytes."""
     twin = _lock_twin(into, claim.sha256, claim.size)
     _delete_claim(claim)
     if twin is not None:
-        return _choose(into, twin, claim.key)
+        return _keep_one(into, twin, claim.key)
     bury(into.name, claim.key)  # the last file of this content was deleted meanwhile
     return claim.key
 
 
 def find_claim(into: Sink, key: str) -> Blob | None:
-    """What an earlier try to keep the bytes of `key` had got to."""
+    """Return the claim of an earlier try to store the bytes of `key`."""
     return Blob.objects.filter(sink=into.name, key=key, state=Blob.State.STORING).first()
 
 
@@ -115,56 +115,56 @@ def _claim(into: Sink, key: str, content: Content) -> Blob:
 
 
 def _share_or_claim(into: Sink, content: Content, attach: Attach, writer: Publishable) -> MediaFile | Blob:
-    """The file, if a Blob has the same bytes already, else a claim of the writer's key. In one transaction."""
+    """Return a file of the Blob with equal bytes, or else a claim of the writer's key. In one transaction."""
     with write():
         twin = _lock_twin(into, content.sha256, content.size)
         if twin is None or not is_whole(twin):
             return _claim(into, writer.key, content)
-        if writer.resumable:  # its bytes have a name, and would outlive a crash
+        if writer.resumable:  # its bytes have a name, and remain after a crash
             bury(into.name, writer.key)
         return _attach(twin, attach)
 
 
-def _flip(into: Sink, claim: Blob, attach: Attach) -> MediaFile:
+def _mark_stored(into: Sink, claim: Blob, attach: Attach) -> MediaFile:
     for _ in range(_TRIES):
         try:
             with write():
-                file, superfluous = _settle(into, claim, attach)
+                file, unneeded = _store_or_share(into, claim, attach)
         except IntegrityError:
-            # Between our look and our UPDATE another upload of the same bytes was flipped: it is our twin now.
+            # Another upload of equal bytes was stored between our SELECT and our UPDATE: it is our twin now.
             continue
         reached(Step.STORED)
-        remove(into, superfluous)
+        remove(into, unneeded)
         return file
-    raise StorageUnavailable("The file could not be stored just now. Send it again.")
+    raise StorageUnavailable("The file could not be stored. Send it again.")
 
 
-def _settle(into: Sink, claim: Blob, attach: Attach) -> tuple[MediaFile, str]:
-    """Decide between our bytes and a twin's. Returns the file, and the key of bytes that nobody needs."""
+def _store_or_share(into: Sink, claim: Blob, attach: Attach) -> tuple[MediaFile, str]:
+    """Store our Blob, or share its twin. Returns the file, and the key that is not needed."""
     twin = _lock_twin(into, claim.sha256, claim.size)
     if twin is None:
-        flipped = Blob.objects.filter(pk=claim.pk, state=Blob.State.STORING).update(state=Blob.State.STORED)
-        if flipped != 1:
-            raise StorageUnavailable("The upload took too long to be stored and was swept. Send it again.")
+        stored = Blob.objects.filter(pk=claim.pk, state=Blob.State.STORING).update(state=Blob.State.STORED)
+        if stored != 1:
+            raise StorageUnavailable("Storing the upload took too long, and it was given up. Send it again.")
         claim.state = Blob.State.STORED
         return _attach(claim, attach), ""
     _delete_claim(claim)
-    superfluous = _choose(into, twin, claim.key)
-    return _attach(twin, attach), superfluous
+    unneeded = _keep_one(into, twin, claim.key)
+    return _attach(twin, attach), unneeded
 
 
-def _choose(into: Sink, twin: Blob, key: str) -> str:
-    """Of a twin's bytes and ours under `key` the twin keeps one. The other key is buried, and returned."""
-    superfluous = key if is_whole(twin) else _heal(twin, key)
-    bury(into.name, superfluous)
-    return superfluous
+def _keep_one(into: Sink, twin: Blob, key: str) -> str:
+    """Give the twin our bytes if it has lost its own. Returns the key that is not needed, with a tombstone."""
+    unneeded = key if is_whole(twin) else _heal(twin, key)
+    bury(into.name, unneeded)
+    return unneeded
 
 
 def register(key: str, content: Content, facts: dict[str, object] | None) -> tuple[Blob, str]:
-    """A Blob of bytes that are durable under `key` already. In the caller's transaction, which settles everything.
+    """Return the Blob of bytes that are durable under `key`. To be called in a transaction.
 
-    Answers also with the key of bytes that nobody needs, to be removed when the transaction is through: a twin
-    was here. An IntegrityError says that one came just now: the caller begins its transaction again.
+    Also returns a key that is not needed if there is a twin: the caller removes it after the transaction. Raises
+    IntegrityError if a twin was stored at the same time: the caller repeats its transaction.
     """
     into = sink()
     twin = _lock_twin(into, content.sha256, content.size)
@@ -174,11 +174,11 @@ def register(key: str, content: Content, facts: dict[str, object] | None) -> tup
             kind=content.kind, media_type=content.media_type, facts=facts,
         )  # fmt: skip
         return blob, ""
-    return twin, _choose(into, twin, key)
+    return twin, _keep_one(into, twin, key)
 
 
 def _heal(twin: Blob, key: str) -> str:
-    """The twin has lost its bytes and we have just brought them: its files are whole again."""
+    """Replace the lost bytes of the twin by ours. Returns the key of the lost bytes."""
     lost, twin.key, twin.state = twin.key, key, Blob.State.STORED
     twin.save(update_fields=["key", "state"])
     sidecars.moved(twin.files.values_list("pk", flat=True), twin.sink, lost, key)
@@ -186,13 +186,13 @@ def _heal(twin: Blob, key: str) -> str:
 
 
 def _withdraw(into: Sink, claim: Blob) -> None:
-    """After a failure: take the claim and its bytes back, unless the flip did go through after all."""
+    """After a failure: delete the claim and its bytes, unless the Blob was stored after all."""
     if withdraw(claim):
         remove(into, claim.key)
 
 
 def withdraw(claim: Blob) -> bool:
-    """Delete a claim that will not be finished, and bury its key. False if it was finished or deleted meanwhile."""
+    """Delete a claim that will not be stored, and bury its key. False if it was stored or deleted meanwhile."""
     with write():
         withdrawn = Blob.objects.filter(pk=claim.pk, state=Blob.State.STORING).delete()[0]
         if withdrawn:
@@ -202,7 +202,7 @@ def withdraw(claim: Blob) -> bool:
 
 def _delete_claim(claim: Blob) -> None:
     if not Blob.objects.filter(pk=claim.pk, state=Blob.State.STORING).delete()[0]:
-        raise StorageUnavailable("The upload took too long to be stored and was swept. Send it again.")
+        raise StorageUnavailable("Storing the upload took too long, and it was given up. Send it again.")
 
 
 def _lock_twin(into: Sink, sha256: str, size: int) -> Blob | None:
@@ -211,17 +211,17 @@ def _lock_twin(into: Sink, sha256: str, size: int) -> Blob | None:
 
 
 def is_whole(blob: Blob) -> bool:
-    """Whether its bytes are here, as far as their number tells."""
+    """Whether the store has the bytes of a Blob. Checks their number."""
     return blob.state == Blob.State.STORED and sink_named(blob.sink).size(blob.key) == blob.size
 
 
 def open_blob(blob: Blob, start: int = 0) -> BinaryIO:
-    """Read its bytes from `start` on. Raises SinkError."""
+    """Read the bytes of a Blob from `start` on. Raises SinkError."""
     return sink_named(blob.sink).open(blob.key, start)
 
 
 def local_path(blob: Blob) -> Path | None:
-    """Where its bytes can be read as a file of this machine. None: they must be fetched."""
+    """Return the path of a Blob on this machine, or None if its store has no local files."""
     found = sink_named(blob.sink)
     return found.local_path(blob.key) if isinstance(found, LocalSink) else None
 
@@ -234,5 +234,5 @@ def _attach(blob: Blob, attach: Attach) -> MediaFile:
 
 
 def discard(*keys: str) -> None:
-    """Remove what was stored under keys that were buried, if anything was."""
+    """Delete what is stored under keys that have tombstones."""
     remove(sink(), *keys)

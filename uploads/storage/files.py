@@ -24,19 +24,19 @@ log = structlog.get_logger(__name__)
 
 
 def create_file(owner_id: int, name: str, blob: Blob, origin: str, file_id: uuid.UUID | None = None) -> MediaFile:
-    """The only INSERT of a file: its sidecar follows. It has an id already when it is made anew from a sidecar."""
+    """Create a file, and schedule its sidecar. `file_id` is given if the file is rebuilt from a sidecar."""
     file = MediaFile.objects.create(
         pk=file_id or uuid.uuid4(), owner_id=owner_id, name=name, blob=blob, origin=origin,
-        has_facts=origin == MediaFile.Origin.JOB,  # it was verified by the job that made it
+        has_facts=origin == MediaFile.Origin.JOB,  # the job that made it has verified it
     )  # fmt: skip
     sidecars.changed(file)
     return file
 
 
 def keep_from_deletion(files: Collection[MediaFile]) -> set[uuid.UUID]:
-    """Which of these files are still here. They stay until the caller's transaction ends.
+    """Return which of these files exist. They cannot be deleted until the caller's transaction ends.
 
-    It locks what `delete_file` locks first, the Blobs, and in one order; only then the files can be looked for.
+    Locks the Blobs, as `delete_file` does first, in the order of their ids. Then it looks for the files.
     """
     blobs = Blob.objects.select_for_update(no_key=True).filter(pk__in={file.blob_id for file in files})
     list(blobs.order_by("pk").values_list("pk"))
@@ -44,7 +44,7 @@ def keep_from_deletion(files: Collection[MediaFile]) -> set[uuid.UUID]:
 
 
 def rename_file(file: MediaFile, name: str) -> bool:
-    """Give a file another name, and change nothing else of its row. False if the file is gone."""
+    """Rename a file. Changes no other column. False if the file does not exist."""
     with write():
         renamed = MediaFile.objects.filter(pk=file.pk).update(name=name)
         if renamed:
@@ -57,15 +57,15 @@ def rename_file(file: MediaFile, name: str) -> bool:
 
 @frees_room
 def delete_file(file: MediaFile) -> bool:
-    """Delete a file, and its Blob and bytes if it was the last to share them. False if it was gone already."""
+    """Delete a file, and its Blob and bytes if no other file shares them. False if it does not exist."""
     with write():
-        # The Blob first, as keeping does: an upload of the same bytes then waits, and finds no Blob.
+        # Lock the Blob first, as store() does: an upload of equal bytes then waits, and finds no Blob.
         blob = Blob.objects.select_for_update().filter(pk=file.blob_id).first()
         if blob is None:
             return False
         for act in file_deleting:
             act(file)
-        Upload.objects.filter(file=file).update(idempotency_key="")  # the key may make a new file now
+        Upload.objects.filter(file=file).update(idempotency_key="")  # the key may create a new file now
         deleted = MediaFile.objects.filter(pk=file.pk).delete()[1].get("uploads.MediaFile", 0)
         if deleted:
             audit_log.note(file, "Deleted.", audit_log.DELETION)

@@ -1,4 +1,4 @@
-"""Which keys of a sink are somebody's: named by a row, or by an upload or a job that is still on its way."""
+"""Which keys of a store are in use: by a Blob, an incomplete upload, or a running job."""
 
 from collections.abc import Collection
 from typing import Any
@@ -11,7 +11,7 @@ from ..sinks.base import Sink
 
 
 def arriving(**of: Any) -> QuerySet[Upload]:
-    """Resumable uploads that are not complete: their bytes have no Blob yet."""
+    """Return the uploads that are not complete: their bytes have no Blob yet."""
     return Upload.objects.filter(state=Upload.State.RECEIVING, **of)
 
 
@@ -22,7 +22,7 @@ def in_use(sink: Sink, keys: Collection[str]) -> set[str]:
 
 
 def named(sink: Sink, keys: Collection[str]) -> set[str]:
-    """Those that anything knows: in use, to be removed by a tombstone, or described by a sidecar."""
+    """Return the keys that are in use, or have a tombstone or a sidecar."""
     known = in_use(sink, keys)
     known |= set(Tombstone.objects.filter(sink=sink.name, key__in=keys).values_list("key", flat=True))
     rest = set(keys) - known

@@ -1,7 +1,7 @@
-"""The marker says which installation a store belongs to. Its twin is a row in the database.
+"""The marker of a store: an identity that a row of the database must have too.
 
-A new database beside an old store, another installation's store, or an empty mount point must never be taken for
-ours: whatever the rows do not name would look like rubbish.
+A store without our marker is never used: it may belong to another installation, or be an empty mount point, or the
+database may be new. Housekeeping would then treat all of its bytes as unknown.
 """
 
 import uuid
@@ -16,11 +16,11 @@ _WAYS_OUT = """
   - Is the right disk mounted, and is this the right DATABASE_URL and MILLRACE_HOME? Correct that and start again.
   - Was the database lost? Restore a snapshot: manage.py restore (snapshots are in HOME/snapshots).
   - Is there no snapshot, or is this store to be taken over? manage.py adopt-storage, then manage.py rebuild.
-README, “Backup and upgrade”, tells more. Nothing was changed."""
+See “Backup and upgrade” in the README. Nothing was changed."""
 
 
 class WrongStore(StorageUnavailable):
-    """The store and the database do not belong together. The words say what to do."""
+    """The store and the database do not belong together. The message says what to do."""
 
 
 def is_ours(sink: Sink, mark: SinkMark | None = None) -> bool:
@@ -30,7 +30,7 @@ def is_ours(sink: Sink, mark: SinkMark | None = None) -> bool:
 
 
 def claim_store(sink: Sink) -> None:
-    """At every start: mark a new, empty store as ours; accept ours; refuse any other."""
+    """At each start: accept our store, mark a new and empty one as ours, and refuse any other."""
     if is_ours(sink):
         return
     identity, mark = sink.identity(), SinkMark.objects.filter(sink=sink.name).first()
@@ -38,18 +38,18 @@ def claim_store(sink: Sink) -> None:
         whose = "another database" if mark is None else "another installation"
         raise WrongStore(f"The storage marker belongs to {whose} (it says {identity}).{_WAYS_OUT}")
     if not sink.is_empty():
-        raise WrongStore(f"The store holds files, and its marker is missing.{_WAYS_OUT}")
+        raise WrongStore(f"The store contains files, but its marker is missing.{_WAYS_OUT}")
     if Blob.objects.filter(sink=sink.name).exists():
-        raise WrongStore(f"The database knows files, but the store is empty and has no marker.{_WAYS_OUT}")
-    # The row first: a crash in between leaves an empty store without a marker, which is marked at the next start.
+        raise WrongStore(f"The database lists files, but the store is empty and has no marker.{_WAYS_OUT}")
+    # The row first: after a crash the store is empty and has no marker, and the next start marks it.
     mark, _ = SinkMark.objects.get_or_create(sink=sink.name)
     sink.set_identity(str(mark.identity))
 
 
 def adopt(sink: Sink) -> None:
-    """Make this store and this database belong together, whatever they said before.
+    """Mark this store as ours, whatever its marker was.
 
-    The identity is a new one: another installation that used this store stops writing to it.
+    The identity is new: another installation that used this store stops writing to it.
     """
     with transaction.atomic():
         mark, _ = SinkMark.objects.select_for_update().get_or_create(sink=sink.name)
@@ -59,8 +59,8 @@ def adopt(sink: Sink) -> None:
 
 
 def describe(sink: Sink) -> str:
-    """What stands on both sides, for whoever decides about them."""
+    """Describe store and database for the administrator who decides about them."""
     keys = sum(1 for stored in sink.walk() if not stored.partial)
     sidecars = sum(1 for _ in sink.sidecars.names())
     files = MediaFile.objects.filter(blob__sink=sink.name).count()
-    return f"The store holds {keys} contents and {sidecars} sidecars; the database knows {files} files."
+    return f"The store contains {keys} blobs and {sidecars} sidecars. The database lists {files} files."

@@ -1,7 +1,7 @@
-"""The sidecar of a file: a small JSON object in the store that says whose bytes these are, and under what name.
+"""Sidecars: a small JSON object in the store for each file, with its name, owner and dates.
 
-With them a store explains itself: `rebuild` makes the rows anew when the database is lost. A change of a file puts a
-SidecarChange into its transaction; a chore brings the store up to it within seconds.
+`manage.py rebuild` recreates the rows from them if the database is lost. Each change of a file inserts a
+SidecarChange in its transaction; a chore then writes the sidecar within seconds.
 """
 
 import json
@@ -19,11 +19,11 @@ from ..sinks.base import Sink
 
 _VERSION = 1
 _BATCH = 200
-_LONGEST = 1.0  # seconds that one run of the chore may take: others wait for their turn
+_LONGEST = 1.0  # seconds that one run of the chore may take: other chores wait for it
 
 
 class UnreadableSidecar(ValueError):
-    """It is damaged, or written by a later version."""
+    """The sidecar is damaged, or written by a later version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Sidecar:
     file: uuid.UUID
     name: str
     owner: str
-    # Tells one account from another that was given the same name later.
+    # Distinguishes the account from a later one with the same name.
     owner_joined: datetime
     origin: str
     created_at: datetime
@@ -53,17 +53,19 @@ class Sidecar:
     @classmethod
     def parse(cls, content: bytes) -> Self:
         try:
-            said: dict[str, Any] = json.loads(content)
-            if said.pop("version") != _VERSION:
+            found: dict[str, Any] = json.loads(content)
+            if found.pop("version") != _VERSION:
                 raise UnreadableSidecar("It was written by another version of Millrace.")
-            dates = {name: datetime.fromisoformat(said[name]) for name in ("owner_joined", "created_at", "stored_at")}
-            return cls(**said | dates | {"file": uuid.UUID(said["file"]), "size": int(said["size"])})
+            dates = {
+                name: datetime.fromisoformat(found[name]) for name in ("owner_joined", "created_at", "stored_at")
+            }
+            return cls(**found | dates | {"file": uuid.UUID(found["file"]), "size": int(found["size"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnreadableSidecar(str(error)) from error
 
     def encoded(self) -> bytes:
-        said = {"version": _VERSION, **asdict(self)}
-        return json.dumps(said, default=_as_text, ensure_ascii=False, indent=1).encode()
+        content = {"version": _VERSION, **asdict(self)}
+        return json.dumps(content, default=_as_text, ensure_ascii=False, indent=1).encode()
 
 
 def _as_text(value: object) -> str:
@@ -75,7 +77,7 @@ def name_of(key: str, file_id: uuid.UUID) -> str:
 
 
 def key_and_file(name: str) -> tuple[str, uuid.UUID] | None:
-    """What a sidecar's name says; None for a name that no sidecar of ours has."""
+    """Parse the name of a sidecar. None if it has another form."""
     key, _, file_id = name.rpartition(".")
     try:
         return (key, uuid.UUID(file_id)) if key else None
@@ -84,18 +86,18 @@ def key_and_file(name: str) -> tuple[str, uuid.UUID] | None:
 
 
 def changed(*files: MediaFile) -> None:
-    """These files were made, renamed or deleted. In the transaction that does so."""
+    """Schedule the sidecars of files that were created or renamed. To be called in that transaction."""
     SidecarChange.objects.bulk_create(_change(file.blob.sink, file.blob.key, file.pk) for file in files)
 
 
 def all_changed(files: QuerySet[MediaFile]) -> None:
-    """The same of many, whatever is new about them: their owner's name, say."""
+    """Schedule the sidecars of many files, for example when their owner was renamed."""
     found = files.values_list("blob__sink", "blob__key", "pk")
     SidecarChange.objects.bulk_create((_change(*one) for one in found.iterator()), batch_size=1000)
 
 
 def moved(files: Iterable[uuid.UUID], sink: str, *keys: str) -> None:
-    """The bytes of these files are under another of these keys now."""
+    """Schedule the sidecars of files for each of these keys: their bytes moved from one key to another."""
     SidecarChange.objects.bulk_create(_change(sink, key, file) for file in files for key in keys)
 
 
@@ -104,7 +106,7 @@ def _change(sink: str, key: str, file_id: uuid.UUID) -> SidecarChange:
 
 
 def write_changed(place: Sink) -> int:
-    """The chore: bring the store up to the changes that wait."""
+    """The chore: write and delete the sidecars that are scheduled."""
     waiting = SidecarChange.objects.filter(sink=place.name).order_by("pk")
     done, until = 0, time.monotonic() + _LONGEST
     while time.monotonic() < until and (batch := list(waiting[:_BATCH])):
@@ -114,17 +116,17 @@ def write_changed(place: Sink) -> int:
 
 
 def update(place: Sink, *changed: tuple[str, uuid.UUID]) -> None:
-    """Make the sidecars of these keys and files say what the rows say; remove them where there is no such file.
+    """Write the sidecars of these keys and files from the rows; delete those whose file does not exist.
 
-    Looked at again after the writing: another process may have written what was so a moment before.
+    Reads the rows again after writing: another process may have written an older state meanwhile.
     """
     todo, written = set(changed), dict[tuple[str, uuid.UUID], Sidecar | None]()
     while todo:
-        said = _say_rows(todo)
-        todo = {one for one in todo if one not in written or written[one] != said.get(one)}
+        wanted = _from_rows(todo)
+        todo = {one for one in todo if one not in written or written[one] != wanted.get(one)}
         for one in todo:
-            written[one] = said.get(one)
-            _write(place, name_of(*one), said.get(one))
+            written[one] = wanted.get(one)
+            _write(place, name_of(*one), wanted.get(one))
 
 
 def _write(place: Sink, name: str, sidecar: Sidecar | None) -> None:
@@ -134,7 +136,7 @@ def _write(place: Sink, name: str, sidecar: Sidecar | None) -> None:
         place.sidecars.write(name, sidecar.encoded())
 
 
-def _say_rows(wanted: set[tuple[str, uuid.UUID]]) -> dict[tuple[str, uuid.UUID], Sidecar]:
-    """What the sidecars of those that there are should say. In one query: it is asked of each new file."""
+def _from_rows(wanted: set[tuple[str, uuid.UUID]]) -> dict[tuple[str, uuid.UUID], Sidecar]:
+    """Return the sidecars of those files that exist. One query, as it runs for each new file."""
     files = MediaFile.objects.select_related("blob", "owner").filter(pk__in={file_id for _, file_id in wanted})
     return {(file.blob.key, file.pk): Sidecar.of(file) for file in files if (file.blob.key, file.pk) in wanted}

@@ -1,7 +1,7 @@
-"""Removing bytes. A tombstone says that a key may go, and was written with the deletion, so no crash forgets it.
+"""Delete bytes. A tombstone is a row that allows a key to be deleted, written in the transaction of the deletion.
 
-Two rules protect what people were told is stored. Only a key with a tombstone is ever removed. And it stays as long
-as a sidecar names it: after an older database was restored, its rows may not know a file that is safe in the store.
+Two rules protect stored files: only keys with a tombstone are deleted, and not while a sidecar names them. After an
+older database was restored, its rows may not list a file that is in the store.
 """
 
 from datetime import timedelta
@@ -15,19 +15,19 @@ from ..sinks.base import Sink, SinkError
 from .keys_in_use import in_use
 
 log = structlog.get_logger(__name__)
-# A new tombstone is worked off at once. After an hour it is looked at for the last time: a worker that was frozen may
-# have stored bytes under a key of its attempt after that attempt had been given up.
+# The chore deletes the key of a new tombstone, and again an hour later: a worker that was frozen may have stored
+# bytes under a key of its attempt after the attempt was given up.
 _NEW, _LAST = timedelta(minutes=2), timedelta(hours=1)
 _BATCH = 500
 
 
 def bury(sink: str, *keys: str) -> None:
-    """Say that these keys may be removed. In the transaction of the change that leaves nothing to name them."""
+    """Write tombstones of these keys. To be called in the transaction that deletes the last row with the key."""
     Tombstone.objects.bulk_create((Tombstone(sink=sink, key=key) for key in keys if key), ignore_conflicts=True)
 
 
 def remove(place: Sink, *keys: str) -> None:
-    """Remove the bytes of buried keys. What fails now is done by the chore, and fails nobody's request."""
+    """Delete the bytes of keys that have tombstones. On an error the chore tries again later."""
     for key in filter(None, keys):
         try:
             if not place.sidecars.of([key]):
@@ -37,7 +37,7 @@ def remove(place: Sink, *keys: str) -> None:
 
 
 def remove_buried(place: Sink) -> int:
-    """The chore: remove the bytes of new tombstones, and those once more that are an hour old."""
+    """The chore: delete the bytes of new tombstones, and again of those that are an hour old."""
     now = timezone.now()
     due = Tombstone.objects.filter(Q(created_at__gt=now - _NEW) | Q(created_at__lt=now - _LAST), sink=place.name)
     done, last = 0, 0
