@@ -1,4 +1,4 @@
-"""What uploads must be told. config/ reads the environment, builds a Limits, and sets it as `settings.UPLOADS`."""
+"""Settings of uploads. config/ reads the environment, and sets a Limits as `settings.UPLOADS`."""
 
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,9 +13,9 @@ from .sinks.base import Sink, SinkError
 from .sinks.local.sink import LocalSink
 from .sinks.resumable import ResumableSink
 
-# A file size that stands for no limit: what a JSON number carries exactly, and a database can still add up. 9 PB.
+# The file size that means "no limit" (9 PB): the largest integer that JSON numbers hold exactly.
 UNLIMITED = 2**53
-# None, in its place, accepts what is no media too.
+# None accepts any content.
 EVERY_KIND: Accepted | None = frozenset(Kind)
 
 
@@ -29,22 +29,22 @@ class Limits:
     warn_free: int = 0  # below this the disk counts as nearly full
     ballast: int = 0  # bytes, of a file beside the media root
     max_uploads_per_user: int = 32
-    buffer_memory: int = 64 * 1024**2  # bytes, for all that arrives at a time
+    buffer_memory: int = 64 * 1024**2  # bytes, for the read buffers of all requests together
     chunk_size: int | None = None  # of reading uploads and sending downloads; None: adaptive
     idle_timeout: float = 60.0
-    upload_expiry: float = 7 * 86400.0  # of a resumable upload that nobody goes on with
-    progress_interval: float = 0.5  # seconds; so often the progress of uploads is written
+    upload_expiry: float = 7 * 86400.0  # seconds without a request until a resumable upload expires
+    progress_interval: float = 0.5  # seconds between updates of the progress of uploads in the database
     pace: Pace = field(default_factory=Pace)
-    quarantine_kept: float = 30 * 86400.0  # seconds until what nothing names is deleted for good
+    quarantine_kept: float = 30 * 86400.0  # seconds until bytes in quarantine are deleted
     accel_prefix: str = ""
-    public_url: str = ""  # of links; "": as their request came
-    media_group: int | None = None  # the number of a group that may read content, such as nginx's
+    public_url: str = ""  # the base of links; "": the URL of the request
+    media_group: int | None = None  # the id of a group that may read content, such as nginx's
     other_sinks: tuple[Sink, ...] = ()  # stores that take no new bytes, and still have those of earlier uploads
-    private: tuple[Path, ...] = ()  # what Millrace keeps besides media_root: `ingest` takes nothing of it
+    private: tuple[Path, ...] = ()  # other files and folders of Millrace's own: `ingest` does not read them
 
 
 def finite(size: int) -> int | None:
-    """A largest size as people and programs are told it: None for no limit."""
+    """Return a maximum size for people and programs: None for no limit."""
     return None if size >= UNLIMITED else size
 
 

@@ -1,7 +1,7 @@
-"""Everything we refuse, by name.
+"""The errors that clients receive, each with a stable `code`.
 
-An error here says what happened and what to do about it, in words a client may read, and carries a stable
-`code`. What HTTP status a code becomes is decided in one place only: config/http/error_responses.py.
+The text of an error tells the user what happened and what to do. config/http/error_responses.py maps codes to HTTP
+statuses.
 """
 
 from typing import Any, ClassVar
@@ -12,16 +12,16 @@ from .scopes import Scope
 
 
 class Refusal(BadRequest):
-    """A request we will not carry out, and why.
+    """The base class: a request that is refused, and why.
 
-    A BadRequest, so that Django answers 4xx even where one is raised outside our own views: its CSRF check
-    parses a form before any view has run.
+    A subclass of BadRequest, so that Django answers with status 4xx when one is raised outside of our views. The CSRF
+    check, for example, parses a form before the view runs.
     """
 
     code: ClassVar[str] = "invalid_request"
 
     def __init__(self, detail: str, *, retry_after: int | None = None, **more: Any) -> None:
-        """`more` are members of the answer, for programs."""
+        """`more` are further members of the JSON response, for programs."""
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
@@ -65,13 +65,13 @@ class Forbidden(Refusal):
 
 
 class ScopeMissing(Forbidden):
-    """The account may do this, and this token of it may not."""
+    """The account has the permission, but its token does not have the scope."""
 
     code = "scope_missing"
 
     def __init__(self, needed: Scope) -> None:
         names = " or ".join(f"“{word}”" for word in needed.words)
-        super().__init__(f"This token may not do that: it needs the scope {names}.", scopes=needed.words)
+        super().__init__(f"The token lacks a scope. This request needs the scope {names}.", scopes=needed.words)
 
 
 class TooLarge(Refusal):
@@ -103,7 +103,7 @@ class DigestMismatch(Refusal):
 
 
 class ChecksumMismatch(DigestMismatch):
-    """The same, in tus, which has a status of its own for it."""
+    """A digest of tus does not match. tus has its own status for it."""
 
 
 class IncompleteBody(Refusal):
@@ -131,10 +131,10 @@ class OffsetMismatch(Refusal):
 
 
 class AlreadyComplete(OffsetMismatch):
-    """The offset is the size, and no byte can follow."""
+    """A PATCH for a resumable upload that has all of its bytes."""
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"This upload is complete: all its {size} bytes are here.")
+        super().__init__("This upload is complete. It takes no more bytes.")
         self.size = size
 
 
@@ -147,7 +147,7 @@ class Gone(Refusal):
 
 
 class UploadComplete(Forbidden):
-    """An upload cannot be ended any more: it has become a file, which can be deleted."""
+    """An upload cannot be cancelled after it has become a file. The file can be deleted."""
 
 
 class TooManyTokens(Refusal):
@@ -175,7 +175,7 @@ class ContentUnavailable(Refusal):
 
 
 class BytesLost(Refusal):
-    """The storage has lost the bytes of a file that was received."""
+    """The store has lost the bytes of a file."""
 
     code = "content_lost"
 
@@ -189,19 +189,19 @@ class KeyReused(Refusal):
 
 
 class Abandoned(Refusal):
-    """Not an answer: the reason written on an Upload whose request ended, or whose server died, before it."""
+    """The request or the server ended before the upload was complete. Not a response: stored with the Upload."""
 
     code = "abandoned"
 
 
 class Expired(Refusal):
-    """Not an answer, as Abandoned: the reason of a resumable upload that nobody went on with in time."""
+    """A resumable upload was not continued in time. Not a response: stored with the Upload."""
 
     code = "expired"
 
 
 class Terminated(Refusal):
-    """Not an answer either: its client took the upload back."""
+    """The client cancelled the upload. Not a response: stored with the Upload."""
 
     code = "terminated"
 

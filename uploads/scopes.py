@@ -1,13 +1,13 @@
-"""What a token may be used for, at most. What its account may do is another question, which policy answers."""
+"""The scopes of tokens. A token may do what both its scopes and the permissions of its account allow."""
 
 from collections.abc import Iterable
 from enum import Flag, auto
 
 
 class Scope(Flag):
-    """A set of them, too: of a token, all that it has; of a view, those of which it needs one."""
+    """A set of scopes: those of a token, or those of which a view needs one."""
 
-    UPLOAD = auto()  # send files; see, and until they are complete give up, the uploads that this token began
+    UPLOAD = auto()  # send files; see the uploads that this token began, and cancel them while they are incomplete
     READ = auto()  # see and download what the account may see
     WORK = auto()  # submit, cancel and retry jobs
     ADMIN = auto()  # rename, share and delete files, delete jobs, manage tokens
@@ -17,13 +17,13 @@ class Scope(Flag):
         return ~cls(0)
 
     @classmethod
-    def of(cls, words: Iterable[str]) -> "Scope":
-        """From their names. A ValueError names one that there is not."""
+    def of(cls, names: Iterable[str]) -> "Scope":
+        """Return the scopes with these names. Raises ValueError for an unknown name."""
         found = cls(0)
-        for word in words:
-            if word not in NAMES:
-                raise ValueError(f"There is no scope “{word}”. Choose from {', '.join(NAMES)}.")
-            found |= cls[word.upper()]
+        for name in names:
+            if name not in NAMES:
+                raise ValueError(f"There is no scope “{name}”. Choose from {', '.join(NAMES)}.")
+            found |= cls[name.upper()]
         return found
 
     @property

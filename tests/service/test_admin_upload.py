@@ -59,7 +59,7 @@ def test_a_film_is_taken_and_leads_to_its_page_while_it_is_inspected(shared_serv
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
-        (b"Not a film.\n" * 99, 415, "The content is no media that we know"),
+        (b"Not a film.\n" * 99, 415, "This is not a known media type"),
         (b"", 400, "The file is empty."),
     ],
     ids=["no media", "empty"],

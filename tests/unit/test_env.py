@@ -125,7 +125,7 @@ def test_an_empty_variable_is_an_absent_one(raw: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("variable", "raw", "parse", "words"),
     [
-        ("MAX_FILE_SIZE", "large", parse.size, "write a size, as 500MB or 10GiB"),
+        ("MAX_FILE_SIZE", "large", parse.size, "write a size such as 500MB or 10GiB"),
         ("UPLOAD_TIMEOUT", "soon", parse.optional(parse.seconds), "write a time, as 60s"),
         ("DEBUG", "maybe", parse.switch, "write on or off"),
         ("PORT", "70000", parse.number(1, 65535), "write a number from 1 to 65535"),

@@ -63,7 +63,7 @@ def test_what_is_no_media_is_refused(content: bytes) -> None:
     assert sniff(content) is None
 
 
-@pytest.mark.parametrize("row", MAGIC, ids=lambda row: row.what)
+@pytest.mark.parametrize("row", MAGIC, ids=lambda row: row.format)
 def test_a_row_of_the_table_is_reached_by_something_in_the_corpus(row: object, found_rows: set[object]) -> None:
     assert row in found_rows
 

@@ -1,4 +1,4 @@
-"""Digests that a client claims for a body (RFC 9530), and their verdict."""
+"""Digests that a client sends for its body (RFC 9530: Content-Digest, Repr-Digest), parsed and verified."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ _HEADERS = ("Content-Digest", "Repr-Digest")
 
 @dataclass(slots=True)
 class Claims:
-    """What a client says the encoded bytes of its body hash to; feed them, then ask for the verdict."""
+    """The digests that a client sent for its encoded body: update() with the body, then verify()."""
 
     expected: list[tuple[str, bytes]] = field(default_factory=list)
     mismatch: type[DigestMismatch] = DigestMismatch
@@ -41,12 +41,12 @@ class Claims:
         for name, digest in self.expected:
             if not hmac.compare_digest(self._hashers[name].digest(), digest):
                 raise self.mismatch(
-                    f"The body's {name} is not the one you sent. It was damaged on its way: send it again."
+                    f"The {name} of the body differs from the digest you sent: the body was damaged. Send it again."
                 )
 
 
 def parse_claims(headers: Mapping[str, str]) -> Claims:
-    """Read Content-Digest and Repr-Digest. Algorithms we do not know are left out, as the RFC asks."""
+    """Parse Content-Digest and Repr-Digest. Unknown algorithms are ignored, as the RFC demands."""
     expected: list[tuple[str, bytes]] = []
     for header in _HEADERS:
         for member in filter(None, (part.strip() for part in headers.get(header, "").split(","))):
@@ -59,22 +59,22 @@ def parse_claims(headers: Mapping[str, str]) -> Claims:
 def _parse_member(header: str, member: str) -> tuple[str, bytes]:
     match = _MEMBER.fullmatch(member)
     if match is None:
-        raise InvalidDigest(f"{header} cannot be read. Write it as: sha-256=:BASE64:")
+        raise InvalidDigest(f"{header} is malformed. Write it as: sha-256=:BASE64:")
     name, encoded = match.groups()
     return name, parse_digest(header, name, encoded, known=name in _ALGORITHMS)
 
 
 def parse_digest(header: str, name: str, encoded: str, *, known: bool = True) -> bytes:
-    """The digest that `encoded` says in base64, as long as a `name` is if that is known."""
+    """Decode a base64 digest. If the algorithm `name` is known, check the length too."""
     try:
         digest = base64.b64decode(encoded, validate=True)
-    except ValueError as error:  # binascii.Error is one, and what is not ASCII is another
+    except ValueError as error:  # includes binascii.Error
         raise InvalidDigest(f"The {name} in {header} is not base64.") from error
     if known and len(digest) != len(_new_hasher(name).digest()):
-        raise InvalidDigest(f"The {name} in {header} has {len(digest)} bytes, which no {name} has.")
+        raise InvalidDigest(f"The {name} in {header} has {len(digest)} bytes, which is not the length of a {name}.")
     return digest
 
 
 def _new_hasher(name: str) -> Hasher:
-    """By its name in Content-Digest or in Upload-Checksum: sha-256 and sha256 are one."""
+    """Accepts the names of Content-Digest (sha-256) and of Upload-Checksum (sha256)."""
     return hashlib.new(name.replace("-", ""))

@@ -1,7 +1,7 @@
-"""The one choke point: every byte that reaches us passes `Intake.feed`.
+"""The single point that every received byte passes: `Intake.feed`.
 
-Here, in one pass, content is counted against its limit, looked at, hashed, timed and written. The Intake knows
-nothing of HTTP, of Django's forms or of rows; what it needs from them comes in as values and callables.
+In one pass it checks the size limit and the pace, sniffs the first bytes, hashes and writes. It does not depend on
+HTTP, Django's forms or database rows.
 """
 
 import time
@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 
 from ..errors import EmptyFile, TooSlow, UnsupportedMedia
 from ..sinks.base import Writer
+from ..text.sizes import human_size
 from .hashing import Sha256
 from .sniffing import HEAD_SIZE, Accepted, MediaType, is_accepted, sniff
 
-# A rate is judged over this many seconds: a client may pause for a breath, not live on one.
+# Seconds over which the rate is measured: short pauses are allowed.
 RATE_WINDOW = 10.0
 UNKNOWN = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an Intake found out about the bytes it let through."""
+    """What an Intake found out about content."""
 
     sha256: str
     size: int
@@ -30,16 +31,16 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How slow a client may be; None is no limit."""
+    """How slow a client may be. None: no limit."""
 
-    timeout: float | None = None  # seconds for the whole
+    timeout: float | None = None  # seconds for all of the content
     min_rate: float | None = None  # bytes a second, over RATE_WINDOW
 
 
 @dataclass(slots=True)
 class Intake:
     writer: Writer
-    # Asked when the bytes pass what they have been granted: answers with a new grant, or refuses.
+    # Called with the offset that exceeds `granted`. Returns a larger grant, or raises a Refusal.
     grow: Callable[[int], int]
     granted: int = 0
     accept: Accepted | None = None  # None accepts anything
@@ -57,10 +58,10 @@ class Intake:
         self._started = self.clock()
         self._window = (self._started, self.offset)
         if self.offset:
-            self._head = None  # it goes on behind what was looked at before
+            self._head = None  # an earlier Intake has sniffed the head
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Let the next bytes through, or refuse them: then nothing more may be fed."""
+        """Process the next bytes, or raise a Refusal: then nothing more may be fed."""
         offset = self.offset + len(data)
         if offset > self.granted:
             self.granted = self.grow(offset)
@@ -68,67 +69,67 @@ class Intake:
         if self.pace.timeout or self.pace.min_rate:
             self._check_pace()
         if self._head is None:
-            self._pass(data)
+            self._process(data)
         else:
-            self._look(data)
+            self._sniff_head(data)
 
     def recall(self, data: bytes | memoryview) -> None:
-        """Take note of bytes that the Writer has from before."""
+        """Count and hash bytes that an earlier request has written."""
         self.offset += len(data)
         if self._head is None:
             self.hash.update(data)
         else:
             self._written += len(data)
-            self._look(data)
+            self._sniff_head(data)
 
     def pause(self) -> None:
-        """Give the Writer what was held back. Its bytes are not all there are: more will be fed another time."""
+        """Write the head that was held back. A later request feeds the rest of the content."""
         if self._head is not None:
             self.writer.write(bytes(self._head[self._written :]))
             self._written = len(self._head)
 
     @property
     def is_judged(self) -> bool:
-        """Whether enough came to say what it is."""
+        """Whether the head was sniffed."""
         return self._head is None
 
     def finish(self) -> Content:
-        """There is no more. Say what it was."""
+        """End the content, and return what it is."""
         if self.offset == 0:
             raise EmptyFile("The file is empty.")
         if self._head is not None:
-            self._judge()
+            self._accept_head()
         kind, name = (self.media.kind.value, self.media.name) if self.media else ("", UNKNOWN)
         return Content(self.hash.hexdigest(), self.offset, kind, name)
 
-    def _pass(self, data: bytes | memoryview) -> None:
+    def _process(self, data: bytes | memoryview) -> None:
         self.hash.update(data)
         self.writer.write(data)
 
-    def _look(self, data: bytes | memoryview) -> None:
-        """Hold the beginning back until there is enough of it to judge: what we refuse is never written."""
+    def _sniff_head(self, data: bytes | memoryview) -> None:
+        """Hold the head back until there is enough of it to sniff: refused content is never written."""
         assert self._head is not None
         self._head += data
         if len(self._head) >= HEAD_SIZE:
-            self._judge()
+            self._accept_head()
 
-    def _judge(self) -> None:
+    def _accept_head(self) -> None:
         assert self._head is not None
-        head, self._head = memoryview(self._head), None  # of many at once, each copy of it would count
+        head, self._head = memoryview(self._head), None  # a view: copies in many uploads at a time would take memory
         self.media = sniff(bytes(head[:HEAD_SIZE]))
         if self.accept is not None and not is_accepted(self.media, self.accept):
-            found = f"This is {self.media.name}" if self.media else "The content is no media that we know"
+            found = f"This is {self.media.name}" if self.media else "This is not a known media type"
             accepted = ", ".join(sorted(self.accept))
-            raise UnsupportedMedia(f"{found}; accepted here: {accepted}. The name of a file does not count.")
+            raise UnsupportedMedia(f"{found}, by its content. Accepted are: {accepted}.")
         self.hash.update(head)
         self.writer.write(head[self._written :])
 
     def _check_pace(self) -> None:
         now = self.clock()
         if self.pace.timeout and now - self._started > self.pace.timeout:
-            raise TooSlow(f"The upload took longer than the {self.pace.timeout:.0f} s it may take.")
+            raise TooSlow(f"The upload took longer than the allowed {self.pace.timeout:.0f} s.")
         since, offset_then = self._window
         if now - since >= RATE_WINDOW:
             if self.pace.min_rate and (self.offset - offset_then) / (now - since) < self.pace.min_rate:
-                raise TooSlow(f"The upload came in below {self.pace.min_rate:.0f} bytes a second.")
+                raise TooSlow(f"The upload was slower than {human_size(self.pace.min_rate)} per second.")
             self._window = (now, self.offset)

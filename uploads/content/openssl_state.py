@@ -1,9 +1,10 @@
 """SHA-256 whose state can be saved and loaded: the only module that touches private parts of OpenSSL.
 
-hashlib hides the state of a hash, and an upload that goes on in another process would have to be read again from its
-first byte. So this module calls SHA256_Init, SHA256_Update and SHA256_Final of the libcrypto that hashlib itself
-uses, which it finds through the private module `_hashlib`, and takes the 112 bytes of their SHA256_CTX for the state.
-Where any of it is missing, `is_available` is False: Millrace then reads such an upload again when it is complete.
+hashlib does not expose the state of a hash. Without it, an upload that continues in another process would have to be
+read again from its first byte. So this module calls SHA256_Init, SHA256_Update and SHA256_Final of the libcrypto that
+hashlib itself uses, which it finds through the private module `_hashlib`. The state is the 112 bytes of their
+SHA256_CTX. If any of this is missing, `is_available` is False: Millrace then reads such an upload again when it is
+complete.
 """
 
 import ctypes
@@ -11,9 +12,9 @@ from typing import Any
 
 
 def _load() -> Any:
-    """The libcrypto behind hashlib, or None where it hides: some Pythons have it built in."""
+    """Load the libcrypto that hashlib uses. None if Python has it built in, or is built without it."""
     try:
-        import _hashlib  # some builds have none
+        import _hashlib
 
         found = ctypes.CDLL(_hashlib.__file__)
         return found if found.SHA256_Init and found.SHA256_Update and found.SHA256_Final else None
@@ -22,7 +23,7 @@ def _load() -> Any:
 
 
 _libcrypto = _load()
-# Keeps the interpreter's lock, which for a few bytes costs more to get back than they take to hash.
+# Keeps the interpreter's lock: for a few bytes, taking it again costs more than hashing them.
 _at_once = ctypes.PyDLL(_libcrypto._name) if _libcrypto else None
 _FEW = 8 * 1024
 is_available = _libcrypto is not None
@@ -47,7 +48,7 @@ class OpenSslSha256:
         return self._context.raw
 
     def digest(self) -> bytes:
-        context = ctypes.create_string_buffer(self._context.raw, self.SIZE)  # finishing spoils it
+        context = ctypes.create_string_buffer(self._context.raw, self.SIZE)  # SHA256_Final changes it
         digest = ctypes.create_string_buffer(32)
         _libcrypto.SHA256_Final(digest, context)
         return digest.raw

@@ -1,12 +1,12 @@
-"""A file that only takes up room. When the disk is full it is released, so that people can still cancel and delete.
+"""The ballast: a file that reserves disk space. It is released when the disk is full, so that users can still delete.
 
-On a full disk nothing can be written, and with SQLite that includes the transactions that would free room. The
-ballast is released in two parts. The first half keeps the service going (heartbeats, progress, logs), and is released
-as soon as the disk is nearly full. What fills the disk may take that half, too. The second half is released only
-for a verb that frees room (`connections.frees_room`).
+On a full disk nothing can be written, and with SQLite that includes the transactions that would free space. The
+ballast is released in two halves. The first half is released when the disk is nearly full, and keeps the service
+running (heartbeats, progress, logs); other programs may use it up. The second half is released only for a function
+that frees space (`database_connections.frees_room`).
 
-Every step may be taken by several processes at once. A released ballast stays as a shorter file: it says that there
-was one, and `reserving` keeps uploads and jobs away from the room that it needs.
+Several processes may call each method at the same time. A released ballast remains as a shorter file, and uploads and
+jobs leave it the space that it needs to grow again (`reserve`).
 """
 
 import errno
@@ -21,8 +21,8 @@ import structlog
 from ..conf import limits
 
 log = structlog.get_logger(__name__)
-RELEASED = "The disk was full: the ballast was released so that jobs can be cancelled and files deleted."
-_SHARE = 20  # it takes at most one twentieth of the disk
+RELEASED = "The disk was full: the ballast was released, so that jobs can be cancelled and files deleted."
+_SHARE = 20  # the ballast takes at most a twentieth of the disk
 _BLOCK = 4096
 _PIECE = 1024**2
 
@@ -30,11 +30,11 @@ _PIECE = 1024**2
 @dataclass(frozen=True, slots=True)
 class Ballast:
     path: Path
-    most: int  # bytes, on a disk that is large enough; 0: none
+    most: int  # maximum size in bytes; 0: no ballast
 
     @property
     def size(self) -> int:
-        """What it takes when it is whole."""
+        """The size of the complete ballast: less than `most` on a small disk."""
         if not self.most:
             return 0
         disk = os.statvfs(self.path.parent)
@@ -42,7 +42,7 @@ class Ballast:
 
     @property
     def held(self) -> int | None:
-        """What it takes now, or None where it was never made."""
+        """The current size, or None if it was never made."""
         try:
             return self.path.stat().st_size
         except FileNotFoundError:
@@ -55,7 +55,7 @@ class Ballast:
 
     @property
     def is_low(self) -> bool:
-        """Whether so little is free that it is time to release some. Not where there is no ballast."""
+        """Whether the disk is so full that the ballast has to be released."""
         return self.held is not None and free_in(self.path.parent) < self.size // 4
 
     def is_on_disk_of(self, folder: Path) -> bool:
@@ -65,50 +65,50 @@ class Ballast:
             return False
 
     def reserve(self, folder: Path) -> int:
-        """What uploads and jobs must leave free on the disk of `folder`, whatever MIN_FREE says."""
+        """Return how much uploads and jobs must leave free on the disk of `folder`, besides MIN_FREE."""
         return max(self.size - (self.held or 0), self.size // 4) if self.is_on_disk_of(folder) else 0
 
     def release(self, *, everything: bool = False) -> bool:
-        """Give room back: the first half, or everything. False where that was done before, or there is none."""
+        """Free the first half, or everything. False if that was done before, or there is no ballast."""
         kept = 0 if everything else self.size // 2
         if (self.held or 0) <= kept:
             return False
         try:
             with self.path.open("r+b") as file:
                 file.truncate(kept)
-                os.fsync(file.fileno())  # ext4 gives freed blocks out only when its journal is written
-        except OSError:  # a filesystem that copies on write may need room even for this
+                os.fsync(file.fileno())  # ext4 frees the blocks only when its journal is written
+        except OSError:  # a copy-on-write filesystem may need space even for this
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
-        log.error("ballast_released", kept=kept, reason="the disk is full: make room")
+        log.error("ballast_released", kept=kept, reason="the disk is full: free some space")
         return True
 
     def keep(self, left_to_uploads: Callable[[], int]) -> int:
-        """Release the first half of it if the disk is nearly full; make it whole if there is room for that.
+        """The chore: release the first half if the disk is nearly full; restore the ballast if there is enough space.
 
-        `left_to_uploads` says how many bytes they may still take. It costs a query, so it is asked only if it
-        matters. Answers how much there was to do.
+        `left_to_uploads` returns how many bytes uploads may still take. It needs a query, so it is called only if
+        needed. Returns 1 if the file was changed.
         """
         size, held = self.size, self.held
         if not size:
             self.path.unlink(missing_ok=True)
         elif self.is_low:
             return int(self.release())
-        elif (held or 0) > self.most:  # not `size`: a ZFS dataset looks smaller while others fill its pool
+        elif (held or 0) > self.most:  # not `size`: the size of a ZFS dataset shrinks while others fill its pool
             os.truncate(self.path, size)
-        elif (held or 0) < size and self._has_room(left_to_uploads):
+        elif (held or 0) < size and self._has_space(left_to_uploads):
             return int(self._make())
         return 0
 
-    def _has_room(self, left_to_uploads: Callable[[], int]) -> bool:
-        """Far more than it is released at. And it must not be the reason why uploads are refused from now on."""
+    def _has_space(self, left_to_uploads: Callable[[], int]) -> bool:
+        """Whether far more is free than when the ballast is released, and uploads would still be accepted."""
         return free_in(self.path.parent) >= 4 * self.size and not 0 < left_to_uploads() < 2 * self.size
 
     def _make(self) -> bool:
         before, size = self.held or 0, self.size
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _take_room(fd, size)
+            _allocate(fd, size)
         except OSError as error:
             log.warning("ballast_not_made", size=size, reason=error.strerror)
             os.ftruncate(fd, before)
@@ -119,8 +119,8 @@ class Ballast:
         return True
 
 
-def _take_room(fd: int, size: int) -> None:
-    """Real blocks, not holes."""
+def _allocate(fd: int, size: int) -> None:
+    """Allocate the blocks of a file. Holes would reserve nothing."""
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(fd, 0, size)
@@ -128,7 +128,7 @@ def _take_room(fd: int, size: int) -> None:
             if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
                 raise
     if os.fstat(fd).st_blocks * 512 < size:
-        # No such call, or one that keeps nothing free. Random bytes, as some filesystems compress what they store.
+        # The call is missing, or did not allocate. Write random bytes: some filesystems compress.
         for start in range(0, size, _PIECE):
             os.pwrite(fd, os.urandom(min(_PIECE, size - start)), start)
     os.fsync(fd)

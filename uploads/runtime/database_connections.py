@@ -1,4 +1,4 @@
-"""Database connections and turns: there are few of both, and requests that stream for an hour are many."""
+"""Share database connections and write transactions between many requests that may stream for hours."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _turns = {"sqlite": threading.Semaphore(1)}
-# Of the pool's forty: those who wait for one another's locks leave enough for those who only read.
+# Writers at a time on a database server. The pool has 40 connections: writers that wait for locks leave the others.
 _other_turns = threading.Semaphore(16)
 
 # Set by the server.
@@ -22,9 +22,9 @@ when_waiting: Callable[[], None] | None = None
 
 
 def let_go() -> None:
-    """Give this thread's connection back. Django opens another when one is needed. Not within a transaction.
+    """Close this thread's connection, unless it is in a transaction. Django opens another one when needed.
 
-    Called before what may take long: the server may let others begin, too.
+    Called before long waits. The web server also lets other requests begin then.
     """
     if when_waiting is not None:
         when_waiting()
@@ -34,37 +34,37 @@ def let_go() -> None:
 
 @contextmanager
 def write() -> Iterator[None]:
-    """A transaction that writes. The threads of this process take turns: on SQLite, which has one writer, one by one.
+    """A transaction that writes. The threads of this process take turns: on SQLite only one writes at a time.
 
-    SQLite's own waiting knows no queue: of a thousand uploads that begin at once, the unlucky wait for 20 s, and
-    fail as "locked". On a server, they would wait for locks with all the connections that there are; and each to
-    SQLite costs 200 KB.
+    SQLite itself has no queue: of a thousand uploads that begin at once, some would wait for 20 s and fail as
+    "locked". On a database server they would wait for locks while they occupy all connections. A connection to SQLite
+    costs 200 KB.
     """
     if connection.in_atomic_block:
         with transaction.atomic():
             yield
         return
-    let_go()  # whoever waits for a turn waits without a connection
+    let_go()  # wait without a connection
     with _turns.get(connection.vendor, _other_turns), transaction.atomic():
         yield
 
 
-def frees_room(verb: Callable[P, T]) -> Callable[P, T]:
-    """Make a verb that frees room work on a full disk: release half of the ballast, then all of it, and try again.
+def frees_room(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a function that frees disk space: on a full disk release half of the ballast, then all, and retry.
 
-    Within a transaction of the caller it is tried once: the outermost verb begins again.
+    Inside a transaction of the caller it is not retried: the outermost decorated function is.
     """
 
-    @wraps(verb)
+    @wraps(function)
     def carried_out(*args: P.args, **kwargs: P.kwargs) -> T:
         for everything in (False, True):
             try:
-                return verb(*args, **kwargs)
+                return function(*args, **kwargs)
             except OperationalError:
                 kept = ballast()
                 if connection.in_atomic_block or not (kept.is_low or kept.is_released):
                     raise
                 kept.release(everything=everything)
-        return verb(*args, **kwargs)
+        return function(*args, **kwargs)
 
     return carried_out

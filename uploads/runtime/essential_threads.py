@@ -1,6 +1,6 @@
-"""Threads that a process cannot work without: when one of them ends by an error, so does the process.
+"""Threads that a process cannot work without: an exception in one of them ends the process.
 
-The process would look alive and do nothing. Its supervisor starts another.
+Without the thread the process would seem to run and do nothing. The supervisor restarts it.
 """
 
 import os
@@ -15,9 +15,9 @@ log = structlog.get_logger(__name__)
 
 
 def start_essential(name: str, run: Callable[[], object]) -> threading.Thread:
-    """Run this in a daemon thread. It may return; an exception of any kind ends the process.
+    """Run a function in a daemon thread. It may return; any exception ends the process.
 
-    RuntimeError: no thread can be started.
+    Raises RuntimeError if no thread can be started.
     """
     thread = threading.Thread(target=_run_or_end, args=(name, run), name=name, daemon=True)
     thread.start()
@@ -27,15 +27,15 @@ def start_essential(name: str, run: Callable[[], object]) -> threading.Thread:
 def _run_or_end(name: str, run: Callable[[], object]) -> None:
     try:
         run()
-    except BaseException:  # SystemExit, too, which would end the thread without a word
+    except BaseException:  # also SystemExit, which would end the thread without a log line
         end_process("thread_died", thread=name)
 
 
 def end_process(event: str, **details: Any) -> NoReturn:
-    """Say why, with the exception that is being handled, and end at once: other threads may hang."""
+    """Log the event and the current exception, and end the process at once: other threads may hang."""
     try:
         log.critical(event, exc_info=sys.exc_info()[0] is not None, **details)
         sys.stdout.flush()
         sys.stderr.flush()
-    finally:  # even when there is no memory left to say it with
+    finally:  # even if logging fails for lack of memory
         os._exit(os.EX_SOFTWARE)

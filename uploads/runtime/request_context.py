@@ -1,4 +1,4 @@
-"""For which request this thread works, so that its log lines and its jobs can name it. Nothing, in a command."""
+"""The id of the request that this thread works for, in its log lines and jobs. Empty in a command."""
 
 from contextlib import AbstractContextManager
 
@@ -8,13 +8,13 @@ REQUEST_ID_LENGTH = 64
 
 
 def begin(request_id: str) -> None:
-    """From here on, every line that this thread logs has the id of this request, and of no other."""
+    """Add this request id to every log line of this thread, and remove what an earlier request added."""
     clear_contextvars()
     bind_contextvars(request_id=request_id)
 
 
 def end() -> None:
-    """Threads are reused: what they do next is nobody's until it is said whose."""
+    """Remove the request id: threads are reused."""
     clear_contextvars()
 
 
@@ -23,5 +23,5 @@ def current_request_id() -> str:
 
 
 def on_behalf_of(request_id: str) -> AbstractContextManager[None]:
-    """While this lasts, lines have the id of a request that was answered long ago."""
+    """Add the id of a finished request to log lines within this context: a job runs long after its request."""
     return bound_contextvars(request_id=request_id) if request_id else bound_contextvars()

@@ -1,4 +1,4 @@
-"""A client's name for a file is data: refused where it could mean a place, cleaned where it only looks bad."""
+"""File names that clients send: refused if they contain a path, cleaned of invisible characters."""
 
 import unicodedata
 
@@ -8,20 +8,20 @@ MAX_LENGTH = 255
 
 
 def clean_name(raw: str) -> str:
-    """The name as people will see it, or InvalidName."""
+    """Return the name as it is stored and shown. Raises InvalidName."""
     if "\0" in raw:
-        raise InvalidName("The file name holds a NUL character.")
+        raise InvalidName("The file name contains a NUL character.")
     name = " ".join("".join(filter(_is_visible, unicodedata.normalize("NFC", raw))).split())
     if "/" in raw or "\\" in raw or name in {".", ".."}:
-        raise InvalidName("The file name holds a path. Send the name alone.")
+        raise InvalidName("The file name contains a path. Send the name alone.")
     if not name:
         raise InvalidName("The file has no name.")
     if len(name) > MAX_LENGTH:
-        raise InvalidName(f"The file name has {len(name)} characters; {MAX_LENGTH} are allowed.")
+        raise InvalidName(f"The file name has {len(name)} characters. At most {MAX_LENGTH} are allowed.")
     return name
 
 
 def _is_visible(character: str) -> bool:
-    # Control characters, and the format characters that can turn "exe.4pm" round on the screen, go; so do
-    # halves of surrogate pairs, which no database stores. White space stays, to be folded.
+    # Not visible: control characters; format characters, which can reverse "exe.4pm" on the screen; and halves of
+    # surrogate pairs, which databases cannot store. White space stays: the caller folds it.
     return character.isspace() or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn"}

@@ -1,4 +1,4 @@
-"""Sizes as people write them: 500MB, 10 GiB, 1048576."""
+"""Parse sizes as people write them (500MB, 10 GiB, 1048576), and write sizes for people (1.5 GB)."""
 
 import re
 from fractions import Fraction
@@ -10,15 +10,15 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 
 
 def parse_size(text: str) -> int:
-    """Bytes. ValueError: it is no size."""
+    """Return the number of bytes. Raises ValueError if the text is not a size."""
     match = _SIZE.fullmatch(text.strip())
     if match is None or match[2].upper() not in _UNITS:
-        raise ValueError("write a size, as 500MB or 10GiB")
+        raise ValueError("write a size such as 500MB or 10GiB")
     return int(Fraction(match[1]) * _UNITS[match[2].upper()])
 
 
 def write_size(size: int) -> str:
-    """So that `parse_size` reads the same number: as 50 GB or 1.5 GiB where that is exact, else in bytes."""
+    """Write a size so that `parse_size` reads the same number: with a unit if that is exact, else in bytes."""
     for name in _NAMES:
         unit = _UNITS[name.upper()]
         if size >= unit and 10 * size % unit == 0:

@@ -1,4 +1,4 @@
-"""Moments as people and programs write them, read to the last one that a database can hold."""
+"""Parse dates and times, and write durations for people."""
 
 from datetime import UTC, datetime
 
@@ -9,11 +9,11 @@ UNREADABLE = "Write a date and time as 2026-01-31T12:00:00Z."
 
 
 def parse_moment(text: str) -> datetime:
-    """In UTC. ValueError for what is none: also for one that an offset takes out of the years 1 to 9999."""
+    """Parse an ISO 8601 date and time to UTC. Raises ValueError, also for a result outside of the years 1 to 9999."""
     try:
         moment = parse_datetime(text)
     except ValueError:
-        moment = None  # the thirteenth month
+        moment = None  # such as month 13
     if moment is None:
         raise ValueError(UNREADABLE)
     return to_utc(moment)

@@ -1,7 +1,7 @@
-"""What a file is, told from its first bytes alone: its name and what the client claims do not count.
+"""Detect the media type of content from its first bytes. The file name and the client's Content-Type are ignored.
 
-This is the doorman, not the judge: it turns away what is no media before a block is stored, and names the
-rest. Whether a file can be played is for the probe to find out, in its sandbox.
+Content that is not media is refused before any of it is stored. Whether a file can be played is found out later, by
+the probe in its sandbox.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class MediaType:
     name: str
 
 
-# Everything that `sniff` may answer with.
+# All names that `sniff` may return.
 MEDIA_TYPES = frozenset(
     {row.name for row in MAGIC}
     | {name for name, *_ in FRAMES}
@@ -37,21 +37,21 @@ MEDIA_TYPES = frozenset(
     | {"application/x-subrip", "text/vtt", "text/x-ass", "text/x-ssa"}
 )
 
-# Some formats may begin anywhere (MXF after a run-in, MPEG streams cut in the middle of a packet). What
-# begins like one of these is not one of those, whatever comes later: it is a lure, an archive or a program.
+# Some media formats are recognised at any position (MXF after a run-in, MPEG streams cut within a packet). Content
+# that begins like one of these is an archive, a program or an attack instead, whatever follows.
 _NOT_MEDIA = (
-    *(b"#extm3u", b"ffconcat", b"v=0\r", b"v=0\n"),  # what makes ffmpeg open other files
+    *(b"#extm3u", b"ffconcat", b"v=0\r", b"v=0\n"),  # playlists: ffmpeg would open other files
     *(b"<?xml", b"<!doctype", b"<html", b"<svg", b"<mpd", b"<script", b"%pdf", b"sqlite format 3"),
     *(b"#!", b"mz", b"\x7felf", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe"),  # programs
     *(b"pk\x03\x04", b"pk\x05\x06", b"rar!\x1a", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b\x08", b"bzh", b"\xfd7zxz"),
 )
 
-# Which media are taken: a set of kinds (`video`) and media types (`video/mp4`).
+# Accepted media: a set of kinds (`video`) and media types (`video/mp4`).
 Accepted = frozenset[str]
 
 
 def sniff(head: bytes) -> MediaType | None:
-    """The type of the content that begins with `head`; None when it is not media we accept. Never raises."""
+    """Return the type of the content that begins with `head`, or None if it is not media. Never raises."""
     head = head[:HEAD_SIZE]
     if _is_disguise(head):
         return None
@@ -61,18 +61,18 @@ def sniff(head: bytes) -> MediaType | None:
 
 def _kind(name: str) -> Kind:
     top = name.partition("/")[0]
-    if top == "application":  # registered so, or used so, though what they hold is a picture with sound
+    if top == "application":  # these types are registered or in use for video files
         return Kind.SUBTITLE if name == "application/x-subrip" else Kind.VIDEO
     return Kind.SUBTITLE if top == "text" else Kind(top)
 
 
 def _name(head: bytes) -> str | None:
-    # Raw video of one flat colour can be printable throughout, so it is asked for before text is.
+    # Checked before text: raw video of a single colour can be all printable characters.
     if head.startswith(b"YUV4MPEG2 "):
         return "video/x-yuv4mpeg" if is_y4m(head) else None
     if (
         not is_binary(head) and (text := as_text(head)) is not None
-    ):  # text never is anything else, whichever magic words it begins with
+    ):  # text is never another format, whatever it begins with
         return subtitle_type(text)
     for row in MAGIC:
         if head.startswith(row.magic, row.offset) and row.check(head):
@@ -81,18 +81,18 @@ def _name(head: bytes) -> str | None:
 
 
 def _tagged(head: bytes) -> str | None:
-    """Sound behind ID3v2 tags, with zeros after them."""
+    """Return the type of audio after ID3v2 tags, which may be padded with zeros."""
     at = _tags_size(head)
     rest = head[at:].lstrip(b"\0")
     if at and len(head) == HEAD_SIZE and len(rest) < 4096:
-        # A cover picture often fills the whole head: nothing is left to judge, and a tag announces sound.
+        # A cover picture often fills the whole head. ID3 tags are used for audio, most of it MPEG.
         return "audio/mpeg"
     name = _name(rest) if at else None
     return name if name and name.startswith("audio/") else None
 
 
 def _tags_size(head: bytes) -> int:
-    """How many bytes the tags at the beginning take: several may follow each other."""
+    """Return the size of the ID3v2 tags at the beginning: there may be several."""
     at = 0
     for _ in range(8):
         at += _id3_size(head[at : at + 10])
@@ -112,7 +112,7 @@ def _is_disguise(head: bytes) -> bool:
 
 
 def parse_accept(raw: str) -> Accepted | None:
-    """None takes any content. ValueError names a word that content can never be found to be."""
+    """Parse the setting ACCEPT. None accepts any content. Raises ValueError for a word that no content can match."""
     if raw == "*":
         return None
     return frozenset(_parse_word(word) for word in map(str.strip, raw.lower().split(",")) if word)
@@ -125,7 +125,7 @@ def _parse_word(word: str) -> str:
     if word not in MEDIA_TYPES:
         alike = sorted(name for name in MEDIA_TYPES if name.startswith(f"{word.partition('/')[0]}/"))
         known = ", ".join(alike or sorted(Kind))
-        raise ValueError(f"{word!r} is no kind or media type that is told from content; there are: {known}")
+        raise ValueError(f"{word!r} is not a kind or media type that can be detected. Choose from: {known}")
     return word
 
 

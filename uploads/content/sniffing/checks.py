@@ -1,16 +1,16 @@
-"""What the checks of all formats are built from: numbers in the head of a file, and simple checks.
+"""Building blocks of the checks of all formats: numbers in the head of a file, and simple checks.
 
-Beyond the end of the head there are zeros, so nothing here raises.
+Bytes beyond the end of the head are read as zeros, so nothing here raises.
 """
 
 import re
 from collections.abc import Callable
 
 HEAD_SIZE = 65536
-"""How many bytes of the beginning a decision may need; fewer only when the content is shorter."""
+"""Size of the head: how many bytes of the content the checks may look at."""
 
-# What no text file holds. TAB, LF, FF and CR belong to text; SUB is how DOS ended one; NEL and the like stay
-# allowed because in Windows-1252 they are letters and quotes.
+# Characters that text files do not have. TAB, LF, FF and CR are part of text, and SUB ends a text file of DOS. NEL
+# and the like are allowed because they are letters and quotes in Windows-1252.
 CONTROL = "[\x00-\x08\x0b\x0e-\x19\x1b-\x1f]"
 _CONTROL_BYTES = re.compile(CONTROL.encode())
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -19,7 +19,7 @@ Check = Callable[[bytes], bool]
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether this is no text: most heads are binary, and tell so within their first few bytes."""
+    """Whether the head is not text: a fast check, as binary content has control characters in its first bytes."""
     return not head.startswith(_UTF_16) and _CONTROL_BYTES.search(head) is not None
 
 
@@ -27,13 +27,13 @@ def always(head: bytes) -> bool:
     return True
 
 
-def holds(mark: bytes) -> Check:
-    return lambda head: mark in head
+def contains(value: bytes) -> Check:
+    return lambda head: value in head
 
 
-def starts(*forms: bytes) -> Check:
-    """For files whose first word says how they are packed, and only a later one what they are."""
-    return lambda head: head.startswith(forms)
+def starts_with(*values: bytes) -> Check:
+    """For formats whose magic comes after the name of a container, as in RIFF."""
+    return lambda head: head.startswith(values)
 
 
 def be(head: bytes, at: int, size: int) -> int:

@@ -1,4 +1,4 @@
-"""Files of one codec, without a container: still pictures, sound with a header of its own, and bare video."""
+"""Checks of files of one codec without a container: images, audio with its own header, and bare video."""
 
 import re
 from itertools import islice
@@ -26,7 +26,7 @@ def is_tiff(head: bytes) -> bool:
 
 
 def is_jxl(head: bytes) -> bool:
-    # The magic is two bytes only, and what follows is dense: all that can be asked is a possible size.
+    # The magic has only two bytes, and most values of the next bits are valid. Check that the size is plausible.
     bits = le(head, 2, 16)
     small = bits & 1
     height, bits = _jxl_side(bits >> 1, small)
@@ -42,7 +42,7 @@ def _jxl_side(bits: int, small: int) -> tuple[int, int]:
 
 
 def is_ape(head: bytes) -> bool:
-    return 3800 <= le(head, 4, 2) < 4200  # the version: 3.80 and later, all that can be decoded
+    return 3800 <= le(head, 4, 2) < 4200  # the version: from 3.80 on, as ffmpeg can decode
 
 
 def is_wavpack(head: bytes) -> bool:
@@ -66,7 +66,7 @@ def is_flac(head: bytes) -> bool:
 
 
 def is_dts(head: bytes) -> bool:
-    return head.find(head[:4], 64, 20480) > 0  # a second frame: none is longer than this
+    return head.find(head[:4], 64, 20480) > 0  # a second frame: the maximum length of one is 20480
 
 
 _Y4M = re.compile(rb"YUV4MPEG2 (?=[^\n]{0,200}W\d)(?=[^\n]{0,200}H\d)[^\n]{1,400}\nFRAME[ \n]")
@@ -79,13 +79,13 @@ def is_y4m(head: bytes) -> bool:
 def is_mpeg_sequence(head: bytes) -> bool:
     size, shape, marker = be(head, 4, 3), be(head, 7, 1), be(head, 10, 1) & 0x20
     possible = size >> 12 and size & 0xFFF and 1 <= shape >> 4 <= 14 and 1 <= shape & 15 <= 8 and marker
-    # Behind it, and behind two tables of 64 bytes at most: an extension, user data, a group or a picture.
+    # After it, and after at most two tables of 64 bytes: an extension, user data, a group or a picture.
     after = head.find(b"\0\0\1", 12, 160)
     return bool(possible) and head[after + 3 : after + 4] in (b"\xb5", b"\xb2", b"\xb8", b"\0")
 
 
 def is_av1(head: bytes) -> bool:
-    # Temporal delimiter, sequence header, and another unit with a size right behind that.
+    # Temporal delimiter, sequence header, and after it another unit with a size.
     size = be(head, 3, 1)
     return 4 < size < 64 and be(head, 4 + size, 1) in (0x0A, 0x1A, 0x22, 0x2A, 0x32)
 
@@ -96,14 +96,14 @@ _H264_LEVELS = {9, 13, *(10 * whole + tenths for whole in range(1, 7) for tenths
 
 
 def _units(head: bytes) -> list[bytes]:
-    """How the first NAL units of a byte stream begin."""
+    """Return the first bytes of the first NAL units of a byte stream."""
     return [head[code.end() : code.end() + 8] for code in islice(_START_CODE.finditer(head), 16)]
 
 
 def is_h264(head: bytes) -> bool:
-    kinds = [be(unit, 0, 1) & 0x9F for unit in _units(head)]  # with the bit that must be zero
+    kinds = [be(unit, 0, 1) & 0x9F for unit in _units(head)]  # and the bit that must be zero
     sps = kinds.index(7) if 7 in kinds else -1
-    if sps < 0 or 8 not in kinds[sps:] or not set(kinds[:sps]) <= {6, 9}:  # only SEI and delimiter before it
+    if sps < 0 or 8 not in kinds[sps:] or not set(kinds[:sps]) <= {6, 9}:  # only SEI and delimiters may come first
         return False
     profile, flags, level = _units(head)[sps][1:4].ljust(3, b"\0")
     return profile in _H264_PROFILES and flags & 3 == 0 and level in _H264_LEVELS

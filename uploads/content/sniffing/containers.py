@@ -1,4 +1,4 @@
-"""Containers: MP4, QuickTime and HEIF; Matroska and WebM, Ogg, Flash, MXF, DV and the MPEG program stream."""
+"""Checks of containers: MP4, QuickTime, HEIF, Matroska, WebM, Ogg, Flash, MXF, DV and MPEG program streams."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def _boxes(head: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _brands(head: bytes) -> list[bytes]:
-    """The major brand and those it is compatible with; none when this is not an honest `ftyp`."""
+    """Return the major brand and the compatible brands of `ftyp`; none if it is malformed."""
     size = be(head, 0, 4)
     if size % 4 or not 16 <= size <= 4096 or not head[8:12].isascii():
         return []
@@ -36,7 +36,7 @@ def is_brand(brand: bytes) -> Check:
 
 
 def is_mp4_sound(head: bytes) -> bool:
-    """Known only when the whole index comes first, as in files made for streaming."""
+    """Whether the file has only audio. Detected only if the index comes first, as in files made for streaming."""
     for kind, start, end in _boxes(head):
         if kind == b"moov" and end <= len(head):
             handlers = re.findall(rb"hdlr.{8}(vide|soun)", head[start:end], re.DOTALL)
@@ -45,10 +45,10 @@ def is_mp4_sound(head: bytes) -> bool:
 
 
 def is_movie_without_ftyp(head: bytes) -> bool:
-    """QuickTime before 2001, and cameras after it, start with the index, the samples or some padding."""
+    """QuickTime files of before 2001, and of some cameras, begin with the index, the samples or padding."""
     for kind, start, end in _boxes(head):
         if kind == b"moov":
-            # mvhd, or a compressed index; not rmra, which only points at other files.
+            # mvhd, or a compressed index. Not rmra, which only refers to other files.
             return head[start + 12 : start + 16] in (b"mvhd", b"cmov")
         if kind == b"mdat":
             return end <= len(head) or len(head) == HEAD_SIZE
@@ -58,7 +58,7 @@ def is_movie_without_ftyp(head: bytes) -> bool:
 
 
 def _vint(head: bytes, at: int) -> tuple[int, int]:
-    """EBML's number of variable length, and where it ends."""
+    """Return a number of variable length of EBML, and the position after it."""
     length = 9 - be(head, at, 1).bit_length()
     return be(head, at, length) & ((1 << 7 * length) - 1), at + length
 
@@ -86,7 +86,7 @@ _TRACK = re.compile(rb"\x86[\x83-\xa0]([AV])_[A-Z]")  # Matroska's CodecID: V_VP
 
 
 def _ogg_streams(head: bytes) -> Iterator[bytes]:
-    """How each logical stream begins: their first pages come before everything else."""
+    """Iterate over the first bytes of each logical stream: their first pages begin the file."""
     at = 0
     while head.startswith(b"OggS\0", at) and be(head, at + 5, 1) & 2:
         body = at + 27 + be(head, at + 26, 1)
@@ -99,10 +99,10 @@ def has_stream(*starts: bytes) -> Check:
 
 
 def is_flv(head: bytes) -> bool:
-    return be(head, 4, 1) & 0xFA == 0 and be(head, 5, 4) == 9  # the flags for picture and sound; own size
+    return be(head, 4, 1) & 0xFA == 0 and be(head, 5, 4) == 9  # the flags for audio and video; the size of the header
 
 
-# The header partition's key, its status, and a length: the key alone also stands in databases of magic words.
+# The key of the header partition, its status, and a length. The key alone also occurs in databases of magic bytes.
 _MXF = re.compile(rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02[\x01-\x04]\x00[\x81-\x88]")
 
 

@@ -1,6 +1,6 @@
-"""Streams without a beginning: only that their packets or frames follow each other tells them.
+"""Checks of streams without a file header, which are recognised by several packets or frames in a row.
 
-MPEG transport streams, and frames of compressed sound: MPEG audio, ADTS, LOAS, AC-3 and Enhanced AC-3.
+MPEG transport streams, and frames of compressed audio: MPEG audio, ADTS, LOAS, AC-3 and Enhanced AC-3.
 """
 
 import re
@@ -10,7 +10,7 @@ from itertools import islice
 from .checks import be
 
 Frame = Callable[[bytes, int], tuple[int, int]]
-"""Reads the header of a frame: its length (0 for no frame), and what all frames of one stream share."""
+"""Reads the header of a frame: its length (0: not a frame), and the bits that all frames of a stream share."""
 
 _MPEG1_RATES = (
     (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -30,7 +30,7 @@ def _mpeg_frame(head: bytes, at: int) -> tuple[int, int]:
         return 0, 0
     rates = _MPEG1_RATES[layer - 1] if version == 3 else _MPEG2_RATES[layer > 1]
     hertz = (44100, 48000, 32000)[frequency] >> (2, 0, 1, 0)[version]
-    samples = 12 if layer == 1 else 72 if layer == 3 and version < 3 else 144  # in bytes of one bit each
+    samples = 12 if layer == 1 else 72 if layer == 3 and version < 3 else 144  # divided by 8, for a size in bytes
     slots = samples * 1000 * rates[rate - 1] // hertz
     return (slots + (bits >> 9 & 1)) * (4 if layer == 1 else 1), bits & 0xFFFE0C00
 
@@ -61,7 +61,7 @@ def _ac3_frame(head: bytes, at: int) -> tuple[int, int]:
 
 
 def _eac3_frame(head: bytes, at: int) -> tuple[int, int]:
-    """Also with plain AC-3 frames between them, as on discs."""
+    """Plain AC-3 frames between them are allowed, as on discs."""
     if not head.startswith(b"\x0b\x77", at) or not 10 < be(head, at + 5, 1) >> 3 <= 16:
         return _ac3_frame(head, at)[0], 0
     return 2 * ((be(head, at + 2, 2) & 0x7FF) + 1), 0
@@ -86,7 +86,7 @@ def stream_type(head: bytes) -> str | None:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    """Packets of 188 bytes, of 192 on Blu-ray and in cameras, of 204 off the air; maybe cut within one."""
+    """Packets of 188 bytes, 192 on Blu-ray and in cameras, 204 in broadcasts. The first may be incomplete."""
     head = head[:4096]
     starts = [(at, size) for size in (188, 192, 204) for at in range(size) if head[at : at + 1] == b"G"]
     return any(_are_packets(head, at, size) for at, size in starts)
@@ -95,12 +95,12 @@ def _is_transport_stream(head: bytes) -> bool:
 def _are_packets(head: bytes, at: int, size: int) -> bool:
     wanted = 5 if at in (0, size - 188) else 10
     syncs, fields = head[at::size][:wanted], head[at + 3 :: size][:wanted]
-    # No adaptation field and no payload is reserved: that keeps out runs of the letter G.
+    # A packet without adaptation field and payload is invalid: this rules out runs of the letter G.
     return syncs.count(b"G") == wanted == len(fields) and all(field & 0x30 for field in fields)
 
 
 def _are_frames(head: bytes, sync: re.Pattern[bytes], frame: Frame) -> bool:
-    # Two frames at the very beginning; more behind the torn frame that a recorded stream begins with.
+    # Two frames at the beginning, or more after the incomplete frame that a recorded stream may begin with.
     return _follow(head, 0, frame, 2) or any(
         _follow(head, found.start(), frame, 5) for found in islice(sync.finditer(head, 1, 4096), 100)
     )

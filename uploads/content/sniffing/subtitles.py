@@ -1,4 +1,4 @@
-"""Text subtitles, told from any other text by parsing their beginning."""
+"""Recognise text subtitles by parsing their beginning."""
 
 import re
 
@@ -16,13 +16,13 @@ _ASS_PLUS = re.compile(r"^(?:ScriptType:[ \t]*v4\.00\+|\[V4\+ Styles\+?\])", re.
 
 
 def as_text(head: bytes) -> str | None:
-    """The beginning of a text with LF line ends and without its BOM; None when this is no text."""
+    """Decode the head as text with LF line ends and without its BOM. None if it is not text."""
     for bom, encoding in _BOMS:
         if head.startswith(bom):
             text = _decoded(head[len(bom) :], encoding)
             break
     else:
-        # Latin-1 reads everything: the marks we look for are ASCII in every 8-bit encoding.
+        # Latin-1 decodes any bytes. The characters that the checks look for are ASCII in every 8-bit encoding.
         text = _decoded(head, "utf-8") or head.decode("latin-1")
     if text is None or _CONTROL.search(text):
         return None
@@ -33,14 +33,14 @@ def _decoded(content: bytes, encoding: str) -> str | None:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        # The head may end within a character (four bytes at most); anything earlier is a wrong encoding.
+        # The head may end within a character of up to four bytes. An earlier error means another encoding.
         if len(content) - error.start > 3:
             return None
         return content[: error.start].decode(encoding)
 
 
 def subtitle_type(text: str) -> str | None:
-    """The media type of subtitles that begin like this, or None for any other text."""
+    """Return the media type of subtitles that begin with this text. None if it is other text."""
     text = text.lstrip("\n \t")
     if text.startswith("WEBVTT"):
         return "text/vtt" if _is_webvtt(text) else None
@@ -50,8 +50,8 @@ def subtitle_type(text: str) -> str | None:
 
 
 def _is_webvtt(text: str) -> bool:
-    # The standard lets any words follow on the first line, so an essay on WebVTT may begin with the word:
-    # only a cue, or nothing at all, makes it subtitles.
+    # The standard allows any text after the word on the first line, so an essay on WebVTT may begin like this.
+    # It is a subtitle file if it has a cue, or nothing else.
     header = text.partition("\n")[0]
     if header[6:7] not in ("", " ", "\t") or "-->" in header:
         return False

@@ -1,8 +1,8 @@
-"""The table of formats that begin with magic words: one row each, and the first that fits wins."""
+"""The table of formats with magic bytes, one row each. The first row that matches wins."""
 
 from typing import NamedTuple
 
-from .checks import Check, always, holds, starts
+from .checks import Check, always, contains, starts_with
 from .codecs import (
     is_animated,
     is_ape,
@@ -36,8 +36,8 @@ from .containers import (
 
 
 class Row(NamedTuple):
-    what: str
-    name: str
+    format: str  # for people
+    name: str  # of the media type
     magic: bytes
     offset: int = 0
     check: Check = always
@@ -56,12 +56,12 @@ _OGG_SOUND = (
 )
 _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0"
 
-MAGIC: tuple[Row, ...] = (  # the first that fits
-    Row("HEIF pictures, HEVC", "image/heic", b"ftyphei", 4, has_brands),
+MAGIC: tuple[Row, ...] = (
+    Row("HEIF images, HEVC", "image/heic", b"ftyphei", 4, has_brands),
     Row("HEIF sequence, HEVC", "image/heic", b"ftyphev", 4, has_brands),
     Row("AVIF", "image/avif", b"ftypavi", 4, has_brands),
-    Row("AVIF that says HEIF first", "image/avif", b"ftypmi", 4, is_brand(b"avif")),
-    Row("HEIC that says HEIF first", "image/heic", b"ftypmi", 4, is_brand(b"heic")),
+    Row("AVIF with a HEIF brand first", "image/avif", b"ftypmi", 4, is_brand(b"avif")),
+    Row("HEIC with a HEIF brand first", "image/heic", b"ftypmi", 4, is_brand(b"heic")),
     Row("HEIF of another codec", "image/heif", b"ftypmif1", 4, has_brands),
     Row("HEIF sequence, HEVC", "image/heic", b"ftypmsf1", 4, is_brand(b"hevc")),
     Row("AVIF sequence", "image/avif", b"ftypmsf1", 4, is_brand(b"avis")),
@@ -69,34 +69,34 @@ MAGIC: tuple[Row, ...] = (  # the first that fits
     Row("iTunes song", "audio/mp4", b"ftypM4A", 4, has_brands),
     Row("iTunes audio book", "audio/mp4", b"ftypM4B", 4, has_brands),
     Row("iTunes protected song", "audio/mp4", b"ftypM4P", 4, has_brands),
-    Row("Flash MP4, sound", "audio/mp4", b"ftypF4A", 4, has_brands),
+    Row("Flash MP4, audio", "audio/mp4", b"ftypF4A", 4, has_brands),
     Row("Flash MP4, book", "audio/mp4", b"ftypF4B", 4, has_brands),
     Row("3GPP2", "video/3gpp2", b"ftyp3g2", 4, has_brands),
     Row("3GPP", "video/3gpp", b"ftyp3g", 4, has_brands),
     Row("QuickTime", "video/quicktime", b"ftypqt  ", 4, has_brands),
-    Row("MP4 with sound only", "audio/mp4", b"ftyp", 4, is_mp4_sound),
+    Row("MP4 audio only", "audio/mp4", b"ftyp", 4, is_mp4_sound),
     Row("iTunes video", "video/x-m4v", b"ftypM4V", 4, has_brands),
     Row("Flash MP4", "video/x-f4v", b"ftypF4V", 4, has_brands),
     Row("Flash MP4 as ffmpeg writes it", "video/x-f4v", b"ftypf4v", 4, has_brands),
     Row("MP4: isom, mp42, avc1, dash, XAVC …", "video/mp4", b"ftyp", 4, has_brands),
     Row("QuickTime without ftyp", "video/quicktime", b"", 0, is_movie_without_ftyp),
-    Row("Matroska with sound only", "audio/x-matroska", b"\x1aE\xdf\xa3", 0, is_doc(b"matroska", True)),
+    Row("Matroska audio only", "audio/x-matroska", b"\x1aE\xdf\xa3", 0, is_doc(b"matroska", True)),
     Row("Matroska", "video/x-matroska", b"\x1aE\xdf\xa3", 0, is_doc(b"matroska")),
-    Row("WebM with sound only", "audio/webm", b"\x1aE\xdf\xa3", 0, is_doc(b"webm", True)),
+    Row("WebM audio only", "audio/webm", b"\x1aE\xdf\xa3", 0, is_doc(b"webm", True)),
     Row("WebM", "video/webm", b"\x1aE\xdf\xa3", 0, is_doc(b"webm")),
-    Row("Ogg with a picture", "video/ogg", b"OggS", 0, has_stream(*_OGG_VIDEO)),
-    Row("Ogg with sound only", "audio/ogg", b"OggS", 0, has_stream(*_OGG_SOUND)),
-    Row("ASF with a video stream", "video/x-ms-wmv", _ASF, 0, holds(_ASF_VIDEO)),
-    Row("ASF with sound only", "audio/x-ms-wma", _ASF, 0, holds(_ASF_AUDIO)),
-    Row("ASF whose streams are told later", "video/x-ms-asf", _ASF),
+    Row("Ogg with video", "video/ogg", b"OggS", 0, has_stream(*_OGG_VIDEO)),
+    Row("Ogg audio only", "audio/ogg", b"OggS", 0, has_stream(*_OGG_SOUND)),
+    Row("ASF with a video stream", "video/x-ms-wmv", _ASF, 0, contains(_ASF_VIDEO)),
+    Row("ASF audio only", "audio/x-ms-wma", _ASF, 0, contains(_ASF_AUDIO)),
+    Row("ASF with its streams beyond the head", "video/x-ms-asf", _ASF),
     Row("Windows recorded TV", "video/x-ms-wtv", _WTV),
-    Row("AVI", "video/x-msvideo", b"AVI ", 8, starts(b"RIFF")),
-    Row("WAV, big-endian WAV, and those for more than 4 GB", "audio/wav", b"WAVE", 8, starts(*_WAVES)),
-    Row("WebP", "image/webp", b"WEBPVP8", 8, starts(b"RIFF")),
-    Row("Sony Wave64", "audio/x-w64", b"wave", 24, starts(_W64)),
-    Row("AIFF", "audio/aiff", b"AIFF", 8, starts(b"FORM")),
-    Row("AIFC", "audio/aiff", b"AIFC", 8, starts(b"FORM")),
-    Row("DSDIFF", "audio/x-dff", b"DSD ", 12, starts(b"FRM8")),
+    Row("AVI", "video/x-msvideo", b"AVI ", 8, starts_with(b"RIFF")),
+    Row("WAV, big-endian WAV, and those for more than 4 GB", "audio/wav", b"WAVE", 8, starts_with(*_WAVES)),
+    Row("WebP", "image/webp", b"WEBPVP8", 8, starts_with(b"RIFF")),
+    Row("Sony Wave64", "audio/x-w64", b"wave", 24, starts_with(_W64)),
+    Row("AIFF", "audio/aiff", b"AIFF", 8, starts_with(b"FORM")),
+    Row("AIFC", "audio/aiff", b"AIFC", 8, starts_with(b"FORM")),
+    Row("DSDIFF", "audio/x-dff", b"DSD ", 12, starts_with(b"FRM8")),
     Row("DSF", "audio/x-dsf", b"DSD \x1c\0\0\0\0\0\0\0"),
     Row("Core Audio", "audio/x-caf", b"caff\0\1\0\0desc"),
     Row("Sun, NeXT", "audio/basic", b".snd", 0, is_au),
@@ -106,7 +106,7 @@ MAGIC: tuple[Row, ...] = (  # the first that fits
     Row("RealAudio", "audio/x-pn-realaudio", b".ra\xfd"),
     Row("NUT", "video/x-nut", b"nut/multimedia container\0"),
     Row("IVF", "video/x-ivf", b"DKIF\0\0\x20\0"),
-    Row("GXF", "video/x-gxf", b"\0\0\0\0\xe1\xe2", 10, starts(b"\0\0\0\0\1\xbc")),
+    Row("GXF", "video/x-gxf", b"\0\0\0\0\xe1\xe2", 10, starts_with(b"\0\0\0\0\1\xbc")),
     Row("DV", "video/dv", b"\x1f\x07\0", 0, is_dv),
     Row("FLAC", "audio/flac", b"fLaC", 0, is_flac),
     Row("AMR", "audio/amr", b"#!AMR\n"),
@@ -136,12 +136,12 @@ MAGIC: tuple[Row, ...] = (  # the first that fits
     Row("BigTIFF of big-endian machines", "image/tiff", b"MM\0+\0\x08\0\0"),
     Row("JPEG XL in boxes", "image/jxl", b"\0\0\0\x0cJXL \r\n\x87\n"),
     Row("JPEG XL, bare", "image/jxl", b"\xff\x0a", 0, is_jxl),
-    Row("Motion JPEG 2000", "video/mj2", b"ftypmjp2", 16, starts(_JP2)),
-    Row("JPEG 2000", "image/jp2", b"ftypjp", 16, starts(_JP2)),
+    Row("Motion JPEG 2000", "video/mj2", b"ftypmjp2", 16, starts_with(_JP2)),
+    Row("JPEG 2000", "image/jp2", b"ftypjp", 16, starts_with(_JP2)),
     Row("JPEG 2000, bare", "image/j2c", b"\xff\x4f\xff\x51\0"),
     Row("MPEG program stream, VOB", "video/mpeg", b"\0\0\1\xba", 0, is_program_stream),
     Row("MPEG-1 and MPEG-2 video, bare", "video/mpeg", b"\0\0\1\xb3", 0, is_mpeg_sequence),
-    Row("MPEG-4 part 2 video, bare", "video/mp4v-es", b"\0\0\1\xb5", 5, starts(b"\0\0\1\xb0")),
+    Row("MPEG-4 part 2 video, bare", "video/mp4v-es", b"\0\0\1\xb5", 5, starts_with(b"\0\0\1\xb0")),
     Row("AV1, bare (section 5)", "video/av1", b"\x12\0\x0a", 0, is_av1),
     Row("H.264, bare", "video/h264", b"\0\0\1", 0, is_h264),
     Row("H.264, bare, four bytes of start code", "video/h264", b"\0\0\0\1", 0, is_h264),
