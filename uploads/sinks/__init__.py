@@ -1,1 +1,1 @@
-"""Where bytes live. `base` holds the contract; each other module is one place that keeps it."""
+"""Stores: `base` and `resumable` are the contract, the other modules implement it."""

@@ -1,7 +1,7 @@
-"""The points between which a process may die while it keeps or removes bytes, or hands on work.
+"""Named points of storing, deleting and submitting, between which a crash has a different result.
 
-Code that stores, deletes or submits says which point it has reached. Nobody listens in production; the tests listen,
-note the order, and kill the process there.
+The code calls reached() at each point. In production this does nothing. Tests register listeners, check the order,
+and kill the process at a point.
 """
 
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    CLAIMED = "claimed"  # the row that names the key is committed, as `storing`
-    SYNCED = "synced"  # the bytes are on the medium, under no name yet
+    CLAIMED = "claimed"  # the Blob row is committed, in the state `storing`
+    SYNCED = "synced"  # the bytes are durable, and have no name yet
     LINKED = "linked"  # the bytes have their name
-    DIRECTORY_SYNCED = "directory_synced"  # and the name is on the medium
-    STORED = "stored"  # the row is flipped: people see the file
-    ANSWERED = "answered"  # nothing of the upload is left to do
-    ROW_DELETED = "row_deleted"  # the deletion is committed
-    SIDECAR_DELETED = "sidecar_deleted"  # the store does not speak of the file any more
-    BYTES_DELETED = "bytes_deleted"  # the bytes have gone
-    QUEUED = "queued"  # work that waits is committed, and no message speaks of it yet
+    DIRECTORY_SYNCED = "directory_synced"  # the name is durable
+    STORED = "stored"  # the row has the state `stored`: users see the file
+    ANSWERED = "answered"  # the upload is finished
+    ROW_DELETED = "row_deleted"  # the deletion of the rows is committed
+    SIDECAR_DELETED = "sidecar_deleted"  # the sidecar is deleted
+    BYTES_DELETED = "bytes_deleted"  # the bytes are deleted
+    QUEUED = "queued"  # a queued job is committed, and its message is not sent yet
 
 
 listeners: list[Callable[[Step], None]] = []

@@ -1,4 +1,4 @@
-"""Bytes kept in memory: the Sink that tests are built on, held to the same contract as the real ones."""
+"""A Sink in memory for tests. It passes the same contract test as the other sinks."""
 
 import io
 import threading
@@ -121,7 +121,7 @@ class MemoryQuarantine(Quarantine):
             raise NoSuchKey(found.key)
         with self._sink.lock:
             if found.key in (self._sink.partial if found.partial else self._sink.committed):
-                raise SinkError(f"There is content under the key {found.key} already.")
+                raise SinkError(f"The key {found.key} is in use.")
             data = self._kept.pop(found)
             if found.partial:
                 self._sink.partial[found.key] = (bytearray(data), datetime.now(UTC))

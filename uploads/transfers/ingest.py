@@ -132,7 +132,7 @@ def _remove(source: Source, file: MediaFile) -> None:
     with storage_refusals():
         for blob in Blob.objects.filter(files=file):  # not as read: it may be healed
             if isinstance(found := sink_named(blob.sink), LocalSink):
-                found.take_over(blob.key)
+                found.set_own_mode(blob.key)
 
 
 def _linker(source: Source, mode: Mode) -> Writer | None:

@@ -1,7 +1,7 @@
-"""What a local disk is asked for: where bytes lie, whose they are just now, and names that outlast a crash.
+"""The folders and files of a local store: their layout, access modes, locks and durable names.
 
-`ROOT/ab/KEY` once committed, `ROOT/partial/KEY` while a resumable write is open, and `ROOT/partial/KEY.note` what is
-noted beside it.
+Committed bytes are in `ROOT/ab/KEY`, an open resumable write in `ROOT/partial/KEY`, and its checkpoint in
+`ROOT/partial/KEY.note`.
 """
 
 import contextlib
@@ -23,61 +23,60 @@ _MARKER = ".millrace-sink"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ANONYMOUS_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
 
-_ALONE, _ENTERED = 0o700, 0o710  # of ROOT: the group enters it, and lists nothing
+_OWNER_ONLY, _GROUP_ENTERS = 0o700, 0o710  # of ROOT: the group may enter it, and not list it
 _FOLDER, _FILE, _OWN_FILE = 0o750, 0o640, 0o600
 
 
 @contextlib.contextmanager
 def sink_errors() -> Iterator[None]:
-    """What the system says of the disk, in the words of the contract."""
+    """Convert OSError to the errors of the contract."""
     try:
         yield
     except OSError as error:
         kind = SinkFull if error.errno in _FULL else SinkError
-        raise kind(error.strerror or "the disk failed") from error
+        raise kind(error.strerror or "the disk does not work") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who on this machine may read the bytes: we alone, or one group besides, such as nginx's.
+    """Which accounts of this machine may read the store: our own, and members of one group, such as nginx's.
 
-    Folders decide: what lies below ROOT is out of reach for whoever may not enter ROOT. So a start need not look at
-    every file, but where a group is let in for the first time. A file with a second name (`ingest --link`) keeps the
-    mode that its owner gave it.
+    Only an account that may enter ROOT reaches the files below it. So a start need not check every file, except when
+    a group gets access for the first time. A file with a second name (`ingest --link`) keeps the mode of its owner.
     """
 
     group: int | None = None
 
-    def let_in(self, fd: int) -> None:
-        """To a file of ours that is about to become content."""
+    def allow_group(self, fd: int) -> None:
+        """Give the group access to a file that is about to be committed."""
         if self.group is not None:
             os.fchown(fd, -1, self.group)
             os.fchmod(fd, _FILE)
 
-    def let_in_folder(self, folder: Path) -> None:
+    def allow_group_in_folder(self, folder: Path) -> None:
         if self.group is not None:
             os.chown(folder, -1, self.group)
             folder.chmod(_FOLDER)
 
     def restrict(self, root: Path, folders: Iterable[Path]) -> None:
-        """Close ROOT to everybody else; and, once for a group, open the folders of content to it."""
+        """Close ROOT to all other accounts. If the group is new, give it access to all content."""
         if self.group is None:
-            set_mode(root, _ALONE)
-        elif not _has(root.stat(), _ENTERED, self.group):
+            set_mode(root, _OWNER_ONLY)
+        elif not _has(root.stat(), _GROUP_ENTERS, self.group):
             for folder in folders:
-                self._let_in_all(folder)
-            set_mode(root, _ENTERED, self.group)  # at last: a start that is cut off before does all of it again
+                self._allow_group_in_all(folder)
+            set_mode(root, _GROUP_ENTERS, self.group)  # last: after a crash the next start repeats all
 
-    def take_over(self, path: Path) -> None:
-        """Of a file that may have a second name. Then, or if it is another account's, its mode is not ours to set."""
+    def set_own_mode(self, path: Path) -> None:
+        """Set the mode of a file, unless it has a second name or belongs to another account."""
         found = path.lstat()
         if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid():
             set_mode(path, _OWN_FILE if self.group is None else _FILE, self.group)
 
-    def _let_in_all(self, folder: Path) -> None:
-        self.let_in_folder(folder)
+    def _allow_group_in_all(self, folder: Path) -> None:
+        self.allow_group_in_folder(folder)
         for entry in os.scandir(folder):
-            self.take_over(Path(entry.path))
+            self.set_own_mode(Path(entry.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +108,15 @@ class Layout:
     def make_folder_of(self, key: str) -> Path:
         folder = self.path(key).parent
         if make_folder(folder):
-            self.access.let_in_folder(folder)
+            self.access.allow_group_in_folder(folder)
         return folder
 
     def restrict(self) -> None:
-        """Close it to other accounts of this machine."""
+        """Close the store to other accounts of this machine."""
         self.access.restrict(self.root, (folder for folder in self._folders() if folder.name != _PARTIAL))
 
     def _folders(self) -> list[Path]:
-        # Only what we put there: a disk of its own has a lost+found, which we may not even look into.
+        # Only folders of the store: the root of a disk also has lost+found, which may be unreadable.
         ours = [entry for entry in os.scandir(self.root) if entry.name == _PARTIAL or len(entry.name) == 2]
         return [Path(entry.path) for entry in ours if entry.is_dir(follow_symlinks=False)]
 
@@ -136,7 +135,7 @@ class Layout:
 
 
 def set_mode(path: Path, mode: int, group: int | None = None) -> None:
-    """Unless it is so already: whose it is not may not even set what is set."""
+    """Set mode and group if they differ: on a file of another account even an unchanged mode cannot be set."""
     found = path.stat()
     if group is not None and found.st_gid != group:
         os.chown(path, -1, group)
@@ -149,7 +148,7 @@ def _has(found: os.stat_result, mode: int, group: int | None) -> bool:
 
 
 def open_anonymous(folder: Path) -> int | None:
-    """A file without a name, or None where the filesystem has none."""
+    """Open a file without a name. None if the filesystem does not support that."""
     flag = getattr(os, "O_TMPFILE", None)  # Linux alone has it
     if flag is None:
         return None
@@ -162,8 +161,8 @@ def open_anonymous(folder: Path) -> int | None:
 
 
 def link_anonymous(fd: int, target: Path) -> None:
-    # linkat() follows the link in /proc only with AT_SYMLINK_FOLLOW, which Python passes only when a
-    # src_dir_fd is given; without it: EXDEV. The path is absolute, so any folder will do.
+    # linkat() follows the link in /proc only with AT_SYMLINK_FOLLOW, which Python passes only with a src_dir_fd.
+    # Without it the call fails with EXDEV. The path is absolute, so any folder will do.
     folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=folder)
@@ -179,7 +178,7 @@ def size_of(path: Path) -> int | None:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """A new file with this content, on the medium. Its name is not there yet: that takes a sync of its folder."""
+    """Create a file with this content, and sync it. Its name is durable after sync_folder()."""
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
         rest = memoryview(content)
@@ -191,7 +190,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def copy_synced(source: Path, target: Path) -> None:
-    """A copy of a file on the medium. Its name is not there yet, as above."""
+    """Copy a file, and sync the copy. Its name is durable after sync_folder()."""
     fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with source.open("rb") as reader, os.fdopen(fd, "wb") as writer:
         shutil.copyfileobj(reader, writer, 1024**2)
@@ -200,7 +199,7 @@ def copy_synced(source: Path, target: Path) -> None:
 
 
 def lock(fd: int, key: str) -> None:
-    """The kernel lets go of it with the descriptor, whatever ends the process."""
+    """Lock an open file, or raise KeyLocked. Closing the descriptor unlocks it, as does the end of the process."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -211,7 +210,7 @@ def lock(fd: int, key: str) -> None:
 
 
 def make_folder(folder: Path) -> bool:
-    """Whether it was not there yet."""
+    """Create a folder with a durable name. False if it exists."""
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
@@ -219,16 +218,16 @@ def make_folder(folder: Path) -> bool:
     try:
         sync_folder(folder.parent)
     except OSError:
-        folder.rmdir()  # else the next file in it would find it here, and nobody would sync its name again
+        folder.rmdir()  # or the next call would find the folder, and its name would never be synced
         raise
     return True
 
 
 def sync_bytes(fd: int) -> None:
-    """Make a file's bytes durable.
+    """Make the bytes of a file durable.
 
-    After a failure the copy in memory is dropped: it counts as written, and no later sync would report it again.
-    Who reads the file next must see what the medium has.
+    After a failure the kernel treats the pages in memory as written, and reports no error again. They are dropped, so
+    that the next reader sees what the medium has.
     """
     try:
         os.fdatasync(fd)

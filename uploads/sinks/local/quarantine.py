@@ -1,4 +1,4 @@
-"""The quarantine of a local disk: `ROOT/quarantine/DATE.REASON.KEY`, so that moving is one rename."""
+"""The quarantine of a local store: `ROOT/quarantine/DATE.REASON.KEY`. Bytes are moved into it by one rename."""
 
 import os
 from collections.abc import Iterator
@@ -44,9 +44,9 @@ class LocalQuarantine(Quarantine):
         with sink_errors():
             filesystem.make_folder(target.parent) if found.partial else self._layout.make_folder_of(found.key)
             try:
-                os.link(source, target)  # unlike a rename, it never replaces what is there
+                os.link(source, target)  # unlike a rename, a link never replaces a file
             except FileExistsError:
-                raise SinkError(f"There is content under the key {found.key} already.") from None
+                raise SinkError(f"The key {found.key} is in use.") from None
             except FileNotFoundError:
                 raise NoSuchKey(found.key) from None
             filesystem.sync_folder(target.parent)

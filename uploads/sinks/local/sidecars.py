@@ -1,4 +1,4 @@
-"""Sidecars on a local disk: `ROOT/meta/ab/NAME.json`, in 256 folders as the content is."""
+"""The sidecars of a local store: `ROOT/meta/ab/NAME.json`, in 256 folders like the content."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Bytes on a local disk."""
+"""The Sink on a local disk. Besides the contract it offers its files to programs of this machine."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class LocalSink(ResumableSink):
     name = "local"
 
     def __init__(self, root: Path, readers: int | None = None) -> None:
-        """`readers` is the number of a group that may read content besides us."""
+        """`readers` is the id of a group that may read content."""
         self.root, self.layout = root, Layout(root, Access(readers))
         self.sidecars, self.quarantine = LocalSidecars(root), LocalQuarantine(self.layout)
 
@@ -44,7 +44,7 @@ class LocalSink(ResumableSink):
         return fd
 
     def has_anonymous_files(self) -> bool:
-        """Whether an upload cut off by a crash leaves nothing at all here, or a file for the sweeper."""
+        """Whether the filesystem supports files without a name. If so, an upload leaves nothing after a crash."""
         fd = self._open_anonymous()
         if fd is not None:
             os.close(fd)
@@ -54,17 +54,22 @@ class LocalSink(ResumableSink):
         return filesystem.open_anonymous(self.root)
 
     def local_path(self, key: str) -> Path:
+        """Return the path of committed bytes. It need not exist."""
         return self.layout.path(key)
 
     def adopt(self, source: Path, key: str, fd: int | None = None, *, own: bool = False) -> bool:
-        """By a second hard link, on one filesystem. The mode of what is not our own stays as it is."""
+        """Commit a file of this machine without copying it, by a hard link. False if it is on another filesystem.
+
+        `fd` is a descriptor of `source` on which write-back was waited for: the kernel reports errors to this
+        descriptor. The mode of the file is changed only if it is our `own`.
+        """
         with sink_errors():
             if source.stat().st_dev != self.root.stat().st_dev:
                 return False
             fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC) if fd is None else os.dup(fd)
             try:
                 if own:
-                    self.layout.access.let_in(fd)
+                    self.layout.access.allow_group(fd)
                 filesystem.sync_bytes(fd)
                 reached(Step.SYNCED)
                 self.layout.make_folder_of(key)
@@ -86,11 +91,11 @@ class LocalSink(ResumableSink):
             filesystem.lock(fd, key)
             if os.fstat(fd).st_nlink == 0 or not path.exists():
                 os.close(fd)
-                raise NoSuchKey(key)  # committed or removed between our open and our lock
+                raise NoSuchKey(key)  # it was committed or deleted after the open and before the lock
         writer = ResumableLocalWriter(self.layout, key, fd)
         try:
-            # A process that was killed in its turn left bytes that nobody has waited for. An error that nobody was
-            # told of is reported to the next who opens the file (errseq_sample, since Linux 4.17).
+            # A killed process leaves bytes that were not waited for. Since Linux 4.17 (errseq_sample) an unreported
+            # error is reported to the next process that opens the file.
             writer.flush()
         except SinkError:
             writer.close()
@@ -120,7 +125,7 @@ class LocalSink(ResumableSink):
     def _open(self, path: Path, start: int) -> BinaryIO:
         try:
             with sink_errors():
-                # Unbuffered: the reader chooses its own pieces, and sendfile() needs none.
+                # Unbuffered: readers choose the size of pieces, and sendfile() uses no buffer.
                 reader = path.open("rb", buffering=0)
                 reader.seek(start)
                 return reader
@@ -148,7 +153,7 @@ class LocalSink(ResumableSink):
             return found.f_bavail * found.f_frsize
 
     def is_read_only(self) -> bool:
-        """Of the file system, or of the folder to us: root may write in any folder, and in no read-only mount."""
+        """Whether the mount is read-only, or the folder not writable. For root only the mount counts."""
         with sink_errors():
             return bool(os.statvfs(self.root).f_flag & os.ST_RDONLY) or not os.access(self.root, os.W_OK | os.X_OK)
 
@@ -167,11 +172,13 @@ class LocalSink(ResumableSink):
             half.rename(self.layout.marker)
             filesystem.sync_folder(self.root)
 
-    def take_over(self, key: str) -> None:
+    def set_own_mode(self, key: str) -> None:
+        """Set the mode of an adopted file that has lost its other name."""
         with sink_errors(), suppress(FileNotFoundError):  # it was deleted meanwhile
-            self.layout.access.take_over(self.layout.path(key))
+            self.layout.access.set_own_mode(self.layout.path(key))
 
     def restrict(self) -> None:
+        """Close the store to other accounts of this machine."""
         with sink_errors():
             self.layout.restrict()
 

@@ -1,11 +1,11 @@
-"""Writing to the medium steadily, while bytes still come, so that the sync at the end has little left to do.
+"""Write dirty pages to the medium while an upload is in progress, so that the sync at its end is short.
 
-Left alone, the system hoards gigabytes and writes them when it must: the last fdatasync takes seconds, and
-everybody else's waits with it.
+Otherwise the kernel collects gigabytes of dirty pages. The final fdatasync then takes seconds, and delays the
+fdatasync of all other uploads.
 
-Linux reports a failed write-back once to each open descriptor, by whichever call asks first: an fdatasync after a
-sync_file_range that failed succeeds, although bytes are missing on the medium. So every result is checked here, and
-the first failure is remembered: each later call on the same WriteBack raises it again.
+Linux reports a failed write-back once to each open descriptor, with the first call that checks: an fdatasync after a
+failed sync_file_range succeeds although bytes are missing on the medium. So every result is checked here, and each
+later call of the same WriteBack raises the first failure again.
 """
 
 import ctypes
@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from errno import EINTR, EINVAL, ENOSYS, EOPNOTSUPP, ESPIPE
 
-# The write-back of the window before the last is waited for: the disk sets the pace then, and not the memory.
+# Before a new window begins, the write-back of the one before the last has to end: the disk limits the speed.
 WINDOW = 16 * 1024 * 1024
-# Writing starts in steps of this size where somebody will wait for the end of the bytes soon. Divides WINDOW.
+# The step of write-back for resumable uploads, whose requests end soon. Divides WINDOW.
 SMALL_STEP = 1024 * 1024
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 _ALL = _WAIT_BEFORE | _WRITE | _WAIT_AFTER
@@ -25,7 +25,7 @@ _NOT_AVAILABLE = {ENOSYS, ESPIPE, EINVAL, EOPNOTSUPP}
 
 
 def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
-    """Linux has it, and Python has no name for it. Elsewhere the sync at the end does all the work."""
+    """The Linux call, which Python does not offer. On other systems the sync at the end writes everything."""
     if sys.platform != "linux":
         return None
     try:
@@ -41,16 +41,16 @@ _sync_file_range = _find_sync_file_range()
 
 
 class WriteBack:
-    """The way of one descriptor's bytes to the medium. Every method raises OSError once any of them got lost.
+    """The write-back of one descriptor. After a failure every method raises OSError.
 
-    `safe` says how many bytes from the beginning of the file were written back, and no error was reported. They
-    survive a power cut after the next `sync` only: a disk may hold them in its cache.
+    `safe` is how many bytes from the beginning of the file were written back without an error. They survive a power
+    cut only after the next `sync`, as the disk may hold them in its cache.
     """
 
     def __init__(self, fd: int, offset: int, *, safe: int = 0, step: int = WINDOW) -> None:
         self.safe = safe
         self._fd, self._step = fd, step
-        # From the beginning of a step: what comes in pieces smaller than one is pushed out, too.
+        # From the beginning of a step, so that pieces smaller than a step are written back too.
         self._started = offset - offset % step
         self._waited = max(0, offset - offset % WINDOW - WINDOW)
         self._is_available = _sync_file_range is not None
@@ -65,12 +65,12 @@ class WriteBack:
             raise self._failure
 
     def is_due(self, offset: int) -> bool:
-        """Whether `wrote` has something to do when the file has come so far."""
+        """Whether `wrote` has something to do when the file has this size."""
         return self._is_available and offset - self._started >= self._step
 
     def wrote(self, offset: int) -> None:
-        """Say how far the file has come."""
-        with self._remembered():
+        """Report the size of the file: begin the write-back of complete steps."""
+        with self._remember_failure():
             while self.is_due(offset):
                 self._call(self._started, self._step, _WRITE)
                 self._started += self._step
@@ -79,7 +79,7 @@ class WriteBack:
 
     def wait(self, offset: int) -> None:
         """Wait until all bytes before `offset`, the end of the file, are written back."""
-        with self._remembered():
+        with self._remember_failure():
             if offset == self.safe:
                 return
             if self._is_available:
@@ -91,14 +91,14 @@ class WriteBack:
     def sync(self, offset: int) -> None:
         """Make all bytes before `offset`, the end of the file, durable."""
         self.wait(offset)
-        with self._remembered():
-            safe, self.safe = self.safe, 0  # when the disk cannot empty its cache, nobody knows what it has
+        with self._remember_failure():
+            safe, self.safe = self.safe, 0  # if the disk cannot flush its cache, its content is unknown
             os.fdatasync(self._fd)
             self.safe = safe
 
     def _wait_for_window(self) -> None:
         self._call(self._waited, WINDOW, _ALL)
-        # What is on the medium need not stay in memory, where it pushes out what others need.
+        # Drop the written pages from memory, where they would displace pages that are in use.
         with suppress(OSError):
             os.posix_fadvise(self._fd, self._waited, WINDOW, os.POSIX_FADV_DONTNEED)
         end = self._waited + WINDOW
@@ -117,7 +117,7 @@ class WriteBack:
                 raise OSError(number, os.strerror(number))
 
     @contextmanager
-    def _remembered(self) -> Iterator[None]:
+    def _remember_failure(self) -> Iterator[None]:
         self.check()
         try:
             yield

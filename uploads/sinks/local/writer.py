@@ -1,7 +1,7 @@
-"""One open write on a local disk.
+"""The Writers of a local store.
 
-A one-shot write has no name until it is whole: it goes to an anonymous file, which the kernel removes with the
-process that held it. Where the filesystem has none, it is a partial like any other.
+A write that cannot be resumed goes to a file without a name, which the kernel deletes if the process dies. If the
+filesystem does not support that, it goes to `ROOT/partial` like a resumable write.
 """
 
 import os
@@ -18,14 +18,14 @@ from .filesystem import Layout, sink_errors
 from .writeback import SMALL_STEP, WINDOW, WriteBack
 
 log = structlog.get_logger(__name__)
-# A checkpoint is as long as the longest, always: it is replaced by one write, which no kill can cut in two.
+# Each checkpoint has this size, so that one write replaces it: a kill cannot leave half of one.
 _CHECKPOINT_SIZE = 1024
-# The largest block of a filesystem. One to which bytes were added may be lost with what it held before.
+# The largest block of a filesystem. A block that is written again may be lost with its earlier content.
 _BLOCK = 64 * 1024
 
 
 class LocalWriter(Writer):
-    step = WINDOW  # write-back begins each time that so many bytes have come
+    step = WINDOW  # of write-back
 
     def __init__(self, layout: Layout, key: str, fd: int, *, is_named: bool) -> None:
         self._layout, self._fd, self._is_named = layout, fd, is_named
@@ -49,7 +49,7 @@ class LocalWriter(Writer):
             return
         try:
             with sink_errors():
-                self._layout.access.let_in(self._fd)
+                self._layout.access.allow_group(self._fd)
             with self._write_back() as back:
                 back.sync(self.offset)
             with sink_errors():
@@ -65,7 +65,7 @@ class LocalWriter(Writer):
             return
         try:
             if self._is_named:
-                # Before the lock goes with the descriptor: nobody may begin to use what is about to vanish.
+                # Before close() unlocks it: no other Writer may open a file that is about to be deleted.
                 with sink_errors():
                     self._layout.unlink_partial(self.key)
         finally:
@@ -80,7 +80,7 @@ class LocalWriter(Writer):
             yield self._writeback
 
     def _publish(self) -> None:
-        """Give synced bytes their name, and make the name durable."""
+        """Move or link the synced bytes to their name, and make the name durable."""
         target, partial = self._layout.path(self.key), self._layout.partial(self.key)
         self._layout.make_folder_of(self.key)
         if self._is_named:
@@ -103,15 +103,15 @@ class LocalWriter(Writer):
 
 
 class ResumableLocalWriter(LocalWriter, ResumableWriter):
-    step = SMALL_STEP  # each request waits for the end of its bytes: most of them should be on their way by then
+    step = SMALL_STEP  # each request waits for the write-back of its bytes: it should have little left to write
 
     def __init__(self, layout: Layout, key: str, fd: int) -> None:
         super().__init__(layout, key, fd, is_named=True)
         self._checkpoint_fd = -1
 
     def flush(self) -> None:
-        # Not left to the next turn's descriptor: the kernel forgets an error that nobody was told of when it drops
-        # the inode of a closed file from memory, and an upload may pause for days.
+        # Now, not when the next request opens the file: an upload may pause for days, and the kernel forgets an
+        # unreported error when it drops the inode of a closed file from memory.
         with self._write_back() as back:
             back.wait(self.offset)
 
@@ -124,7 +124,7 @@ class ResumableLocalWriter(LocalWriter, ResumableWriter):
 
     def save_checkpoint(self, text: str) -> None:
         if self._fd < 0:
-            return  # the bytes may have been committed: a checkpoint would be left over
+            return  # after a commit a checkpoint would be left over
         with sink_errors():
             if self._checkpoint_fd < 0:
                 flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
@@ -146,23 +146,23 @@ class ResumableLocalWriter(LocalWriter, ResumableWriter):
                 yield self._writeback
         except SinkError:
             if not has_failed:
-                self._take_back()
+                self._cut_off_unsafe()
             raise
 
-    def _take_back(self) -> None:
-        """Bytes got lost on their way to the medium: only those stay that are surely there.
+    def _cut_off_unsafe(self) -> None:
+        """After a failed write-back: cut the file off after the bytes that are safely on the medium.
 
-        Nobody can say which pages are bad. They look sound until memory drops them, and no later sync reports them
-        again. The client still has the bytes, so it sends them again from where they are cut off.
+        Which of the later pages are bad is unknown: they are readable until memory drops them, and no later sync
+        reports them. The client still has the bytes, and sends them again.
         """
         safe = self._writeback.safe - self._writeback.safe % _BLOCK
         log.error("write_back_failed", key=self.key, size=self.offset, kept=safe)
         with sink_errors():
             try:
-                self._layout.checkpoint(self.key).unlink(missing_ok=True)  # it may describe bytes that are cut off
+                self._layout.checkpoint(self.key).unlink(missing_ok=True)  # it may be about bytes that are cut off
                 os.ftruncate(self._fd, safe)
             except OSError:
-                self._layout.unlink_partial(self.key)  # else the next turn would trust what is there
+                self._layout.unlink_partial(self.key)  # or the next request would trust these bytes
                 raise
         self.offset = safe
 
