@@ -63,7 +63,7 @@ def starting(setting: Setting) -> Iterator[Figure]:
     with staged(setting.template, setting.scratch / "starting", "quick", "heavy") as stage:
         heavy = stage.submit(stage.upload(long.read_bytes(), "long.mp4"), "transcode", codec="h264", quality="high")
         stage.started(heavy)
-        stage.rows(f"heap({HEAP}, 'transcode')")
+        stage.rows("heap", HEAP, "transcode")
         file = stage.upload(picture, "picture.png")
         stage.calm()
         waits = _waits(stage, file, 16)
@@ -72,7 +72,7 @@ def starting(setting: Setting) -> Iterator[Figure]:
         beside = "as a client saw it, the slowest of all"
         title = "the slowest start of a quick job while heavy ones fill every slot"
         yield Figure(title, _in_ms(worst), "1000 ms", worst <= 1, beside, {"seconds": worst})
-        stage.rows(f"heap({HEAP}, 'thumbnail', hours=1)")
+        stage.rows("heap", HEAP, "thumbnail", hours=1)
         waits = _waits(stage, file, 16 + SUBMITS)
         yield _start_figure(f"the same, and {HEAP} more that wait in its lane for another try", waits, stage)
         if stage.column(heavy, "status") != "running":
@@ -187,7 +187,7 @@ def _cached(stage: Stage, file: str, jobs: list[Submitted]) -> Figure:
 def renewing(setting: Setting) -> Iterator[Figure]:
     """While a client uploads one small file after the other."""
     with staged(setting.template, setting.scratch / "renewing") as stage, _uploading(stage) as uploads:
-        found = stage.rows(f"renewals({SLOTS}, 15)")
+        found = stage.rows("renewals", SLOTS, 15)
     middle, late = percentiles(found["taken"])
     failures = found["failures"]
     yield Figure(
@@ -227,7 +227,7 @@ def claiming(setting: Setting) -> Iterator[Figure]:
         return
     server = Server(template.home, template.tokens, template.database_url)
     try:
-        found = rows(server, f"claims({CLAIMERS}, 4000, 8)")
+        found = rows(server, "claims", CLAIMERS, 4000, 8)
     finally:
         drop_database(template.database_url)
     rate = found["claimed"] / found["seconds"]

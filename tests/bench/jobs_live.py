@@ -14,6 +14,7 @@ from typing import Any
 
 import imageio_ffmpeg
 
+from tests.support.run import words_for_name
 from tests.support.server import ROOT, Server, Template, query
 
 from .client import BenchError
@@ -40,9 +41,8 @@ class Stage:
         self._clerk: subprocess.Popen[str] | None = None
         if server.get("/api/v1/jobs/", user="alice").status == 404:
             # Without the API, a process that calls what its view would call.
-            code = "from tests.bench import jobs_rows; jobs_rows.take_orders()"
             self._clerk = subprocess.Popen(
-                [sys.executable, "manage.py", "shell", "-v0", "-c", code],
+                [sys.executable, *words_for_name("tests.bench.jobs_rows", "take_orders")],
                 cwd=ROOT, env=server.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             )  # fmt: skip
 
@@ -126,8 +126,9 @@ class Stage:
         self.wait_until(left, "the quick lane to be empty")
         self.idle()
 
-    def rows(self, words: str) -> dict[str, Any]:
-        return rows(self.server, words)
+    def rows(self, name: str, *args: object, **kwargs: object) -> Any:
+        """Call a function of jobs_rows in the server's Django, which this process has not loaded."""
+        return rows(self.server, name, *args, **kwargs)
 
     def bare(self, job: Submitted, content: Path, folder: Path) -> float:
         """Seconds that the job's commands take by hand: with the same input, threads, and niceness."""
@@ -143,12 +144,8 @@ class Stage:
         return time.monotonic() - began
 
 
-def rows(server: Server, words: str) -> dict[str, Any]:
-    """What a deed of jobs_rows answers."""
-    found: dict[str, Any] = json.loads(
-        server.shell(f"from tests.bench import jobs_rows as rows; rows.tell(rows.{words})")
-    )
-    return found
+def rows(server: Server, name: str, *args: object, **kwargs: object) -> Any:
+    return server.call_by_name("tests.bench.jobs_rows", name, *args, **kwargs)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What many workers do to the database at once, without any work. Run in `manage.py shell`; each deed prints JSON."""
+"""What many workers do to the database at once, without any work. Called in a server's Django."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import DatabaseError
 
@@ -30,13 +31,13 @@ class Claims:
     cpu: float  # seconds of the claiming processes
 
 
-def claims(members: int, jobs: int, seconds: float) -> Claims:
+def claims(members: int, jobs: int, seconds: float) -> dict[str, Any]:
     """So many processes claim for so long, or until nothing is left."""
     alone(lambda: pile(jobs, [a_file(an_owner()) for _ in range(OWNERS)], "thumbnail"))
     found = at_once(members, lambda _: _claim(seconds))
     times = Counter(job for _, _, _, mine in found for job in mine)
     began, ended = min(one[0] for one in found), max(one[1] for one in found)
-    return Claims(ended - began, times.total(), times.total() - len(times), sum(one[2] for one in found))
+    return asdict(Claims(ended - began, times.total(), times.total() - len(times), sum(one[2] for one in found)))
 
 
 def _claim(seconds: float) -> tuple[float, float, float, list[str]]:
@@ -53,11 +54,11 @@ class Renewals:
     failures: list[str]
 
 
-def renewals(members: int, seconds: float) -> Renewals:
+def renewals(members: int, seconds: float) -> dict[str, Any]:
     """So many slots, each a process, renew their leases at every beat and say how far they have come."""
     alone(lambda: pile(members, [a_file(an_owner()) for _ in range(OWNERS)], "transcode"))
     found = at_once(members, lambda index: _renew(index / members * BEAT, seconds))
-    return Renewals([one for mine, _ in found for one in mine], [one for _, wrong in found for one in wrong])
+    return asdict(Renewals([one for mine, _ in found for one in mine], [one for _, wrong in found for one in wrong]))
 
 
 def _renew(offset: float, seconds: float) -> tuple[list[float], list[str]]:
@@ -93,7 +94,3 @@ def take_orders() -> None:
         json.dump([str(job.pk), time.monotonic() - before], sys.stdout)
         sys.stdout.write("\n")
         sys.stdout.flush()
-
-
-def tell(answer: Claims | Renewals | dict[str, int]) -> None:
-    json.dump(answer if isinstance(answer, dict) else asdict(answer), sys.stdout)

@@ -1,7 +1,6 @@
 """Every filter, sort, search and page that the admin's lists offer, over HTTP, of a million rows."""
 
 import http.client
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ from .servers import millrace
 
 PROMISED = 0.3  # seconds, of 95 in 100
 FILES, UPLOADS, JOBS = "uploads/mediafile", "uploads/upload", "media_jobs/job"
+
+IN_SERVER = "tests.bench.lists_in_server"
 
 Asked = dict[str, str]
 CASES: dict[str, dict[str, list[Asked]]] = {
@@ -93,12 +94,7 @@ class Staff:
     """A browser of an administrator, without its eyes."""
 
     def __init__(self, server: Server) -> None:
-        said = server.shell(
-            "import json; from django.test import Client; from django.contrib.auth.models import User; c = Client(); "
-            "c.force_login(User.objects.get(username='admin')); "
-            "print(json.dumps({name: one.value for name, one in c.cookies.items()}))"
-        )
-        cookies = json.loads(said.splitlines()[-1])
+        cookies = server.call_by_name(IN_SERVER, "cookies_of", "admin")
         self._headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
         self._wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
 
@@ -112,19 +108,8 @@ class Staff:
 
 
 def _cases(server: Server) -> Iterator[Case]:
-    columns = json.loads(
-        server.shell(
-            "import json; from django.contrib import admin; from django.apps import apps; print(json.dumps({p: "
-            "['', *admin.site.get_model_admin(apps.get_model(*p.split('/'))).list_display] for p in "
-            f"{list(CASES)}}}))"
-        ).splitlines()[-1]
-    )
-    known = json.loads(
-        server.shell(
-            "import json; from uploads.models import MediaFile; f = MediaFile.objects.order_by('created_at')[0]; "
-            "print(json.dumps({'@id': str(f.pk), '@sha256': f.blob.sha256}))"
-        ).splitlines()[-1]
-    )
+    columns = server.call_by_name(IN_SERVER, "columns_of", list(CASES))
+    known = server.call_by_name(IN_SERVER, "oldest_file")
     for path, sorts in CASES.items():
         for sort, every in sorts.items():
             for asked in every:

@@ -15,22 +15,13 @@ from playwright.sync_api import Browser, expect
 
 from tests.support.browser_pages import LOOKS, PHOTOS, is_wider_than_its_window
 from tests.support.browser_staff import signed_in
+from tests.support.in_server import accounts
 from tests.support.running_servers import running
 from tests.support.server import Server, Template
 from tests.support.tus_client import Client, metadata
 
 HOSTILE = """<script>alert(1)<script>{{7*7}}"x-data='1'.mp4"""
 SOON = 60_000
-# An account and a group with limits, and where their pages are.
-LIMITED = """
-import json
-from django.contrib.auth.models import Group, User
-from uploads.models import AccountLimits
-user, group = User.objects.get(username="operator"), Group.objects.get(name="Operator")
-AccountLimits.objects.create(user=user, quota=50 * 10**9, max_uploads=4)
-AccountLimits.objects.create(group=group, max_file_size=20 * 1024**3)
-print(json.dumps([["auth/user", user.pk], ["auth/group", group.pk]]))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +44,13 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
     failed = _job(server, film, "thumbnail", at=3)
     for job in (done, failed):
         server.get(f"/api/v1/jobs/{job}/?wait=30", user="operator")
-    below = {"file": ("uploads/mediafile", film), "upload": ("uploads/upload", upload.rpartition("/")[2])}
-    below |= dict(zip(("account", "group"), json.loads(server.shell(LIMITED)), strict=True))
+    below: dict[str, tuple[str, Any]] = {
+        "file": ("uploads/mediafile", film),
+        "upload": ("uploads/upload", upload.rpartition("/")[2]),
+    }
+    account = server.call(accounts.limit_account, "operator", quota=50 * 10**9, max_uploads=4)
+    group = server.call(accounts.limit_group, "Operator", max_file_size=20 * 1024**3)
+    below |= {"account": ("auth/user", account), "group": ("auth/group", group)}
     below |= {"job": ("media_jobs/job", done), "waiting-job": ("media_jobs/job", queued)}
     lists = ["uploads/mediafile", "uploads/upload", "media_jobs/job", "media_jobs/worker", "media_jobs/lane"]
     people = ["auth/user", "auth/group", "uploads/token", "admin/logentry"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.drill import in_server
 from tests.drill.installation import Installation, furnish, installations
 from tests.drill.outcomes import Outcome
 from tests.drill.stage import Broken
@@ -16,14 +17,6 @@ from tests.support.admin_client import signed_in
 from tests.support.server import Template, sql
 
 ADOPT = ("manage.py adopt-storage", "manage.py rebuild", "manage.py restore")
-# As a snapshot may catch them: a file while it is being stored, and a job just before it ends.
-_CAUGHT_HALF_WAY = """
-from media_jobs.models import Job
-from uploads.models import Blob
-Blob.objects.create(sink="local", key="{key}", sha256="{sha256}", size={size}, media_type="video/mp4", kind="video")
-Job.objects.filter(pk="{job}").update(status="running", token="{token}", outputs=5, finished_at=None,
-    progress=0.5, lease_until="2020-01-01T00:00Z")
-"""
 
 
 @dataclass
@@ -84,8 +77,7 @@ def restore_older_database(scene: Scene) -> str:
     if "manage.py rebuild" not in told:
         raise Broken(f"restore does not tell of the newer files: {told}")
     sha256 = here.kept[newer].sha256
-    claim = {"key": here.keys[newer], "sha256": sha256, "size": len(here.content[sha256])}
-    here.server.shell(_CAUGHT_HALF_WAY.format(job=job, token=token, **claim))
+    here.server.call(in_server.catch_half_way, job, token, here.keys[newer], sha256, len(here.content[sha256]))
     scene.outcome.refused = "no"
     here.start()
     scene.wait_for_hours(before)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.drill import in_server
 from tests.drill.stage import Broken
 from tests.support.preloaded_processes import AnyProcess
 from tests.support.server import (
@@ -31,23 +32,6 @@ _SERVE = [sys.executable, str(ROOT / "manage.py"), "serve"]
 _FILES = """SELECT f.id, f.name, u.username, b.sha256, b.key
 FROM uploads_mediafile f JOIN uploads_blob b ON b.id = f.blob_id
 JOIN auth_user u ON u.id = f.owner_id"""
-# The template's would be that of every copy.
-_OWN_IDENTITY = "from uploads.conf import sink; from uploads.storage.marker import adopt; adopt(sink())"
-# Everything that may delete bytes, as if hours had gone by: each clue that is looked at only when it is old is old.
-_HOURS_LATER = """
-from datetime import timedelta
-from django.utils import timezone
-from uploads.conf import sink
-from uploads.maintenance.housekeeping import remove_bytes
-from uploads.models import Blob, Tombstone
-from uploads.maintenance.sweep import sweep
-long_ago = timezone.now() - timedelta(hours=2)
-Blob.objects.filter(state="storing").update(created_at=long_ago)
-sweep(sink(), grace=timedelta(0))
-remove_bytes()
-Tombstone.objects.update(created_at=long_ago)
-remove_bytes()
-"""
 
 
 @dataclass(frozen=True)
@@ -164,7 +148,7 @@ class Installation:
 
     def hours_pass(self) -> None:
         self.server.manage("housekeeping", "--now")
-        self.server.shell(_HOURS_LATER)
+        self.server.call(in_server.delete_bytes_hours_later)
 
     def check_files(self, but: frozenset[str] = frozenset()) -> int:
         """Every file is back with its id, name, owner and bytes; except those, of which only the bytes are lost."""
@@ -214,7 +198,7 @@ class Installation:
 
     def renew_tokens(self) -> None:
         """What an administrator does after a rebuild: activate the accounts, and give their owners new tokens."""
-        self.server.shell("from django.contrib.auth.models import User; User.objects.update(is_active=True)")
+        self.server.call(in_server.activate_accounts)
         for owner in {file.owner for file in self.kept.values()}:
             self.server.tokens[owner] = self.server.manage("token", owner).stdout.split()[-1]
 
@@ -267,7 +251,7 @@ def installations(template: Template, folder: Path, film: bytes) -> Iterator[Cal
         servers.append(server)
         databases.add(server.database_url)
         made = Installation(server, film)
-        server.shell(_OWN_IDENTITY)
+        server.call(in_server.give_storage_an_identity)
         made.start()
         return made
 

@@ -4,17 +4,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from tests.support.run import command_for
+from tests.support.scenarios import frequent_housekeeping
 from tests.support.server import ROOT, Server, Template
 
 DAY = 86400
-_KEEP_HOUSE = "from tests.support.scenarios import frequent_housekeeping; frequent_housekeeping.keep_house()"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def told(home: Server, clock: Path) -> Iterator[IO[str]]:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", _KEEP_HOUSE],
+        command_for(frequent_housekeeping.keep_house),
         cwd=ROOT, env=home.environment | faked, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None

@@ -1,15 +1,15 @@
 """Eight processes at the same jobs at once: whoever comes first, nothing is done twice, lost, or told wrongly."""
 
-import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import pytest
 
 from tests.support.repetitions import MORE
+from tests.support.scenarios import job_races
 from tests.support.scenarios.job_races import MEMBERS
 from tests.support.server import Server, Template
 
@@ -24,6 +24,9 @@ NEXT = {
 }
 
 
+P = ParamSpec("P")
+
+
 @pytest.fixture
 def home(template: Template, tmp_path: Path) -> Iterator[Server]:
     """A database, and no server: here the processes are our own."""
@@ -32,10 +35,9 @@ def home(template: Template, tmp_path: Path) -> Iterator[Server]:
     made.end()
 
 
-def race(home: Server, words: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        home.shell(f"from tests.support.scenarios import job_races; job_races.tell(job_races.{words})")
-    )
+def race(home: Server, function: Callable[P, dict[str, Any]], *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+    """Run a race. The past of every job must be legal."""
+    found = home.call(function, *args, **kwargs)
     for job, story in found["stories"].items():
         numbers, states = zip(*story["past"], strict=True)
         assert numbers == tuple(range(1, len(numbers) + 1)), (job, story)
@@ -45,7 +47,7 @@ def race(home: Server, words: str) -> dict[str, Any]:
 
 
 def test_each_job_is_claimed_once_and_none_is_left(home: Server) -> None:
-    found = race(home, "claim(jobs=300, owners=5)")
+    found = race(home, job_races.claim, jobs=300, owners=5)
     claimed = Counter(job for mine in found["claimed"] for job in mine)
     assert set(claimed.values()) == {1}
     assert (len(claimed), found["left"]) == (300, 0)
@@ -55,14 +57,14 @@ def test_each_job_is_claimed_once_and_none_is_left(home: Server) -> None:
 
 
 def test_of_the_same_job_submitted_at_once_one_leads_and_the_others_follow(home: Server) -> None:
-    found = race(home, "submit_the_same(rounds=12, worked=False)")
+    found = race(home, job_races.submit_the_same, rounds=12, worked=False)
     for same in zip(*found["each"], strict=True):
         [leader] = [job for job, followed in same if followed is None]
         assert [followed for _, followed in same].count(leader) == MEMBERS - 1
 
 
 def test_of_the_same_job_submitted_at_once_one_is_run_though_it_ends_just_then(home: Server) -> None:
-    found = race(home, "submit_the_same(rounds=12, worked=True)")
+    found = race(home, job_races.submit_the_same, rounds=12, worked=True)
     assert {story["status"] for story in found["stories"].values()} == {"succeeded"}
     runs: dict[str, int] = defaultdict(int)
     for story in found["stories"].values():
@@ -72,7 +74,7 @@ def test_of_the_same_job_submitted_at_once_one_is_run_though_it_ends_just_then(h
 
 def test_jobs_and_uploads_at_once_never_overrun_the_quota_together(home: Server) -> None:
     home.settings["QUOTA"] = "1000B"
-    found = race(home, "pass_quota(size=300)")
+    found = race(home, job_races.pass_quota, size=300)
     assert Counter(found["outcomes"]) == {"taken": 3, "refused": MEMBERS - 3}
     assert found["left"] == 1000 - 3 * 300 - 7  # and the file that all of it began with
 
@@ -80,7 +82,7 @@ def test_jobs_and_uploads_at_once_never_overrun_the_quota_together(home: Server)
 def test_whatever_is_done_to_jobs_at_once_their_past_stays_legal(home: Server) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")  # noqa: T201  # pytest shows it when this fails
-    found = race(home, f"meddle(seed={seed}, seconds=3)")
+    found = race(home, job_races.meddle, seed=seed, seconds=3)
     assert min(found["done"].values()) > 0, found["done"]
     alive = {job for job, story in found["stories"].items() if story["status"] in {"queued", "running"}}
     leading = Counter(found["stories"][job]["key"] for job in alive if found["stories"][job]["leader"] is None)
@@ -90,7 +92,7 @@ def test_whatever_is_done_to_jobs_at_once_their_past_stays_legal(home: Server) -
 
 
 def test_a_file_that_is_deleted_while_it_is_used_is_gone_or_in_use(home: Server) -> None:
-    found = race(home, f"delete_what_is_used(rounds={12 * MORE})")
+    found = race(home, job_races.delete_what_is_used, rounds=12 * MORE)
     expected = {
         "DELETE files/{file}/": {"204", "404 not_found", "409 in_use"},
         "PATCH files/{file}/": {"200", "404 not_found"},

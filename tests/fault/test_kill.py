@@ -1,13 +1,11 @@
 """Whatever moment a process is killed at: what was answered is there, and nothing is left over."""
 
 import http.client
-import json
 import random
 import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.films import sha256
+from tests.support.in_server import content as content_rows
 from tests.support.killable_server import MortalServer
 from tests.support.repetitions import MORE
+from tests.support.run import command_for
 from tests.support.running_servers import StartServer
 from tests.support.server import ROOT, Answer, Server, Template, form_end, form_part
 from tests.support.waiting import wait_until
@@ -40,47 +40,12 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
     mortal.end()
 
 
-# Hours later: whatever is being received has no holder any more, and all is old enough to be judged.
-HOURS_LATER = """
-import json
-from datetime import timedelta
-from django.db.models.functions import Now
-from uploads.conf import sink
-from uploads.models import Blob, Upload
-from uploads.transfers.completion import fail_stalled
-from uploads.storage.sidecars import write_changed
-from uploads.maintenance.sweep import sweep
-from uploads.storage.tombstones import remove_buried
-Upload.objects.filter(state="receiving").update(heartbeat_at=Now() - timedelta(hours=2))
-fail_stalled()
-sweep(sink(), grace=timedelta(0))
-write_changed(sink())
-remove_buried(sink())
-print(json.dumps({
-    "keys": sorted(Blob.objects.values_list("key", flat=True)),
-    "not stored": Blob.objects.exclude(state="stored").count(),
-    "unused": Blob.objects.filter(files=None).count(),
-    "receiving": Upload.objects.filter(state="receiving").count(),
-    "reserved": Upload.objects.exclude(reserved=0).count(),
-}))
-"""
-STATE = """
-import json
-from uploads.models import Blob, MediaFile
-print(json.dumps({
-    "storing": list(Blob.objects.filter(state="storing").values_list("key", flat=True)),
-    "files": sorted([f.name, str(f.pk), f.blob.sha256] for f in MediaFile.objects.select_related("blob")),
-}))
-"""
-
-
 def state_of(server: Server) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = json.loads(server.shell(STATE))
-    return found
+    return server.call(content_rows.files_and_claims)
 
 
 def assert_nothing_is_left_over(server: Server) -> None:
-    found = json.loads(server.shell(HOURS_LATER))
+    found = server.call(content_rows.clean_up_hours_later)
     assert sorted(path.name for path in server.stored_bytes()) == found.pop("keys")
     assert found == {"not stored": 0, "unused": 0, "receiving": 0, "reserved": 0}
     assert server.manage("fsck", "--deep", "--grace", "0").returncode == 0
@@ -165,9 +130,7 @@ def test_a_kill_while_a_twin_brings_lost_bytes_back_loses_nothing_more(
 ) -> None:
     content = film(90_000)
     file = server.put("lost.mp4", content).json()
-    key = server.shell(
-        f"from uploads.models import MediaFile; print(MediaFile.objects.get(pk='{file['id']}').blob.key)"
-    )
+    key = server.call(content_rows.key_of_file, file["id"])
     (server.media / key[:2] / key).unlink()
     server.die_at(step)
     assert answer_of(lambda: server.put("brought-back.mp4", content)) is None
@@ -254,12 +217,8 @@ def test_sweeping_right_after_a_kill_leaves_alone_what_is_young(server: MortalSe
 
 def test_files_being_stored_survive_sweeping_that_never_stops(server: MortalServer, film: Film) -> None:
     """Also bytes that have their name and not yet their row flipped, which are what a sweeper might take."""
-    code = (
-        "import time; from uploads.conf import sink; from uploads.maintenance.sweep import sweep\n"
-        "print('sweeping', flush=True)\nwhile True: sweep(sink()); time.sleep(0.001)"
-    )
     sweeper = subprocess.Popen(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", code],
+        command_for(content_rows.sweep_for_ever),
         cwd=ROOT, env=server.environment, stdout=subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -283,12 +242,8 @@ def test_a_file_whose_claim_was_swept_while_it_was_stored_is_refused_or_whole(
     server: MortalServer, film: Film
 ) -> None:
     """A sweep that judges too early (no grace at all) may cost an upload; never half a file."""
-    code = (
-        "from datetime import timedelta; from uploads.conf import sink; from uploads.maintenance.sweep import sweep\n"
-        "print('sweeping', flush=True)\nwhile True: sweep(sink(), grace=timedelta(0))"
-    )
     sweeper = subprocess.Popen(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", code],
+        command_for(content_rows.sweep_for_ever_without_grace),
         cwd=ROOT, env=server.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

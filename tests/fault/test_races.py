@@ -1,6 +1,5 @@
 """Many rounds of two clients at once on the same bytes: no error, one Blob or none, nothing dangling."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.films import sha256
+from tests.support.in_server import content as content_rows
 from tests.support.repetitions import MORE
 from tests.support.running_servers import running_pair
 from tests.support.server import Answer, Server, Template
@@ -48,26 +48,9 @@ def at_once(pool: Pool, *deeds: Callable[[], Answer]) -> list[Answer]:
     return list(pool.map(run, deeds))
 
 
-STATE = """
-import json
-from collections import Counter
-from uploads.models import Blob, MediaFile, Upload
-from tests.support.repetitions import MORE
-blobs = list(Blob.objects.all())
-print(json.dumps({
-    "contents": sorted(blob.sha256 for blob in blobs),
-    "keys": sorted(blob.key for blob in blobs),
-    "not stored": sum(blob.state != "stored" for blob in blobs),
-    "unused": Blob.objects.filter(files=None).count(),
-    "files": sorted(str(pk) for pk in MediaFile.objects.values_list("pk", flat=True)),
-    "unfinished": Upload.objects.exclude(state="complete").count(),
-}))
-"""
-
-
 def assert_all_is_well(server: Server, files: dict[str, bytes]) -> None:
     """`files` are all there are, by id; each is one Blob with its bytes, and there are no other bytes."""
-    found = json.loads(server.shell(STATE))
+    found = server.call(content_rows.all_content)
     assert (found["not stored"], found["unused"], found["unfinished"]) == (0, 0, 0)
     assert found["files"] == sorted(files)
     assert found["contents"] == sorted({sha256(content) for content in files.values()})

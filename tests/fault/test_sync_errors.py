@@ -1,26 +1,25 @@
 """A disk that loses bytes says so once. Whoever is told must not answer afterwards that they are safe."""
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 import pytest
 
+from tests.support.run import command_for, result_of
+from tests.support.scenarios import failed_syncs
 from tests.support.server import ROOT, Server, Template
 from tests.support.tus_client import Client
 from uploads.sinks.local.writeback import WINDOW
 
 Film = Callable[..., bytes]
+P = ParamSpec("P")
 # Of a write of three windows in one request. It begins to push out each, and waits for each but the last at the next.
 FIRST_WAIT, LAST_WAIT = 3, 5
-
-_IMPORT = "from tests.support.scenarios import failed_syncs"
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +36,22 @@ def preloaded(shim: Path, fault: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(shim), "SYNC_FAULT": str(fault)}
 
 
-def seen(shim: Path, folder: Path, deed: str, *words: object) -> dict[str, Any]:
-    """What a process saw that used a sink in this folder."""
+def seen(
+    shim: Path,
+    folder: Path,
+    function: Callable[Concatenate[str, P], dict[str, Any]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> dict[str, Any]:
+    """What a process saw that used a sink in this folder. It needs no Django."""
     root = folder / "media"
     root.mkdir()
+    env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
-        [sys.executable, "-c", f"{_IMPORT}; failed_syncs.{deed}(*{(str(root), *words)!r})"],
-        cwd=ROOT, env=os.environ | preloaded(shim, folder / "fault"), stdout=subprocess.PIPE, check=True,
+        command_for(function, str(root), *args, **kwargs), cwd=ROOT, env=env | preloaded(shim, folder / "fault"),
+        stdout=subprocess.PIPE, check=True, text=True,
     )  # fmt: skip
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = result_of(done.stdout)
     return found
 
 
@@ -61,7 +67,7 @@ def seen(shim: Path, folder: Path, deed: str, *words: object) -> dict[str, Any]:
 def test_a_write_of_which_bytes_got_lost_is_not_committed_and_leaves_nothing(
     shim: Path, tmp_path: Path, function: str, count: int, writing: str
 ) -> None:
-    found = seen(shim, tmp_path, "one_shot", function, count)
+    found = seen(shim, tmp_path, failed_syncs.one_shot, function, count)
     assert found == {"writing": writing, "committing": "refused", "failed": True, "stored": None, "left": []}
 
 
@@ -78,7 +84,7 @@ def test_a_write_of_which_bytes_got_lost_is_not_committed_and_leaves_nothing(
 def test_a_resumable_write_goes_on_before_the_bytes_that_got_lost(
     shim: Path, tmp_path: Path, function: str, count: int, writing: str, kept: int
 ) -> None:
-    found = seen(shim, tmp_path, "resumable", function, count)
+    found = seen(shim, tmp_path, failed_syncs.resumable, function, count)
     assert found == {
         "writing": writing, "committing": "refused", "failed": True, "stored": None, "offset": kept, "noted": "",
         "again": "done",
@@ -86,12 +92,12 @@ def test_a_resumable_write_goes_on_before_the_bytes_that_got_lost(
 
 
 def test_the_bytes_of_each_turn_are_waited_for_by_itself_or_by_the_next(shim: Path, tmp_path: Path) -> None:
-    found = seen(shim, tmp_path, "turns")
+    found = seen(shim, tmp_path, failed_syncs.turns)
     assert found == {"flushing": "refused", "kept": 65_536, "resuming": "refused", "after": 0}
 
 
 def test_a_folder_whose_name_could_not_be_synced_is_made_again(shim: Path, tmp_path: Path) -> None:
-    assert seen(shim, tmp_path, "folders") == {"committing": "refused", "again": "refused", "failed": True}
+    assert seen(shim, tmp_path, failed_syncs.folders) == {"committing": "refused", "again": "refused", "failed": True}
 
 
 # In Django
@@ -105,19 +111,21 @@ def home(template: Template, tmp_path: Path) -> Iterator[Server]:
     made.end()
 
 
-def seen_in_django(shim: Path, home: Server, deed: str, *words: object) -> Any:
-    code = f"{_IMPORT}; failed_syncs.{deed}(*{words!r})"
+def seen_in_django(
+    shim: Path, home: Server, function: Callable[P, dict[str, Any]], *args: P.args, **kwargs: P.kwargs
+) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v0", "-c", code],
-        cwd=ROOT, env=home.environment | preloaded(shim, home.home / "fault"), stdout=subprocess.PIPE, check=True,
+        command_for(function, *args, **kwargs), cwd=ROOT, env=home.environment | preloaded(shim, home.home / "fault"),
+        stdout=subprocess.PIPE, check=True, text=True,
     )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = result_of(done.stdout)
+    return found
 
 
 def test_a_file_that_cannot_be_synced_is_not_ingested(shim: Path, home: Server, film: Film) -> None:
     path = home.home / "film.mp4"
     path.write_bytes(film())
-    assert seen_in_django(shim, home, "ingested", str(path)) == {
+    assert seen_in_django(shim, home, failed_syncs.ingested, str(path)) == {
         "copy": ["storage_unavailable", True, 0, 0, []],
         "link": ["storage_unavailable", True, 0, 0, []],
         "at_last": [1, 1],
@@ -127,7 +135,7 @@ def test_a_file_that_cannot_be_synced_is_not_ingested(shim: Path, home: Server, 
 def test_a_job_whose_result_cannot_be_synced_is_tried_again(shim: Path, home: Server, clip: bytes) -> None:
     path = home.home / "clip.mp4"
     path.write_bytes(clip)
-    first, second = seen_in_django(shim, home, "job", str(path), "sync_file_range")["attempts"]
+    first, second = seen_in_django(shim, home, failed_syncs.job, str(path), "sync_file_range")["attempts"]
     assert first == ["queued", 1, "The server's disk does not work.", 0, True]
     assert (second[0], second[3]) == ("succeeded", 1)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.in_server import partial_uploads
 from tests.support.killable_server import MortalServer
 from tests.support.processes import children, kill
 from tests.support.running_servers import running_pair
@@ -345,26 +346,6 @@ def test_a_kill_when_the_bytes_are_here_already_makes_one_file_more(
 
 # After the last byte, and before the first step
 
-# Minutes later: whoever holds an upload now has not been heard of for long. A paused one has no holder.
-MINUTES_LATER = """
-from datetime import timedelta
-from django.db.models.functions import Now
-from uploads.models import Blob, Upload
-from uploads.transfers.resumable.recovery import recover_stalled
-Blob.objects.filter(state="storing").update(created_at=Now() - timedelta(minutes=5))
-Upload.objects.filter(heartbeat_at__isnull=False).update(heartbeat_at=Now() - timedelta(minutes=5))
-recover_stalled()
-"""
-# And a week later nobody has come back.
-DAYS_LATER = """
-from datetime import timedelta
-from django.db.models.functions import Now
-from uploads.models import Upload
-from uploads.transfers.resumable.recovery import expire_uploads
-Upload.objects.filter(expires_at__isnull=False).update(expires_at=Now() - timedelta(minutes=5))
-expire_uploads()
-"""
-
 
 def whole_and_not_stored(server: MortalServer, client: Client, content: bytes, name: str) -> str:
     """An upload whose server died when all bytes were written, and nothing else done. Nobody serves it."""
@@ -388,13 +369,13 @@ def test_bytes_that_are_all_here_become_a_file_when_their_client_comes_back(
     assert_nothing_is_left_over(server)
 
 
-@pytest.mark.parametrize("later", [MINUTES_LATER, DAYS_LATER], ids=["minutes", "days"])
+@pytest.mark.parametrize("later", [partial_uploads.recover_minutes_later, partial_uploads.expire_a_week_later])
 def test_bytes_that_are_all_here_become_a_file_though_nobody_comes_back(
-    server: MortalServer, client: Client, film: Film, later: str
+    server: MortalServer, client: Client, film: Film, later: Callable[[], None]
 ) -> None:
     content = film(3 * MB)
     path = whole_and_not_stored(server, client, content, "lonely.mp4")
-    server.shell(later)
+    server.call(later)
     server.start()
     assert client.is_complete(path, content)
     assert client.patch(path, len(content), b"").status == 204
@@ -409,7 +390,7 @@ def test_a_file_half_stored_is_stored_though_nobody_comes_back(
     path = begun(client, content, name, len(content))
     server.die_at(step)
     assert answer_of(lambda: client.patch(path, 100_000, content[100_000:])) is None
-    server.shell(MINUTES_LATER)
+    server.call(partial_uploads.recover_minutes_later)
     assert_is_one_file(client, path, content, name)
     assert_nothing_is_left_over(server)
 

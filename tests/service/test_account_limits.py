@@ -19,6 +19,7 @@ from model_bakery import baker
 
 from media_jobs.queue import results
 from tests.support.admin_client import signed_in
+from tests.support.in_server import accounts
 from tests.support.job_rows import a_file, a_job
 from tests.support.local_store import Film
 from tests.support.running_servers import running
@@ -137,23 +138,15 @@ def test_the_use_of_an_account_is_told_beside_its_limits(settings: Any) -> None:
 
 # Over HTTP
 
-GIVE = """
-from django.contrib.auth.models import Group, User
-from uploads.models import AccountLimits
-alice, bob, carol = (User.objects.get(username=name) for name in ("alice", "bob", "carol"))
-large = Group.objects.create(name="large")
-carol.groups.add(large)
-AccountLimits.objects.create(user=alice, max_file_size=200_000, max_uploads=1)
-AccountLimits.objects.create(user=bob, quota=500_000)
-AccountLimits.objects.create(group=large, max_file_size=3_000_000)
-"""
-
 
 @pytest.fixture(scope="module")
 def limited(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The settings allow files of 1 MB, alice has 200 KB and one at a time, bob a quota, carol's group 3 MB."""
     with running(template, tmp_path_factory, MAX_FILE_SIZE="1MB") as server:
-        server.shell(GIVE)
+        server.call(accounts.limit_account, "alice", max_file_size=200_000, max_uploads=1)
+        server.call(accounts.limit_account, "bob", quota=500_000)
+        server.call(accounts.add_to_group, "carol", "large")
+        server.call(accounts.limit_group, "large", max_file_size=3_000_000)
         yield server
 
 
@@ -198,14 +191,8 @@ def test_an_account_has_its_own_quota_and_may_send_so_many_at_a_time(limited: Se
 
 
 def test_the_page_that_sends_files_names_the_limit_of_its_account(limited: Server) -> None:
-    limited.shell(
-        "from django.contrib.auth.models import User; from uploads.models import AccountLimits;"
-        "AccountLimits.objects.create(user=User.objects.get(username='viewer'), max_file_size=7000)"
-    )
-    limited.shell(
-        "from django.contrib.auth.models import Group, User;"
-        "User.objects.get(username='viewer').groups.add(Group.objects.get(name='Operator'))"
-    )
+    limited.call(accounts.limit_account, "viewer", max_file_size=7000)
+    limited.call(accounts.add_to_group, "viewer", "Operator")
     assert "7.0 KB" in signed_in(limited, "viewer").request("GET", "/admin/uploads/mediafile/add/").body.decode()
 
 

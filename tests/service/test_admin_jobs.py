@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from tests.support.admin_client import Browser, signed_in
+from tests.support.in_server import jobs as job_rows
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template
 from tests.support.waiting import wait_until
@@ -18,13 +19,6 @@ from tests.support.waiting import wait_until
 JOBS = "/admin/media_jobs/job/"
 LANES = "/admin/media_jobs/lane/"
 _moments = itertools.count()
-_DEAD = """
-from datetime import timedelta
-from django.utils import timezone
-from media_jobs.models import Worker
-long_ago = timezone.now() - timedelta(minutes=5)
-Worker.objects.create(lane="heavy", host="far", pid=9, seen_at=long_ago, heard_at=long_ago)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +226,7 @@ def test_a_worker_is_shown_as_alive_until_it_is_not(server: Server, viewer: Brow
     said = page(viewer, "/admin/media_jobs/worker/")
     assert "quick" in said
     assert "✓ own session" in said
-    server.shell(_DEAD)
+    server.call(job_rows.make_worker_row, "heavy", "far", minutes_ago=5)
     assert "heavy lost" in page(viewer, "/admin/media_jobs/worker/")
 
 

@@ -1,6 +1,5 @@
 """Who may do what in the control room. Every address below /admin/ is tried, also those that come later."""
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -9,42 +8,11 @@ from django.urls import get_resolver
 
 from tests.support.admin_client import Browser, signed_in
 from tests.support.api_endpoints import addresses
+from tests.support.in_server import admin_rows
 from tests.support.running_servers import running
 from tests.support.server import Server, Template
 
-# One row of everything that has a page, as its maker would have left it.
-_ROWS = """
-import json
-from django.contrib.auth.models import Group, User
-from django.utils import timezone
-from media_jobs.models import Job, Lane, Worker
-from uploads.models import Blob, MediaFile, Token, Upload
-alice, now = User.objects.get(username="alice"), timezone.now()
-name = \'<script>alert(1)</script>{{7*7}}"x-data=1\'
-blob = Blob.objects.create(
-    sink="local", key="k", sha256="a" * 64, size=9, state="missing", kind="video", media_type="video/mp4"
-)
-file = MediaFile.objects.create(owner=alice, name=name, blob=blob)
-upload = Upload.objects.create(owner=alice, name=name, protocol="tus", sink="local", declared_size=9, expires_at=now)
-said = dict.fromkeys(["error_detail", "message", "log", "command"], name)
-states = [{"status": "queued", "queued_at": now}, {"status": "failed", "error_code": "x", "finished_at": now, **said}]
-common = {"owner": alice, "operation": "transcode", "version": 1, "file": file, "lane": "heavy"}
-jobs = [Job.objects.create(**common, **more) for more in states]
-worker = Worker.objects.create(lane="heavy", host=name, pid=1, seen_at=now, heard_at=now)
-print(json.dumps({
-    "uploads/mediafile": str(file.pk), "uploads/upload": str(upload.pk), "media_jobs/job": str(jobs[1].pk),
-    "media_jobs/worker": str(worker.pk), "media_jobs/lane": "heavy", "uploads/token": Token.objects.first().pk,
-    "auth/user": str(alice.pk), "auth/group": str(Group.objects.first().pk),
-}))
-"""
-# What a POST could change.
-_STATE = """
-from django.apps import apps
-import hashlib
-for model in sorted(apps.get_models(), key=lambda model: model._meta.label):
-    if model._meta.label not in {"sessions.Session", "auth.User", "media_jobs.Worker"}:
-        print(model._meta.label, sorted(map(str, model.objects.values_list())))
-"""
+HOSTILE = """<script>alert(1)</script>{{7*7}}"x-data=1"""
 # They change nothing but who is signed in, or only look.
 _HARMLESS = {"/admin/login/", "/admin/logout/", "/admin/jsi18n/", "/admin/password_change/", "/admin/"}
 
@@ -58,7 +26,7 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def pages(server: Server) -> list[str]:
     """Every address below /admin/, about rows that exist."""
-    rows = json.loads(server.shell(_ROWS))
+    rows = server.call(admin_rows.make_one_of_each, HOSTILE)
     found = []
     for address in addresses(get_resolver("config.urls")):
         if address.startswith("/admin/"):
@@ -81,9 +49,9 @@ def test_every_page_of_every_kind_of_row_is_tried(pages: list[str]) -> None:
 
 
 def test_a_viewer_changes_nothing_by_any_address(server: Server, viewer: Browser, pages: list[str]) -> None:
-    before = server.shell(_STATE)
+    before = server.call(admin_rows.all_rows)
     said = {page: viewer.post(page, {"post": "yes", "confirm": "yes", "paused": "on"}).status for page in pages}
-    assert server.shell(_STATE) == before
+    assert server.call(admin_rows.all_rows) == before
     acting = {page: status for page, status in said.items() if re.search(r"/(add|change|delete)/$", page)}
     assert acting
     assert set(acting.values()) <= {403}, acting

@@ -6,25 +6,18 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.admin_client import Browser, signed_in
+from tests.support.in_server import accounts
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
 
 ADD = "/admin/uploads/token/add/"
-_STAFF = """
-from django.contrib.auth.models import Permission, User
-from tests.support.prepared_home import PASSWORD
-def account(name, *codenames):
-    user = User.objects.create_user(name, password=PASSWORD, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-account("clerk", "add_token", "view_token", "delete_token")
-account("chief", *Permission.objects.values_list("codename", flat=True))
-"""
 
 
 @pytest.fixture(scope="module")
 def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(template, tmp_path_factory) as made:
-        made.shell(_STAFF)
+        made.call(accounts.make_staff, "clerk", ["add_token", "view_token", "delete_token"])
+        made.call(accounts.make_staff_with_all_permissions, "chief")
         yield made
 
 
@@ -115,7 +108,7 @@ def test_nobody_makes_a_token_that_may_do_more_than_they_may(
 
 
 def test_a_token_of_an_account_that_is_disabled_cannot_be_made(server: Server) -> None:
-    server.shell("from django.contrib.auth.models import User; User.objects.create(username='gone', is_active=False)")
+    server.call(accounts.make_disabled, "gone")
     before = tokens(server)
     make(server, "admin", "gone", "read")
     assert tokens(server) == before

@@ -15,6 +15,7 @@ from django.test import Client
 from config.monitoring import email_alerts
 from config.monitoring.email_alerts import mail_alerts
 from media_jobs.models import Job
+from tests.support.in_server import chores
 from tests.support.job_rows import a_job, a_worker
 from tests.support.mail_server import MailServer, mail_server, text_of
 from tests.support.running_servers import StartServer
@@ -170,7 +171,7 @@ def test_housekeeping_mails_what_begins_and_a_restart_repeats_nothing(start_serv
         server = start_server(ALERT_EMAIL="ops@example.com", WARN_FREE="9000TB")
         server.variables["EMAIL_URL"] = url
         for _ in range(2):
-            server.shell("from uploads.models import ChoreRecord as C; C.objects.filter(name='mail alerts').delete()")
+            server.call(chores.forget_chore, "mail alerts")
             housekeeping = server.run_beside("housekeeping")
             wait_until(lambda: query(server, _MAILED), 60, lambda: server.log)
             housekeeping.kill()

@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from tests.support.films import sha256
+from tests.support.in_server import accounts
 from tests.support.prepared_home import PASSWORD
 from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server, form_end, form_part
@@ -343,16 +344,13 @@ def test_a_token_works_until_it_is_revoked_or_expires(start_server: StartServer)
     server = start_server()
     token = server.manage("token", "alice", "--name", "laptop").stdout.split()[-1]
     assert bearer(server, token).status == 200
-    server.shell("from uploads.models import Token; Token.objects.filter(name='laptop').delete()")
+    server.call(accounts.delete_tokens, "laptop")
     assert bearer(server, token).code == "unauthenticated"
     token = server.manage("token", "alice", "--name", "phone").stdout.split()[-1]
-    server.shell(
-        "from datetime import UTC, datetime; from uploads.models import Token;"
-        "Token.objects.filter(name='phone').update(expiry=datetime(2020, 1, 1, tzinfo=UTC))"
-    )
+    server.call(accounts.expire_tokens, "phone")
     assert bearer(server, token).code == "unauthenticated"
     # It was not deleted by being used: the clock may be wrong just now.
-    server.shell("from uploads.models import Token; Token.objects.filter(name='phone').update(expiry=None)")
+    server.call(accounts.make_tokens_unlimited, "phone")
     assert bearer(server, token).status == 200
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from config import snapshots
+from tests.support.in_server import accounts, startup
 from tests.support.local_store import Film
 from tests.support.running_servers import StartServer
 from tests.support.server import Server, Template, query
@@ -85,9 +87,9 @@ def home(template: Template, tmp_path: Path) -> Iterator[Server]:
 def nightly(server: Server) -> list[Path]:
     """Let the chore run. Answers with the snapshots that it took: their manifests."""
     before = taken(server)
-    said = server.shell("from config.snapshots import snapshot_nightly; print(snapshot_nightly())")
+    number = server.call(snapshots.snapshot_nightly)
     new = [path for path in taken(server) if path not in before]
-    assert said == str(len(new))
+    assert number == len(new)
     return new
 
 
@@ -130,22 +132,21 @@ def test_seven_are_kept_by_default_and_none_are_taken_where_the_setting_says_so(
 
 
 def test_a_snapshot_that_fails_leaves_nothing_and_is_told_of_after_two_days(home: Server) -> None:
-    folder, warnings = (
-        home.home / "snapshots",
-        "from config.snapshots import warnings; print(*(warning.words for warning in warnings()))",
-    )
+    folder = home.home / "snapshots"
     folder.write_text("in the way")
     done = home.manage("backup", str(folder), check=False)
     assert done.returncode == 1
     assert "The snapshot could not be written" in done.stderr
     folder.unlink()
-    assert home.shell(warnings) == ""  # this installation is new
-    three_days = "from django.contrib.auth.models import User; User.objects.update(date_joined='2020-01-01T00:00Z'); "
-    assert home.shell(three_days + warnings).startswith("The nightly snapshot of the database fails. There is none.")
+    assert home.call(startup.snapshot_warnings) == []  # this installation is new
+    home.call(accounts.backdate_accounts)
+    [warning] = home.call(startup.snapshot_warnings)
+    assert warning.startswith("The nightly snapshot of the database fails. There is none.")
     [new] = nightly(home)
-    assert home.shell(warnings) == ""
+    assert home.call(startup.snapshot_warnings) == []
     age(new, 3)
-    assert home.shell(warnings).startswith("The nightly snapshot of the database fails. The newest is of")
+    [warning] = home.call(startup.snapshot_warnings)
+    assert warning.startswith("The nightly snapshot of the database fails. The newest is of")
 
 
 # What is refused

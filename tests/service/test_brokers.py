@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.failing_brokers import lose_everything
 from tests.support.films import different_copy
+from tests.support.in_server import jobs
 from tests.support.running_servers import StartServer
 from tests.support.server import Server, query
 from tests.support.waiting import wait_until
@@ -34,10 +35,7 @@ def test_jobs_start_at_once_and_even_when_the_broker_loses_everything(
 
 def test_a_broker_that_is_not_there_fails_no_upload_and_holds_none_up(start_server: StartServer, clip: bytes) -> None:
     server = start_server(broker_url="redis://127.0.0.1:1/0")
-    server.shell(
-        "from media_jobs.models import Worker; from django.db.models.functions import Now;"
-        "Worker.objects.create(lane='quick', host='gone', pid=1, seen_at=Now(), heard_at=Now())"
-    )
+    server.call(jobs.make_worker_row, "quick", "gone", minutes_ago=0)
     began = time.monotonic()
     for number in range(3):
         assert server.put(f"{number}.mp4", different_copy(clip)).status == 201

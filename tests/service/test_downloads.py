@@ -17,6 +17,7 @@ import pytest
 
 from config.backends.sqlite3.base import MAX_KEPT
 from tests.support.films import sha256
+from tests.support.in_server import accounts, admin_rows, content
 from tests.support.processes import sqlite_connections
 from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server, form_end, form_part
@@ -333,22 +334,15 @@ def test_a_link_ends_with_the_account_that_owns_the_file_and_with_the_one_that_m
     mine = Kept(start_server(), film())
     path = path_of(link_to(mine, user="operator"))
     assert mine.server.get(path).status == 200
-    activate = "from django.contrib.auth.models import User; User.objects.filter(username={!r}).update(is_active={})"
-    mine.server.shell(activate.format(account, False))
+    mine.server.call(accounts.set_active, account, False)
     assert (mine.server.get(path).status, mine.server.get(path).code) == (403, "invalid_link")
-    mine.server.shell(activate.format(account, True))
+    mine.server.call(accounts.set_active, account, True)
     assert mine.server.get(path).status == 200
 
 
 def test_a_link_of_an_older_release_that_names_no_maker_works(kept: Kept) -> None:
-    old = f"""
-import time
-from django.core import signing
-from uploads.models import MediaFile
-file = MediaFile.objects.get(pk="{kept.file["id"]}")
-print(signing.dumps([file.pk.hex, file.link_epoch, int(time.time()) + 60], salt="millrace.link"))
-"""
-    assert kept.server.get(f"/api/v1/links/{kept.server.shell(old)}/film.mp4").status == 200
+    signed = kept.server.call(content.link_of_old_release, kept.file["id"])
+    assert kept.server.get(f"/api/v1/links/{signed}/film.mp4").status == 200
 
 
 def test_a_link_is_made_for_the_public_address(start_server: StartServer, film: Film) -> None:
@@ -461,27 +455,9 @@ def test_downloads_on_their_way_hold_no_database_connections(start_server: Start
             wait_until(lambda: sqlite_connections(mine.server.pid) <= MAX_KEPT)
 
 
-MANY = """
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
-from uploads.models import Blob, MediaFile
-root = User.objects.create_superuser("root")
-blob = Blob.objects.create(sink="local", key="0" * 36, sha256="0" * 64, size=7, state="stored", kind="video")
-MediaFile.objects.bulk_create(
-    MediaFile(owner=root, blob=blob, name="n" * 200, kind="video", size=7, origin="upload") for _ in range(40_000)
-)
-session = SessionStore()
-session[SESSION_KEY], session[HASH_SESSION_KEY] = root.pk, root.get_session_auth_hash()
-session[BACKEND_SESSION_KEY] = "config.login.ThrottledBackend"
-session.save()
-print(session.session_key)
-"""
-
-
 def test_an_answer_without_a_length_waits_for_its_reader_behind_one_that_had_one(start_server: StartServer) -> None:
     server = start_server()
-    session = server.shell(MANY).split()[-1]
+    session = server.call(admin_rows.make_many_files, 40_000, "n" * 200)
     with socket.socket() as wire:
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
         wire.settimeout(20)

@@ -15,10 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from config import first_start
+from tests.support.in_server import content as content_rows
+from tests.support.in_server import startup
+from tests.support.run import command_for
 from tests.support.server import ROOT, Server, Template
 
 Film = Callable[..., bytes]
-PREPARE = "from config import first_start; first_start.prepare()"
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
 
@@ -74,11 +77,11 @@ def ours(server: Server) -> list[Path]:
 
 def test_what_every_process_makes_is_its_accounts_alone(make_server: Callable[..., Server]) -> None:
     server = make_server()
-    server.shell("from uploads.models import SinkMark; SinkMark.objects.all().delete()")
+    server.call(content_rows.forget_storage_identity)
     server.ready.end()
     shutil.rmtree(server.home)  # a first start makes all of it
     server.home.mkdir(mode=0o700)
-    server.shell(PREPARE)
+    server.call(first_start.prepare)
     server.start()
     server.start_worker()
     server.manage("backup", str(server.home / "backup"))
@@ -96,7 +99,7 @@ def test_a_start_closes_what_was_left_open(make_server: Callable[..., Server], f
         path.chmod(0o755 if path.is_dir() else 0o644)
     secrets = [server.home, server.home / "secret_key", content, *server.home.glob("*.sqlite3*")]
     assert all(can_read(path) for path in secrets)
-    server.shell(PREPARE)
+    server.call(first_start.prepare)
     assert not any(can_read(path) for path in secrets)
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in server.home.iterdir() if path.is_file()}
     assert {name: mode for name, mode in modes.items() if mode != "0o600"}.keys() <= {"server.log"}
@@ -106,7 +109,7 @@ def test_a_start_closes_what_was_left_open(make_server: Callable[..., Server], f
 def test_a_group_reads_content_and_nothing_else(make_server: Callable[..., Server], film: Film) -> None:
     group = a_group()
     server = make_server(MEDIA_GROUP=group.gr_name)
-    server.shell(PREPARE)
+    server.call(first_start.prepare)
     server.start()
     assert server.put("film.mp4", film(seed=1)).status == 201
     [content] = server.stored_bytes()
@@ -131,7 +134,7 @@ def test_files_of_before_are_opened_to_a_new_group_but_not_those_with_another_na
     original.chmod(0o604)
     server.manage("ingest", "--owner", "alice", "--link", str(original))
     server.settings["MEDIA_GROUP"] = str(group.gr_gid)
-    server.shell(PREPARE)
+    server.call(first_start.prepare)
     assert can_read(content, group.gr_gid)
     assert stat.S_IMODE(original.stat().st_mode) == 0o604
     assert original.stat().st_nlink == 2
@@ -140,14 +143,14 @@ def test_files_of_before_are_opened_to_a_new_group_but_not_those_with_another_na
     assert {stat.S_IMODE(path.stat().st_mode) for path in server.stored_bytes()} == {0o640}
 
     del server.settings["MEDIA_GROUP"]
-    server.shell(PREPARE)
+    server.call(first_start.prepare)
     assert not can_read(content, group.gr_gid)
 
 
 def test_what_a_job_made_is_content_too(make_server: Callable[..., Server], film: Film, clip: bytes) -> None:
     group = a_group()
     server = make_server(MEDIA_GROUP=group.gr_name)
-    server.shell(PREPARE)
+    server.call(first_start.prepare)
     server.start()
     server.start_worker()
     assert server.put("film.mp4", clip).status == 201
@@ -165,29 +168,11 @@ def test_an_unknown_group_stops_the_start_with_its_name(make_server: Callable[..
     assert "MILLRACE_MEDIA_GROUP='no-such-group' cannot be used: there is no group no-such-group" in ended.stderr
 
 
-_AS_NOBODY = f"""
-import django, os, shutil
-django.setup()
-from django.conf import settings
-from config import file_modes
-from uploads.conf import sink
-file_modes.restrict()
-for folder, folders, files in os.walk(settings.HOME):
-    for name in [".", *folders, *files]:
-        os.chown(os.path.join(folder, name), {NOBODY}, 0)
-settings.HOME.chmod(0o700)
-os.setgroups([])
-os.setegid({NOBODY})
-os.seteuid({NOBODY})
-file_modes.restrict()
-"""
-
-
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become an account that is in no group")
 def test_a_group_that_the_account_is_no_member_of_stops_the_start(make_server: Callable[..., Server]) -> None:
     server = make_server(MEDIA_GROUP=a_group().gr_name)
     env = server.environment | {"DJANGO_SETTINGS_MODULE": "config.settings"}
-    command = [sys.executable, "-c", _AS_NOBODY]
+    command = command_for(startup.restrict_modes_as, NOBODY)
     ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert "ImproperlyConfigured: MILLRACE_MEDIA_GROUP: " in ended.stderr
     assert "a member of the group" in ended.stderr

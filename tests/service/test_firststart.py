@@ -8,20 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.in_server import accounts, startup
 from tests.support.preloaded_processes import ReadyDjango
+from tests.support.run import result_of, words_for
 from tests.support.server import drop_database, environment, sql
 
 STARTS = 3
-_START = """
-from config import first_start
-first_start.prepare()
-print("password", first_start.first_account())
-"""
-_COUNT = """
-from django.contrib.auth.models import User
-from uploads.models import SinkMark
-print(User.objects.count(), SinkMark.objects.count())
-"""
 
 
 @pytest.fixture
@@ -46,12 +38,12 @@ def environments(tmp_path: Path) -> Iterator[list[dict[str, str]]]:
 def test_of_several_first_starts_at_once_one_prepares_and_all_come_up(environments: list[dict[str, str]]) -> None:
     ready = [ReadyDjango() for _ in environments]
     with ThreadPoolExecutor(STARTS) as at_once:
-        done = list(
-            at_once.map(lambda one, its: one.run(its, "shell", "-v0", "-c", _START), ready, environments)
-        )  # fmt: skip
+        words = words_for(startup.prepare_and_make_first_account)
+        done = list(at_once.map(lambda one, its: one.run(its, words), ready, environments))
     assert [start.returncode for start in done] == [0] * STARTS, done
-    passwords = [start.stdout.split()[-1] for start in done]
-    assert passwords.count("None") == STARTS - 1
-    assert ready[0].run(environments[0], "shell", "-v0", "-c", _COUNT).stdout.split() == ["1", "1"]
+    made = [result_of(start.stdout) for start in done]
+    assert made.count(None) == STARTS - 1
+    counted = ready[0].run(environments[0], words_for(accounts.count_accounts_and_marks))
+    assert result_of(counted.stdout) == [1, 1]
     for one in ready:
         one.end()

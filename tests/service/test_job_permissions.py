@@ -5,19 +5,9 @@ import json
 import pytest
 
 from tests.support.admin_client import Browser
+from tests.support.in_server import accounts
 from tests.support.server import Server
 from tests.support.waiting import wait_until
-
-_STAFF = """
-from django.contrib.auth.hashers import make_password
-from django.contrib.auth.models import Permission, User
-from tests.support.prepared_home import PASSWORD
-from uploads.scopes import Scope, NAMES
-from uploads.access.tokens import make_token
-user = User.objects.create(username="{name}", is_staff=True, password=make_password(PASSWORD))
-user.user_permissions.set(Permission.objects.filter(codename__in={codenames}))
-print(make_token(user, "test", Scope.of(NAMES), None)[1])
-"""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +18,7 @@ def server(quick_server: Server) -> Server:
 @pytest.fixture(scope="module")
 def clerk(server: Server) -> str:
     """Sees and deletes jobs, and sees no files."""
-    server.tokens["clerk"] = server.shell(_STAFF.format(name="clerk", codenames=["view_job", "delete_job"]))
+    server.tokens["clerk"] = server.call(accounts.make_staff, "clerk", ["view_job", "delete_job"])
     return "clerk"
 
 

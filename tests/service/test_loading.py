@@ -2,6 +2,7 @@
 
 import re
 
+from tests.support.in_server import startup
 from tests.support.running_servers import StartServer
 from tests.support.server import Server
 
@@ -13,4 +14,4 @@ def test_servers_collect_garbage_and_not_among_what_was_loaded(start_server: Sta
 
 
 def test_commands_collect_garbage(shared_server: Server) -> None:
-    assert shared_server.shell("import gc; print(gc.isenabled())") == "True"
+    assert shared_server.call(startup.is_garbage_collected)

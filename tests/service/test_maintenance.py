@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from tests.support.films import sha256
+from tests.support.in_server import changed_ingest, partial_uploads
+from tests.support.in_server import content as content_rows
 from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server, form_end, form_part
 from tests.support.tus_client import Client, metadata
@@ -31,7 +33,7 @@ def server(start_server: StartServer) -> Server:
 
 def stored(server: Server, file: dict[str, Any]) -> Path:
     """Where the bytes of a file are."""
-    key = server.shell(f"from uploads.models import Blob; print(Blob.objects.get(sha256='{file['sha256']}').key)")
+    key = server.call(content_rows.key_of_sha256, file["sha256"])
     return server.media / key[:2] / key
 
 
@@ -135,10 +137,7 @@ def test_fsck_removes_a_claim_nobody_finished_with_its_bytes(server: Server) -> 
     path = server.media / "ab" / "ab-claimed"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"half")
-    server.shell(
-        "from uploads.models import Blob; "
-        "Blob.objects.create(sink='local', key='ab-claimed', sha256='0' * 64, size=9, media_type='video/mp4')"
-    )
+    server.call(content_rows.claim_key, "ab-claimed")
     code, said = fsck(server)
     assert (code, "a claim nobody finished: ab-claimed" in said) == (1, True)
     assert server.manage("fsck", "--repair").returncode == 0
@@ -151,10 +150,7 @@ def test_fsck_removes_a_claim_nobody_finished_with_its_bytes(server: Server) -> 
 def test_fsck_quarantines_content_that_no_file_uses(server: Server, clip: bytes, film: Film) -> None:
     used, unused = server.put("used.mp4", film()).json(), server.put("unused.mp4", clip).json()
     path = stored(server, unused)
-    server.shell(
-        "from media_jobs.models import Job; from uploads.models import MediaFile; Job.objects.all().delete();"
-        f"MediaFile.objects.filter(pk='{unused['id']}').delete()"
-    )
+    server.call(content_rows.delete_file_row, unused["id"])
     code, said = fsck(server)
     assert (code, "content no file uses" in said) == (1, True)
     assert fsck(server, "--repair")[0] == 0
@@ -298,37 +294,14 @@ def test_ingest_for_nobody_or_of_nothing_is_refused_in_words(shared_server: Serv
     assert "Traceback" not in done.stderr
 
 
-# Ingests a film, which somebody changes once its first piece was read.
-CHANGING = """
-import os
-from pathlib import Path
-from django.contrib.auth.models import User
-from uploads.errors import Refusal
-from uploads.transfers.ingest import Mode, ingest
-path = Path({path!r})
-def change(size):
-    if not changed:
-        changed.append(size)
-        {change}
-changed = []
-try:
-    ingest(path, User.objects.get(username="alice"), Mode({mode!r}), change)
-except Refusal as refusal:
-    print(refusal.code, refusal.detail)
-"""
-GROW = "path.open('ab').write(b'more')"
-SHRINK = "os.truncate(path, 2_000_000)"
-OVERWRITE = "f = path.open('r+b'); f.seek(10); f.write(b'other'); f.close()"
-
-
-@pytest.mark.parametrize("change", [GROW, SHRINK, OVERWRITE], ids=["grow", "shrink", "overwrite"])
+@pytest.mark.parametrize("change", changed_ingest.CHANGES)
 @pytest.mark.parametrize("mode", ["copy", "move", "link"])
 def test_a_file_that_changes_while_it_is_read_is_refused_and_left_alone(
     server: Server, film: Film, mode: str, change: str
 ) -> None:
     path = server.home / "changing.mp4"
     path.write_bytes(film(3_000_000))
-    said = server.shell(CHANGING.format(path=str(path), change=change, mode=mode))
+    said = server.call(changed_ingest.ingest_while_it_changes, str(path), change, mode)
     assert re.match("invalid_params .*changed|too_large", said), said
     assert path.exists()
     assert (files(server), server.stored_bytes()) == ({}, [])
@@ -342,7 +315,7 @@ def test_a_file_that_changes_while_it_is_moved_from_another_disk_is_left_alone(s
     path = shm / f"millrace-changing-{os.getpid()}.mp4"
     path.write_bytes(film(3_000_000))
     try:
-        said = server.shell(CHANGING.format(path=str(path), change=OVERWRITE, mode="move"))
+        said = server.call(changed_ingest.ingest_while_it_changes, str(path), "overwrite", "move")
         assert said.startswith("invalid_params"), said
         assert path.exists()  # what was written to it meanwhile is nowhere else
     finally:
@@ -459,11 +432,8 @@ def put(server: Server, data: bytes, key: str, name: str = "film.mp4", **more: A
 
 
 def a_week_passes(server: Server) -> None:
-    server.shell(
-        "from datetime import timedelta; from django.db.models import F; from uploads.models import Upload; "
-        "Upload.objects.update(finished_at=F('finished_at') - timedelta(days=7), "
-        "heartbeat_at=F('heartbeat_at') - timedelta(days=7))"
-    )
+    server.call(partial_uploads.shift_end_of_uploads, 7 * 24)
+    server.call(partial_uploads.shift_heartbeats, 7 * 24)
 
 
 def test_a_request_sent_again_is_answered_with_the_same_file(shared_server: Server, film: Film) -> None:
@@ -588,15 +558,11 @@ def test_deleting_the_file_frees_the_key(shared_server: Server, film: Film) -> N
 def test_a_key_is_kept_for_a_day_and_no_longer(server: Server, film: Film, swept: bool) -> None:
     data = film()
     file = put(server, data, "day").json()
-    move = (
-        "from datetime import timedelta; from uploads.models import Upload; from django.db.models import F; "
-        "Upload.objects.update(finished_at=F('finished_at') - timedelta(hours={}))"
-    )
-    server.shell(move.format(23))
+    server.call(partial_uploads.shift_end_of_uploads, 23)
     if swept:
         server.manage("housekeeping", "--now")
     assert put(server, data, "day").json()["id"] == file["id"]
-    server.shell(move.format(2))
+    server.call(partial_uploads.shift_end_of_uploads, 2)
     if swept:
         server.manage("housekeeping", "--now")
     answer = put(server, data, "day")
@@ -611,10 +577,7 @@ def test_the_key_of_a_holder_that_died_is_taken_over(server: Server, film: Film)
         server.kill()
     server.start()
     assert put(server, data, "died", name="slow.mp4").code == "in_flight"  # nobody can know yet
-    server.shell(
-        "from datetime import timedelta; from django.db.models import F; from uploads.models import Upload; "
-        "Upload.objects.filter(state='receiving').update(heartbeat_at=F('heartbeat_at') - timedelta(minutes=1))"
-    )
+    server.call(partial_uploads.shift_heartbeats, 1 / 60)
     answer = put(server, data, "died", name="slow.mp4")
     assert (answer.status, answer.headers["Idempotency-Replayed"]) == (201, None)
     states = sorted(upload["state"] for upload in uploads(server, "died"))
@@ -626,11 +589,7 @@ def test_a_holder_that_was_given_up_and_yet_comes_to_its_end_makes_no_second_fil
     data = film()
     with slow_put(server, data, 100_000, Idempotency_Key="late") as wire:
         wait_until(lambda: uploads(server, "late"))
-        server.shell(
-            "from uploads.models import Upload; from uploads.transfers.completion import fail; "
-            "from uploads.errors import Abandoned; "
-            "fail(Upload.objects.get(state='receiving'), Abandoned('Given up.'))"
-        )
+        server.call(partial_uploads.give_up_receiving)
         answer = put(server, data, "late", name="slow.mp4")
         assert answer.status == 201
         wire.sendall(data[100_000:])
@@ -645,12 +604,7 @@ def test_a_clock_that_jumps_ends_no_upload_that_goes_on(server: Server, film: Fi
     data = film()
     with slow_put(server, data, 100_000, Idempotency_Key="jump") as wire:
         wait_until(lambda: uploads(server, "jump"))
-        ended_by_chore = server.shell(
-            "from datetime import timedelta; from django.db.models import F; from uploads.models import Upload; "
-            "from uploads.transfers.completion import fail_stalled; "
-            "Upload.objects.update(heartbeat_at=F('heartbeat_at') - timedelta(hours=1)); print(fail_stalled())"
-        )
-        assert ended_by_chore == "0"
+        assert server.call(partial_uploads.fail_stalled_after, hours=1) == 0
         wire.sendall(data[100_000:])
         assert ended(wire)[0] == 201
 

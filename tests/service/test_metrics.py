@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from media_jobs.errors import BadMedia
 from media_jobs.models import Job, Worker
 from media_jobs.queue import leases, states
+from tests.support.in_server import counting
 from tests.support.job_rows import a_job, a_worker, claimed
 from tests.support.running_servers import StartServer
 from tests.support.server import ROOT, Server, query
@@ -125,23 +126,9 @@ def test_increments_are_added_up_to_one_row_each() -> None:
 
 def test_two_servers_add_up_at_once_and_nothing_counts_twice(start_server: StartServer) -> None:
     server = start_server()
-    code = """
-import threading
-from uploads.models import CounterIncrement
-from uploads.monitoring.counters import StoredCounter, add_up, count
-from django.db import connection
-events = StoredCounter("events", "", ["kind"])
-def act():
-    for _ in range(15):
-        count(events.one("a"), events.one("b"))
-        add_up()
-    connection.close()
-threads = [threading.Thread(target=act) for _ in range(3)]
-[thread.start() for thread in threads]; [thread.join() for thread in threads]
-"""
-    others = threading.Thread(target=server.shell, args=(code,))
+    others = threading.Thread(target=server.call, args=(counting.count_in_threads,))
     others.start()
-    server.manage("shell", "-v0", "-c", code)
+    server.call(counting.count_in_threads)
     others.join()
     sums = query(
         server, "SELECT labels, SUM(count) FROM uploads_counterincrement WHERE name = 'events' GROUP BY labels"

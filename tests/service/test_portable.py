@@ -2,37 +2,23 @@
 
 import hashlib
 import socket
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.in_server import startup
+from tests.support.run import command_for
 from tests.support.server import Server, Template, form_end, form_part
 
 Film = Callable[..., bytes]
-
-# wsgiref speaks HTTP/1.0, reads no chunks, and does not say where a body ends.
-WSGIREF = """
-import os
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
-from config.wsgi import application
-
-class Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-server = Server(("127.0.0.1", int(os.environ["MILLRACE_PORT"])), WSGIRequestHandler)
-server.set_app(application)
-server.serve_forever()
-"""
 
 
 @pytest.fixture(scope="module")
 def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("server") / "home"
     made = Server(home, template.tokens, template.copy_to(home), {"MAX_FILE_SIZE": "16MiB"})
-    # In the place of gunicorn: what follows the wrapper are arguments that this program does not look at.
-    made.wrapper = [sys.executable, "-c", WSGIREF]
+    # In the place of gunicorn: the words that follow, which would start it, are ignored.
+    made.wrapper = command_for(startup.serve_with_wsgiref)
     made.start()
     yield made
     made.end()

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,20 +15,11 @@ from django.urls import reverse
 from config.processes import reports
 from config.processes.reports import Reporter
 from media_jobs.worker.process_table import Process, process_troubles
+from tests.support.in_server import startup
+from tests.support.run import command_for
 from tests.support.server import ROOT, environment
 
 NOW = time.time()
-_REPORT = """
-import os, sys, time, django
-os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-django.setup()
-from config.processes.reports import Reporter
-from media_jobs.worker.process_table import Process
-with Reporter("other") as reporter:
-    reporter.write([Process("web", 1, time.time(), 7, 1, time.time())])
-    print("written", flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +58,7 @@ def test_one_that_is_down_or_fell_lately_is_told_of(
 
 def test_the_report_of_one_that_was_killed_counts_for_nothing_and_is_removed(home: Path) -> None:
     killed = subprocess.Popen(
-        [sys.executable, "-c", _REPORT], cwd=ROOT, env=environment(home, ""), stdin=subprocess.PIPE,
+        command_for(startup.report_until_input_ends), cwd=ROOT, env=environment(home, ""), stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )  # fmt: skip
     with Reporter("serve") as reporter:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.test import Client as Browser
 
 from media_jobs.queue import leases
+from tests.support.in_server import partial_uploads
 from tests.support.job_rows import a_user
 from tests.support.local_store import Film
 from tests.support.running_servers import StartServer
@@ -206,33 +207,17 @@ def test_one_account_with_many_empty_uploads_stops_nobody(start_server: StartSer
         server.kill()
 
 
-IS_PAUSED = "from uploads.models import Upload; print(Upload.objects.get().heartbeat_at is None)"
-LAPSE = """
-from datetime import timedelta; from django.db.models.functions import Now
-from uploads.transfers import disk_space; from uploads.models import Upload
-Upload.objects.filter(state="receiving").update(paused_at=Now() - timedelta(hours=1), heartbeat_at=None)
-print(disk_space.release_idle())
-"""
-FILL = """
-from django.contrib.auth.models import User; from django.db.models.functions import Now
-from uploads.models import Upload
-Upload.objects.create(owner=User.objects.get(username="carol"), name="large.mp4", protocol="tus", sink="local",
-    declared_size=10**16, reserved=10**16, expires_at=Now(), paused_at=Now())
-"""
-EMPTY = "from uploads.models import Upload; Upload.objects.filter(name='large.mp4').delete()"
-
-
 def test_a_patch_after_the_lapse_reserves_again_or_keeps_what_has_come(start_server: StartServer, film: Film) -> None:
     server = start_server()
     tus, content = Client(server), film(600_000)
     path = tus.new(len(content))
     assert tus.patch(path, 0, content[:200_000]).status == 204
-    wait_until(lambda: server.shell(IS_PAUSED) == "True")
-    assert server.shell(LAPSE) == "1"
-    server.shell(FILL)
+    wait_until(lambda: server.call(partial_uploads.is_only_one_paused))
+    assert server.call(partial_uploads.lapse_an_hour_later) == 1
+    server.call(partial_uploads.reserve_whole_disk, "carol", "large.mp4")
     answer = tus.patch(path, 200_000, content[200_000:])
     assert (answer.status, answer.json()["code"]) == (507, "insufficient_storage")
     assert int(answer.headers["Retry-After"]) > 0
     assert tus.offset(path) == 200_000
-    server.shell(EMPTY)
+    server.call(partial_uploads.delete_upload, "large.mp4")
     assert tus.finish(path, content) == 200_000

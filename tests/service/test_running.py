@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from media_jobs.queue import lanes
 from tests.support.films import different_copy
+from tests.support.in_server import jobs
 from tests.support.job_requests import FINISHED, ended, submit
 from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, query
@@ -112,22 +114,13 @@ def past(server: Server, job: str) -> list[tuple[Any, ...]]:
     return query(server, f"{words} = '{named}' ORDER BY number")
 
 
-# A worker had the one job, and was lost, while the lane of the other was paused.
-LOSE = """
-import uuid; from datetime import timedelta; from django.db.models.functions import Now
-from media_jobs.queue import lanes; from media_jobs.models import Job
-Job.objects.filter(pk="{lost}").update(status="running", token=uuid.uuid4(), lease_until=Now() - timedelta(seconds=1))
-lanes.resume("heavy")
-"""
-
-
 def test_what_others_have_lost_is_taken_back_before_anything_is_begun(
     server: Server, upload: Callable[..., str]
 ) -> None:
-    server.shell("from media_jobs.queue import lanes; lanes.pause('heavy')")
+    server.call(lanes.pause, "heavy")
     lost, other = submit(server, upload(), "thumbnail"), submit(server, upload(), height=90)
     time.sleep(4)  # the worker heard of these, and looks for lost ones once a second
-    server.shell(LOSE.format(lost=lost))
+    server.call(jobs.lose_job_and_resume_lane, lost, "heavy")
     assert ended(server, other)["status"] == "succeeded"
     [(_, _, back)] = [change for change in past(server, lost) if change[1].startswith("worker_lost")]
     [begun] = [moment for state, _, moment in past(server, other) if state == "running"]

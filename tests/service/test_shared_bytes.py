@@ -5,17 +5,13 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from config import first_start
+from tests.support.in_server import content as content_rows
 from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server, query
 from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
-_AGE = """
-from datetime import datetime, UTC
-from uploads.models import Blob, MediaFile
-for model in (Blob, MediaFile):
-    model.objects.update(created_at=datetime(2020, 1, 1, tzinfo=UTC))
-"""
 
 
 def send(server: Server, content: bytes, user: str) -> Answer:
@@ -48,7 +44,7 @@ def test_the_second_owner_of_bytes_learns_nothing_of_the_first(start_server: Sta
     worker.kill()
     worker.wait()
     server.helpers.clear()
-    server.shell(_AGE)
+    server.call(content_rows.backdate_files)
 
     second = send(server, clip, "bob")
     assert query(server, "SELECT count(*) FROM uploads_blob WHERE kind = 'video'") == [(1,)]
@@ -68,7 +64,7 @@ def test_the_second_owner_of_bytes_learns_nothing_of_the_first(start_server: Sta
 def test_a_file_was_modified_when_it_came_not_when_its_bytes_did(start_server: StartServer, film: Film) -> None:
     server, content = start_server(), film()
     first = send(server, content, "alice").json()
-    server.shell(_AGE)
+    server.call(content_rows.backdate_files)
     second = send(server, content, "bob").json()
 
     assert "2020" in _head(server, first, "alice").headers["Last-Modified"]
@@ -97,6 +93,6 @@ def test_facts_of_the_release_before_stay_where_they_were_shown(start_server: St
     facts = file_of(server, first, "alice")["facts"]
     server.kill()
     server.manage("migrate", "uploads", "0007")
-    server.shell("from config import first_start; first_start.prepare()")
+    server.call(first_start.prepare)
     server.start()
     assert file_of(server, first, "alice")["facts"] == facts

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.admin_client import signed_in
 from tests.support.api_endpoints import endpoints
+from tests.support.in_server import accounts
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
 from tests.support.tus_client import Client
@@ -123,11 +124,7 @@ def test_a_token_that_cannot_be_made_is_refused(said: dict[str, Any], server: Se
 
 def test_an_account_has_a_hundred_tokens_at_most(server: Server) -> None:
     has = len(listed(server, "carol"))
-    server.shell(
-        "from django.contrib.auth.models import User; from uploads.scopes import Scope;"
-        "from uploads.access.tokens import make_token; carol = User.objects.get(username='carol');"
-        f"[make_token(carol, 'x', Scope.READ, None) for _ in range({100 - has})]"
-    )
+    server.call(accounts.make_tokens, "carol", 100 - has)
     answer = make(server, server.tokens["carol"])
     assert (answer.status, answer.code) == (409, "too_many_tokens")
     revoked = f"{TOKENS}{listed(server, 'carol')[0]['id']}/"

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.in_server import content as content_rows
+from tests.support.in_server import partial_uploads
 from tests.support.running_servers import StartServer, running, running_pair
 from tests.support.server import Answer, Server, Template, query, sql
 from tests.support.tus_client import UPLOADS, Client, checksum
@@ -365,18 +367,6 @@ def test_an_upload_that_ended_with_its_request_is_not_terminated(tus: Client, fi
 
 # What is promised to an upload while it waits
 
-LONG_AGO = """
-from datetime import timedelta
-from django.db.models.functions import Now
-from uploads.models import Upload
-from uploads.transfers.completion import fail_stalled
-from uploads.transfers.resumable.recovery import recover_stalled
-Upload.objects.filter(state="receiving").update(heartbeat_at=Now() - timedelta(hours=12))
-fail_stalled()
-recover_stalled()
-"""
-RESERVED = "from uploads.models import Upload; print(sum(Upload.objects.values_list('reserved', flat=True)))"
-
 
 def test_a_paused_upload_keeps_its_share_until_it_ends(start_server: StartServer, film: Film) -> None:
     server = start_server(QUOTA="1MB")
@@ -384,13 +374,13 @@ def test_a_paused_upload_keeps_its_share_until_it_ends(start_server: StartServer
     path = tus.new(len(content))
     assert refusal(tus.create(600_000)) == (413, "quota_exceeded")
     assert tus.patch(path, 0, content[:100_000]).status == 204
-    server.shell(LONG_AGO)  # half a day after its server died
+    server.call(partial_uploads.recover_half_a_day_later)  # half a day after its server died
     assert refusal(tus.create(600_000)) == (413, "quota_exceeded")
     assert tus.delete(path).status == 204
-    assert server.shell(RESERVED) == "0"
+    assert server.call(partial_uploads.reserved) == 0
     path = tus.new(len(content))
     assert tus.finish(path, content) == 0
-    assert server.shell(RESERVED) == "0"
+    assert server.call(partial_uploads.reserved) == 0
     assert refusal(tus.create(600_000)) == (413, "quota_exceeded")  # now for the file
 
 
@@ -407,32 +397,13 @@ def test_uploads_that_move_are_counted_and_paused_ones_are_not(start_server: Sta
     assert tus.finish(paths[3], content) == 0
 
 
-OVERTAKEN = """
-from django.conf import settings
-from uploads.transfers.resumable import recovery
-from uploads.transfers.resumable.session import Session
-from uploads.sinks import crash_points
-from uploads.models import Upload
-upload = Upload.objects.get(state='receiving')
-session = Session.open(upload.pk)
-def overtake(step):
-    if step == crash_points.Step.DIRECTORY_SYNCED:
-        crash_points.listeners.clear()
-        recovery.read_offset(Upload.objects.get(pk=upload.pk))
-crash_points.listeners.append(overtake)
-with session:
-    session.feed((settings.UPLOADS.media_root.parent / "rest").read_bytes())
-    session.finish_request()
-"""
-
-
 def test_who_is_overtaken_at_the_end_leaves_nothing_behind(quiet: Client, film: Film) -> None:
     """Two find all the bytes: one has stored them when the other, on another server, writes the rows."""
     tus, server, content = quiet, quiet.server, film(200_000)
     path = tus.new(len(content))
     assert tus.patch(path, 0, content[:100_000]).status == 204
     (server.home / "rest").write_bytes(content[100_000:])
-    server.shell(OVERTAKEN)
+    server.call(partial_uploads.finish_after_another_has_stored_it)
     assert tus.is_complete(path, content)
     assert list((server.media / "partial").iterdir()) == []
 
@@ -444,18 +415,11 @@ def test_who_has_just_paused_may_go_on_with_another(start_server: StartServer, f
         tus.wait_for(path, 100_000)
 
 
-OF_OTHER_BYTES = """
-from uploads.models import Blob, Upload
-upload = Upload.objects.get(state='receiving')
-Blob.objects.create(sink='local', key=upload.key, sha256='0' * 64, size=upload.declared_size, media_type='video/mp4')
-"""
-
-
 def test_a_claim_of_bytes_that_a_power_cut_took_is_not_believed(quiet: Client, film: Film) -> None:
     content = film(200_000)
     path = quiet.new(len(content))
     assert quiet.patch(path, 0, content[:100_000]).status == 204
-    quiet.server.shell(OF_OTHER_BYTES)
+    quiet.server.call(content_rows.claim_other_bytes_for_upload)
     assert quiet.finish(path, content) == 100_000
     assert quiet.is_complete(path, content)
     assert quiet.server.manage("fsck", "--deep").returncode == 0
@@ -523,14 +487,6 @@ def no_database(server: Server) -> Iterator[None]:
 # Expiry
 
 
-EXPIRED = """
-from datetime import timedelta
-from django.utils import timezone
-from uploads.models import Upload
-Upload.objects.filter(state="receiving").update(expires_at=timezone.now() - timedelta(days=10))
-"""
-
-
 @pytest.fixture(scope="module")
 def forgetful(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that waits two seconds for an upload to go on."""
@@ -553,7 +509,7 @@ def test_an_upload_that_nobody_goes_on_with_ends_and_gives_back_what_it_had(forg
         assert tus.head(path).status == 410
         assert refusal(tus.patch(path, 100_000, b"abc")) == (410, "gone")
     assert forgetful.stored_bytes() == []
-    assert forgetful.shell(RESERVED) == "0"
+    assert forgetful.call(partial_uploads.reserved) == 0
 
 
 def test_an_upload_that_goes_on_does_not_expire(forgetful: Server, film: Film) -> None:
@@ -577,7 +533,7 @@ def test_an_upload_whose_time_is_over_may_go_on_as_long_as_nobody_has_ended_it(q
     content = film()
     path = quiet.new(len(content))
     assert quiet.patch(path, 0, content[:100_000]).status == 204
-    quiet.server.shell(EXPIRED)
+    quiet.server.call(partial_uploads.expire_receiving, days=10)
     assert "end expired uploads" in quiet.server.manage("housekeeping", "--once").stdout  # it says that it did not
     assert quiet.finish(path, content) == 100_000
 
@@ -602,22 +558,14 @@ def test_one_upload_that_cannot_be_ended_keeps_no_other_from_ending(start_server
     assert {tus.look(path)["state"] for path in paths} == {"failed"}
 
 
-SWEPT = """
-import json
-from datetime import timedelta
-from uploads.conf import sink
-from uploads.maintenance.sweep import sweep
-print(json.dumps(sweep(sink(), grace=timedelta(0))))
-"""
-
-
 def test_sweeping_leaves_the_bytes_of_a_paused_upload_alone_however_old(quiet: Client, film: Film) -> None:
     tus, server, content = quiet, quiet.server, film()
     path = tus.new(len(content))
     assert tus.patch(path, 0, content[:100_000]).status == 204
     for file in partials(server):
         os.utime(file, (0, 0))
-    assert json.loads(server.shell(LONG_AGO + SWEPT)) == 0
+    server.call(partial_uploads.recover_half_a_day_later)
+    assert server.call(content_rows.sweep_without_grace) == 0
     assert server.manage("fsck", "--deep", "--grace", "0").returncode == 0
     assert tus.finish(path, content) == 100_000
     assert partials(server) == []
@@ -627,7 +575,7 @@ def test_partials_that_no_upload_has_are_swept(quiet: Client, film: Film) -> Non
     tus, server = quiet, quiet.server
     path = tus.new(300_000)
     assert tus.patch(path, 0, film()[:100_000]).status == 204
-    server.shell("from uploads.models import Upload; Upload.objects.filter(state='receiving').delete()")
+    server.call(partial_uploads.delete_receiving)
     assert partials(server)
-    server.shell(SWEPT)
+    server.call(content_rows.sweep_without_grace)
     assert list((server.media / "partial").iterdir()) == []

@@ -3,21 +3,14 @@
 import json
 from typing import Any
 
+from config import first_start
 from tests.support.films import sha256
+from tests.support.in_server import jobs as job_rows
 from tests.support.local_store import Film
 from tests.support.running_servers import StartServer
 from tests.support.server import Server, query
 from tests.support.tus_client import Client
 from tests.support.waiting import wait_until
-
-_RUNNING = """
-import uuid
-from datetime import timedelta
-from django.utils import timezone
-from media_jobs.models import Job
-lease = {{"token": uuid.uuid4(), "lease_until": timezone.now() + timedelta(seconds=90), "started_at": timezone.now()}}
-Job.objects.filter(pk="{job}").update(status="running", **lease)
-"""
 
 
 def test_data_of_the_release_before_is_all_there_and_gets_its_sidecars(
@@ -35,7 +28,7 @@ def test_data_of_the_release_before_is_all_there_and_gets_its_sidecars(
     server.manage("migrate", "media_jobs", "0002_lists")
     server.manage("migrate", "uploads", "0003_lists")  # the tables as that release has them
     assert not (server.media / "meta").exists()  # housekeeping, which writes the sidecars, has not run
-    server.shell("from config import first_start; first_start.prepare()")
+    server.call(first_start.prepare)
     server.start()
     assert jobs(server) == before
     for file in files:
@@ -64,7 +57,7 @@ def furnish(server: Server, clip: bytes, no_film: bytes) -> list[dict[str, Any]]
     server.helpers.clear()
     submit(server, file=whole["id"], params={"width": 100})
     running = submit(server, file=whole["id"], params={"width": 120})
-    server.shell(_RUNNING.format(job=running))
+    server.call(job_rows.run_job_row, running)
     cancelled = submit(server, file=whole["id"], params={"width": 140})
     assert server.request("POST", f"/api/v1/jobs/{cancelled}/cancel/").status == 200
     submit(server, upload={"name": "later.mp4", "size": 100_000})

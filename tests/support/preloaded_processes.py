@@ -151,11 +151,11 @@ class ReadyDjango:
         self._ready: dict[frozenset[tuple[str, str]], Ready] = {}
         self._lock = threading.Lock()
 
-    def run(self, environment: Mapping[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
-        """A management command, to its end."""
+    def run(self, environment: Mapping[str, str], words: list[str]) -> "subprocess.CompletedProcess[str]":
+        """`python WORDS`, to its end."""
         with TemporaryFile("w+") as out, TemporaryFile("w+") as err, Path(os.devnull).open() as nothing:
             files = (nothing.fileno(), out.fileno(), err.fileno())
-            code = self.start(environment, ["manage.py", *words], files).wait()
+            code = self.start(environment, words, files).wait()
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(words, code, out.read(), err.read())

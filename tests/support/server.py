@@ -16,15 +16,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import psycopg
 
 from tests.support.preloaded_processes import ROOT as ROOT
 from tests.support.preloaded_processes import AnyProcess, ReadyDjango, plain_environment
+from tests.support.run import result_of, words_for, words_for_name
 from tests.support.waiting import wait_until
 
 Body = bytes | Iterable[bytes] | None
+P = ParamSpec("P")
+R = TypeVar("R")
 _LASTING = ThreadPoolExecutor(1)
 
 
@@ -99,6 +102,7 @@ def drop_database(database_url: str) -> None:
 def environment(home: Path, database_url: str, **settings: str) -> dict[str, str]:
     """The environment of a Millrace process: ours, without what the test run itself set."""
     found = {**plain_environment(), "MILLRACE_HOME": str(home), "MILLRACE_MIN_FREE": "0", "MILLRACE_THREADS": "32"}
+    found["DJANGO_SETTINGS_MODULE"] = "config.settings"
     found["MILLRACE_CONNECTIONS_PER_ADDRESS"] = "100000"  # all clients of a test come from one
     if database_url:
         found["DATABASE_URL"] = database_url
@@ -233,13 +237,26 @@ class Server:
 
     def manage(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a management command on this server's home."""
-        done = self.ready.run(self.environment, *words)
+        done = self.ready.run(self.environment, ["manage.py", *words])
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def shell(self, code: str) -> str:
-        """What Python prints in this server's Django."""
-        return self.manage("shell", "-v0", "-c", code).stdout.strip()
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function in this server's Django, in a new process. Arguments and result are passed as JSON."""
+        result: R = self.call_by_name(function.__module__, function.__qualname__, *args, **kwargs)
+        return result
+
+    def call_by_name(self, module: str, name: str, *args: object, **kwargs: object) -> Any:
+        """As `call`, for callers that have not loaded Django."""
+        done = self.ready.run(self.environment, words_for_name(module, name, *args, **kwargs))
+        assert done.returncode == 0, done.stdout + done.stderr
+        return result_of(done.stdout)
+
+    def run(
+        self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs
+    ) -> "subprocess.CompletedProcess[str]":
+        """As `call`; returns how the process ended and what it printed."""
+        return self.ready.run(self.environment, words_for(function, *args, **kwargs))
 
     def request(
         self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None,

@@ -1,6 +1,5 @@
-"""What becomes of bytes whose sync failed once. Run with sync_fault.c preloaded; each prints what it saw, as JSON."""
+"""What becomes of bytes whose sync failed once. Run with sync_fault.c preloaded."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ def has_failed() -> bool:
     return not Path(os.environ["SYNC_FAULT"]).exists()
 
 
-def one_shot(folder: str, function: str, count: int) -> None:
+def one_shot(folder: str, function: str, count: int) -> dict[str, Any]:
     """A write of three windows, and a commit whatever happened before."""
     sink = LocalSink(Path(folder))
     fail(function, count, sink.root)
@@ -31,10 +30,16 @@ def one_shot(folder: str, function: str, count: int) -> None:
     writing = _tried(lambda: [writer.write(_PIECE) for _ in range(3 * WINDOW // len(_PIECE))])
     committing = _tried(writer.commit)
     writer.close()
-    _tell(writing=writing, committing=committing, failed=has_failed(), stored=sink.size(KEY), left=_files(sink))
+    return {
+        "writing": writing,
+        "committing": committing,
+        "failed": has_failed(),
+        "stored": sink.size(KEY),
+        "left": _files(sink),
+    }
 
 
-def resumable(folder: str, function: str, count: int) -> None:
+def resumable(folder: str, function: str, count: int) -> dict[str, Any]:
     """A turn that succeeds, and one during which a sync fails. The turns after it see an innocent disk."""
     sink = LocalSink(Path(folder))
     with sink.create_resumable(KEY) as writer:
@@ -45,13 +50,13 @@ def resumable(folder: str, function: str, count: int) -> None:
     writing = _tried(lambda: [writer.write(_PIECE) for _ in range(3 * WINDOW // len(_PIECE))])
     committing = _tried(writer.commit)
     writer.close()
-    _tell(
-        writing=writing, committing=committing, failed=has_failed(), stored=sink.size(KEY), offset=sink.offset(KEY),
-        noted=sink.read_checkpoint(KEY), again=_tried(sink.resume(KEY).commit),
-    )  # fmt: skip
+    return {
+        "writing": writing, "committing": committing, "failed": has_failed(), "stored": sink.size(KEY),
+        "offset": sink.offset(KEY), "noted": sink.read_checkpoint(KEY), "again": _tried(sink.resume(KEY).commit),
+    }  # fmt: skip
 
 
-def turns(folder: str) -> None:
+def turns(folder: str) -> dict[str, Any]:
     """What is left behind by a turn that is not the last, and by one whose process was killed."""
     sink = LocalSink(Path(folder))
     writer = sink.create_resumable(KEY)
@@ -69,10 +74,10 @@ def turns(folder: str) -> None:
     os.wait()
     fail("sync_file_range", 1, sink.root)
     resuming = _tried(lambda: sink.resume(KEY))
-    _tell(flushing=flushing, kept=kept, resuming=resuming, after=sink.resume(KEY).offset)
+    return {"flushing": flushing, "kept": kept, "resuming": resuming, "after": sink.resume(KEY).offset}
 
 
-def folders(folder: str) -> None:
+def folders(folder: str) -> dict[str, Any]:
     """The first attempt cannot sync the name of a new folder. The second syncs it, and then the name of the file."""
     sink = LocalSink(Path(folder))
     first = sink.create(KEY)
@@ -83,10 +88,10 @@ def folders(folder: str) -> None:
     again = sink.create(KEY)
     again.write(b"bytes")
     fail("fsync", 2, sink.root)
-    _tell(committing=committing, again=_tried(again.commit), failed=has_failed())
+    return {"committing": committing, "again": _tried(again.commit), "failed": has_failed()}
 
 
-def ingested(film: str) -> None:
+def ingested(film: str) -> dict[str, Any]:
     """By a copy and by a link: refused, with nothing left behind; and taken in when the disk is well."""
     from django.contrib.auth.models import User
 
@@ -107,10 +112,10 @@ def ingested(film: str) -> None:
             code = refusal.code
         seen[mode] = [code, has_failed(), Blob.objects.count(), MediaFile.objects.count(), _files(place)]
     ingest(path, owner, Mode.LINK, lambda _: None)
-    _tell(**seen, at_last=[Blob.objects.count(), MediaFile.objects.count()])
+    return dict(**seen, at_last=[Blob.objects.count(), MediaFile.objects.count()])
 
 
-def job(film: str, function: str) -> None:
+def job(film: str, function: str) -> dict[str, Any]:
     """A job whose result cannot be synced once, and its second attempt."""
     from django.conf import settings
     from django.contrib.auth.models import User
@@ -136,7 +141,7 @@ def job(film: str, function: str) -> None:
         run_job(lease, slot)
         made.refresh_from_db()
         seen.append([made.status, made.attempts, made.message, made.artifacts.count(), has_failed()])
-    _tell(attempts=seen)
+    return {"attempts": seen}
 
 
 def _tried(deed: Callable[[], object]) -> str:
@@ -149,7 +154,3 @@ def _tried(deed: Callable[[], object]) -> str:
 
 def _files(place: LocalSink) -> list[str]:
     return sorted(path.name for path in place.root.rglob("*") if path.is_file() and not path.name.startswith("."))
-
-
-def _tell(**seen: Any) -> None:
-    print(json.dumps(seen))  # noqa: T201  # to the test

@@ -1,4 +1,4 @@
-"""Housekeeping whose chores come every other second, telling what it leaves. Run in `manage.py shell`."""
+"""Housekeeping whose chores come every other second, telling what it leaves."""
 
 import json
 import threading

@@ -1,9 +1,8 @@
-"""What the processes of test_job_races do to one another. Each race is run in `manage.py shell`, and prints JSON."""
+"""What the processes of test_job_races do to one another. Tests run each race by Server.call."""
 
 import json
 import multiprocessing
 import random
-import sys
 import time
 import uuid
 from collections import Counter
@@ -215,7 +214,3 @@ def stories() -> dict[str, dict[str, Any]]:
         str(pk): {"status": status, "key": key, "leader": str(leader) if leader else None, "past": past[pk]}
         for pk, status, key, leader in Job.objects.values_list("pk", "status", "cache_key", "leader_id")
     }
-
-
-def tell(answer: dict[str, Any]) -> None:
-    json.dump(answer, sys.stdout)

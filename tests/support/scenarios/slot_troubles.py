@@ -1,4 +1,5 @@
-"""Slots and housekeeping under trouble that is not their own. Run in `manage.py shell`; each prints what it saw."""
+"""Slots and housekeeping under trouble that is not their own. Tests run these by Server.call; some return
+whether all went well, and others end their process."""
 
 import signal
 import sys
@@ -29,16 +30,16 @@ from uploads.maintenance.housekeeping import Chore
 State = Worker.State
 
 
-def become_idle_without_database() -> None:
+def become_idle_without_database() -> bool:
     """The row must say so in the end: until then, nobody would wake us."""
     slot = Slot("quick", "", {})
     slot.set_state(State.BUSY)
     with connection.execute_wrapper(_away):
         slot.set_state(State.IDLE)
-    _say(_in_time(lambda: Worker.objects.get().state == State.IDLE))
+    return _in_time(lambda: Worker.objects.get().state == State.IDLE)
 
 
-def become_idle_after_long_work() -> None:
+def become_idle_after_long_work() -> bool:
     """Whoever was busy for longer than the deaf hear nothing is not deaf."""
     worker_slot._DEAF_AFTER, worker_slot._ROW_INTERVAL = 3, 0.1
     told = list[int]()
@@ -53,7 +54,7 @@ def become_idle_after_long_work() -> None:
     slot.beat_now()
     time.sleep(0.5)
     is_early = bool(told) and time.monotonic() - idle_since < worker_slot._DEAF_AFTER
-    _say(not is_early and _in_time(lambda: told))
+    return not is_early and _in_time(lambda: told)
 
 
 def hang_in_storing() -> None:
@@ -69,10 +70,9 @@ def hang_in_storing() -> None:
     _in_time(lambda: "so far" in Job.objects.get().message)
     print(Job.objects.get().message, flush=True)  # noqa: T201  # to the test
     time.sleep(60)
-    _say(is_well=False)
 
 
-def renew_after_errors() -> None:
+def renew_after_errors() -> bool:
     """As sqlite3 raised for a number that was too large, and Python may at any time."""
     worker_slot.BEAT = 0.05
     errors = [OverflowError("Python int too large"), MemoryError(), RuntimeError("can't start new thread")]
@@ -84,7 +84,7 @@ def renew_after_errors() -> None:
             raise errors[len(calls) - 1]
 
     Slot("quick", "", {}).hold(renew)
-    _say(_in_time(lambda: len(calls) > len(errors) + 1))
+    return _in_time(lambda: len(calls) > len(errors) + 1)
 
 
 def fail_at_every_beat() -> None:
@@ -99,7 +99,7 @@ def lose_the_thread_of_the_heartbeat() -> None:
     _in_time(lambda: False, 10)
 
 
-def report_what_cannot_be_written() -> None:
+def report_what_cannot_be_written() -> bool:
     """Half of a surrogate pair, which is no text."""
     slot = Slot("quick", "", {})
     pile(1, [a_file(an_owner())], "thumbnail")
@@ -110,10 +110,10 @@ def report_what_cannot_be_written() -> None:
     Job.objects.update(lease_until=Now())
     held.renew()
     held.check()
-    _say(Job.objects.filter(lease_until__gt=Now(), log="").exists())
+    return Job.objects.filter(lease_until__gt=Now(), log="").exists()
 
 
-def start_without_database() -> None:
+def start_without_database() -> bool:
     """Celery would go on without the slot, and run nothing."""
     tasks._RETRY_AFTER = 0.05
     failures = iter([1, 2, 3])
@@ -123,7 +123,7 @@ def start_without_database() -> None:
 
     with connection.execute_wrapper(away_at_first):
         _begin_worker()
-    _say(Worker.objects.filter(lane="quick").exists() and tasks._slot is not None)
+    return Worker.objects.filter(lane="quick").exists() and tasks._slot is not None
 
 
 def start_without_ffmpeg() -> None:
@@ -160,7 +160,7 @@ def _exit() -> int:
     raise SystemExit
 
 
-def keep_house_beside_a_slow_chore() -> None:
+def keep_house_beside_a_slow_chore() -> bool:
     """What is to be done each second is done, though another chore takes a minute."""
     done = list[float]()
 
@@ -177,7 +177,7 @@ def keep_house_beside_a_slow_chore() -> None:
         Chore("take back lost jobs", timedelta(seconds=1), take_back),
     ]
     threading.Thread(target=call_command, args=("housekeeping",), daemon=True).start()
-    _say(_in_time(lambda: len(done) >= 2))
+    return _in_time(lambda: len(done) >= 2)
 
 
 def _away(*_: Any) -> Any:
@@ -191,7 +191,3 @@ def _in_time(happened: Callable[[], Any], seconds: float = 30) -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-def _say(is_well: bool) -> None:
-    print("well" if is_well else "not well")  # noqa: T201  # to the test

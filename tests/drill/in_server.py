@@ -1,0 +1,51 @@
+"""Functions that the drills run in a server's Django, by Server.call.
+
+The drills themselves never load Django: each function imports what it needs.
+"""
+
+from datetime import timedelta
+
+
+def give_storage_an_identity() -> None:
+    """One of its own: that of the template would be that of every copy."""
+    from uploads.conf import sink
+    from uploads.storage.marker import adopt
+
+    adopt(sink())
+
+
+def delete_bytes_hours_later() -> None:
+    """Run everything that may delete bytes, as if hours had passed: what is judged only when it is old is old."""
+    from django.utils import timezone
+
+    from uploads.conf import sink
+    from uploads.maintenance.housekeeping import remove_bytes
+    from uploads.maintenance.sweep import sweep
+    from uploads.models import Blob, Tombstone
+
+    long_ago = timezone.now() - timedelta(hours=2)
+    Blob.objects.filter(state="storing").update(created_at=long_ago)
+    sweep(sink(), grace=timedelta(0))
+    remove_bytes()
+    Tombstone.objects.update(created_at=long_ago)
+    remove_bytes()
+
+
+def activate_accounts() -> None:
+    from django.contrib.auth.models import User
+
+    User.objects.update(is_active=True)
+
+
+def catch_half_way(job: str, token: str, key: str, sha256: str, size: int) -> None:
+    """Rows as a snapshot may catch them: a file while it is stored, and a job just before it ends."""
+    from django.utils import timezone
+
+    from media_jobs.models import Job
+    from uploads.models import Blob
+
+    Blob.objects.create(sink="local", key=key, sha256=sha256, size=size, media_type="video/mp4", kind="video")
+    Job.objects.filter(pk=job).update(
+        status="running", token=token, outputs=5, finished_at=None, progress=0.5,
+        lease_until=timezone.now() - timedelta(days=365),
+    )  # fmt: skip
