@@ -12,7 +12,7 @@ from ...errors import WrongParams
 from ..base import Operation, P
 
 MAX_DURATION = 24 * 3600.0  # seconds
-MAX_ERRORS = 20  # are reported at once: a request may have a thousand unknown names
+MAX_ERRORS = 20  # in one answer: a request may have a thousand unknown names
 
 _TYPES = {"boolean": "true or false", "string": "text", "integer": "a whole number", "number": "a number"}
 
@@ -150,7 +150,8 @@ def _description(wanted: Mapping[str, Any]) -> str:
         return _listed(wanted["enum"], "or")
     if "const" in wanted:
         return str(wanted["const"])
-    return f"{_TYPES[wanted['type']]} {_limits(wanted)}".strip()
+    limits = _limits(wanted)
+    return f"{_TYPES[wanted['type']]} {'of ' if limits.startswith('at') else ''}{limits}".strip()
 
 
 def _limits(wanted: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from .video_filters import fit_size, scale_filter, tone_map_filters
 CANDIDATES = 24  # frames to choose from at each position: they are held in memory
 POSITIONS = (0.1, 0.3, 0.5, 0.7)  # of the duration: without titles and credits
 SHORT = 10.0  # seconds: a shorter video has one position
-LAST_SECONDS = 5.0  # are decoded to find the last frame
+LAST_SECONDS = 5.0  # of the video, in which the last frame is searched
 
 
 @dataclass(frozen=True, slots=True)

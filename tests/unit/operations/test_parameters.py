@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from media_jobs.errors import UnknownOperation, WrongParams
 from media_jobs.operations import get, parse, registry, schema
-from media_jobs.operations.base import HEAVY, QUICK, canonical
+from media_jobs.operations.base import HEAVY, QUICK, Operation, Outcome, Params, Work, canonical
 
 QUALITY = "quality must be low, medium or high, or a whole number between 0 and 63."
 NO_BITRATE = "audio_bitrate cannot be set if audio is copy."
@@ -69,6 +70,33 @@ def test_the_message_names_the_parameter_and_its_valid_values(
     operation: str, raw: dict[str, Any], parameter: str, message: str
 ) -> None:
     assert complaints(operation, raw) == {parameter: [message]}
+
+
+class OneLimitParams(Params):
+    copies: int = Field(1, ge=1)
+    share: float = Field(0.5, le=1)
+
+
+class OneLimit(Operation[OneLimitParams]):
+    name, title, summary, parameters = "one_limit", "One limit", "Has parameters with one limit.", OneLimitParams
+
+    def run(self, work: Work[OneLimitParams]) -> Outcome:
+        return Outcome([])
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"copies": 0}, "copies must be at least 1."),
+        ({"copies": "many"}, "copies must be a whole number of at least 1."),
+        ({"share": 2}, "share must be at most 1."),
+        ({"share": "half"}, "share must be a number of at most 1."),
+    ],
+)
+def test_a_parameter_may_have_one_limit(raw: dict[str, Any], message: str) -> None:
+    with pytest.raises(WrongParams) as raised:
+        parse(OneLimit(), raw)
+    assert raised.value.detail == message
 
 
 def test_every_wrong_parameter_has_a_message() -> None:
