@@ -6,7 +6,7 @@ class MediaJobsConfig(AppConfig):
     """Jobs on stored files. uploads does not import this app: it offers hooks, which are filled here."""
 
     name = "media_jobs"
-    verbose_name = "work"
+    verbose_name = "processing"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

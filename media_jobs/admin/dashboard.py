@@ -29,6 +29,7 @@ from ..operations.base import LANES
 from ..queue import status_text
 from ..queue.lanes import overview, troubles
 from ..worker.process_table import process_troubles
+from . import job_cells
 
 SHOWN = 8
 _MAX_COUNT = 100
@@ -67,7 +68,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "uploading": _uploading(uploads),
         "running": _running(jobs),
         "waiting": waiting,
-        "reasons": [(job, _file_name(job), status_text.waiting_for(job, lanes)) for job in waiting.rows],
+        "reasons": [(job, _file_name(job), _reason(job, lanes)) for job in waiting.rows],
         "failed_jobs": _failed(jobs, since),
         "failed_uploads": _part(_recent(uploads, since).filter(state=Upload.State.FAILED)),
         "lanes": [(lane, overview(lane)) for lane in LANES],
@@ -75,6 +76,11 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "space": _space(),
         "at": timezone.now(),
     }
+
+
+def _reason(job: Job, lanes: status_text.Lanes) -> str:
+    reason = status_text.waiting_for(job, lanes)
+    return job_cells.waiting_message(reason) if reason else ""
 
 
 def _warnings() -> list[str]:

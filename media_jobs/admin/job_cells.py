@@ -49,9 +49,11 @@ def _has_newcomers(in_line: list[Job], lanes: status_text.Lanes) -> bool:
 
 def status_message(job: Job, waiting_reason: str | None) -> str:
     """The message below the progress bar. `waiting_reason` is a sentence: "A free worker …"."""
-    if job.status == QUEUED and waiting_reason:
-        return f"Waiting for {waiting_reason[0].lower()}{waiting_reason[1:]}"
-    return status_text.message_of(job)
+    return waiting_message(waiting_reason) if job.status == QUEUED and waiting_reason else status_text.message_of(job)
+
+
+def waiting_message(reason: str) -> str:
+    return f"Waiting for {reason[0].lower()}{reason[1:]}"
 
 
 def progress(job: Job) -> float | None:

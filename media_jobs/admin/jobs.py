@@ -59,7 +59,7 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
     ]  # fmt: skip
     list_filter = [("status", ChoiceFilter), OperationFilter, LaneFilter, OwnerFilter, CreatedFilter]
     search_fields = ["operation"]
-    search_help_text = "Beginning of the file name, an operation, or the whole ID"
+    search_help_text = "Start of file name, operation, or the ID"
     sortable_by = ["created_at"]
     list_select_related = ["owner", "file", "upload"]
     ordering = ["-created_at", "-id"]

@@ -56,7 +56,7 @@ class LaneAdmin(LiveAdmin):
     def state_now(self, lane: Lane) -> SafeString:
         return cells.state_badge(lane, _state(lane), _state(lane), is_active=True)
 
-    @admin.display(description="live workers")
+    @admin.display(description="workers")
     def workers(self, lane: Lane) -> SafeString:
         return cells.live_text(lane, "workers", str(_overview(lane).workers))
 

@@ -20,9 +20,9 @@ from ..worker.process_table import process_troubles
 
 @admin.register(Worker)
 class WorkerAdmin(LiveAdmin):
-    list_display = ["lane", "state_now", "doing", "host", "pid", "build", "sandbox", "seen"]
-    fields = ["lane", "host", "pid", "state_now", "doing", "build", "sandbox", "started_at", "seen"]
-    readonly_fields = ["state_now", "doing", "sandbox", "started_at", "seen"]
+    list_display = ["lane", "state_now", "doing", "host", "process_id", "ffmpeg_build", "sandbox", "seen"]
+    fields = ["lane", "host", "process_id", "state_now", "doing", "ffmpeg_build", "sandbox", "started_at", "seen"]
+    readonly_fields = ["process_id", "state_now", "doing", "ffmpeg_build", "sandbox", "started_at", "seen"]
     ordering = ["-seen_at"]
     list_before_template = "admin/media_jobs/process_troubles.html"
     live_since = "started_at"
@@ -55,6 +55,14 @@ class WorkerAdmin(LiveAdmin):
     @admin.display(description="current job")
     def doing(self, worker: Any) -> SafeString:
         return cells.live_link(worker, "doing", *_doing(worker))
+
+    @admin.display(description="process ID")
+    def process_id(self, worker: Worker) -> int:
+        return worker.pid
+
+    @admin.display(description="FFmpeg")
+    def ffmpeg_build(self, worker: Worker) -> str:
+        return worker.build
 
     @admin.display(description="sandbox")
     def sandbox(self, worker: Worker) -> SafeString:

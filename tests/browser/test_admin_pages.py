@@ -55,7 +55,7 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
     lists = ["uploads/mediafile", "uploads/upload", "media_jobs/job", "media_jobs/worker", "media_jobs/lane"]
     people = ["auth/user", "auth/group", "uploads/token", "admin/logentry"]
     return (
-        {"now": "/admin/"}
+        {"dashboard": "/admin/"}
         | {f"list-{of.rpartition('/')[2]}": f"/admin/{of}/" for of in [*lists, *people]}
         | {name: f"/admin/{of}/{pk}/change/" for name, (of, pk) in below.items()}
         | {"run": f"/admin/uploads/mediafile/{film}/run/?operation=transcode", "add": "/admin/uploads/mediafile/add/"}
@@ -88,15 +88,15 @@ def test_every_page_is_whole_and_quiet(browser: Browser, server: Server, pages: 
 
 def test_the_front_page_tells_what_is_so_and_goes_on_telling(browser: Browser, server: Server, pages: Any) -> None:
     with signed_in(browser, server, "operator") as page:
-        now = page.locator("#mr-dashboard")
-        expect(now).to_contain_text(HOSTILE)
-        expect(now).to_contain_text("No worker of the lane heavy is running.")
-        expect(now).to_contain_text("A worker: none of the lane heavy is running.")
-        expect(now).to_contain_text("notes.txt")
-        expect(now).to_contain_text(re.compile(r"\d+\.\d GB left"))
+        dashboard = page.locator("#mr-dashboard")
+        expect(dashboard).to_contain_text(HOSTILE)
+        expect(dashboard).to_contain_text("No worker of the lane heavy is running.")
+        expect(dashboard).to_contain_text("Waiting for a worker: none of the lane heavy is running.")
+        expect(dashboard).to_contain_text("notes.txt")
+        expect(dashboard).to_contain_text(re.compile(r"\d+\.\d GB free"))
         sent = server.request("PUT", "/api/v1/upload/second.txt", b"no media either", user="operator")
         assert sent.status == 415
-        expect(now).to_contain_text("second.txt", timeout=SOON)
+        expect(dashboard).to_contain_text("second.txt", timeout=SOON)
 
 
 def test_an_upload_s_row_moves_and_new_ones_are_announced(browser: Browser, server: Server, clip: bytes) -> None:

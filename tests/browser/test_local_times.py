@@ -37,7 +37,7 @@ def written(moment: datetime) -> re.Pattern[str]:
 
 def moments_of(page: Page) -> list[tuple[str, datetime]]:
     """What each says, and which moment it is."""
-    places = page.locator("time[datetime]:not(:has-text(' ago'))").all()
+    places = page.locator("time[datetime]:not(:has-text(' ago')):not(:has-text('just now'))").all()
     return [(place.inner_text(), datetime.fromisoformat(place.get_attribute("datetime") or "")) for place in places]
 
 

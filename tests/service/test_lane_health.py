@@ -11,6 +11,7 @@ from django.test import Client
 from media_jobs.models import Job, Worker
 from media_jobs.queue import lanes
 from tests.support.job_rows import a_job, a_worker, started
+from uploads import hooks
 from uploads.conf import sink
 from uploads.storage.marker import adopt
 
@@ -31,6 +32,14 @@ def test_a_lane_without_a_live_worker_is_named_and_the_server_is_ready_all_the_s
     assert lanes.troubles() == ["No worker of the lane heavy is running."]
     ready = Client().get("/readyz").json()
     assert ready["workers"] == "No worker of the lane heavy is running."
+
+
+def test_the_dashboard_names_a_lane_without_workers_once(admin_client: Client) -> None:
+    a_worker("heavy")
+    Job.objects.filter(pk=a_job().pk).update(queued_at=Now() - timedelta(minutes=5))
+    assert [warning.code for warning in hooks.current_warnings() if "lane" in warning.code] == ["lane_dead:quick"]
+    warnings = admin_client.get("/admin/").context["warnings"]
+    assert [warning for warning in warnings if "quick" in warning] == ["No worker of the lane quick is running."]
 
 
 def test_a_worker_that_does_not_take_what_waits_for_it_is_named(settings: Any) -> None:

@@ -38,3 +38,7 @@ def test_a_zone_that_there_is_not_is_refused(raw: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("MILLRACE_TIME_ZONE", raw)
     with pytest.raises(ImproperlyConfigured, match="write a time zone that this machine knows, as Europe/Berlin"):
         env.read("TIME_ZONE", "UTC", parse.time_zone)
+
+
+def test_the_last_minute_is_just_now() -> None:
+    assert ">just now</time>" in time_ago(MOMENT, MOMENT + timedelta(seconds=59))

@@ -93,7 +93,7 @@ class UserLimitsInline(_LimitsInline):
     readonly_fields = ["use"]
     fields = [*_LimitsInline.fields, "use"]
 
-    @admin.display(description="use")
+    @admin.display(description="current use")
     def use(self, row: AccountLimits) -> SafeString:
         """The limits in force, from the account, its groups or the settings, and how much of each is used."""
         if row.user_id is None:  # the empty row for adding

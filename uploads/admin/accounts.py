@@ -136,7 +136,8 @@ class AuditLogAdmin(ReadOnlyAdmin):
     @admin.display(description="object")
     def subject(self, entry: LogEntry) -> SafeString | str:
         url = None if entry.is_deletion() else entry.get_admin_url()
-        name = f"{entry.content_type}: {entry.object_repr}"
+        kind = entry.content_type.name if entry.content_type else ""
+        name = f"{kind}: {entry.object_repr}"
         return cells.link(url, name) if url else name
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

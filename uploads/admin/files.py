@@ -36,7 +36,7 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
     list_display_links = ["name"]
     list_filter = [("kind", ChoiceFilter), ("origin", ChoiceFilter), OwnerFilter, CreatedFilter, SizeFilter]
     search_fields = ["name"]
-    search_help_text = "Beginning of the name or of the SHA-256, or the whole ID"
+    search_help_text = "Start of name or SHA-256, or the ID"
     sortable_by = ["name", "size_words", "created_at"]
     sort_keys: ClassVar[dict[str, Any]] = {"name": NameKey("name")}
     list_select_related = ["blob", "owner"]

@@ -34,7 +34,7 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
     list_display = ["name", "state_now", "progress_now", "protocol", "owner", "created_at"]
     list_filter = [("state", ChoiceFilter), ("protocol", ChoiceFilter), OwnerFilter, CreatedFilter]
     search_fields = ["name"]
-    search_help_text = "Beginning of the name, or the whole ID"
+    search_help_text = "Start of name, or the ID"
     sortable_by = ["created_at"]
     list_select_related = ["owner"]
     ordering = ["-created_at", "-id"]
@@ -84,7 +84,7 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
             return "–" if upload.finished_at else "not complete yet"
         return cells.link(reverse("admin:uploads_mediafile_change", args=[upload.file.pk]), upload.file.name)
 
-    @admin.display(description="id")
+    @admin.display(description="ID")
     def id_to_copy(self, upload: Upload) -> SafeString:
         return cells.copyable(str(upload.pk))
 

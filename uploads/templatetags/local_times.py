@@ -1,6 +1,6 @@
 """Show times: rendered in the server's zone, converted by times.js to the viewer's. The tooltip has UTC."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django import template
 from django.utils import formats, timezone
@@ -22,7 +22,12 @@ def local_time(moment: datetime | None) -> SafeString:
 
 @register.filter
 def time_ago(moment: datetime | None, now: datetime | None = None) -> SafeString:
-    return SafeString("") if moment is None else _time(moment, SafeString(""), f"{timesince(moment, now)} ago")
+    return SafeString("") if moment is None else _time(moment, SafeString(""), _ago(moment, now))
+
+
+def _ago(moment: datetime, now: datetime | None) -> str:
+    recent = (now or timezone.now()) - moment < timedelta(minutes=1)
+    return "just now" if recent else f"{timesince(moment, now)} ago"
 
 
 def _time(moment: datetime, attribute: SafeString, words: str) -> SafeString:
