@@ -1,6 +1,6 @@
 # make run      start Millrace          make test     all tests
-# make demo     see it work             make check    style, types, migrations, deployment
-# make lock     pin the dependencies anew
+# make demo     see it work             make unit     tests that need no server, in a minute
+# make lock     pin the dependencies    make check    style, types, migrations, deployment
 # make bench    measure it against others, in a quarter of an hour; ARGS=--help tells more
 # make drill    break it in every way we know, and see that no job is lost; ARGS=--help
 
@@ -11,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: run test check demo lock bench drill
+.PHONY: run test unit check demo lock bench drill
 
 run: .venv/.runtime node_modules/.runtime
 	@$(BIN)/python manage.py serve --with-parent
@@ -21,6 +21,9 @@ demo: .venv/.runtime
 
 test: .venv/.development node_modules/.development
 	$(BIN)/python -m pytest $(ARGS)
+
+unit: .venv/.development
+	$(BIN)/python -m pytest tests/unit $(ARGS)
 
 check: .venv/.development
 	$(BIN)/ruff check .
