@@ -1,7 +1,7 @@
-"""Each supervisor's report of its processes: a small file in HOME/run, which the web server reads.
+"""Reports of supervisors about their processes: small files in HOME/run, which the web server reads.
 
-The supervisor holds a lock on a second file for as long as it lives: a report without its lock is a dead one's. That
-holds after kill -9 and a power cut, where a process number would be somebody else's by now.
+A supervisor holds a lock on a second file for as long as it runs. A report without its lock is from a supervisor that
+has ended. That is also true after kill -9 and a power cut, after which its pid may belong to another process.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ def _folder() -> Path:
 
 
 class Reporter:
-    """A supervisor's own report. On a full disk it cannot be written: that is logged, and the work goes on."""
+    """Writes the report of one supervisor. If that fails, as on a full disk, the error is logged."""
 
     def __init__(self, name: str) -> None:
         self._report = _folder() / f"{name}-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
@@ -64,14 +64,14 @@ class Reporter:
 
 
 def read() -> list[Process]:
-    """The processes of all live supervisors of this home, on this host."""
+    """The processes of all running supervisors of this HOME on this host."""
     return [process for report in sorted(_folder().glob("*.json")) if _is_live(report) for process in _read(report)]
 
 
 def _read(report: Path) -> Iterator[Process]:
     try:
         yield from (Process(**process) for process in json.loads(report.read_text()))
-    except (OSError, ValueError, TypeError):  # it has just gone, or another version wrote it
+    except (OSError, ValueError, TypeError):  # it was just removed, or another version of Millrace wrote it
         return
 
 

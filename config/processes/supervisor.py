@@ -1,10 +1,12 @@
-"""The process tree of `serve` and `worker`: children that are started again when they end, and die together.
+"""Supervise the child processes of `serve` and `worker`: restart those that end, and stop all of them together.
 
-A child that ends is started again at once; one that ends again and again, after pauses that double up to half a
-minute. The others go on meanwhile. While the tree has never been up, a person waits at the terminal, or a service
-manager for an exit code: an essential child that ends as soon as it starts, five times, ends the tree with a message.
-Once all essential children have run for a while the tree never gives up: what is wrong may pass, and whatever still
-runs is worth more than an exit code. Slots are not essential to `serve`: files are received without them.
+A child that ends is restarted at once. If it ends again and again, the pauses before its restarts double up to half a
+minute. The other children are not affected.
+
+At the start a person waits at the terminal, or a service manager waits for an exit code. So if an essential child
+ends five times as soon as it starts, the supervisor ends with an error. Once all essential children have run for a
+while the supervisor never gives up: the fault may pass, and the other children are still useful. Slots are not
+essential to `serve`, which can receive files without them.
 """
 
 import os
@@ -24,10 +26,10 @@ from config.processes.reports import Reporter
 from media_jobs.worker.process_table import Process
 
 log = structlog.get_logger(__name__)
-_PATIENCE = 45.0  # for a graceful stop; gunicorn gives running uploads 30 s
-# Longer than gunicorn tries to get a port that is taken, which is 5 s.
-_TOO_SOON = 15.0
-_TOO_OFTEN = 5
+_STOP_TIMEOUT = 45.0  # seconds for a graceful stop; gunicorn gives uploads in progress 30 s
+# A child that ends within this time has an early death. gunicorn tries for 5 s to use a port that is taken.
+_EARLY = 15.0
+_MAX_EARLY_DEATHS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
 _TICK = 0.2
 
@@ -41,20 +43,20 @@ class Child:
     name: str
     command: list[str]
     essential: bool = True
-    process: "subprocess.Popen[bytes] | None" = None  # None: it ended, and is to be started again
+    process: "subprocess.Popen[bytes] | None" = None  # None: it has ended and waits for its restart
     restarts: int = 0
     early_deaths: int = 0  # in a row
-    since: float = 0.0  # by the wall clock, for people: when it was started, or else ended
-    code: int | None = None  # that it last ended with
+    since: float = 0.0  # wall-clock time of its start or, if it has ended, of its end
+    code: int | None = None  # exit code of its last end
     ended_at: float | None = None
-    _started: float = 0.0  # by the monotonic clock, as is the next
+    _started: float = 0.0  # on the monotonic clock, as is _due
     _due: float = 0.0
 
     def start(self) -> None:
-        """An error, as a lack of memory or of descriptors, counts as its end."""
+        """Start the process. If that fails, for example without free memory, this counts as its end."""
         self._started, self.since = time.monotonic(), time.time()
         try:
-            # A session of its own: Ctrl-C reaches us alone, and we stop the children in order.
+            # A session of its own: Ctrl-C reaches only the supervisor, which then stops the children in order.
             self.process = subprocess.Popen(  # noqa: S603  # our own commands, below
                 self.command,
                 cwd=settings.BASE_DIR,
@@ -65,8 +67,8 @@ class Child:
             log.exception("process_not_started", name=self.name)
             self._note_end(None)
 
-    def revive(self) -> bool:
-        """Start it again if it has ended and its pause is over. Answers whether anything has changed."""
+    def restart_if_ended(self) -> bool:
+        """Restart the process if it has ended and its pause is over. Returns whether anything has changed."""
         if self.process is not None:
             code = self.process.poll()
             if code is not None:
@@ -79,7 +81,7 @@ class Child:
         return True
 
     def has_lasted(self) -> bool:
-        return self.process is not None and time.monotonic() - self._started >= _TOO_SOON
+        return self.process is not None and time.monotonic() - self._started >= _EARLY
 
     def report(self) -> Process:
         pid = self.process.pid if self.process is not None else None
@@ -87,7 +89,7 @@ class Child:
 
     def _note_end(self, code: int | None) -> None:
         now = time.monotonic()
-        self.early_deaths = self.early_deaths + 1 if now - self._started < _TOO_SOON else 0
+        self.early_deaths = self.early_deaths + 1 if now - self._started < _EARLY else 0
         pause = min(_FIRST_PAUSE * 2 ** (self.early_deaths - 1), _LONGEST_PAUSE) if self.early_deaths else 0.0
         self.process, self._due = None, now + pause
         self.code, self.since = code, time.time()
@@ -97,13 +99,15 @@ class Child:
 
 @dataclass(slots=True)
 class Tree:
+    """The child processes of one supervisor."""
+
     name: str
     children: list[Child]
     _stopping: bool = field(default=False)
     _has_been_up: bool = field(default=False)
 
     def run(self) -> None:
-        """Until a signal asks for the end, or CannotStart. All children have ended then."""
+        """Run until a signal ends it, or raise CannotStart. All children have ended then."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
         with Reporter(self.name) as reporter:
@@ -113,18 +117,18 @@ class Tree:
                 reporter.write([child.report() for child in self.children])
                 while not self._stopping:
                     time.sleep(_TICK)
-                    changed = [child.revive() for child in self.children if not self._stopping]
+                    changed = [child.restart_if_ended() for child in self.children if not self._stopping]
                     if any(changed):
                         reporter.write([child.report() for child in self.children])
-                    self._judge()
+                    self._check_early_deaths()
             finally:
                 self._end()
 
-    def _judge(self) -> None:
+    def _check_early_deaths(self) -> None:
         essential = [child for child in self.children if child.essential]
         self._has_been_up = self._has_been_up or all(child.has_lasted() for child in essential)
         for child in essential:
-            if child.early_deaths >= _TOO_OFTEN and not self._has_been_up:
+            if child.early_deaths >= _MAX_EARLY_DEATHS and not self._has_been_up:
                 raise CannotStart(f"{child.name} ends as soon as it starts. See its log output above.")
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
@@ -134,7 +138,7 @@ class Tree:
         running = [child.process for child in self.children if child.process and child.process.poll() is None]
         for process in running:
             process.terminate()
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _STOP_TIMEOUT
         for process in running:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
@@ -148,7 +152,7 @@ def manage(*words: str) -> list[str]:
 
 
 def slots(lane: str, number: int, *, essential: bool = True) -> list[Child]:
-    """Processes that run jobs, one each."""
+    """Child processes for the slots of a lane. Each runs one job at a time."""
     command = manage("worker", "--lane", lane, "--one")
     return [Child(f"{lane} {index}", command, essential) for index in range(1, number + 1)]
 

@@ -13,7 +13,7 @@ SHOWN = [
     "Uploading: 100%",
     "media_type  video/mp4",
     "Downloading: 100%",
-    "What came back is what went in, bit for bit.",
+    "The downloaded file is identical to the uploaded one.",
     "100%.*inspect: Done",
     "poster.jpg +[0-9]+ bytes",
     "video       codec h264, width 1280, height 720, fps 25.0",
@@ -23,7 +23,7 @@ SHOWN = [
     "thumbnail.jpg +[0-9]+ bytes",
     "100%.*transcode: Done",
     "video.mp4 +[0-9]+ bytes",
-    "Made, verified, and downloaded with its SHA-256.",
+    "The results were verified and downloaded, with the right SHA-256.",
 ]
 
 

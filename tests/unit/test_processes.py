@@ -59,7 +59,7 @@ def test_a_child_that_falls_is_started_again(home: Path) -> None:
     child.start()
     assert child.process is not None
     assert child.process.wait(20) == 1
-    wait_until(lambda: child.revive() and child.process)
+    wait_until(lambda: child.restart_if_ended() and child.process)
     assert (child.restarts, child.code) == (1, 1)
     assert child.process.poll() is None
     child.process.kill()
@@ -77,7 +77,7 @@ def test_a_child_that_cannot_stand_ends_a_tree_that_was_never_up(command: list[s
 
 
 def test_a_tree_that_was_up_never_gives_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_TOO_SOON", 1.0)
+    monkeypatch.setattr(supervisor, "_EARLY", 1.0)
     monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.01)
     lasting, shaky = (
         Child("lasting", LASTING),
@@ -91,7 +91,7 @@ def test_a_tree_that_was_up_never_gives_up(home: Path, monkeypatch: pytest.Monke
         before = pid_of(lasting)
         (home / "up").unlink()
         os.kill(pid_of(shaky) or 0, signal.SIGKILL)
-        wait_until(lambda: shaky.early_deaths > supervisor._TOO_OFTEN)
+        wait_until(lambda: shaky.early_deaths > supervisor._MAX_EARLY_DEATHS)
         assert pid_of(lasting) == before
         (home / "up").touch()
         wait_until(shaky.has_lasted)
@@ -106,7 +106,7 @@ def test_a_tree_that_was_up_never_gives_up(home: Path, monkeypatch: pytest.Monke
 def test_one_that_is_not_essential_ends_no_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_FIRST_PAUSE", 0.01)
     slot = Child("slot", ["/bin/false"], essential=False)
-    run_beside(Tree("test", [slot]), lambda: wait_until(lambda: slot.early_deaths > supervisor._TOO_OFTEN))
+    run_beside(Tree("test", [slot]), lambda: wait_until(lambda: slot.early_deaths > supervisor._MAX_EARLY_DEATHS))
 
 
 def test_the_pauses_of_one_that_keeps_falling_double_up_to_half_a_minute() -> None:

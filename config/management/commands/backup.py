@@ -12,10 +12,12 @@ from uploads.text.sizes import human_size
 
 
 class Command(TerminalCommand):
-    help = "Write a snapshot of the database into a folder, while Millrace runs. Copy the store with it, by rsync."
+    help = (
+        "Write a snapshot of the database into a folder. Millrace may run. Then copy the files, for example by rsync."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("folder", type=Path, help="where the snapshot's own folder is made")
+        parser.add_argument("folder", type=Path, help="the snapshot becomes a folder in it")
 
     def handle(self, *args: Any, folder: Path, **options: Any) -> None:
         try:
@@ -25,5 +27,5 @@ class Command(TerminalCommand):
         size = human_size(snapshot.database.stat().st_size)
         self.stdout.write(f"{snapshot.folder}: the database ({size}) and the secret key.", self.style.SUCCESS)
         self.stdout.write(
-            f"The files themselves are in {limits().media_root}: copy that folder after this, not before."
+            f"The files are not part of it. Copy {limits().media_root} now; a copy from before is incomplete."
         )

@@ -29,7 +29,7 @@ _JOB_BAR = "{percentage:3.0f}%|{bar:30}| {desc}"
 
 class Command(TerminalCommand):
     help = (
-        "See Millrace work: starts one of its own, uploads a clip it makes, inspects and converts it, downloads it."
+        "Start a second Millrace in a temporary folder, make a clip, upload, inspect and convert it, and download it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -73,14 +73,14 @@ class Command(TerminalCommand):
         for name in ("id", "media_type", "size", "sha256"):
             self.stdout.write(f"  {name:11} {file[name]}")
         if self._download(file) != hashlib.sha256(clip.read_bytes()).hexdigest():
-            raise CommandError("What came back is not what went in.")
-        self.stdout.write("What came back is what went in, bit for bit.", self.style.SUCCESS)
+            raise CommandError("The downloaded file differs from the uploaded one.")
+        self.stdout.write("The downloaded file is identical to the uploaded one.", self.style.SUCCESS)
         self._show_facts(file)
         self._run("thumbnail", file, at="50%", width=640)
         for made in self._run("transcode", file, codec="h264", height=360):
             if self._download(made) != made["sha256"]:
-                raise CommandError("What came back is not what was made.")
-        self.stdout.write("Made, verified, and downloaded with its SHA-256.", self.style.SUCCESS)
+                raise CommandError("The downloaded file differs from the result of the job.")
+        self.stdout.write("The results were verified and downloaded, with the right SHA-256.", self.style.SUCCESS)
 
     def _show_facts(self, file: dict[str, Any]) -> None:
         """What the job found out that inspects every file."""
@@ -138,7 +138,7 @@ class Command(TerminalCommand):
                 time.sleep(0.1)
             finally:
                 connection.close()
-        raise CommandError("The server does not get ready. Try `make run` to see why.")
+        raise CommandError("The server did not become ready. `make run` shows why.")
 
     def _ask(self, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPResponse:
         port, authorization = self._client

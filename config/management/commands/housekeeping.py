@@ -16,7 +16,7 @@ from uploads.management.terminal_command import TerminalCommand
 from uploads.runtime.essential_threads import start_essential
 
 _URGENT = timedelta(seconds=1)
-_LOOK_AGAIN = timedelta(minutes=1)  # whether the clock is steady
+_CHECK_CLOCK_AGAIN = timedelta(minutes=1)
 CHORES = [
     *of_uploads.CHORES,
     *of_jobs.CHORES,
@@ -26,17 +26,17 @@ CHORES = [
 
 
 class Command(TerminalCommand):
-    help = "Do the chores: take back lost jobs, sweep what crashes left, forget what is old. `serve` runs this."
+    help = "Run the chores: requeue lost jobs, clean up after crashes, delete expired data. `serve` runs this."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--once", action="store_true", help="do each chore once, and end; but delete nothing because of its age"
+            "--once", action="store_true", help="run each chore once, except those that delete by age, and end"
         )
         parser.add_argument(
             "--now",
             action="store_true",
-            help="do each chore once, and end; also delete expired uploads and tokens, what crashes left, and old "
-            "records. Make sure first that the clock is right",
+            help="run each chore once, and end; also delete expired uploads and tokens, leftovers of crashes and "
+            "old records. Make sure before that the clock is right",
         )
 
     def handle(self, *args: Any, once: bool, now: bool, **options: Any) -> None:
@@ -45,13 +45,13 @@ class Command(TerminalCommand):
             return
         parent_death.end_with_parent()
         instance_lock.hold_shared()
-        # Those that people wait for do not wait for those that may take minutes: a sweep of a large disk.
+        # Urgent chores must not wait for others that may take minutes, such as a sweep of a large disk.
         urgent = [chore for chore in CHORES if chore.every <= _URGENT]
         others = [chore for chore in CHORES if chore.every > _URGENT]
         clock = watch_clocks()
-        start_essential("slow chores", lambda: _go_on_with(others, clock))
-        start_essential("alerts", lambda: _go_on_with([ALERTS], clock))  # a mail server may take its time, too
-        _go_on_with(urgent, clock)
+        start_essential("slow chores", lambda: _run_forever(others, clock))
+        start_essential("alerts", lambda: _run_forever([ALERTS], clock))  # a mail server may be slow, too
+        _run_forever(urgent, clock)
 
     def _do_once(self, *, with_deletions: bool) -> None:
         for chore in [*CHORES, ALERTS]:
@@ -59,17 +59,17 @@ class Command(TerminalCommand):
                 run(chore)
         if not with_deletions:
             left_out = ", ".join(chore.name for chore in CHORES if chore.by_clock)
-            self.stdout.write(f"Not done, because they delete by age: {left_out}. Add --now to do them too.")
+            self.stdout.write(f"Not run, because they delete by age: {left_out}. Use --now to run them, too.")
 
 
-def _go_on_with(chores: Sequence[Chore], clock: SteadyClock) -> NoReturn:
+def _run_forever(chores: Sequence[Chore], clock: SteadyClock) -> NoReturn:
     due = {chore.name: 0.0 for chore in chores}
     while True:
         for chore in chores:
             if time.monotonic() >= due[chore.name]:
                 pause = chore.every
                 if chore.by_clock and not clock.is_steady():
-                    pause = min(pause, _LOOK_AGAIN)
+                    pause = min(pause, _CHECK_CLOCK_AGAIN)
                 else:
                     run(chore)
                 due[chore.name] = time.monotonic() + pause.total_seconds()

@@ -19,11 +19,11 @@ _SHOWN = 20
 
 
 class Command(TerminalCommand):
-    help = "Put a snapshot in the place of the database, and list what differs from the store. Stop Millrace first."
+    help = "Replace the database by a snapshot, and compare it with the storage. Stop Millrace first."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "snapshot", type=Path, nargs="?", help="its folder; without it, those that there are are listed"
+            "snapshot", type=Path, nargs="?", help="folder of the snapshot; without it, list the snapshots"
         )
 
     def handle(self, *args: Any, snapshot: Path | None, **options: Any) -> None:
@@ -38,7 +38,7 @@ class Command(TerminalCommand):
             before = load(Snapshot.at(snapshot.absolute()), settings.SNAPSHOTS)
         except BackupFailed as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"The database is the one of {snapshot.name} now. What was there before: {before}.")
+        self.stdout.write(f"Restored the database from {snapshot.name}. The old database is kept in {before}.")
         call_command("migrate", verbosity=0, interactive=False)
         forget_intentions()
         forget_outputs()
@@ -47,7 +47,7 @@ class Command(TerminalCommand):
     def _list(self) -> None:
         found = snapshots(settings.SNAPSHOTS)
         if not found:
-            raise CommandError(f"There is no snapshot in {settings.SNAPSHOTS}. Name the folder of one.")
+            raise CommandError(f"There is no snapshot in {settings.SNAPSHOTS}. Name the folder of a snapshot.")
         for each in found:
             self.stdout.write(
                 f"{each.folder}  taken {each.taken_at:%Y-%m-%d %H:%M} UTC, {each.manifest['files']} files"
@@ -56,12 +56,12 @@ class Command(TerminalCommand):
     def _compare(self) -> None:
         if not is_ours(sink()):
             self.stdout.write(
-                "The store carries another marker than this database. Is it the right disk? manage.py adopt-storage."
+                "The storage marker belongs to another database. If the disk is right: manage.py adopt-storage."
             )
         found = compare(sink())
-        self.stdout.write(f"The database knows {found.files} files.")
-        self._show("are in the store and not in the database. `manage.py rebuild` brings them back", found.newer)
-        self._show("are in the database, and their bytes are not in the store", found.missing)
+        self.stdout.write(f"The database has {found.files} files.")
+        self._show("are in the storage and not in the database. `manage.py rebuild` adds them", found.newer)
+        self._show("are in the database, and their bytes are missing in the storage", found.missing)
 
     def _show(self, what: str, findings: list[Finding]) -> None:
         if findings:

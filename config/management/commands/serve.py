@@ -16,16 +16,16 @@ from uploads.management.terminal_command import TerminalCommand
 
 
 class Command(TerminalCommand):
-    help = "Run Millrace: web server, workers and housekeeping, as one process tree that dies together."
+    help = "Run Millrace: web server, workers and housekeeping, in one process tree."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--with-parent", action="store_true", help="end when the process that started this does")
+        parser.add_argument("--with-parent", action="store_true", help="end when the process that started this ends")
 
     def handle(self, *args: Any, with_parent: bool, **options: Any) -> None:
         if with_parent:
             parent_death.end_with_parent(os.getppid())
         instance_lock.hold_shared()
-        self._claim_port()
+        self._check_port()
         try:
             first_start.prepare()
         except StorageUnavailable as error:
@@ -40,14 +40,14 @@ class Command(TerminalCommand):
         except CannotStart as error:
             raise CommandError(str(error)) from error
 
-    def _claim_port(self) -> None:
-        """Say at once that the port is taken: gunicorn would try again and again first."""
+    def _check_port(self) -> None:
+        """Fail at once if the port is taken: gunicorn would try several times first."""
         family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
         try:
             socket.create_server((settings.HOST, settings.PORT), family=family).close()
         except OSError as error:
             raise CommandError(
-                f"{with_port(settings.HOST, settings.PORT)} cannot be used ({error.strerror}). Choose another "
+                f"{with_port(settings.HOST, settings.PORT)} cannot be used ({error.strerror}). Set another "
                 "MILLRACE_PORT."
             ) from error
 
@@ -55,9 +55,9 @@ class Command(TerminalCommand):
         address = settings.PUBLIC_URL or f"http://{with_port(settings.HOST, settings.PORT)}"
         self.stdout.write(f"Millrace on {address}/", self.style.SUCCESS)
         if account:
-            self.stdout.write("Sign in as {} with {} (shown this once)".format(*account))
+            self.stdout.write("Sign in as {} with {} (shown only once)".format(*account))
         self.stdout.write(
-            "Upload from another terminal, here:\n"
+            "Upload a file, from another terminal in this folder:\n"
             "  TOKEN=$(.venv/bin/python manage.py token admin)\n"
             f'  curl -H "Authorization: Bearer $TOKEN" -T movie.mp4 {address}/api/v1/upload/\n'
         )

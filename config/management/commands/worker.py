@@ -12,13 +12,13 @@ from uploads.management.terminal_command import TerminalCommand
 
 class Command(TerminalCommand):
     help = (
-        "Run the jobs of a lane, each slot in a process of its own. `serve` starts those that the settings ask for."
+        "Run the jobs of a lane, with one process for each slot. `serve` starts the slots that the settings ask for."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--lane", choices=sorted(settings.SLOTS), required=True)
-        parser.add_argument("--slots", type=int, default=1, help="how many jobs at a time (%(default)s)")
-        parser.add_argument("--one", action="store_true", help="be one slot, in this process: for supervisors")
+        parser.add_argument("--slots", type=int, default=1, help="number of jobs at a time (%(default)s)")
+        parser.add_argument("--one", action="store_true", help="run one slot in this process; used by supervisors")
 
     def handle(self, *args: Any, lane: str, one: bool, **options: Any) -> None:
         parent_death.end_with_parent()
