@@ -70,7 +70,8 @@ class Body:
         for data in self._read_into(speed) if self._can_read_into() else self._read():
             received += len(data)
             self._check_deadline()
-            self._claims.update(data)
+            if self._claims.expected:
+                self._claims.update(data)
             yield data
             if self._is_interrupted:
                 break
@@ -116,7 +117,7 @@ class Body:
         try:
             while left:
                 buffer = buffers.take()[:left]
-                with self._broken_off():
+                with self._convert_errors():
                     count = self._stream.readinto(buffer)  # type: ignore[attr-defined]  # can_read_into says so
                 if not count:
                     return
@@ -130,7 +131,7 @@ class Body:
         """The way that works with every WSGI server."""
         left = self.length
         while left is None or left > 0:
-            with self._broken_off():
+            with self._convert_errors():
                 data = self._read_piece(left)
             if not data:
                 return
@@ -143,7 +144,7 @@ class Body:
         return self._stream.read(PIECE if left is None else min(PIECE, left))
 
     @contextmanager
-    def _broken_off(self) -> Iterator[None]:
+    def _convert_errors(self) -> Iterator[None]:
         try:
             yield
         except TimeoutError as error:

@@ -33,8 +33,12 @@ def sink_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = SinkFull if error.errno in _FULL else SinkError
-        raise kind(error.strerror or "the disk does not work") from error
+        raise to_sink_error(error) from error
+
+
+def to_sink_error(error: OSError) -> SinkError:
+    kind = SinkFull if error.errno in _FULL else SinkError
+    return kind(error.strerror or "the disk does not work")
 
 
 @dataclass(frozen=True, slots=True)

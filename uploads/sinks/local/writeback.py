@@ -44,7 +44,8 @@ class WriteBack:
     """The write-back of one descriptor. After a failure every method raises OSError.
 
     `safe` is how many bytes from the beginning of the file were written back without an error. They survive a power
-    cut only after the next `sync`, as the disk may hold them in its cache.
+    cut only after the next `sync`, as the disk may hold them in its cache. `wrote` has something to do when the file
+    has `due_at` bytes. `failure` is the first error.
     """
 
     def __init__(self, fd: int, offset: int, *, safe: int = 0, step: int = WINDOW) -> None:
@@ -54,26 +55,16 @@ class WriteBack:
         self._started = offset - offset % step
         self._waited = max(0, offset - offset % WINDOW - WINDOW)
         self._is_available = _sync_file_range is not None
-        self._failure: OSError | None = None
-
-    @property
-    def has_failed(self) -> bool:
-        return self._failure is not None
-
-    def check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-
-    def is_due(self, offset: int) -> bool:
-        """Whether `wrote` has something to do when the file has this size."""
-        return self._is_available and offset - self._started >= self._step
+        self.due_at = self._started + step if self._is_available else sys.maxsize
+        self.failure: OSError | None = None
 
     def wrote(self, offset: int) -> None:
         """Report the size of the file: begin the write-back of complete steps."""
         with self._remember_failure():
-            while self.is_due(offset):
+            while offset >= self.due_at:
                 self._call(self._started, self._step, _WRITE)
                 self._started += self._step
+                self.due_at = self._started + self._step if self._is_available else sys.maxsize
                 if self._started - self._waited >= 2 * WINDOW:
                     self._wait_for_window()
 
@@ -118,9 +109,10 @@ class WriteBack:
 
     @contextmanager
     def _remember_failure(self) -> Iterator[None]:
-        self.check()
+        if self.failure is not None:
+            raise self.failure
         try:
             yield
         except OSError as error:
-            self._failure = error
+            self.failure = error
             raise

@@ -14,7 +14,7 @@ from ..base import SinkError, Writer
 from ..crash_points import Step, reached
 from ..resumable import ResumableWriter
 from . import filesystem
-from .filesystem import Layout, sink_errors
+from .filesystem import Layout, sink_errors, to_sink_error
 from .writeback import SMALL_STEP, WINDOW, WriteBack
 
 log = structlog.get_logger(__name__)
@@ -34,13 +34,16 @@ class LocalWriter(Writer):
 
     def write(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
-        with sink_errors():
-            self._writeback.check()
+        try:
+            if self._writeback.failure is not None:
+                raise self._writeback.failure
             while rest:
                 written = os.write(self._fd, rest)
                 self.offset += written
                 rest = rest[written:]
-        if self._writeback.is_due(self.offset):
+        except OSError as error:
+            raise to_sink_error(error) from error
+        if self.offset >= self._writeback.due_at:
             with self._write_back() as back:
                 back.wrote(self.offset)
 
@@ -133,14 +136,14 @@ class ResumableLocalWriter(LocalWriter, ResumableWriter):
 
     def close(self) -> None:
         try:
-            if self._fd >= 0 and not self._writeback.has_failed:
+            if self._fd >= 0 and self._writeback.failure is None:
                 self.flush()
         finally:
             self._release()
 
     @contextmanager
     def _write_back(self) -> Iterator[WriteBack]:
-        has_failed = self._writeback.has_failed
+        has_failed = self._writeback.failure is not None
         try:
             with sink_errors():
                 yield self._writeback
