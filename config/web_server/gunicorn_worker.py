@@ -208,7 +208,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         answer = application(environ, starting)
         if response.response_length is None or response.headers_sent or sends_no_body(response):
             return answer
-        response.send_headers()
+        try:
+            response.send_headers()
+        except Exception:
+            # Nobody else closes it: its thread would keep a connection of the database, of which there are few.
+            answer.close()
+            raise
         conn.outgoing = exchange.outgoing = Outgoing(answer, response.response_length)
         return ()
 
