@@ -35,10 +35,10 @@ def require_submit(user: Account, priority: int = 0) -> User:
     """The account, if it may submit jobs with this priority; else a Refusal."""
     account = of_files.require_upload(user)
     if not may_submit(account):
-        raise Forbidden("Your account may look, but not submit jobs.")
+        raise Forbidden("Your account may not submit jobs.")
     highest = HIGHEST if _is_permitted(account, "change_job") else 0
     if not LOWEST <= priority <= highest:
-        raise InvalidParams(f"Your priority must be between {LOWEST} and {highest}.")
+        raise InvalidParams(f"Your account may use priorities from {LOWEST} to {highest}.")
     return account
 
 

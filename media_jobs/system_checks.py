@@ -28,12 +28,12 @@ def tools(**_: Any) -> list[CheckMessage]:
         return [
             Error(
                 str(reason),
-                hint="MILLRACE_SANDBOX=require asks for it: allow user namespaces, install bwrap, or say “on”.",
+                hint="Allow user namespaces, install bubblewrap, or set MILLRACE_SANDBOX=on.",
                 id="media_jobs.E002",
             )
         ]
     if jobs().sandbox == "off":
-        return [Info("MILLRACE_SANDBOX=off: ffmpeg may do whatever we may.", id="media_jobs.I001")]
+        return [Info("MILLRACE_SANDBOX=off: ffmpeg runs with all rights of this account.", id="media_jobs.I001")]
     missing = [layer for layer in sandbox.layers if not layer.holds]
     return [_missing(layer) for layer in sorted(missing, key=lambda layer: layer.name != _NETWORK)]
 
@@ -41,18 +41,18 @@ def tools(**_: Any) -> list[CheckMessage]:
 def _missing(layer: Layer) -> CheckMessage:
     if layer.name == _NETWORK:
         return Warning(
-            f"NOTHING KEEPS FFMPEG FROM THE NETWORK: a hostile film may reach whatever this machine can. {layer.why}",
-            hint="Allow unprivileged user namespaces, or install bubblewrap; MILLRACE_SANDBOX=require insists on it.",
+            f"FFMPEG CAN REACH THE NETWORK: a malicious file can connect to whatever this machine can. {layer.why}",
+            hint="Allow unprivileged user namespaces or install bubblewrap. MILLRACE_SANDBOX=require demands it.",
             id="media_jobs.W001",
         )
     if layer.name == OWN_FILES:
         return Warning(
-            f"ffmpeg can read whatever we can, the database and all files: {layer.why}",
-            hint="Linux 5.13 or newer has Landlock, if it is in the kernel's list of security modules (`lsm=`).",
+            f"ffmpeg can read all files that this account can, the database included. {layer.why}",
+            hint="Use Linux 5.13 or newer, with Landlock in the kernel's list of security modules (`lsm=`).",
             id="media_jobs.W003",
         )
     return Warning(
-        f"Of the sandbox that ffmpeg runs in, one layer does not hold: {layer.name}. {layer.why}",
-        hint="Jobs run without it. On Linux, util-linux (setpriv, prlimit) and coreutils (nice) bring it.",
+        f"ffmpeg runs without one layer of its sandbox: {layer.name}. {layer.why}",
+        hint="Install util-linux (setpriv, prlimit) and coreutils (nice).",
         id="media_jobs.W002",
     )

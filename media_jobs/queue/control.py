@@ -24,7 +24,7 @@ def cancel(job: Job) -> Job:
     with write():
         job = states.lock_job(job)
         if job.is_finished:
-            raise AlreadyFinished(f"This job has {job.status} already.")
+            raise AlreadyFinished(f"This job has already ended. Its status is “{job.status}”.")
         if job.status == Status.RUNNING:
             Job.objects.filter(pk=job.pk, status=Status.RUNNING).update(cancel_asked=True)
         else:
@@ -52,14 +52,14 @@ def retry(job: Job) -> Job:
     if not job.is_finished:
         raise NotFinished("This job is not finished. Cancel it first.")
     if job.status == Status.SUCCEEDED:
-        raise AlreadyFinished("This job has succeeded: there is nothing to try again.")
+        raise AlreadyFinished("This job has succeeded. Only failed and cancelled jobs can be retried.")
     if job.file is None:
-        raise AlreadyFinished("The file of this job is gone: there is nothing to run it on.")
+        raise AlreadyFinished("The file of this job was deleted, so the job cannot be retried.")
     states.mark_queued(
-        Job.objects.filter(pk=job.pk, status=job.status), job, "asked to try again", message="Waits for another try",
+        Job.objects.filter(pk=job.pk, status=job.status), job, "retried", message="Waiting for another attempt",
         leader=leader, queued_at=Now(), attempts=0, error_code="", error_detail="", finished_at=None, started_at=None,
     )  # fmt: skip
-    audit_log.note(job, "Tried again.")
+    audit_log.note(job, "Retried.")
     if leader is None:
         transaction.on_commit(lambda: wake(job.lane))
     job.refresh_from_db()

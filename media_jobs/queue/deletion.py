@@ -34,8 +34,9 @@ def release_file(file: MediaFile) -> None:
 def why_kept(file: MediaFile) -> str:
     """Why unfinished jobs keep the file, in a sentence; empty if they do not."""
     count = sum(not job.automatic for job in _unfinished(file))
-    jobs = "1 unfinished job" if count == 1 else f"{count} unfinished jobs"
-    return f"{jobs} of this file must end first. Wait, or cancel." if count else ""
+    if count == 1:
+        return "This file has 1 unfinished job. Wait until it ends, or cancel it."
+    return f"This file has {count} unfinished jobs. Wait until they end, or cancel them." if count else ""
 
 
 def _unfinished(file: MediaFile) -> Collection[Job]:

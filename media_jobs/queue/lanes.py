@@ -87,7 +87,7 @@ def warnings() -> Iterator[ServiceWarning]:
     with_workers = set(Worker.live().values_list("lane", flat=True))
     for lane in LANES:
         if lane not in with_workers and _is_overdue(lane, long_ago):
-            words = f"Jobs wait in the lane {lane}, and no worker of it is running."
+            words = f"Jobs wait in the lane {lane}, and it has no running worker."
             yield ServiceWarning(f"lane_dead:{lane}", words)
 
 
@@ -97,7 +97,7 @@ def troubles() -> list[str]:
     missing = [f"No worker of the lane {lane} is running." for lane in LANES if lane not in with_workers]
     deaf = Counter(worker.lane for worker in _deaf_workers())
     return missing + [
-        f"Jobs wait in the lane {lane}, and of its idle workers, {number} do not take them."
+        f"Jobs wait in the lane {lane}, but {number} idle worker{' does' if number == 1 else 's do'} not take them."
         for lane, number in deaf.items()
     ]
 

@@ -57,14 +57,17 @@ def is_paused(lane: str) -> bool:
 
 
 def lacking() -> str:
-    """What no job can be begun without, and is not there, in words; or nothing. To wait for it costs no attempt."""
+    """A noun phrase for what no job can start without, if it is missing; else empty.
+
+    It is checked before a claim, so that waiting for it costs no attempt.
+    """
     try:
         check_free(sink(), 1)
         check_floor(sink(), jobs().work_root)
     except InsufficientStorage:
-        return "Room on the server's disk."
+        return "Free space on the server's disk."
     except StorageUnavailable:
-        return "The server's disk, which cannot be seen just now."
+        return "The server's disk, which is not available."
     return ""
 
 
@@ -165,7 +168,7 @@ def end_released(lease: Lease) -> None:
     with write():
         results.bury_outputs(held)
         queued = states.mark_queued(
-            held.filter(cancel_asked=False), job, "its worker stopped", message="Starts again"
+            held.filter(cancel_asked=False), job, "its worker stopped", message="Waiting to start again"
         )
         _require(queued or states.mark_cancelled(held.filter(cancel_asked=True), job))
 
@@ -221,8 +224,8 @@ def lost() -> QuerySet[Job]:
 
 def _reap(job: Job) -> int:
     held = lost().filter(pk=job.pk, token=job.token)
-    times = f", {job.attempts + 1} times" if job.attempts else ""
-    failure = WorkerLost(f"Its worker was lost{times}. Does it need more memory?")
+    times = f" {job.attempts + 1} times" if job.attempts else ""
+    failure = WorkerLost(f"The worker of this job was lost{times}. The job may need more memory.")
     with write():
         done = _end_failed(held, job, failure, "its worker was lost")
         if done:

@@ -96,7 +96,7 @@ def share(result: Result) -> None:
     result.job.refresh_from_db(fields=["build", "message"])
     lock_quotas({follower.owner_id for follower in found}, wait=False)
     for follower in found:
-        answer(follower, result, f"as job {result.job.pk}, which made the same")
+        answer(follower, result, f"answered with the result of job {result.job.pk}")
 
 
 def answer(job: Job, result: Result, reason: str, **changes: Any) -> None:
@@ -119,7 +119,7 @@ def quota_failure(job: Job, size: int) -> QuotaReached | None:
     left = left_of_quota(job.owner_id)
     if left is None or size <= left:
         return None
-    return QuotaReached("The result does not fit into what your quota has left. Delete files you do not need.")
+    return QuotaReached("Your quota has no room for the result. Delete files that you do not need.")
 
 
 def success_without_outputs(job: Job, failure: QuotaReached) -> dict[str, Any]:

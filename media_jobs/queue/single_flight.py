@@ -107,4 +107,4 @@ def promote(job: Job) -> None:
     heir, *others = waiting
     Job.objects.filter(pk=heir.pk, status=Status.QUEUED).update(leader=None)
     Job.objects.filter(pk__in=[other.pk for other in others], status=Status.QUEUED).update(leader=heir)
-    record("job", heir.pk, Status.QUEUED, f"runs itself: job {job.pk}, which it followed, has ended")
+    record("job", heir.pk, Status.QUEUED, f"no longer follows job {job.pk}, which ended without a result")

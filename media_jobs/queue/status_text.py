@@ -58,16 +58,16 @@ def _ahead(lane: str) -> Iterable[tuple[UUID, int]]:
 
 
 def waiting_for(job: Job, lanes: Lanes) -> str | None:
-    """Why the job does not run, as a noun phrase that completes "Waits for"."""
+    """Why the job does not run, as a noun phrase that completes "Waiting for"."""
     if job.status == Job.Status.UPLOADING:
         done = upload_progress(job.upload) if job.upload else None
         return "Its upload." if done is None else f"Its upload, at {100 * done:.0f} %."
     if job.status != Job.Status.QUEUED:
         return None
     if job.leader_id is not None:
-        return f"Job {job.leader_id}, which does the same."
+        return f"The result of job {job.leader_id}, which is identical."
     if job.lane not in lanes.with_workers:
-        return f"A worker: none of the lane {job.lane} is running."
+        return f"A worker: the lane {job.lane} has no running worker."
     if job.lane in lanes.paused:
         return f"The lane {job.lane}, which is paused."
     if lanes.lacking:

@@ -81,7 +81,7 @@ def _usable_files(user: Account, ids: Sequence[UUID]) -> list[MediaFile]:
     found = policy.usable_files(user).in_bulk(ids)
     for pk in ids:
         if pk not in found:
-            raise NoSuchFile(f"There is no file {pk}, or none that you may use.")
+            raise NoSuchFile(f"The file {pk} does not exist, or you may not use it.")
     return [found[pk] for pk in ids]
 
 
@@ -106,7 +106,7 @@ def _require_kind(operation: Operation[Any], name: str, kind: str) -> None:
 
 
 def _wrong_kind(operation: Operation[Any], name: str, kind: str) -> str:
-    return f"“{operation.name}” works on {' or '.join(sorted(operation.kinds))}; {name} is {kind or 'no media'}."
+    return f"“{operation.name}” works on {' or '.join(sorted(operation.kinds))}, but {name} is {kind or 'not media'}."
 
 
 def submit_with_upload(order: Order, announcement: Announcement) -> tuple[Job, bool]:
@@ -157,7 +157,7 @@ def _insert(order: Order) -> tuple[Job, bool]:
     JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
     record("job", job.pk, job.status)
     if result is not None:
-        results.answer(job, result, f"answered by job {result.job.pk}, which made the same")
+        results.answer(job, result, f"answered with the result of job {result.job.pk}")
     elif job.status == Job.Status.QUEUED and job.leader is None:
         transaction.on_commit(lambda: wake(job.lane))
     Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
@@ -184,7 +184,7 @@ def _keep_files(order: Order) -> None:
 def _replayed(order: Order) -> Job | None:
     """The job that this Idempotency-Key made within a day, if it was asked for the same."""
     if len(order.key) > LONGEST_KEY:
-        raise InvalidParams(f"An Idempotency-Key may have {LONGEST_KEY} characters.")
+        raise InvalidParams(f"An Idempotency-Key may have at most {LONGEST_KEY} characters.")
     lock_owner(order.owner.pk)
     holders = Job.objects.filter(owner=order.owner, idempotency_key=order.key)
     holders.filter(created_at__lt=Now() - KEY_KEPT).update(idempotency_key="")
@@ -207,8 +207,8 @@ def begin_uploaded(upload: Upload, file: MediaFile | None) -> None:
     for job in Job.objects.filter(upload=upload, status=Job.Status.UPLOADING):
         operation = operations.registry.get(job.operation)
         if file is None:
-            lost = UploadLost(f"The upload of {upload.name} did not end well. Submit the job again with a new one.")
-            states.mark_failed(states.waiting(job), job, lost)
+            reason = f"The upload of {upload.name} failed, expired or was deleted. Submit the job again."
+            states.mark_failed(states.waiting(job), job, UploadLost(reason))
         elif operation is not None and file.blob.kind not in operation.kinds:
             unfit = UnfitMedia(_wrong_kind(operation, file.name, file.blob.kind))
             states.mark_failed(states.waiting(job), job, unfit)

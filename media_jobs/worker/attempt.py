@@ -143,7 +143,7 @@ class Attempt:
             raise ContentLost("A file that this job needs was deleted.")
         path = local_path(file.blob)
         if path is None or file.blob.state != Blob.State.STORED or not path.exists():
-            raise ContentLost(f"The bytes of {file.name} cannot be found. Ask your administrator.")
+            raise ContentLost(f"The content of {file.name} is missing on the server. Ask your administrator.")
         # A short name in our folder: people are shown the command, and may copy it.
         link = self._folder / f"input{number}"
         link.symlink_to(path)
@@ -228,9 +228,9 @@ def _as_failures() -> Iterator[None]:
     except (SinkFull, InsufficientStorage) as error:
         raise NoRoom("The server's disk is full.") from error
     except (SinkError, StorageUnavailable) as error:
-        raise ContentLost("The server's disk does not work.") from error
+        raise ContentLost("The server's disk reported an error.") from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise NoRoom("The server's disk is full.") from error
         log.exception("attempt_failed")
-        raise Internal("Something went wrong on our side; it was written down.") from error
+        raise Internal("An internal error occurred. The server's log has the details.") from error

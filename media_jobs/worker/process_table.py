@@ -1,6 +1,6 @@
-"""What supervisors say of their processes, for the people and programs that watch this host.
+"""The processes that supervisors keep alive on this host, for the admin, health checks and metrics.
 
-config/ starts the processes and adds to `sources`: this app knows neither how nor where reports are written.
+config/ starts the processes, writes reports about them, and adds a function that reads the reports to `sources`.
 """
 
 import signal
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from uploads.text.times import human_time
 
-_LATELY = 3600.0  # seconds for which a restart is shown
+_RECENT = 3600.0  # seconds for which a restart is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class Process:
 
     name: str
     pid: int | None  # None: it is down
-    since: float  # when that began
+    since: float  # when it started or went down
     restarts: int = 0  # since its supervisor was started
-    code: int | None = None  # that it last ended with, negative for a signal; None where it could not be started
+    code: int | None = None  # the last exit code, negative for a signal; None if it could not be started
     ended_at: float | None = None
 
 
@@ -29,20 +29,20 @@ sources: list[Callable[[], Sequence[Process]]] = []
 
 
 def processes() -> list[Process]:
-    """Those of all live supervisors of this home, on this host."""
+    """The processes of all live supervisors on this host."""
     return [process for read in sources for process in read()]
 
 
 def process_troubles() -> list[str]:
-    """Processes that are down, or were started again lately; in sentences."""
-    return [_in_words(process) for process in processes() if process.pid is None or _ended_lately(process)]
+    """Sentences about processes that are down or were restarted recently."""
+    return [_sentence(process) for process in processes() if process.pid is None or _ended_recently(process)]
 
 
-def _ended_lately(process: Process) -> bool:
-    return process.ended_at is not None and time.time() - process.ended_at < _LATELY
+def _ended_recently(process: Process) -> bool:
+    return process.ended_at is not None and time.time() - process.ended_at < _RECENT
 
 
-def _in_words(process: Process) -> str:
+def _sentence(process: Process) -> str:
     ago = human_time(max(0.0, time.time() - (process.ended_at or process.since)))
     if process.pid is None:
         return f"The process {process.name} is down. It ended {ago} ago ({_how(process)}) and will be restarted."

@@ -153,5 +153,5 @@ class Slot:
         if has_work or lost().exists():
             wake(self.lane)
         if time.monotonic() - self._heard_at > _DEAF_AFTER:
-            log.error("worker_deaf", reason="its lane has work, and the broker brings no word of it: starting again")
+            log.error("worker_deaf", reason="no broker message although the lane has work: the worker restarts")
             os.kill(os.getpid(), signal.SIGTERM)

@@ -91,7 +91,7 @@ def test_the_front_page_tells_what_is_so_and_goes_on_telling(browser: Browser, s
         dashboard = page.locator("#mr-dashboard")
         expect(dashboard).to_contain_text(HOSTILE)
         expect(dashboard).to_contain_text("No worker of the lane heavy is running.")
-        expect(dashboard).to_contain_text("Waiting for a worker: none of the lane heavy is running.")
+        expect(dashboard).to_contain_text("Waiting for a worker: the lane heavy has no running worker.")
         expect(dashboard).to_contain_text("notes.txt")
         expect(dashboard).to_contain_text(re.compile(r"\d+\.\d GB free"))
         sent = server.request("PUT", "/api/v1/upload/second.txt", b"no media either", user="operator")

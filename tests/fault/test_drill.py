@@ -54,7 +54,7 @@ def test_a_paused_lane_starts_nothing_and_a_drained_one_is_waited_for(stage: Sta
     running = stage.submit("transcode", SLOW)
     stage.wait_for(lambda: stage.job(running)["status"] == "running", "the job to start")
     said = stage.server.manage("lane", "heavy", "--drain").stdout
-    assert "1 of its jobs still run" in said
+    assert "Waiting for 1 job of the lane heavy to end." in said
     assert "heavy: paused, 2 workers, 0 running, 0 queued" in said
     assert stage.job(running)["status"] == "succeeded"
     waiting = stage.submit()

@@ -136,7 +136,7 @@ def test_a_job_whose_result_cannot_be_synced_is_tried_again(shim: Path, home: Se
     path = home.home / "clip.mp4"
     path.write_bytes(clip)
     first, second = seen_in_django(shim, home, failed_syncs.job, str(path), "sync_file_range")["attempts"]
-    assert first == ["queued", 1, "The server's disk does not work.", 0, True]
+    assert first == ["queued", 1, "The server's disk reported an error.", 0, True]
     assert (second[0], second[3]) == ("succeeded", 1)
 
 

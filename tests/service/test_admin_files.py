@@ -150,7 +150,7 @@ def test_an_operation_that_does_not_fit_says_why_and_is_not_offered() -> None:
     file, operator = make_file("tone.mp3", kind="audio"), signed_in("Operator")
     assert 'value="transcode"' not in operator.get(page_of(file, "run")).content.decode()
     page = operator.post(page_of(file, "run") + "?operation=transcode", {"priority": "0"}).content.decode()
-    assert "works on video; tone.mp3 is audio" in page
+    assert "works on video, but tone.mp3 is audio" in page
     assert not Job.objects.exists()
 
 
@@ -237,10 +237,10 @@ def test_a_deletion_shows_what_else_goes_and_what_is_in_use_stays() -> None:
     said = {"action": "delete_selected", "_selected_action": [str(free.pk), str(used.pk)]}
     preview = operator.post("/admin/uploads/mediafile/", said).content.decode()
     assert "poster.jpg (artifact)" in preview
-    assert "1 unfinished job of this file must end first." in preview
+    assert "This file has 1 unfinished job." in preview
     answer = operator.post("/admin/uploads/mediafile/", {**said, "confirmed": "yes"}, follow=True).content.decode()
     assert list(MediaFile.objects.all()) == [used]
-    assert "used.mp4: 1 unfinished job of this file must end first." in answer
+    assert "used.mp4: This file has 1 unfinished job." in answer
     assert "Deleted 1 file" in answer
 
 

@@ -131,7 +131,7 @@ def test_an_operator_cancels_and_retries_and_the_history_tells_who(
     assert "Queued again." in told
 
 
-@pytest.mark.parametrize(("verb", "words"), [("cancel", "succeeded already"), ("retry", "nothing to try again")])
+@pytest.mark.parametrize(("verb", "words"), [("cancel", "already ended"), ("retry", "Only failed and cancelled")])
 def test_what_cannot_be_done_is_said(server: Server, operator: Browser, file: str, verb: str, words: str) -> None:
     job = finished(server, file)
     assert operator.post(f"{JOBS}{job}/{verb}/").status == 302
@@ -163,7 +163,7 @@ def test_what_moves_on_the_page_is_answered_at_once(server: Server, viewer: Brow
     job = waiting(server, file)
     row = viewer.request("GET", f"{JOBS}{job}/live/").json()["rows"][job]
     assert (row["state"], row["active"], row["steps"]) == ("queued", True, "1")
-    assert row["message"] == "Waiting for a worker: none of the lane heavy is running."
+    assert row["message"] == "Waiting for a worker: the lane heavy has no running worker."
     assert {"speed", "left", "duration", "command", "log", "progress", "label"} <= row.keys()
 
 

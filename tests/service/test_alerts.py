@@ -123,7 +123,7 @@ def test_a_dead_lane_is_one_where_jobs_wait_and_no_worker_lives(mails: MailServe
     Job.objects.filter(pk=job.pk).update(queued_at=Now() - timedelta(minutes=5))
     assert codes() == ["lane_dead:quick"]
     assert mail_alerts() == 1
-    assert "Jobs wait in the lane quick, and no worker of it is running." in text_of(mails.mails[0])
+    assert "Jobs wait in the lane quick, and it has no running worker." in text_of(mails.mails[0])
     a_worker()
     assert codes() == []
 

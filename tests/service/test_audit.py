@@ -118,7 +118,7 @@ DEEDS: dict[str, Deed] = {
     ),
     "POST job-retry": (
         House.cancelled, lambda house, pk: house.ask("POST", f"jobs/{pk}/retry/"),
-        ("job", "thumbnail", "Tried again."),
+        ("job", "thumbnail", "Retried."),
     ),
     "DELETE job-detail": (
         House.cancelled, lambda house, pk: house.ask("DELETE", f"jobs/{pk}/"), ("job", "thumbnail", "Deleted."),

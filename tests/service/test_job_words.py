@@ -37,7 +37,7 @@ def several(owner: User, number: int, first: int = 20, **more: Any) -> list[Job]
 
 
 def test_a_job_without_a_worker_waits_for_one() -> None:
-    assert awaits(a_job()) == "A worker: none of the lane quick is running."
+    assert awaits(a_job()) == "A worker: the lane quick has no running worker."
 
 
 def test_a_job_of_a_paused_lane_waits_for_that() -> None:
@@ -76,9 +76,9 @@ def test_where_the_disk_has_no_room_or_cannot_be_seen_jobs_wait_for_that(setting
     a_worker()
     job = a_job()
     settings.UPLOADS = replace(settings.UPLOADS, min_free=10**18)
-    assert awaits(job) == "Room on the server's disk."
+    assert awaits(job) == "Free space on the server's disk."
     SinkMark.objects.all().delete()
-    assert awaits(job) == "The server's disk, which cannot be seen just now."
+    assert awaits(job) == "The server's disk, which is not available."
 
 
 def test_a_running_job_waits_for_nothing_and_one_to_be_cancelled_says_so() -> None:

@@ -166,9 +166,9 @@ def test_a_job_that_fails_says_why_and_can_be_retried(server: Server, film: Film
 def test_a_job_says_what_it_waits_for(server: Server, clip: bytes) -> None:
     file = keep(server, clip, user="carol")
     first = waiting(server, file, "carol")
-    assert first["waiting_for"] == "A worker: none of the lane heavy is running."
+    assert first["waiting_for"] == "A worker: the lane heavy has no running worker."
     follower = submitted(server, "carol", operation="transcode", file=file, params=first["params"])
-    assert follower["waiting_for"] == f"Job {first['id']}, which does the same."
+    assert follower["waiting_for"] == f"The result of job {first['id']}, which is identical."
 
 
 def test_who_waits_for_a_job_is_answered_when_the_time_is_over_or_the_job_is(server: Server, clip_id: str) -> None:
@@ -365,7 +365,7 @@ def test_neither_a_file_nor_an_upload_is_refused(server: Server) -> None:
 def test_a_file_of_the_wrong_kind_is_refused(server: Server) -> None:
     answer = order(server, operation="transcode", file=keep(server, SUBTITLES, "a.srt"))
     assert (answer.status, answer.code) == (400, "invalid_params")
-    assert "works on video; a.srt is subtitle" in answer.json()["detail"]
+    assert "works on video, but a.srt is subtitle" in answer.json()["detail"]
 
 
 def test_staff_alone_may_let_a_job_pass_the_others(server: Server, clip_id: str) -> None:

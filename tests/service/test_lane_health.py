@@ -50,7 +50,7 @@ def test_a_worker_that_does_not_take_what_waits_for_it_is_named(settings: Any) -
     job = a_job()
     assert lanes.troubles() == []
     Job.objects.filter(pk=job.pk).update(queued_at=long_ago)
-    assert lanes.troubles() == ["Jobs wait in the lane quick, and of its idle workers, 1 do not take them."]
+    assert lanes.troubles() == ["Jobs wait in the lane quick, but 1 idle worker does not take them."]
     settings.UPLOADS = replace(settings.UPLOADS, min_free=10**18)
     assert lanes.troubles() == []  # nobody is to take it while the disk is full
     settings.UPLOADS = replace(settings.UPLOADS, min_free=0)

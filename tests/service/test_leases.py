@@ -465,7 +465,7 @@ def test_what_inspect_learnt_is_kept_where_the_quota_has_no_room_for_its_picture
         end(lease, "poster.jpg", facts={"format": "mov"})
         found = now(job)
         assert (found.status, found.outputs, found.artifacts.count()) == ("succeeded", 0, 0)
-        assert found.message.startswith("The preview could not be stored. The result does not fit")
+        assert found.message.startswith("The preview could not be stored. Your quota has no room")
     assert Blob.objects.get(pk=file.blob_id).facts == {"format": "mov"}
 
     delete_file(filler)
@@ -518,7 +518,7 @@ def test_a_failed_job_can_be_tried_again_and_a_succeeded_one_cannot(worker: Work
 def test_a_file_that_somebody_works_on_cannot_be_deleted_and_the_job_neither(worker: Worker) -> None:
     job = a_job()
     assert job.file is not None
-    with pytest.raises(NotFinished, match="1 unfinished job of this file"):
+    with pytest.raises(NotFinished, match="This file has 1 unfinished job"):
         delete_file(job.file)
     with pytest.raises(NotFinished):
         delete_job(job)

@@ -75,7 +75,7 @@ def test_jobs_wait_for_room_where_they_work_too(small: Path, settings: Any, tmp_
     settings.JOBS = replace(settings.JOBS, work_root=tmp_path / "work")
     assert leases.lacking() == ""
     settings.JOBS = replace(settings.JOBS, work_root=small)
-    assert leases.lacking() == "Room on the server's disk."
+    assert leases.lacking() == "Free space on the server's disk."
 
 
 def test_a_released_ballast_is_told_on_the_front_page_and_in_readyz(

@@ -203,7 +203,7 @@ def test_one_account_with_many_empty_uploads_stops_nobody(start_server: StartSer
         order = json.dumps({"operation": "thumbnail", "file": sent.json()["id"]}).encode()
         job = server.request("POST", "/api/v1/jobs/", order, {"Content-Type": "application/json"}, user="bob").json()
         found = server.get(f"/api/v1/jobs/{job['id']}/", user="bob").json()
-        assert found["waiting_for"] == "A worker: none of the lane quick is running."
+        assert found["waiting_for"] == "A worker: the lane quick has no running worker."
         server.kill()
 
 

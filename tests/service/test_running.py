@@ -102,7 +102,7 @@ def test_no_job_begins_while_the_disk_is_at_its_floor(start_server: StartServer,
         wait_until(lambda: "no_job_begun" in server.log[before:], 60)
         found = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
         filler(server.media).unlink()
-        assert (found["status"], found["waiting_for"]) == ("queued", "Room on the server's disk.")
+        assert (found["status"], found["waiting_for"]) == ("queued", "Free space on the server's disk.")
         assert ended(server, job)["status"] == "succeeded"
         assert [state for state, *_ in past(server, job)] == ["queued", "running", "succeeded"]
         server.kill()

@@ -86,7 +86,7 @@ def test_an_interrupted_submit_cancels_its_job_and_says_so(server: Server, path:
     )
     wait_until(lambda: query(server, "SELECT 1 FROM media_jobs_job WHERE operation = 'transcode'"), 60)
     assert process.stderr is not None
-    assert "Waits for: A worker" in process.stderr.readline()
+    assert "Waiting for: A worker" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert "is cancelled" in said

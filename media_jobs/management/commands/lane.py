@@ -10,15 +10,18 @@ from ...queue import lanes
 
 class Command(TerminalCommand):
     help = (
-        "Show the lanes in which jobs queue. Pause one before work on the machine; drain it to wait until it is idle."
+        "Show, pause or resume the lanes of jobs. "
+        "Before maintenance, drain a lane: this pauses it and waits until no job runs."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("lane", nargs="?", choices=LANES, help="the lane to act on; all are shown without")
-        what = parser.add_mutually_exclusive_group()
-        what.add_argument("--pause", action="store_true", help="start none of its jobs; what runs goes on")
-        what.add_argument("--drain", action="store_true", help="pause it, and wait until nothing runs in it")
-        what.add_argument("--resume", action="store_true", help="start its jobs again")
+        parser.add_argument("lane", nargs="?", choices=LANES, help="the lane; without it, all lanes are shown")
+        actions = parser.add_mutually_exclusive_group()
+        actions.add_argument(
+            "--pause", action="store_true", help="start no more jobs of the lane; running jobs continue"
+        )
+        actions.add_argument("--drain", action="store_true", help="pause the lane, and wait until no job of it runs")
+        actions.add_argument("--resume", action="store_true", help="start jobs of the lane again")
 
     def handle(self, *args: Any, lane: str | None, pause: bool, drain: bool, resume: bool, **options: Any) -> None:
         if lane and (pause or drain):
@@ -29,7 +32,7 @@ class Command(TerminalCommand):
             self._wait(lane)
         for name in [lane] if lane else LANES:
             found = lanes.overview(name)
-            state = "paused" if found.paused else "open"
+            state = "paused" if found.paused else "active"
             self.stdout.write(
                 f"{name}: {state}, {found.workers} workers, {found.running} running, {found.queued} queued"
             )
@@ -38,6 +41,7 @@ class Command(TerminalCommand):
         running = None
         while left := lanes.overview(lane).running:
             if left != running:
-                self.stdout.write(f"{left} of its jobs still run.")
+                jobs = "1 job" if left == 1 else f"{left} jobs"
+                self.stdout.write(f"Waiting for {jobs} of the lane {lane} to end.")
                 running = left
             time.sleep(0.5)

@@ -34,11 +34,11 @@ _BAR = "{percentage:3.0f} % |{bar:24}| {desc}"
 
 
 class _Help(RawDescriptionHelpFormatter, DjangoHelpFormatter):
-    """Django's, with the lines of the list of operations as they are."""
+    """Django's formatter, which keeps the lines of the list of operations."""
 
 
 class Command(TerminalCommand):
-    help = "Run an operation on a file, show its progress, and tell what it made. Ctrl-C cancels it."
+    help = "Run an operation on a file as a job, show its progress, and list its artifacts. Ctrl-C cancels the job."
 
     def create_parser(self, prog_name: str, subcommand: str, **more: Any) -> Any:
         return super().create_parser(
@@ -46,25 +46,27 @@ class Command(TerminalCommand):
         )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="a path on this machine, or the id of a file that is here")
-        parser.add_argument("operation", metavar="OPERATION", help="one of those below")
-        parser.add_argument("params", nargs="*", metavar="NAME=VALUE", help="its parameters: height=720 quality=high")
-        parser.add_argument("--owner", help="the account that will own it all (the file's, or the first superuser)")
-        parser.add_argument("--input", action="append", default=[], metavar="ID", help="a further file; repeatable")
+        parser.add_argument("file", metavar="FILE", help="a path on this machine, or the id of a stored file")
+        parser.add_argument("operation", metavar="OPERATION", help="one of the operations listed below")
+        parser.add_argument("params", nargs="*", metavar="NAME=VALUE", help="its parameters, such as height=720")
+        parser.add_argument("--owner", help="the job's owner (default: the file's, or the first superuser)")
+        parser.add_argument(
+            "--input", action="append", default=[], metavar="ID", help="the id of a further input; may be repeated"
+        )
         parser.add_argument(
             "--priority", type=int, default=0, choices=range(LOWEST, HIGHEST + 1), metavar="N",
             help=f"from {LOWEST} to {HIGHEST} (%(default)s)",
         )  # fmt: skip
-        parser.add_argument("--no-wait", action="store_true", help="print the job's id and leave it to the workers")
+        parser.add_argument("--no-wait", action="store_true", help="print the job's id and do not wait for its end")
 
     def handle(self, *args: Any, file: str, operation: str, params: list[str], **options: Any) -> None:
         try:
-            said = dict(_read(param) for param in params)
-            recipe = operations.get(operation)
-            parsed = operations.parse(recipe, said)  # before bytes are copied for nothing
+            sent = dict(_parse(param) for param in params)
+            found = operations.get(operation)
+            valid = operations.parse(found, sent)  # before the file is copied
             inputs = [_find(text) for text in options["input"]]
             media, owner = self._take(file, options["owner"])
-            job, _ = submit(Order(owner, recipe, parsed, said, media, inputs=inputs, priority=options["priority"]))
+            job, _ = submit(Order(owner, found, valid, sent, media, inputs=inputs, priority=options["priority"]))
         except Refusal as refusal:
             raise CommandError(refusal.detail) from refusal
         if options["no_wait"]:
@@ -78,7 +80,7 @@ class Command(TerminalCommand):
             media = _find(text)
             return media, _account(name) if name else media.owner
         if not path.is_file():
-            raise CommandError(f"{path} is no file.")
+            raise CommandError(f"{path} is not a regular file.")
         owner, size = _account(name), path.stat().st_size
         with tqdm(total=size, desc="Ingest", unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
             try:
@@ -86,7 +88,7 @@ class Command(TerminalCommand):
             except OSError as error:
                 raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
             except KeyboardInterrupt:
-                raise CommandError("Interrupted: nothing was taken in.", returncode=_INTERRUPTED) from None
+                raise CommandError("Interrupted. No file was stored.", returncode=_INTERRUPTED) from None
 
     def _watch(self, job: Job) -> Job:
         try:
@@ -97,16 +99,18 @@ class Command(TerminalCommand):
         return job
 
     def _follow(self, job: Job) -> None:
-        said = ""
+        status = ""
         with tqdm(total=1, desc=job.operation, bar_format=_BAR, disable=not sys.stderr.isatty()) as bar:
             while True:
                 job.refresh_from_db()
                 bar.n = job.progress
-                message = f"Waits for: {waits}" if (waits := waiting_for(job, Lanes.now([job]))) else message_of(job)
+                message = (
+                    f"Waiting for: {reason}" if (reason := waiting_for(job, Lanes.now([job]))) else message_of(job)
+                )
                 bar.set_description_str(printable(f"{job.operation}: {message}", one_line=True))
-                if bar.disable and job.status != said:  # nobody wants each step of it in a log
-                    said = job.status
-                    self.stderr.write(f"{said}: {message}")
+                if bar.disable and job.status != status:  # in a log: one line for each status
+                    status = job.status
+                    self.stderr.write(f"{status}: {message}")
                 if job.is_finished:
                     return
                 time.sleep(_LOOK_EVERY)
@@ -123,15 +127,15 @@ class Command(TerminalCommand):
         if job.status == Job.Status.FAILED:
             raise CommandError(f"{job.error_detail} ({job.error_code}; job {job.pk})")
         if job.status != Job.Status.SUCCEEDED:
-            stopped = "is cancelled" if job.is_finished else "is asked to stop"
+            stopped = "is cancelled" if job.is_finished else "is being cancelled"
             raise CommandError(f"Job {job.pk} {stopped}.", returncode=_INTERRUPTED)
-        self.stdout.write(f"{job.message} (job {job.pk}{', answered from an earlier one' if job.cached else ''})")
+        self.stdout.write(f"{job.message} (job {job.pk}{', answered with an earlier result' if job.cached else ''})")
         for artifact in job.artifacts.select_related("file__blob").order_by("name"):
             self.stdout.write(f"  {artifact.name}  {artifact.file_id}  {human_size(artifact.file.blob.size)}")
 
 
 def _operations() -> str:
-    lines = ["operations, and their parameters:"]
+    lines = ["operations and their parameters:"]
     for operation in operations.registry.values():
         names = ", ".join(operations.schema(operation)["properties"]) or "none"
         lines += [f"  {operation.name}: {operation.summary}", f"      {names}"]
@@ -139,11 +143,11 @@ def _operations() -> str:
     return "\n".join([*lines, "", example])
 
 
-def _read(param: str) -> tuple[str, Any]:
-    """Numbers, true and false as such, and everything else as text."""
+def _parse(param: str) -> tuple[str, Any]:
+    """The value is parsed as JSON if possible, else it is text."""
     name, equals, value = param.partition("=")
     if not equals:
-        raise CommandError(f"Write “{param}” as NAME=VALUE.")
+        raise CommandError(f"“{param}” is not a parameter. Write NAME=VALUE.")
     try:
         return name, json.loads(value)
     except ValueError:
@@ -154,12 +158,13 @@ def _find(text: str) -> MediaFile:
     with suppress(ValueError):
         if found := MediaFile.objects.select_related("blob", "owner").filter(pk=UUID(text)).first():
             return found
-    raise CommandError(f"There is no file {text}, neither on this machine nor by that id.")
+    raise CommandError(f"There is no file {text}: it is neither a path on this machine nor the id of a stored file.")
 
 
 def _account(name: str | None) -> User:
     accounts = get_user_model().objects.order_by("pk")
     found: User | None = accounts.filter(**({"username": name} if name else {"is_superuser": True})).first()
     if found is None:
-        raise CommandError(f"There is no account “{name}”." if name else "There is no superuser: name an --owner.")
+        reason = f"There is no account “{name}”." if name else "There is no superuser. Name the owner with --owner."
+        raise CommandError(reason)
     return found

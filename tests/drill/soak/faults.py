@@ -79,11 +79,11 @@ def stop_lane(scene: Scene) -> str:
 
         def is_told() -> bool:
             _submit_heavy(scene)
-            return "lane heavy, and no worker" in scene.warnings() and scene.is_mailed("lane_dead", "new")
+            return "lane heavy, and it has no" in scene.warnings() and scene.is_mailed("lane_dead", "new")
 
         scene.wait_for(is_told, "the alert lane_dead", TOLD)
         told = time.monotonic() - began
-    scene.wait_for(lambda: "lane heavy, and no worker" not in scene.warnings(), "the warning to go", SOON)
+    scene.wait_for(lambda: "lane heavy, and it has no" not in scene.warnings(), "the warning to go", SOON)
     scene.ended["lane_dead"] = time.monotonic()
     return f"lane_dead was in /readyz and mailed after {told:.0f} s, and gone from /readyz when the worker went on"
 
