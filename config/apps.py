@@ -7,7 +7,8 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        from config import snapshots
+        # Every process that may submit a job needs the Celery app, which knows the broker.
+        from config import celery, snapshots  # noqa: F401
         from config.processes import reports
         from media_jobs.worker import process_table
         from uploads import hooks
