@@ -605,5 +605,5 @@ def test_what_cannot_be_worked_on_is_told_at_submit() -> None:
     )
     MediaFile.objects.filter(pk=file.pk).update(has_facts=True)
     file = MediaFile.objects.select_related("blob").get(pk=file.pk)
-    with pytest.raises(InvalidParams, match="moving pictures"):
+    with pytest.raises(InvalidParams, match="This file has no video"):
         submit(Order.parse(file.owner, "transcode", {}, file=file))
