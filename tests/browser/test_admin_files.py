@@ -42,7 +42,7 @@ def test_a_films_page_plays_it_tells_its_facts_when_they_are_known_and_makes_a_p
     page.goto(f"{server.url}{FILES}{pk}/change/")
     page.wait_for_function(HAS_METADATA)
     facts = page.locator("[data-panel=facts]")
-    expect(facts).to_contain_text("It is being inspected.")
+    expect(facts).to_contain_text("The file is being inspected.")
     expect(page.get_by_text(HOSTILE).first).to_be_visible()
 
     page.evaluate("window.unloaded = false")
@@ -56,10 +56,10 @@ def test_a_films_page_plays_it_tells_its_facts_when_they_are_known_and_makes_a_p
     page.get_by_role("link", name="Run an operation").click()
     page.get_by_role("button", name="Thumbnail").click()
     page.get_by_label("Width").fill("5")
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_text("width must be between 16 and 3840.")).to_be_visible()
     page.get_by_label("Width").fill("160")
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     page.wait_for_url(re.compile("/admin/media_jobs/job/.*/change/"))
 
     page.goto(f"{server.url}{FILES}{pk}/change/")
@@ -82,7 +82,7 @@ def test_the_list_shows_files_runs_on_a_selection_and_deletes_after_a_preview(
     choose(page, *names, "words.srt", action="Run an operation")
     page.get_by_role("button", name="Thumbnail").click()
     expect(page.get_by_text("Skipped: words.srt (subtitle).")).to_be_visible()
-    page.get_by_role("button", name="Run it on 2 files").click()
+    page.get_by_role("button", name="Run on 2 files").click()
     expect(page.get_by_text("Thumbnail: 2 jobs submitted.")).to_be_visible()
 
     page.goto(f"{server.url}{FILES}")
@@ -120,5 +120,5 @@ def test_the_list_is_exported_by_its_link(page: Page, server: Server, clip: byte
     send(server, "=1+1.mp4", clip + b"export")
     page.goto(f"{server.url}{FILES}?q==1")
     with page.expect_download() as download:
-        page.get_by_title("Export all of this list to CSV").click()
+        page.get_by_title("Export all rows of this list to CSV").click()
     assert "'=1+1.mp4,video," in download.value.path().read_text()

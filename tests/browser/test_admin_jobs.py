@@ -137,7 +137,7 @@ def test_a_failed_job_says_why_and_what_to_do(server: Server, page: Page, clip: 
     page.goto(f"{server.url}{JOBS}{submit(server, cut, height=90)}/change/")
     expect(page.locator("#mr-head .mr-state")).to_have_text("failed", timeout=SOON)
     said = page.get_by_role("alert")
-    expect(said).to_contain_text("damaged, cut off")
+    expect(said).to_contain_text("damaged, incomplete")
     expect(said).to_contain_text("What to do:")
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
 
@@ -148,7 +148,7 @@ def test_many_are_chosen_and_deleted_after_a_look_at_what_goes(server: Server, p
     page.goto(server.url + JOBS)
     page.locator(f'input[name="_selected_action"][value="{job}"]').check()
     page.select_option("select[name=action]", "delete_selected")
-    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".mr-tree")).to_contain_text("film.video.mp4")
     page.get_by_role("button", name="Yes").click()
     expect(page.get_by_text("1 deleted.")).to_be_visible()
