@@ -1,8 +1,8 @@
-"""The audit log: who did what to what, and from where. Its rows are those of Django's admin, which shows them.
+"""The audit log: who changed what, and from where. It uses the LogEntry table of Django's admin.
 
-Verbs note what they did in their own transaction: the line is there if and only if the change is. The account for
-which this thread works is known from the start of its request. In the admin, commands and workers there is none: the
-admin records each deed itself, in words of its own.
+A function that changes something writes its entry in the same transaction: the entry exists if and only if the change
+does. The acting account is set at the start of an API request. In the admin, in commands and in workers there is
+none; the admin writes its own entries.
 """
 
 from collections.abc import Collection
@@ -22,7 +22,7 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, and how, as a sentence that follows what they did."""
+    """The acting account, and a sentence that says how it was authenticated, for the end of an entry."""
 
     user_id: int
     how: str
@@ -32,12 +32,12 @@ _actor: ContextVar[Actor | None] = ContextVar("millrace_actor", default=None)
 
 
 def act_as(actor: Actor | None) -> None:
-    """From here on, what this thread does is done by them."""
+    """Set the account for which this thread works from now on."""
     _actor.set(actor)
 
 
 def note(row: Model, what: str, flag: int = CHANGE) -> None:
-    """Record what the account did for which this thread works, if it works for one. In the change's transaction."""
+    """Write an entry for the acting account, if there is one. Call it in the transaction of the change."""
     if (actor := _actor.get()) is not None:
         record(actor, [row], what, flag)
 

@@ -1,4 +1,7 @@
-"""What the rest of the house wants to happen to files. uploads calls these and does not know who fills them in."""
+"""Hooks of this app: other apps append functions to these lists at start-up (`AppConfig.ready`).
+
+`uploads` calls them and does not import their owners.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,46 +14,46 @@ from django.http import HttpRequest, HttpResponse
 
 from .models import MediaFile, Upload
 
-# Called inside the transaction that makes a file visible: rows only, no waiting.
+# Called in the transaction that creates a file. They may write rows, and must not wait for anything.
 file_stored: list[Callable[[MediaFile], None]] = []
 
-# Called inside the transaction that would delete a file; raise a Refusal to prevent it.
+# Called in the transaction that deletes a file. They may raise a Refusal to prevent it.
 file_deleting: list[Callable[[MediaFile], None]] = []
 
-# Called inside the transaction that ends an upload, whatever became of it.
+# Called in the transaction that ends an upload, with its file, or None if it failed.
 upload_ended: list[Callable[[Upload, MediaFile | None], None]] = []
 
-# Asked which of these keys of a sink are somebody's bytes that have no Blob yet: nobody sweeps those.
+# Return which of these keys hold bytes that have no Blob yet but are in use: the sweep leaves them alone.
 keys_in_use: list[Callable[[Collection[str]], Collection[str]]] = []
 
 
-# What an account that is not staff may do with what it owns: the permissions that staff needs for it.
+# Permissions that an account which is not staff has for the objects it owns. Staff needs them to be granted.
 owners_rights: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceWarning:
-    """What an administrator must know though the service goes on."""
+    """A problem that an administrator should know of, while the service keeps working."""
 
-    code: str  # the same for as long as it lasts, while its words may change
+    code: str  # stays the same while the problem lasts; the text may change
     words: str  # one or two sentences
-    mailed: bool = True  # whether it is worth an e-mail
+    mailed: bool = True  # whether to send an e-mail about it
 
 
-# What is wrong just now: /readyz, the dashboard and alerts by e-mail (config/monitoring/email_alerts.py) ask here.
+# Return current problems. Shown by /readyz, the dashboard, and e-mail alerts (config/monitoring/email_alerts.py).
 warnings: list[Callable[[], Iterable[ServiceWarning]]] = []
 
 
 def current_warnings() -> list[ServiceWarning]:
-    return [warning for ask in warnings for warning in ask()]
+    return [warning for find in warnings for warning in find()]
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What a file's admin page shows besides the file: a template, and what it is rendered with.
+    """A part of a file's admin page: a template and its context.
 
-    `player` is within the player, below what plays: a waveform, tracks, pictures of the scrubber. A script that works
-    on what plays finds it as `[data-plays]`, whose value is the file's kind.
+    The place `player` is inside the player, below the media element: for a waveform, tracks, or scrubber pictures.
+    Scripts find the media element as `[data-plays]`, whose value is the file's kind.
     """
 
     template: str
@@ -60,16 +63,16 @@ class Panel:
 
 file_panels: list[Callable[[HttpRequest, MediaFile], Sequence[Panel]]] = []
 
-# Asked, once for all files of a page, which file is a small picture of each; of those that have one.
+# Given the ids of the files on a page, return the id of a small picture for each file that has one.
 file_pictures: list[Callable[[Collection[UUID]], Mapping[UUID, UUID]]] = []
 
 
 @dataclass(frozen=True, slots=True)
 class FilePage:
-    """A page of its own about one file, at `mediafile/ID/name/`; and, given `act`, an action on a selection of files.
+    """An admin page about one file, at `mediafile/ID/name/`; with `act`, also an action on selected files.
 
-    `act` is an admin action: it is called for the list's POST, and for those of the page that it answered with.
-    Both ask for themselves what their user may do; `offered` says whether it is worth a button.
+    `act` is a Django admin action: it is called for the list's POST, and for the POSTs of the page it returned.
+    `view` and `act` check permissions themselves; `offered` only says whether to show the button.
     """
 
     name: str
@@ -85,11 +88,11 @@ file_pages: list[FilePage] = []
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """What would go with a file that is deleted, in words; or why it stays."""
+    """What the deletion of a file would also delete, as text; or why the file cannot be deleted."""
 
     also: Sequence[str] = ()
     kept: str = ""
 
 
-# Asked what `file_deleting` would do, before anybody decides.
+# Return what deleting the file would do, for the confirmation page.
 file_going: list[Callable[[MediaFile], Going]] = []

@@ -1,6 +1,6 @@
-"""Searching. A list asks here, be it the API's or the admin's; whatever was typed, it is answered from indexes.
+"""Search for the lists of the API and of the admin: by name, SHA-256, id or owner, always from an index.
 
-Each sort of match is looked for by itself, within what the list is narrowed to, and only up to MOST rows.
+Each kind of match is a query of its own, within the filters of the list, and finds at most MOST rows.
 """
 
 import re
@@ -15,7 +15,7 @@ from django.db.models.lookups import GreaterThanOrEqual, LessThan
 from .models import Blob, MediaFile, NameKey, Upload
 
 MOST = 1000
-LEAST_HEX = 4  # digits: fewer begin too many hashes, and too many names
+LEAST_HEX = 4  # digits: a shorter prefix matches too many hashes
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _HEX = re.compile(rf"[0-9a-f]{{{LEAST_HEX},64}}")
 _LAST = "\U0010ffff"
@@ -25,42 +25,42 @@ M = TypeVar("M", bound=Model)
 @dataclass(frozen=True, slots=True)
 class Found:
     pks: set[Any]
-    more: bool  # than are in `pks`
+    more: bool  # there are more matches than in `pks`
 
 
 def gather(*matches: QuerySet[Any]) -> Found:
-    parts = [list(rows.values_list("pk", flat=True)[: MOST + 1]) for rows in matches]
+    parts = [list(found.values_list("pk", flat=True)[: MOST + 1]) for found in matches]
     return Found({pk for part in parts for pk in part[:MOST]}, any(len(part) > MOST for part in parts))
 
 
-def files(among: QuerySet[MediaFile], text: str) -> Found:
-    return gather(named(among, text), hashed(among, text), identified(among, text))
+def files(rows: QuerySet[MediaFile], text: str) -> Found:
+    return gather(named(rows, text), hashed(rows, text), identified(rows, text))
 
 
-def uploads(among: QuerySet[Upload], text: str) -> Found:
-    return gather(named(among, text), identified(among, text))
+def uploads(rows: QuerySet[Upload], text: str) -> Found:
+    return gather(named(rows, text), identified(rows, text))
 
 
-def named(among: QuerySet[M], text: str) -> QuerySet[M]:
-    """By the beginning of the name. A range, as SQLite takes no index for LIKE."""
+def named(rows: QuerySet[M], text: str) -> QuerySet[M]:
+    """By the start of the name. As a range, because SQLite uses no index for LIKE."""
     key = NameKey("name")
-    among = among.filter(GreaterThanOrEqual(key, NameKey(Value(text))), LessThan(key, NameKey(Value(text + _LAST))))
-    return among.order_by(key, "pk")
+    rows = rows.filter(GreaterThanOrEqual(key, NameKey(Value(text))), LessThan(key, NameKey(Value(text + _LAST))))
+    return rows.order_by(key, "pk")
 
 
-def hashed(among: QuerySet[MediaFile], text: str) -> QuerySet[MediaFile]:
+def hashed(rows: QuerySet[MediaFile], text: str) -> QuerySet[MediaFile]:
     text = text.lower()
     if not _HEX.fullmatch(text):
-        return among.none()
+        return rows.none()
     blobs = Blob.objects.filter(sha256__gte=text, sha256__lt=f"{text}g").order_by("sha256")  # g follows f
-    return among.filter(blob__in=list(blobs.values_list("pk", flat=True)[: MOST + 1])).order_by()
+    return rows.filter(blob__in=list(blobs.values_list("pk", flat=True)[: MOST + 1])).order_by()
 
 
-def identified(among: QuerySet[M], text: str) -> QuerySet[M]:
-    return among.filter(pk=uuid.UUID(text)).order_by() if _UUID.fullmatch(text) else among.none()
+def identified(rows: QuerySet[M], text: str) -> QuerySet[M]:
+    return rows.filter(pk=uuid.UUID(text)).order_by() if _UUID.fullmatch(text) else rows.none()
 
 
-def owned_by(among: QuerySet[M], name: str) -> QuerySet[M]:
-    """By the whole name of an account, looked up first: within a join it would be found last."""
+def owned_by(rows: QuerySet[M], name: str) -> QuerySet[M]:
+    """By the exact name of an account. It is looked up first: as a join, the database would filter by it last."""
     owner = User.objects.filter(username=name).values_list("pk", flat=True).first()
-    return among.none() if owner is None else among.filter(owner=owner)
+    return rows.none() if owner is None else rows.filter(owner=owner)

@@ -1,4 +1,4 @@
-"""`manage.py check`: what about keeping files is set up wrongly, in words."""
+"""System checks of this app, for `manage.py check`."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def only_our_handler(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            "FILE_UPLOAD_HANDLERS must be our handler alone.",
-            hint="Django's own handlers put anonymous bytes on the disk before any view has run.",
+            f'FILE_UPLOAD_HANDLERS must be exactly ["{HANDLER}"].',
+            hint="Django's own handlers write the bodies of anonymous requests to the disk before any view runs.",
             id="uploads.E001",
         )
     ]
@@ -31,8 +31,8 @@ def anonymous_files(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"The filesystem of {limits().media_root} has no anonymous files (O_TMPFILE).",
-            hint="Uploads work; what a crash cuts off stays as a file until housekeeping removes it.",
+            f"The filesystem of {limits().media_root} does not support anonymous files (O_TMPFILE).",
+            hint="Uploads work, but a crash leaves partial files behind until housekeeping removes them.",
             id="uploads.W001",
         )
     ]

@@ -1,4 +1,4 @@
-"""The numbered past of an Upload or a Job."""
+"""The numbered state changes of an Upload or a Job."""
 
 import uuid
 
@@ -19,13 +19,13 @@ _INSERT = """
 
 
 def past(subject: str, subject_id: uuid.UUID) -> QuerySet[Transition]:
-    """All that became of it, in order."""
+    """All its state changes, in order."""
     return Transition.objects.filter(subject=subject, subject_id=subject_id).order_by("number")
 
 
 def record(subject: str, subject_id: uuid.UUID, state: str, detail: str = "") -> None:
-    """Add the next Transition. Call it in the transaction of the change itself, which holds the subject's row."""
-    # By hand: through the ORM it takes six times as long, and a small upload records three.
+    """Add the next Transition. Call it in the transaction of the change, which has locked the subject's row."""
+    # SQL by hand: the ORM takes six times as long, and a small upload records three transitions.
     key = (subject, _ID.get_db_prep_value(subject_id, connection))
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:

@@ -172,7 +172,7 @@ class Installation:
         """Whether it says that all is well, and everything that it says."""
         done = self.server.manage("fsck", *words, check=False)
         is_well = done.returncode == 0
-        if is_well != ("all is well" in done.stdout):
+        if is_well != ("no problems found" in done.stdout):
             raise Broken(f"fsck ends with {done.returncode} and says: {done.stdout + done.stderr}")
         return is_well, done.stdout + done.stderr
 

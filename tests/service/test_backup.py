@@ -141,12 +141,12 @@ def test_a_snapshot_that_fails_leaves_nothing_and_is_told_of_after_two_days(home
     assert home.call(startup.snapshot_warnings) == []  # this installation is new
     home.call(accounts.backdate_accounts)
     [warning] = home.call(startup.snapshot_warnings)
-    assert warning.startswith("The nightly snapshot of the database fails. There is none.")
+    assert warning.startswith("The nightly snapshot of the database fails. There is none yet.")
     [new] = nightly(home)
     assert home.call(startup.snapshot_warnings) == []
     age(new, 3)
     [warning] = home.call(startup.snapshot_warnings)
-    assert warning.startswith("The nightly snapshot of the database fails. The newest is of")
+    assert warning.startswith("The nightly snapshot of the database fails. The newest one is from")
 
 
 # What is refused
@@ -171,18 +171,18 @@ def test_a_snapshot_that_is_damaged_or_of_the_other_database_is_refused(home: Se
     assert f"This snapshot is of {other}; DATABASE_URL names {said['engine']}." in refusal(home, snapshot)
     for nonsense in (b"", b"[]", b"{}", b'{"taken_at": "yesterday"}', b"\xff"):
         manifest.write_bytes(nonsense)
-        assert "is no snapshot" in refusal(home, snapshot)
+        assert "is not a snapshot" in refusal(home, snapshot)
     manifest.write_text(json.dumps(said))
 
     database = snapshot / said["database"]
     content = bytearray(database.read_bytes())
     content[len(content) // 2] ^= 1
     database.write_bytes(content)
-    assert "is damaged: it is not what was written" in refusal(home, snapshot)
+    assert "is damaged: its checksum is wrong" in refusal(home, snapshot)
     database.unlink()
     assert "is damaged" in refusal(home, snapshot)
     shutil.rmtree(snapshot)
-    assert "is no snapshot" in refusal(home, snapshot)
+    assert "is not a snapshot" in refusal(home, snapshot)
 
 
 def test_a_missing_pg_dump_is_named(monkeypatch: pytest.MonkeyPatch, home: Server, tmp_path: Path) -> None:

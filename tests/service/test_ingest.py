@@ -83,10 +83,10 @@ def lose(how: str) -> None:
 @pytest.mark.parametrize("again", MODES)
 def test_a_file_whose_bytes_are_lost_is_healed_by_its_source(source: Path, again: str, how: str) -> None:
     content = source.read_bytes()
-    assert run(source) == ("1 taken in, 0 were in already, 0 refused.", "")
+    assert run(source) == ("1 ingested, 0 already stored, 0 refused.", "")
     before = MediaFile.objects.values().get()
     lose(how)
-    assert run(source, mode=again) == ("0 taken in, 0 were in already, 1 healed, 0 refused.", "")
+    assert run(source, mode=again) == ("0 ingested, 0 already stored, 1 restored, 0 refused.", "")
     assert MediaFile.objects.values().get() == before
     assert (stored().read_bytes(), source.exists()) == (content, again != "move")
     assert Blob.objects.get().state == Blob.State.STORED
@@ -96,7 +96,7 @@ def test_a_file_whose_bytes_are_lost_is_healed_by_its_source(source: Path, again
 def test_a_move_takes_away_what_is_in_already(source: Path) -> None:
     content = source.read_bytes()
     run(source, mode="link")
-    assert run(source, mode="move") == ("0 taken in, 1 were in already, 0 refused.", "")
+    assert run(source, mode="move") == ("0 ingested, 1 already stored, 0 refused.", "")
     assert (stored().read_bytes(), source.exists()) == (content, False)
 
 
@@ -107,8 +107,8 @@ def test_lost_bytes_are_not_replaced_by_others(source: Path, film: Film) -> None
     source.write_bytes(film())
     os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))  # whoever looks at size and date is deceived
     said, complaint = run(source, mode="move")
-    assert said == "0 taken in, 0 were in already, 1 refused."
-    assert "another content" in complaint
+    assert said == "0 ingested, 0 already stored, 1 refused."
+    assert "different content" in complaint
     assert (source.exists(), stored().exists(), list(sink().walk())) == (True, False, [])
 
 
@@ -116,7 +116,7 @@ def test_a_full_quota_keeps_no_file_from_being_healed(source: Path, settings: An
     run(source)
     lose("gone")
     settings.UPLOADS = replace(settings.UPLOADS, quota=source.stat().st_size)
-    assert run(source)[0] == "0 taken in, 0 were in already, 1 healed, 0 refused."
+    assert run(source)[0] == "0 ingested, 0 already stored, 1 restored, 0 refused."
 
 
 def test_nothing_is_healed_on_a_disk_that_is_not_ours(home: Path, source: Path) -> None:
@@ -124,8 +124,8 @@ def test_nothing_is_healed_on_a_disk_that_is_not_ours(home: Path, source: Path) 
     (home / "media").rename(home / "unmounted")
     (home / "media").mkdir()
     said, complaint = run(source, mode="move")
-    assert (said, source.exists()) == ("0 taken in, 0 were in already, 1 refused.", True)
-    assert "cannot see its disk" in complaint
+    assert (said, source.exists()) == ("0 ingested, 0 already stored, 1 refused.", True)
+    assert "cannot reach its storage" in complaint
 
 
 # Symbolic links
@@ -134,7 +134,7 @@ def test_nothing_is_healed_on_a_disk_that_is_not_ours(home: Path, source: Path) 
 def test_a_symbolic_link_is_copied_as_what_it_leads_to(source: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.mp4"
     link.symlink_to(source)
-    assert run(link)[0] == "1 taken in, 0 were in already, 0 refused."
+    assert run(link)[0] == "1 ingested, 0 already stored, 0 refused."
     assert (MediaFile.objects.get().name, stored().read_bytes()) == ("link.mp4", source.read_bytes())
     assert not stored().is_symlink()
 
@@ -144,7 +144,7 @@ def test_a_symbolic_link_is_neither_moved_nor_linked(source: Path, tmp_path: Pat
     link = tmp_path / "link.mp4"
     link.symlink_to(source)
     said, complaint = run(link, mode=mode)
-    assert (said, "symbolic link" in complaint) == ("0 taken in, 0 were in already, 1 refused.", True)
+    assert (said, "symbolic link" in complaint) == ("0 ingested, 0 already stored, 1 refused.", True)
     assert (link.is_symlink(), source.exists(), list(sink().walk())) == (True, True, [])
 
 
@@ -181,8 +181,8 @@ def test_nothing_of_the_store_is_taken_in(home: Path, source: Path, tmp_path: Pa
     (tmp_path / "link").symlink_to(home / "media")
     path = {"the file": stored(), "its folder": stored().parent, "a link to the store": tmp_path / "link"}[way]
     said, complaint = run(path, mode=mode)
-    assert said == "0 taken in, 0 were in already, 1 refused."
-    assert "Millrace keeps its own data here" in complaint
+    assert said == "0 ingested, 0 already stored, 1 refused."
+    assert "belongs to Millrace itself" in complaint
     assert (MediaFile.objects.count(), stored().exists()) == (1, True)
 
 
@@ -198,7 +198,7 @@ def test_what_millrace_keeps_is_left_out_of_a_folder_around_it(
         named = tmp_path / "linked"
         named.symlink_to(home)
     said, complaint = run(named, mode="move")
-    assert said == "1 taken in, 0 were in already, 0 refused."
+    assert said == "1 ingested, 0 already stored, 0 refused."
     assert sorted(line.partition(":")[0] for line in complaint.splitlines()) == [
         str(named / "media"), str(named / "secret_key"), str(named / "work"),
     ]  # fmt: skip
@@ -216,8 +216,10 @@ def test_odd_sources_are_refused_one_by_one_and_the_others_go_on(source: Path, t
     shutil.move(source, folder / "film.mp4")
     os.mkfifo(folder / "pipe")
     said, complaint = run(folder, Path("/dev/zero"), mode="move")
-    assert said == "1 taken in, 0 were in already, 2 refused."
-    assert complaint.splitlines() == [f"{path}: It is not a regular file." for path in (folder / "pipe", "/dev/zero")]
+    assert said == "1 ingested, 0 already stored, 2 refused."
+    assert complaint.splitlines() == [
+        f"{path}: This is not a regular file." for path in (folder / "pipe", "/dev/zero")
+    ]
     assert (folder / "pipe").exists()
 
 
@@ -239,9 +241,9 @@ def closed(tmp_path: Path) -> Iterator[Path]:
 
 def test_what_cannot_be_read_is_refused(closed: Path) -> None:
     said, complaint = run(closed, closed / "film.mp4")
-    assert said == "0 taken in, 0 were in already, 2 refused."
+    assert said == "0 ingested, 0 already stored, 2 refused."
     assert complaint.splitlines() == [
-        f"{closed}: It is a folder, and cannot be read.",
+        f"{closed}: This is a folder that cannot be read.",
         f"{closed / 'film.mp4'}: Permission denied",
     ]
 
@@ -249,4 +251,4 @@ def test_what_cannot_be_read_is_refused(closed: Path) -> None:
 def test_the_outcome_is_told(source: Path) -> None:
     owner = User.objects.get()
     outcomes = [ingest(source, owner, Mode.COPY, lambda _: None)[1] for _ in range(2)]
-    assert outcomes == [Outcome.TAKEN, Outcome.SKIPPED]
+    assert outcomes == [Outcome.INGESTED, Outcome.SKIPPED]

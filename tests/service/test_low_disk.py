@@ -48,7 +48,7 @@ def test_an_upload_on_its_way_does_not_take_the_room_of_the_ballast(kept: Ballas
     with Reception.open(announced) as reception:
         reception.feed(piece)
         fill_but(small, kept.size // 5)
-        reception._looked = 0  # it looks twice a second
+        reception._checked_at = 0  # it looks twice a second
         left = free_in(small)
         with pytest.raises(InsufficientStorage):
             reception.feed(piece)

@@ -51,9 +51,9 @@ def content(server: Server, file: dict[str, Any]) -> Answer:
 
 
 def test_fsck_finds_all_well_where_all_is_well(server: Server, clip: bytes) -> None:
-    assert fsck(server, "--deep") == (0, "0 contents looked at; all is well.\n")
+    assert fsck(server, "--deep") == (0, "0 contents checked, no problems found.\n")
     server.put("clip.mp4", clip)
-    assert fsck(server, "--deep") == (0, "1 contents looked at; all is well.\n")
+    assert fsck(server, "--deep") == (0, "1 contents checked, no problems found.\n")
 
 
 def test_fsck_reports_missing_bytes_and_repair_marks_them_without_losing_the_file(
@@ -67,7 +67,7 @@ def test_fsck_reports_missing_bytes_and_repair_marks_them_without_losing_the_fil
     assert (code, said.count("bytes are missing")) == (1, 1)
     assert path.name in said
     code, said = fsck(server, "--repair")
-    assert (code, "marked as lost" in said, "all is well" in said) == (1, True, False)
+    assert (code, "marked as lost" in said, "no problems found" in said) == (1, True, False)
     assert server.get(f"/api/v1/files/{file['id']}/", user="alice").json()["name"] == "clip.mp4"
     assert content(server, file).code == "content_unavailable"
     assert fsck(server)[0] == 1  # it is known now, and still not well
@@ -98,7 +98,7 @@ def test_fsck_deep_finds_damaged_bytes_which_a_look_at_sizes_does_not(server: Se
 
     assert fsck(server)[0] == 0
     code, said = fsck(server, "--deep")
-    assert (code, said.count("bytes are not the ones received")) == (1, 1)
+    assert (code, said.count("bytes are damaged")) == (1, 1)
     assert fsck(server, "--deep", "--repair")[0] == 1
     assert content(server, file).code == "content_unavailable"  # rather nothing than something else
     assert path.exists()  # perhaps somebody can still read something from it
@@ -110,7 +110,7 @@ def test_fsck_deep_finds_damaged_bytes_which_a_look_at_sizes_does_not(server: Se
 def test_fsck_finds_bytes_that_were_cut_short(server: Server, clip: bytes) -> None:
     os.truncate(stored(server, server.put("clip.mp4", clip).json()), 1000)
     code, said = fsck(server)
-    assert (code, "bytes are not the ones received" in said) == (1, True)
+    assert (code, "bytes are damaged" in said) == (1, True)
 
 
 def test_fsck_quarantines_bytes_that_nothing_names_when_asked_and_only_old_ones(server: Server, clip: bytes) -> None:
@@ -139,12 +139,12 @@ def test_fsck_removes_a_claim_nobody_finished_with_its_bytes(server: Server) -> 
     path.write_bytes(b"half")
     server.call(content_rows.claim_key, "ab-claimed")
     code, said = fsck(server)
-    assert (code, "a claim nobody finished: ab-claimed" in said) == (1, True)
+    assert (code, "abandoned claim: ab-claimed" in said) == (1, True)
     assert server.manage("fsck", "--repair").returncode == 0
     assert path.exists()
     assert fsck(server, "--repair")[0] == 0
     assert not path.exists()
-    assert fsck(server) == (0, "0 contents looked at; all is well.\n")
+    assert fsck(server) == (0, "0 contents checked, no problems found.\n")
 
 
 def test_fsck_quarantines_content_that_no_file_uses(server: Server, clip: bytes, film: Film) -> None:
@@ -152,7 +152,7 @@ def test_fsck_quarantines_content_that_no_file_uses(server: Server, clip: bytes,
     path = stored(server, unused)
     server.call(content_rows.delete_file_row, unused["id"])
     code, said = fsck(server)
-    assert (code, "content no file uses" in said) == (1, True)
+    assert (code, "content that no file uses" in said) == (1, True)
     assert fsck(server, "--repair")[0] == 0
     assert not path.exists()
     assert [found.read_bytes() for found in server.quarantined()] == [clip]
@@ -198,7 +198,7 @@ def folder(server: Server, film: Film) -> Path:
 
 
 def test_ingest_copies_folders_and_leaves_them_as_they_are(server: Server, folder: Path) -> None:
-    assert ingest(server, folder) == (0, "3 taken in, 0 were in already, 0 refused.", "")
+    assert ingest(server, folder) == (0, "3 ingested, 0 already stored, 0 refused.", "")
     found = files(server)
     assert sorted(found) == ["a.mp4", "b.mp4", "c.mp4"]
     for path in folder.rglob("*.mp4"):
@@ -213,7 +213,7 @@ def test_ingest_moves_files_and_removes_only_what_is_in(server: Server, folder: 
     hashes = {path.name: sha256(path.read_bytes()) for path in folder.rglob("*.mp4")}
     (folder / "notes.txt").write_text("not a film")
     code, said, complaint = ingest(server, "--move", folder)
-    assert (code, said) == (1, "3 taken in, 0 were in already, 1 refused.")
+    assert (code, said) == (1, "3 ingested, 0 already stored, 1 refused.")
     assert str(folder / "notes.txt") in complaint
     assert [path for path in folder.rglob("*") if path.is_file()] == [folder / "notes.txt"]
     found = files(server)
@@ -260,10 +260,10 @@ def test_ingest_shares_the_bytes_of_a_file_that_is_here_already(server: Server, 
 
 def test_ingest_may_be_started_again_and_skips_what_is_in(server: Server, folder: Path, film: Film) -> None:
     assert ingest(server, folder / "a.mp4")[0] == 0
-    assert ingest(server, folder)[1] == "2 taken in, 1 were in already, 0 refused."
-    assert ingest(server, folder)[1] == "0 taken in, 3 were in already, 0 refused."
+    assert ingest(server, folder)[1] == "2 ingested, 1 already stored, 0 refused."
+    assert ingest(server, folder)[1] == "0 ingested, 3 already stored, 0 refused."
     (folder / "a.mp4").write_bytes(film())  # another film under the old name
-    assert ingest(server, folder)[1] == "1 taken in, 2 were in already, 0 refused."
+    assert ingest(server, folder)[1] == "1 ingested, 2 already stored, 0 refused."
     assert len(server.stored_bytes()) == 4
 
 
@@ -271,7 +271,7 @@ def test_ingest_skips_what_is_in_also_days_later(server: Server, folder: Path) -
     ingest(server, folder)
     a_week_passes(server)
     server.manage("housekeeping", "--now")
-    assert ingest(server, folder)[1] == "0 taken in, 3 were in already, 0 refused."
+    assert ingest(server, folder)[1] == "0 ingested, 3 already stored, 0 refused."
 
 
 def test_a_refused_file_is_reported_and_the_others_go_on(server: Server, folder: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_refused_file_is_reported_and_the_others_go_on(server: Server, folder:
     (folder / "empty.mp4").touch()
     (folder / "link.mp4").symlink_to(folder / "a.mp4")  # links are not followed
     code, said, complaint = ingest(server, folder)
-    assert (code, said) == (1, "3 taken in, 0 were in already, 2 refused.")
+    assert (code, said) == (1, "3 ingested, 0 already stored, 2 refused.")
     assert re.search(r"a-picture-they-say\.mp4: .*no media", complaint)
     assert re.search(r"empty\.mp4: The file is empty\.", complaint)
     assert fsck(server, "--deep")[0] == 0

@@ -42,7 +42,7 @@ def test_data_of_the_release_before_is_all_there_and_gets_its_sidecars(
     known = "SELECT b.key, f.id FROM uploads_mediafile f JOIN uploads_blob b ON b.id = f.blob_id"
     assert len(sidecars) == len(query(server, known)) >= len(files)
     assert {name.rpartition(".")[2] for name in sidecars} >= {file["id"] for file in files}
-    assert "all is well" in server.manage("fsck", "--deep", "--grace", "0").stdout
+    assert "no problems found" in server.manage("fsck", "--deep", "--grace", "0").stdout
 
 
 def furnish(server: Server, clip: bytes, no_film: bytes) -> list[dict[str, Any]]:

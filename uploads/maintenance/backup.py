@@ -1,7 +1,7 @@
-"""Snapshots of the database, taken while the service runs. The bytes are not in them: a store is copied as files are.
+"""Snapshots of the database, taken while the service runs. They do not contain the stored files.
 
-A snapshot is a folder `millrace-DATE/` with the database, a manifest, and what else a new installation needs. It gets
-its name when it is whole and on the medium.
+A snapshot is a folder `millrace-DATE/` with the database, a manifest, and other files that a new installation needs.
+It gets this name when it is complete and synced to the disk.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _STALE = timedelta(days=2)
 
 
 class BackupFailed(Exception):
-    """In words for whoever asked for it."""
+    """A backup or restore failed. The message is shown to the administrator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class Snapshot:
         return self.folder / str(self.manifest["database"])
 
     def verify(self) -> None:
-        """That the database in it is the one that was written, and of the kind that is used here."""
+        """Check that its database is undamaged and of the engine that is used here."""
         if self.manifest["engine"] != connection.vendor:
             raise BackupFailed(
                 f"This snapshot is of {self.manifest['engine']}; DATABASE_URL names {connection.vendor}."
             )
         if not self.database.is_file() or _sha256(self.database) != self.manifest["sha256"]:
-            raise BackupFailed(f"{self.database} is damaged: it is not what was written. Choose another snapshot.")
+            raise BackupFailed(f"{self.database} is damaged: its checksum is wrong. Choose another snapshot.")
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -68,11 +68,11 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         datetime.fromisoformat(found["taken_at"])
         return found
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BackupFailed(f"{folder} is no snapshot: it has no readable {_MANIFEST}.") from error
+        raise BackupFailed(f"{folder} is not a snapshot: it has no readable {_MANIFEST}.") from error
 
 
 def take(into: Path, also: Sequence[Path] = ()) -> Snapshot:
-    """A snapshot in a new folder below `into`, with copies of the files `also`."""
+    """Take a snapshot in a new folder below `into`, with copies of the files `also`."""
     now = datetime.now(UTC)
     name = _PREFIX + now.strftime(_STAMP)
     half = into / (name + _HALF)
@@ -120,34 +120,34 @@ def _dump_sqlite(target: Path) -> None:
     connection.ensure_connection()
     copy = sqlite3.connect(target)
     try:
-        # In one step, as readers keep nobody from writing: step by step, each write would make it begin again.
+        # In one step: readers do not block writers. In several steps, each write would restart the backup.
         connection.connection.backup(copy)
-        copy.execute("PRAGMA journal_mode=DELETE")  # all of it in this one file
-        if (said := copy.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
-            raise BackupFailed(f"SQLite finds the database damaged: {said}")
+        copy.execute("PRAGMA journal_mode=DELETE")  # everything in this one file
+        if (result := copy.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+            raise BackupFailed(f"SQLite reports that the database is damaged: {result}")
     finally:
         copy.close()
 
 
-def run_tool(program: str, *words: str, script: bytes | None = None) -> bytes:
-    """One of PostgreSQL's programs, on our database."""
+def run_tool(program: str, *arguments: str, script: bytes | None = None) -> bytes:
+    """Run one of PostgreSQL's programs on our database."""
     path = shutil.which(program)
     if path is None:
         raise BackupFailed(
             f"{program} is not installed. It comes with PostgreSQL (Debian: apt install postgresql-client)."
         )
-    environment = os.environ | _where_it_is()
-    ended = subprocess.run([path, *words], env=environment, input=script, capture_output=True, check=False)  # noqa: S603
+    environment = os.environ | _connection_environment()
+    ended = subprocess.run([path, *arguments], env=environment, input=script, capture_output=True, check=False)  # noqa: S603
     if ended.returncode:
         raise BackupFailed(f"{program} failed: {ended.stderr.decode(errors='replace').strip()[:1000]}")
     return ended.stdout
 
 
-def _where_it_is() -> dict[str, str]:
-    said, options = connection.settings_dict, connection.settings_dict["OPTIONS"]
+def _connection_environment() -> dict[str, str]:
+    found, options = connection.settings_dict, connection.settings_dict["OPTIONS"]
     names = {
-        "PGHOST": said["HOST"], "PGPORT": said["PORT"], "PGUSER": said["USER"], "PGPASSWORD": said["PASSWORD"],
-        "PGDATABASE": said["NAME"], "PGSSLMODE": options.get("sslmode"), "PGSSLROOTCERT": options.get("sslrootcert"),
+        "PGHOST": found["HOST"], "PGPORT": found["PORT"], "PGUSER": found["USER"], "PGPASSWORD": found["PASSWORD"],
+        "PGDATABASE": found["NAME"], "PGSSLMODE": options.get("sslmode"), "PGSSLROOTCERT": options.get("sslrootcert"),
     }  # fmt: skip
     return {name: str(value) for name, value in names.items() if value}
 
@@ -158,19 +158,19 @@ def _sha256(path: Path) -> str:
 
 
 def snapshots(folder: Path) -> list[Snapshot]:
-    """Those in this folder that are whole, the newest first."""
+    """The complete snapshots in this folder, newest first."""
     found = []
     for path in folder.glob(f"{_PREFIX}*") if folder.is_dir() else ():
         if not path.name.endswith(_HALF):
-            with suppress(BackupFailed):  # it is damaged, which must not keep anybody from taking the next
+            with suppress(BackupFailed):  # a damaged snapshot must not prevent the next one
                 found.append(Snapshot.at(path))
     return sorted(found, key=lambda snapshot: snapshot.taken_at, reverse=True)
 
 
 def take_nightly(folder: Path, kept: int, every: timedelta, also: Sequence[Path] = ()) -> int:
-    """A snapshot if the last one is old enough; of all of them, the newest stay."""
+    """Take a snapshot if the last one is older than `every`. Keep the `kept` newest ones."""
     ages = [datetime.now(UTC) - snapshot.taken_at for snapshot in snapshots(folder)]
-    # One from the future was taken while the clock was wrong: it must not keep off those that are due.
+    # A snapshot from the future was taken while the clock was wrong. It must not delay the next one.
     if kept == 0 or any(timedelta(0) <= age < every for age in ages):
         return 0
     for half in folder.glob(f"{_PREFIX}*{_HALF}"):  # a crash left it
@@ -182,13 +182,13 @@ def take_nightly(folder: Path, kept: int, every: timedelta, also: Sequence[Path]
 
 
 def trouble(folder: Path) -> str:
-    """What is wrong with the nightly snapshots, or nothing."""
+    """What is wrong with the nightly snapshots; "" if nothing."""
     existing = snapshots(folder)
     since = existing[0].taken_at if existing else _first_account()
     if since is None or datetime.now(UTC) - since < _STALE:
         return ""
-    newest = f"The newest is of {since:%Y-%m-%d}." if existing else "There is none."
-    return f"The nightly snapshot of the database fails. {newest} The log of housekeeping says why."
+    newest = f"The newest one is from {since:%Y-%m-%d}." if existing else "There is none yet."
+    return f"The nightly snapshot of the database fails. {newest} See the log of housekeeping for the reason."
 
 
 def _first_account() -> datetime | None:

@@ -1,6 +1,6 @@
-"""Compare rows, bytes and sidecars: what is missing, what is unknown, and how to repair each.
+"""Compare rows, bytes and sidecars: find what is missing or unknown, and repair it.
 
-Nothing here deletes bytes by a guess. What no row and no sidecar names is put into quarantine.
+No bytes are deleted here. Those that no row and no sidecar names are moved into quarantine.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from ..storage.keys_in_use import arriving, named
 from ..storage.sidecars import changed, key_and_file, name_of
 from ..storage.tombstones import remove
 
-# Nothing younger is judged: what is being stored just now is bytes without a row, or a row without bytes.
+# Younger rows and bytes are left alone: while a file is being stored, one of them exists without the other.
 GRACE = timedelta(hours=1)
 _BATCH = 500
 _PIECE = 1024**2
@@ -31,17 +31,17 @@ _PIECE = 1024**2
 
 class Defect(StrEnum):
     MISSING = "bytes are missing"
-    DAMAGED = "bytes are not the ones received"
+    DAMAGED = "bytes are damaged"
     RECOVERED = "bytes are back"
-    STALE_CLAIM = "a claim nobody finished"
-    UNUSED = "content no file uses"
+    STALE_CLAIM = "abandoned claim"
+    UNUSED = "content that no file uses"
     ORPHAN = "bytes without a row"
-    UNKNOWN_FILE = "a file that the database does not know"
-    OLDER_ROW = "newer bytes of a file than its row names"
-    NO_SIDECAR = "a file without a sidecar"
+    UNKNOWN_FILE = "file that the database does not know"
+    OLDER_ROW = "row older than the bytes of its file"
+    NO_SIDECAR = "file without a sidecar"
 
 
-# No repair brings these bytes back: they come with their disk, or when somebody sends the file again.
+# No repair brings these bytes back. They return with their disk, or when the same file is uploaded again.
 LOST = {Defect.MISSING, Defect.DAMAGED}
 NO_ROW = uuid.UUID(int=0)
 
@@ -51,8 +51,8 @@ class Finding:
     defect: Defect
     key: str
     size: int
-    row: uuid.UUID = NO_ROW  # of the Blob; of the file, where its sidecar is missing or its row is
-    is_noted: bool = False  # the row says so already: there is nothing to repair
+    row: uuid.UUID = NO_ROW  # id of the Blob, or of the file where its sidecar or its row is missing
+    is_noted: bool = False  # the row is marked already: nothing to repair
 
     def __str__(self) -> str:
         return f"{self.defect}: {self.key} ({self.size} bytes)"
@@ -61,13 +61,13 @@ class Finding:
 def find_in_rows(
     sink: Sink, *, deep: bool = False, grace: timedelta = GRACE, seen: Callable[[Blob], object] = lambda _: None
 ) -> Iterator[Finding]:
-    """Look at every Blob. `seen` is told of each, for a progress bar."""
+    """Check every Blob. Calls `seen` with each, for a progress bar."""
     before = timezone.now() - grace
     blobs = Blob.objects.filter(sink=sink.name).annotate(
         used=Exists(MediaFile.objects.filter(blob=OuterRef("pk"))), arriving=Exists(arriving(key=OuterRef("key")))
     )
     for blob in blobs.order_by("pk").iterator(_BATCH):
-        # A claim whose upload can still be gone on with is taken up again by whoever completes that.
+        # The claim of an upload that can still be continued is used when that upload completes.
         defect = None if blob.arriving else _defect_of(sink, blob, blob.used, before, deep)
         if defect is not None:
             is_noted = defect in LOST and blob.state == Blob.State.MISSING
@@ -81,7 +81,7 @@ def _defect_of(sink: Sink, blob: Blob, used: bool, before: datetime, deep: bool)
     size = sink.size(blob.key)
     sound = size == blob.size and (not deep or _hash_of(sink, blob.key) == blob.sha256)
     if blob.state == Blob.State.MISSING:
-        # Only bytes that were read are believed: a disk that came back may have come back changed.
+        # Only after reading them: a disk that was lost may return with other content.
         return Defect.RECOVERED if deep and sound else Defect.MISSING
     if not sound:
         return Defect.MISSING if size is None else Defect.DAMAGED
@@ -97,14 +97,14 @@ def _hash_of(sink: Sink, key: str) -> str | None:
             while piece := reader.read(_PIECE):
                 digest.update(piece)
     except (SinkError, OSError):
-        return None  # bytes that cannot be read are not the ones received
+        return None  # unreadable bytes count as damaged
     return digest.hexdigest()
 
 
 def find_in_sink(
     sink: Sink, *, grace: timedelta = GRACE, seen: Callable[[Stored], object] = lambda _: None
 ) -> Iterator[Finding]:
-    """Look at everything the sink has, in batches, for what nothing names. `seen` is told of each."""
+    """Find bytes in the sink that nothing names, in batches. Calls `seen` with each entry of the sink."""
     before = timezone.now() - grace
     batch: dict[str, int] = {}
     for stored in sink.walk():
@@ -123,7 +123,7 @@ def _orphans(sink: Sink, batch: dict[str, int]) -> Iterator[Finding]:
 
 
 def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
-    """Sidecars whose file has no row, or is at another key: the database is older than the store, or another one."""
+    """Find sidecars whose file has no row, or another key: the database is older than the store, or is another."""
     names = filter(None, map(key_and_file, sink.sidecars.names()))
     while batch := {file_id: key for key, file_id in islice(names, _BATCH)}:
         known = dict(MediaFile.objects.filter(pk__in=batch).values_list("pk", "blob__key"))
@@ -135,7 +135,7 @@ def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
 
 
 def find_without_sidecar(sink: Sink) -> Iterator[Finding]:
-    """Files whose sidecar is missing, and that none is about to be written for."""
+    """Find files whose sidecar is missing and is not about to be written."""
     changing = SidecarChange.objects.filter(file_id=OuterRef("pk"))
     files = MediaFile.objects.filter(~Exists(changing), blob__sink=sink.name).order_by("blob__key")
     rows = files.values_list("pk", "blob__key", "size").iterator(_BATCH)
@@ -147,7 +147,7 @@ def find_without_sidecar(sink: Sink) -> Iterator[Finding]:
 
 
 def mend(sink: Sink, finding: Finding) -> bool:
-    """Repair one finding, if it still holds. Never removes a row that says what was lost."""
+    """Repair one finding if it is still true. Never deletes the row of lost bytes."""
     match finding.defect:
         case Defect.ORPHAN:
             return _quarantine_orphan(sink, finding.key)
@@ -163,7 +163,7 @@ def mend(sink: Sink, finding: Finding) -> bool:
 
 
 def _quarantine_orphan(sink: Sink, key: str) -> bool:
-    if named(sink, [key]):  # the second look
+    if named(sink, [key]):  # checked again
         return False
     sink.quarantine.put(key, "unknown")
     return True

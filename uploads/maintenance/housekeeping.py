@@ -1,4 +1,4 @@
-"""What must be done now and then. Each step may run at any time, twice at once, or be killed half way."""
+"""The periodic chores of this app. Each may run at any time, twice at once, or be killed half way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,10 +32,9 @@ FAILURES_KEPT = timedelta(days=7)
 class Chore:
     name: str
     every: timedelta
-    do: Callable[[], int]  # answers how much there was to do
-    by_clock: bool = (
-        False  # it deletes what is old: only while the clock can be trusted (uploads.maintenance.steady_clock)
-    )
+    do: Callable[[], int]  # returns how many items were processed
+    # It deletes by age: runs only while the clock can be trusted (uploads.maintenance.steady_clock).
+    by_clock: bool = False
 
 
 def sweep_store() -> int:
@@ -43,19 +42,19 @@ def sweep_store() -> int:
 
 
 def remove_bytes() -> int:
-    """Finish deletions whose process ended before the bytes were gone."""
+    """Finish deletions whose process ended before it removed the bytes."""
     return sum(remove_buried(place) for place in sinks() if is_ours(place))
 
 
 def write_sidecars() -> int:
-    """Each new file has one: that is no news for the log."""
+    """Write the sidecars of changed files. Returns 0, as this is too frequent for the log."""
     for place in filter(is_ours, sinks()):
         write_changed(place)
     return 0
 
 
 def purge_quarantine() -> int:
-    """Delete what has been in quarantine for as long as the setting says."""
+    """Delete what has been in quarantine for longer than the setting."""
     place, until = sink(), timezone.now() - timedelta(seconds=limits().quarantine_kept)
     if not is_ours(place):
         return 0
@@ -67,14 +66,14 @@ def purge_quarantine() -> int:
 
 
 def free_keys() -> int:
-    """Idempotency-Keys are kept for a day; those of ingested files as long as their record."""
+    """Forget Idempotency-Keys after a day; those of ingested files stay as long as their upload."""
     old = Upload.objects.filter(state=Upload.State.COMPLETE, finished_at__lt=Now() - KEY_KEPT)
     freed: int = old.exclude(idempotency_key="").exclude(protocol=Upload.Protocol.INGEST).update(idempotency_key="")
     return freed
 
 
 def forget_failures() -> int:
-    """Failed uploads stay a week, for people to see."""
+    """Delete failed uploads after a week."""
     old = list(
         Upload.objects.filter(state=Upload.State.FAILED, finished_at__lt=Now() - FAILURES_KEPT).values_list(
             "pk", flat=True
@@ -86,12 +85,13 @@ def forget_failures() -> int:
 
 
 def forget_tokens() -> int:
+    """Delete expired tokens."""
     forgotten: int = Token.objects.filter(expiry__lt=timezone.now()).delete()[0]
     return forgotten
 
 
-def tell_planner() -> int:
-    """What PostgreSQL sees to by itself: SQLite chooses well among indexes only once it knows what they hold."""
+def analyze_tables() -> int:
+    """Update the statistics that SQLite needs to choose good indexes. PostgreSQL does this by itself."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute(
@@ -102,15 +102,15 @@ def tell_planner() -> int:
 
 
 def keep_ballast() -> int:
-    """Release it when the disk is nearly full, and make it again when there is room."""
+    """Release the ballast file when the disk is nearly full; write it again when there is space."""
     return ballast().keep(lambda: disk_space.free_for_uploads(sink()))
 
 
 CHORES = [
     Chore("keep the ballast", timedelta(seconds=1), keep_ballast),
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
-    Chore("settle resumable uploads", timedelta(seconds=10), recover_stalled),
-    Chore("let promises lapse", timedelta(seconds=10), disk_space.release_idle),
+    Chore("recover resumable uploads", timedelta(seconds=10), recover_stalled),
+    Chore("release idle reservations", timedelta(seconds=10), disk_space.release_idle),
     Chore("end expired uploads", timedelta(minutes=1), expire_uploads, by_clock=True),
     Chore("write sidecars", timedelta(seconds=1), write_sidecars),
     Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes),
@@ -119,21 +119,21 @@ CHORES = [
     Chore("free idempotency keys", timedelta(minutes=10), free_keys, by_clock=True),
     Chore("forget failed uploads", timedelta(hours=1), forget_failures, by_clock=True),
     Chore("forget expired tokens", timedelta(hours=1), forget_tokens, by_clock=True),
-    Chore("tell the planner", timedelta(hours=1), tell_planner),
+    Chore("analyze tables", timedelta(hours=1), analyze_tables),
     Chore("add up counters", timedelta(seconds=30), add_up),
 ]
 
 
 def run(chore: Chore) -> int:
-    """Do one chore. One that fails is reported and tried again at its next turn; the others go on."""
+    """Run one chore. A failure is logged and recorded; the chore runs again at its next turn."""
     try:
         let_go()
         done = chore.do()
     except Exception:
         log.exception("chore_failed", chore=chore.name)
-        chore_records.note(chore.name, failed=True)
+        chore_records.record_run(chore.name, failed=True)
         return 0
-    chore_records.note(chore.name, failed=False)
+    chore_records.record_run(chore.name, failed=False)
     if done:
         log.info("chore_done", chore=chore.name, count=done)
     return done

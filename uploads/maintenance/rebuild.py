@@ -1,10 +1,10 @@
-"""Make rows anew from a store alone: its sidecars say what each content is, under what name, and whose.
+"""Rebuild rows from a store: its sidecars name each file's content, name and owner.
 
-Sidecars follow the rows within seconds. One that says something else than its row is newer than the row: an older
-database was restored.
+Sidecars are written within seconds after their rows. A sidecar that differs from its row is newer than the row: an
+older database was restored.
 
-An account is recognised by its name and the moment it was made. One that merely has the same name is another
-account, and gets nothing: the files then belong to a new, inactive account.
+An account is recognised by its username and creation time. An account that only has the same username is another one:
+the files then belong to a new, inactive account.
 """
 
 import uuid
@@ -32,24 +32,24 @@ from ..transfers.completion import mark_complete
 # The owner of content whose sidecar is missing.
 NOBODY = ("recovered", datetime(1970, 1, 1, tzinfo=UTC))
 _PIECE = 1024**2
-_LONGEST_NAME = 150  # of an account
+_LONGEST_NAME = 150  # of a username
 
 
 @dataclass(slots=True)
 class Report:
     files: int = 0
-    updated: int = 0  # files that the database knew by an older name, or under an older key
-    by_key: list[str] = field(default_factory=list)  # content without a sidecar: named by its key
-    lost: list[Sidecar] = field(default_factory=list)  # there is a sidecar, and the bytes are gone
+    updated: int = 0  # files whose name or key in the database was older
+    by_key: list[str] = field(default_factory=list)  # content without a sidecar, which is named by its key
+    lost: list[Sidecar] = field(default_factory=list)  # files with a sidecar but without bytes
     unreadable: list[str] = field(default_factory=list)
-    accounts: list[str] = field(default_factory=list)  # made, and inactive
+    accounts: list[str] = field(default_factory=list)  # that were created, inactive
 
 
 def rebuild(place: Sink, seen: Callable[[str], object] = lambda _: None) -> Report:
-    """Make the rows of everything that the store has and the database does not know. May be run again at any time."""
+    """Create rows for everything in the store that the database does not know. May be run again at any time."""
     report = Report()
     while SidecarChange.objects.filter(sink=place.name).exists():
-        write_changed(place)  # what was deleted last must not come back
+        write_changed(place)  # files that were deleted last must not come back
     _take_back_from_quarantine(place)
     for sidecar in _sidecars(place, report):
         file = MediaFile.objects.select_related("blob").filter(pk=sidecar.file).first()
@@ -77,7 +77,7 @@ def rebuild(place: Sink, seen: Callable[[str], object] = lambda _: None) -> Repo
 
 
 def _take_back_from_quarantine(place: Sink) -> None:
-    """A sweep may have moved content here whose sidecar was not written yet."""
+    """Take back content whose sidecar had not been written when the sweep moved it."""
     waiting = {found.key: found for found in place.quarantine.entries() if not found.partial}
     for name in place.sidecars.of(waiting):
         if (found := waiting.pop(name.rpartition(".")[0], None)) and place.size(found.key) is None:
@@ -93,7 +93,7 @@ def _sidecars(place: Sink, report: Report) -> Iterator[Sidecar]:
         except UnreadableSidecar:
             report.unreadable.append(name)
         except NoSuchKey:
-            continue  # its file was deleted just now
+            continue  # its file has just been deleted
         else:
             yield sidecar
 
@@ -105,7 +105,7 @@ def _unnamed(place: Sink) -> Iterator[str]:
 
 
 def _describe(place: Sink, key: str) -> Sidecar:
-    """What can be said of content without a sidecar: read it all."""
+    """Describe content without a sidecar by reading all of it."""
     digest, size, head = Sha256(), 0, b""
     with place.open(key) as reader:
         while piece := reader.read(_PIECE):
@@ -119,57 +119,57 @@ def _describe(place: Sink, key: str) -> Sidecar:
     )
 
 
-def _is_newer_than_rows(place: Sink, said: Sidecar) -> bool:
-    """Millrace may run meanwhile: a file that is renamed or deleted just now has rows that are newer.
+def _is_newer_than_rows(place: Sink, sidecar: Sidecar) -> bool:
+    """Whether a sidecar is up to date. While Millrace runs, a file may just have been renamed or deleted.
 
-    They wait as a SidecarChange until the sidecar follows; then it is not the one that was read.
+    Such a file has a SidecarChange until its sidecar is written, which then differs from the one read here.
     """
-    if SidecarChange.objects.filter(file_id=said.file).exists():
+    if SidecarChange.objects.filter(file_id=sidecar.file).exists():
         return False
     try:
-        return Sidecar.parse(place.sidecars.read(name_of(said.key, said.file))) == said
+        return Sidecar.parse(place.sidecars.read(name_of(sidecar.key, sidecar.file))) == sidecar
     except (NoSuchKey, UnreadableSidecar):
         return False
 
 
-def _make_file(place: Sink, said: Sidecar, owner: User) -> str:
-    """Answers with a key that nobody needs, to be removed after the transaction."""
-    blob, superfluous = _register(place, said)
-    if blob.key == said.key:
-        Blob.objects.filter(pk=blob.pk).update(created_at=said.stored_at)
-    file = create_file(owner.pk, said.name, blob, said.origin, said.file)
-    MediaFile.objects.filter(pk=file.pk).update(created_at=said.created_at)
-    sidecars.moved([file.pk], place.name, said.key)
+def _make_file(place: Sink, sidecar: Sidecar, owner: User) -> str:
+    """Create the rows of a file. Returns a superfluous key, to be removed after the transaction, or ""."""
+    blob, superfluous = _register(place, sidecar)
+    if blob.key == sidecar.key:
+        Blob.objects.filter(pk=blob.pk).update(created_at=sidecar.stored_at)
+    file = create_file(owner.pk, sidecar.name, blob, sidecar.origin, sidecar.file)
+    MediaFile.objects.filter(pk=file.pk).update(created_at=sidecar.created_at)
+    sidecars.moved([file.pk], place.name, sidecar.key)
     for act in file_stored:
         act(file)
-    # The upload that it came by, where the snapshot was taken while that was on its way.
-    for upload in arriving(key=said.key, owner=owner):
+    # The upload of this file, if it was still arriving when the snapshot was taken.
+    for upload in arriving(key=sidecar.key, owner=owner):
         mark_complete(upload, file)
     return superfluous
 
 
-def _bring_up_to_date(place: Sink, file: MediaFile, said: Sidecar) -> bool:
-    """The file was renamed, or its lost bytes were sent again, after the snapshot that was restored."""
-    is_moved, is_renamed = file.blob.key != said.key, file.name != said.name
+def _bring_up_to_date(place: Sink, file: MediaFile, sidecar: Sidecar) -> bool:
+    """Update a row: after the restored snapshot, the file was renamed, or its lost bytes were sent again."""
+    is_moved, is_renamed = file.blob.key != sidecar.key, file.name != sidecar.name
     if not is_moved and not is_renamed:
         return False
     superfluous = ""
     with write():
         MediaFile.objects.select_for_update().filter(pk=file.pk).first()
-        if not _is_newer_than_rows(place, said):
+        if not _is_newer_than_rows(place, sidecar):
             return False
-        MediaFile.objects.filter(pk=file.pk).update(name=said.name)
+        MediaFile.objects.filter(pk=file.pk).update(name=sidecar.name)
         if is_moved:
-            _, superfluous = _register(place, said)
-        sidecars.moved([file.pk], place.name, said.key, file.blob.key)
+            _, superfluous = _register(place, sidecar)
+        sidecars.moved([file.pk], place.name, sidecar.key, file.blob.key)
     remove(place, superfluous)
     return True
 
 
-def _register(place: Sink, said: Sidecar) -> tuple[Blob, str]:
-    # A claim of this key is older than the sidecar, which was written when the claim had become a file.
-    Blob.objects.filter(sink=place.name, key=said.key, state=Blob.State.STORING).delete()
-    return register(said.key, Content(said.sha256, said.size, said.kind, said.media_type), None)
+def _register(place: Sink, sidecar: Sidecar) -> tuple[Blob, str]:
+    # A claim of this key is older than the sidecar, which was written after the claim became a file.
+    Blob.objects.filter(sink=place.name, key=sidecar.key, state=Blob.State.STORING).delete()
+    return register(sidecar.key, Content(sidecar.sha256, sidecar.size, sidecar.kind, sidecar.media_type), None)
 
 
 def _account(name: str, joined: datetime, report: Report) -> User:

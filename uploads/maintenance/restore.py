@@ -1,6 +1,6 @@
-"""Put a snapshot in the place of the database, and compare it with the store.
+"""Replace the database by a snapshot, and compare it with the store.
 
-What was in its place stays beside it. Nothing in the store is touched.
+The replaced database is kept beside it. The store is not changed.
 """
 
 import sqlite3
@@ -18,28 +18,28 @@ from .backup import BackupFailed, Snapshot, run_tool, take
 from .fsck import LOST, Finding, find_in_rows, find_in_sidecars
 
 _PSQL = ("psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1")
-# Those of PostgreSQL itself, which tidies up, are no client backends.
-_OTHERS = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
-AND backend_type = 'client backend'"""
-# The script is run in one transaction, which begins by emptying the database: all of it, or nothing.
+# Counts client backends only: PostgreSQL has processes of its own.
+_COUNT_OTHERS = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
+# The script runs in one transaction that first empties the database: all of it is restored, or nothing.
 _RUN_SCRIPT = (*_PSQL, "--single-transaction", "--file=-")
-_PATIENCE = 5.0  # seconds until PostgreSQL has noticed that a process which was killed is gone
+_PATIENCE = 5.0  # seconds until PostgreSQL notices that a killed client is gone
 _EMPTY = b"DROP SCHEMA public CASCADE; CREATE SCHEMA public;\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What stands on one side only."""
+    """What exists only in the store, or only in the database."""
 
-    newer: list[Finding]  # in the store, unknown to the database: `rebuild` brings them back
-    missing: list[Finding]  # in the database, and not in the store
+    newer: list[Finding]  # in the store only: `rebuild` brings them back
+    missing: list[Finding]  # in the database only
     files: int
 
 
 def forget_intentions() -> None:
-    """What the snapshot was about to delete may have become somebody's file after it was taken.
+    """Delete the tombstones and claims of the snapshot: their keys may belong to files that are newer than it.
 
-    Without its tombstone or claim such a key is only unknown: a sidecar brings it back, else it goes into quarantine.
+    Without them such a key is unknown: it is restored from its sidecar, or moved into quarantine.
     """
     Tombstone.objects.all().delete()
     Blob.objects.filter(state=Blob.State.STORING).delete()
@@ -51,7 +51,7 @@ def compare(place: Sink) -> Comparison:
 
 
 def load(snapshot: Snapshot, kept_in: Path) -> str:
-    """Replace the database by the snapshot. Says where the present one was put."""
+    """Replace the database by the snapshot. Returns where the current one was moved to."""
     snapshot.verify()
     return _load_postgresql(snapshot, kept_in) if connection.vendor == "postgresql" else _load_sqlite(snapshot)
 
@@ -61,10 +61,10 @@ def _load_postgresql(snapshot: Snapshot, kept_in: Path) -> str:
     while (others := _other_connections()) and time.monotonic() < until:
         time.sleep(0.1)
     if others:
-        raise BackupFailed(f"{others} other connections use this database. Stop Millrace on every host first.")
+        raise BackupFailed(f"The database has {others} other connections. Stop Millrace on every host first.")
     before = take(kept_in / "before-restore") if _has_tables() else None
     script = run_tool("pg_restore", "--no-owner", "--file=-", str(snapshot.database))
-    _hang_up()
+    _close_connections()
     run_tool(*_RUN_SCRIPT, script=_EMPTY + script)
     return f"snapshot {before.folder}" if before else "nothing: the database was empty"
 
@@ -74,12 +74,12 @@ def _has_tables() -> bool:
 
 
 def _other_connections() -> int:
-    _hang_up()
-    return int(run_tool(*_PSQL, "--tuples-only", f"--command={_OTHERS}"))
+    _close_connections()
+    return int(run_tool(*_PSQL, "--tuples-only", f"--command={_COUNT_OTHERS}"))
 
 
-def _hang_up() -> None:
-    """End all connections of this process, also those that wait in its pool."""
+def _close_connections() -> None:
+    """Close all connections of this process, including those in its pool."""
     connections.close_all()
     connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has it
 
@@ -97,7 +97,7 @@ def _load_sqlite(snapshot: Snapshot) -> str:
 
 
 def _move_aside(target: Path) -> str:
-    """The present database, with what its log still holds, under a name with the date."""
+    """Rename the current database, together with its write-ahead log, to a name with the date."""
     if not target.exists():
         return "nothing: there was no database"
     aside = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
@@ -105,7 +105,7 @@ def _move_aside(target: Path) -> str:
         with sqlite3.connect(target, timeout=5) as present:
             present.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         present.close()
-    except sqlite3.DatabaseError:  # it is damaged, which may be why it is replaced: its log goes with it
+    except sqlite3.DatabaseError:  # damaged, which may be why it is replaced: its log is moved with it
         pass
     for suffix in ("", "-wal", "-shm"):
         path = target.with_name(target.name + suffix)

@@ -1,9 +1,9 @@
-"""Whether the clock may be trusted with what it would destroy.
+"""Detect jumps of the clock, so that nothing is deleted by a wrong clock.
 
-A clock that jumps ahead by days makes every unfinished upload and every token look expired, and setting it right
-brings none of them back. So what is deleted because of its age waits until all clocks have run as the monotonic one
-does for an hour: after the start of the process (a machine without a battery starts in the past or the future), and
-after each jump, forwards or backwards. A machine that slept looks like a jump, too; then it is an hour lost.
+A clock that jumps ahead by days makes every unfinished upload and every token look expired, and correcting the clock
+does not bring them back. So chores that delete by age run only after all clocks have agreed with the monotonic clock
+for an hour: after the start of the process (a machine without a battery may start with a wrong date), and after each
+jump, forwards or backwards. A suspended machine looks like a jump as well, and costs an hour.
 """
 
 import threading
@@ -15,9 +15,9 @@ from django.db import DatabaseError, close_old_connections, connection
 
 log = structlog.get_logger(__name__)
 HOUR = 3600.0
-# Clocks are set right by less than this all the time.
+# Smaller corrections of clocks are normal. In seconds.
 TOLERANCE = 120.0
-# Tells seconds since 1970; None while it cannot be asked.
+# Returns seconds since 1970; None if it cannot be read.
 Clock = Callable[[], float | None]
 
 
@@ -26,16 +26,16 @@ class SteadyClock:
         self._clocks, self._monotonic = clocks, monotonic
         self._lock = threading.Lock()
         self._since = monotonic()
-        self._lead: dict[str, float] = {}  # of each clock over the monotonic one, at the last look
-        log.info("clock_watch_begins", detail="For an hour nothing is deleted because of its age.")
+        self._lead: dict[str, float] = {}  # of each clock over the monotonic one, when it was last read
+        log.info("clock_watch_started", detail="Nothing is deleted by age for an hour.")
 
     def is_steady(self) -> bool:
-        """Look at the clocks, and say whether none has jumped for an hour."""
+        """Read the clocks. True if none has jumped for an hour."""
         with self._lock:
-            looks = [self._look(name, clock) for name, clock in self._clocks.items()]
-            return all(looks) and self._monotonic() - self._since >= HOUR
+            reads = [self._read(name, clock) for name, clock in self._clocks.items()]
+            return all(reads) and self._monotonic() - self._since >= HOUR
 
-    def _look(self, name: str, clock: Clock) -> bool:
+    def _read(self, name: str, clock: Clock) -> bool:
         now = clock()
         if now is None:
             return False
@@ -46,13 +46,13 @@ class SteadyClock:
             self._since = self._monotonic()
             log.warning(
                 "clock_jumped", clock=name, seconds=round(jump),
-                detail="For an hour nothing is deleted because of its age.",
+                detail="Nothing is deleted by age for an hour.",
             )  # fmt: skip
         return True
 
 
 def watch_clocks() -> SteadyClock:
-    """That of this machine, and that of the database where it may be on another."""
+    """Watch the clock of this machine, and that of the database if it may run on another machine."""
     clocks: dict[str, Clock] = {"machine": time.time}
     if connection.vendor == "postgresql":
         clocks["database"] = _database_time

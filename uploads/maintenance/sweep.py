@@ -1,4 +1,4 @@
-"""The hourly repair of what crashes leave behind: only a few things, and only in a store that is surely ours."""
+"""The hourly sweep: repair the few things that crashes leave behind, in a store with our marker only."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from ..storage.marker import is_ours
 from .fsck import GRACE, Finding, find_in_rows, find_in_sink, mend
 
 log = structlog.get_logger(__name__)
-# A crash leaves a few keys behind. More than so many, and more than this share of all keys, is a disaster: a lost or
-# older database, half a disk. Then a person decides.
+# A crash leaves a few keys behind. More than this number, and more than this share of all keys, point to a lost or
+# older database, or to a missing disk. Then an administrator decides.
 _FEW, _SHARE = 20, 0.05
 
 
 def sweep(place: Sink, grace: timedelta = GRACE) -> int:
-    """Withdraw stale claims, mark lost bytes, move unknown bytes into quarantine; or nothing, if it is too much."""
+    """Withdraw stale claims, mark lost bytes, quarantine unknown bytes. If there are too many, do nothing."""
     if not is_ours(place):
         log.error("sweep_refused", reason="The storage marker is missing or belongs to another installation.")
         return 0
@@ -41,7 +41,7 @@ def _mend(place: Sink, finding: Finding) -> bool:
 
 
 def too_many(findings: Sequence[Finding], keys: int) -> str:
-    """Why these must not be repaired without a person's word, or nothing."""
+    """Why these findings need an administrator's decision; "" if they can be repaired."""
     new = Counter(str(finding.defect) for finding in findings if not finding.is_noted)
     if new.total() <= max(_FEW, _SHARE * keys):
         return ""
@@ -49,10 +49,10 @@ def too_many(findings: Sequence[Finding], keys: int) -> str:
     return (
         f"Of {keys} keys in the store, {new.total()} do not match the database ({what}). Is this the right database, "
         "and the right disk? Nothing was changed. `manage.py fsck` lists them, `manage.py fsck --repair --yes` "
-        "repairs them; README, “Backup and upgrade”, tells more."
+        "repairs them. See README, “Backup and upgrade”."
     )
 
 
 def warning_of(place: Sink) -> str:
-    """Why the last sweep changed nothing, or nothing."""
+    """Why the last sweep did nothing; "" if it ran."""
     return SinkMark.objects.filter(sink=place.name).values_list("warning", flat=True).first() or ""

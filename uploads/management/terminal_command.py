@@ -1,4 +1,4 @@
-"""What our management commands have in common: whatever they print, the terminal only shows it."""
+"""Base class of our management commands: escapes control characters in everything they print."""
 
 import sys
 from typing import Any, TextIO
@@ -9,7 +9,7 @@ from ..text.terminal_safety import printable
 
 
 class _Terminal(OutputWrapper):
-    """Colours come from `style_func`: in the text itself they would be written out."""
+    """Escapes the text. Colours are added by `style_func` afterwards."""
 
     def write(self, msg: str = "", style_func: Any = None, ending: str | None = None) -> None:  # type: ignore[override]
         super().write(printable(msg), style_func, ending)
@@ -23,7 +23,7 @@ class TerminalCommand(BaseCommand):
         self.stderr.style_func = colour
 
     def execute(self, *args: Any, **options: Any) -> Any:
-        for name in ("stdout", "stderr"):  # of call_command: Django would put its own wrapper here
+        for name in ("stdout", "stderr"):  # from call_command: Django would use its own wrapper
             if other := options.pop(name, None):
                 setattr(self, name, _Terminal(other))
         return super().execute(*args, **options)

@@ -1,4 +1,4 @@
-"""Rows about accounts: their limits and their tokens."""
+"""The tables of account limits and tokens."""
 
 import uuid
 
@@ -13,13 +13,13 @@ _PREFIX_LENGTH = 8
 
 
 class AccountLimits(models.Model):
-    """What administrators allow an account, or the members of a group. What is empty is left to others to say."""
+    """Limits of an account or of the members of a group. An empty limit is taken from the group or the settings."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="own_limits"
     )
     group = models.OneToOneField(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="limits")
-    quota = models.BigIntegerField(null=True, blank=True)  # bytes, as is the next
+    quota = models.BigIntegerField(null=True, blank=True)  # bytes, like the next one
     max_file_size = models.BigIntegerField("largest file", null=True, blank=True)
     max_uploads = models.PositiveIntegerField(
         "parallel uploads", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(10_000)]
@@ -45,9 +45,9 @@ class AccountLimits(models.Model):
 
 
 class Token(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
-    """A program's key: named, hashed at rest, expiring, revoked by deletion."""
+    """An API token: named, stored as a hash, with scopes and an expiry date. Deleting it revokes it."""
 
-    # Knox's own key is the hash. This one may stand in addresses and logs.
+    # Knox's primary key is the hash. This id may appear in URLs and logs.
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=100)
     scopes = models.JSONField()  # the names of Scope
@@ -57,5 +57,5 @@ class Token(AbstractAuthToken):  # type: ignore[misc]  # knox has no types
 
     @property
     def prefix(self) -> str:
-        """How a token begins, for people to tell theirs apart."""
+        """The first characters of the token, by which people recognise it."""
         return str(self.token_key[:_PREFIX_LENGTH])

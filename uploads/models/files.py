@@ -1,4 +1,4 @@
-"""Rows about files: a blob with an owner and a name."""
+"""The table of files: a Blob with an owner and a name."""
 
 import uuid
 from typing import Any
@@ -12,19 +12,19 @@ from .storage import Blob
 
 
 class NameKey(models.Func):
-    """A name as it is sorted and found: in lower case, in an order in which those that begin alike are a range."""
+    """A name in lower case, collated so that names with a common prefix are a range. For sorting and searching."""
 
     function = "LOWER"
     arity = 1
     output_field = models.CharField()
 
     def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
-        # The database's own order may be a language's, where a beginning is no range.
+        # The database's own collation may be that of a language, where a prefix is not a range.
         return self.as_sql(compiler, connection, template='%(function)s(%(expressions)s) COLLATE "C"', **more)
 
 
 class MediaFile(models.Model):
-    """A Blob that somebody owns under a name: what people call a file."""
+    """A file: a Blob with an owner and a name."""
 
     class Origin(models.TextChoices):
         UPLOAD = "upload", "uploaded"
@@ -32,30 +32,30 @@ class MediaFile(models.Model):
         JOB = "job", "made by a job"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # PROTECT: removing an account must not strand the bytes of its files. Files go first, by the delete verb.
+    # PROTECT: the files of an account must be deleted first (`delete_file`), which also removes their bytes.
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="media_files", db_index=False
     )
     name = models.CharField(max_length=255)
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="files")
-    # Its Blob's, which never change: here, too, as an index cannot reach into another table. `save` copies them.
+    # Copies of the Blob's values, which never change: an index cannot span two tables. Set by `save`.
     kind = models.CharField(
         max_length=16, blank=True, editable=False, choices=[(kind.value, kind.value) for kind in Kind]
     )
     size = models.BigIntegerField(editable=False)
     origin = models.CharField(max_length=16, choices=Origin.choices, default=Origin.UPLOAD)
-    # Whether this file's own inspection has read its facts. Its Blob may have them from another account's file: shown
-    # here too early, they would tell that somebody has the same content.
+    # Whether this file's own inspection has finished. The Blob may have facts from another account's file: shown
+    # before that, they would reveal that somebody else has the same content.
     has_facts = models.BooleanField(default=False, editable=False)
-    # Part of every signed link to this file: counting up revokes them all.
+    # Part of every signed link to this file: incrementing it revokes all of them.
     link_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         verbose_name = "file"
-        # Each begins as a list is narrowed and sorted, and ends with all else that it may be narrowed by: whatever is
-        # asked for together, the database reads on in an index, and no row that it does not show. The owner's is also
-        # that of its foreign key, which would get another.
+        # Each index starts with the columns of a filter and of the sort order, then has all other filter columns.
+        # So for any combination of filters the database reads one index, and only the rows that are shown. The index
+        # of the owner also serves its foreign key.
         indexes = [
             models.Index(fields=["-created_at", "-id", "kind", "origin", "owner", "size"], name="file_newest"),
             models.Index(
@@ -83,12 +83,12 @@ class MediaFile(models.Model):
         if self._state.adding:
             self.kind, self.size = self.blob.kind, self.blob.size
         elif kwargs.get("update_fields") is None:
-            # It would undo what others have changed since the row was read, and bring back a file that was deleted.
-            raise TypeError("Change a file by an UPDATE of named columns, as rename_file does.")
+            # A full save would overwrite changes made since the row was read, and recreate a deleted file.
+            raise TypeError("Change a file with an UPDATE of single columns, as rename_file does.")
         super().save(*args, **kwargs)
 
     @property
     def facts(self) -> dict[str, Any] | None:
-        """What was read from its content, as far as its owner may know. Whoever shows facts asks here."""
+        """The facts read from its content, None before its own inspection. Use this instead of `blob.facts`."""
         found: dict[str, Any] | None = self.blob.facts
         return found if self.has_facts else None

@@ -1,31 +1,31 @@
-"""Rows about the running service itself: counters, chores, and the alerts that were sent."""
+"""Tables about the running service: counters, chores, and the alerts that were sent."""
 
 from django.db import models
 
 
 class CounterIncrement(models.Model):
-    """How much a counter has grown. Inserted in the transaction of what it counts, and added up later.
+    """An increment of a counter. Inserted in the transaction of the event, and added up later.
 
-    Rows are only inserted, so that transactions never wait for each other's counters, and cannot deadlock on them.
+    Rows are only inserted, so that transactions do not wait for each other's counters or deadlock on them.
     """
 
     name = models.CharField(max_length=64)
     labels = models.CharField(max_length=255)  # JSON: a list of values, in the order of the counter's labels
     count = models.BigIntegerField(default=1)
-    total = models.FloatField(default=0)  # of a histogram: the sum of what was observed
+    total = models.FloatField(default=0)  # of a histogram: the sum of the observed values
 
     def __str__(self) -> str:
         return f"{self.name} {self.labels}: {self.count}"
 
 
 class ChoreRecord(models.Model):
-    """How a chore of housekeeping has gone so far."""
+    """The results of a housekeeping chore so far."""
 
     name = models.CharField(max_length=64, primary_key=True)
     done = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
     succeeded_at = models.DateTimeField(null=True)
-    failing_since = models.DateTimeField(null=True)  # empty, if its last run succeeded
+    failing_since = models.DateTimeField(null=True)  # empty if its last run succeeded
     written_at = models.DateTimeField()
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ class ChoreRecord(models.Model):
 
 
 class Alert(models.Model):
-    """Something that is wrong, and whether the administrators were mailed about it."""
+    """A problem, and whether the administrators were e-mailed about it."""
 
     code = models.CharField(max_length=96, primary_key=True)
     words = models.TextField()

@@ -1,4 +1,4 @@
-"""Rows about stored bytes: blobs, and what ties them to their sink."""
+"""Tables about stored bytes: blobs, the storage marker, tombstones, changes of sidecars."""
 
 import uuid
 
@@ -9,15 +9,15 @@ SHA256_HEX = 64
 
 
 class Blob(models.Model):
-    """Stored bytes, immutable, and what was read from them. Shared by every MediaFile of the same content."""
+    """Stored bytes, immutable, and the facts read from them. Files with equal content share one Blob."""
 
     class State(models.TextChoices):
-        STORING = "storing", "being stored"  # claims its key; not yet anybody's content
+        STORING = "storing", "being stored"  # the key is claimed, but no file has this content yet
         STORED = "stored", "stored"
         MISSING = (
             "missing",
             "missing",
-        )  # the sink lost the bytes, or changed them: kept, in case they come back
+        )  # the sink has lost or changed the bytes; the row is kept in case they come back
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     sink = models.CharField(max_length=32)
@@ -33,7 +33,7 @@ class Blob(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["sink", "key"], name="blob_key_once"),
-            # One Blob for the same bytes. Two uploads may both be `storing` them: the first to finish wins.
+            # One Blob per content. Several uploads may be `storing` it; the first that finishes becomes the Blob.
             models.UniqueConstraint(
                 fields=["sink", "sha256", "size"], condition=~Q(state="storing"), name="blob_content_once"
             ),
@@ -46,11 +46,11 @@ class Blob(models.Model):
 
 
 class SinkMark(models.Model):
-    """Which place a sink's name means. The row is also the lock under which its free space is given out."""
+    """The identity of a sink, which its storage marker must equal. This row is also the lock for reserving space."""
 
     sink = models.CharField(max_length=32, primary_key=True)
     identity = models.UUIDField(default=uuid.uuid4)
-    # Why the last sweep touched nothing, in words for an administrator. Empty when it did its work.
+    # Why the last sweep did nothing, for an administrator. Empty if it ran.
     warning = models.TextField(blank=True)
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class SinkMark(models.Model):
 
 
 class Tombstone(models.Model):
-    """A key whose bytes may be removed: written in the transaction that took away the last reason to keep them."""
+    """A key whose bytes may be removed. Written in the transaction that deleted the last reference to them."""
 
     sink = models.CharField(max_length=32)
     key = models.CharField(max_length=64)
@@ -72,9 +72,9 @@ class Tombstone(models.Model):
 
 
 class SidecarChange(models.Model):
-    """An outbox: the sidecar of this file at this key is to be written anew, or removed if there is no such file.
+    """An outbox: the sidecar of this file at this key must be written again, or removed if the file is gone.
 
-    Inserted in the transaction that changes the file; the store follows within seconds.
+    Inserted in the transaction that changes the file; the sidecar is written within seconds.
     """
 
     sink = models.CharField(max_length=32)

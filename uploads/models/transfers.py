@@ -1,4 +1,4 @@
-"""Rows about uploads, and the numbered state changes of uploads and jobs."""
+"""The tables of uploads, and of the numbered state changes of uploads and jobs."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from .storage import SHA256_HEX
 
 
 class Upload(models.Model):
-    """Bytes on their way to become a MediaFile; afterwards, the record of how that went."""
+    """A transfer that becomes a MediaFile: its state, progress and reservation. Kept afterwards as a record."""
 
     class State(models.TextChoices):
         RECEIVING = "receiving", "receiving"
@@ -33,31 +33,31 @@ class Upload(models.Model):
     state = models.CharField(max_length=16, choices=State.choices, default=State.RECEIVING)
     sink = models.CharField(max_length=32)
     declared_size = models.BigIntegerField(null=True, blank=True)
-    reserved = models.BigIntegerField(default=0)  # of quota and disk, while receiving
+    reserved = models.BigIntegerField(default=0)  # bytes of quota and disk space, while receiving
     offset = models.BigIntegerField(default=0)
-    speed = models.BigIntegerField(default=0)  # bytes a second, lately
+    speed = models.BigIntegerField(default=0)  # bytes per second, recently
     error_code = models.CharField(max_length=32, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     idempotency_key = models.CharField(max_length=255, blank=True)
     route = models.CharField(max_length=64, blank=True)
     fingerprint = models.CharField(max_length=SHA256_HEX, blank=True)
     file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="uploads")
-    token = models.UUIDField(null=True, blank=True, editable=False)  # public_id of the Token that began it
+    token = models.UUIDField(null=True, blank=True, editable=False)  # public_id of the Token that started it
     created_at = models.DateTimeField(auto_now_add=True)
-    # Written by the database's clock while somebody holds this upload: an old one has lost its holder. Empty while
-    # a resumable upload waits for somebody to go on with it.
+    # Written with the database's clock while a request sends this upload: if it is old, the server has died. Empty
+    # while a resumable upload is paused.
     heartbeat_at = models.DateTimeField(null=True, blank=True)
-    # By the same clock: since when a resumable upload has waited so. Its promise lapses by this.
+    # By the same clock: since when a resumable upload is paused. Its reservation is released by this.
     paused_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
-    # Of a resumable upload only. Its bytes are at `key` in the sink, whose word on how many there are is the truth;
-    # it is the id as text, so that they can be locked before anything is asked of the database.
+    # Of a resumable upload only. Its bytes are at `key` in the sink, which knows how many have arrived. The key is
+    # the id as text, so that the bytes can be locked before the row is read.
     key = models.CharField(max_length=64, blank=True)
-    metadata = models.TextField(blank=True)  # as its client sent it, to be given back
+    metadata = models.TextField(blank=True)  # Upload-Metadata as the client sent it, returned by HEAD
     expires_at = models.DateTimeField(null=True, blank=True)
-    # What lies beyond was sent with a checksum that has not been verified: it counts for nothing.
+    # Bytes from this offset on were sent with a checksum that is not verified yet: they do not count.
     unverified_from = models.BigIntegerField(null=True, blank=True)
-    stop_asked = models.BooleanField(default=False)  # another request waits for the holder to let go
+    stop_asked = models.BooleanField(default=False)  # another request waits for the lock
 
     class Meta:
         indexes = [
@@ -93,7 +93,7 @@ class Upload(models.Model):
 
 
 class Transition(models.Model):
-    """One past change of state of an Upload or a Job, numbered per subject."""
+    """One state change of an Upload or a Job, numbered per subject."""
 
     subject = models.CharField(max_length=16, choices=[("upload", "upload"), ("job", "job")])
     subject_id = models.UUIDField()

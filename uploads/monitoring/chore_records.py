@@ -1,4 +1,4 @@
-"""How the chores of housekeeping go: counted in the database, where the web server and the next start find it."""
+"""Record the results of housekeeping chores in the database, for the metrics and warnings of the web server."""
 
 import threading
 import time
@@ -18,12 +18,12 @@ from ..models.service import ChoreRecord
 from ..runtime.database_connections import write
 
 log = structlog.get_logger(__name__)
-# Chores that run each second are written down so often, or as soon as one begins to fail or recovers.
+# The results of frequent chores are written at this interval (seconds), and when a chore starts to fail or recovers.
 _EVERY = 60.0
-# One that failed once, as the database was busy, succeeds a second later: nobody needs to know.
+# Warn only after this time: a single failure, for example a busy database, is not worth a warning.
 _PATIENCE = timedelta(minutes=1)
 _SILENT = timedelta(minutes=10)
-# A chore that was not run for so long does not exist any more: a release has renamed it.
+# A chore that has not run for this long no longer exists: a release has renamed it.
 _FORGOTTEN = timedelta(days=1)
 
 
@@ -39,8 +39,8 @@ _unwritten: dict[str, _Unwritten] = {}
 _lock = threading.Lock()
 
 
-def note(chore: str, *, failed: bool) -> None:
-    """A chore was run. Where that cannot be written down just now, it is with the next run."""
+def record_run(chore: str, *, failed: bool) -> None:
+    """Record a run of a chore. If the database cannot be written, it is recorded with the next run."""
     with _lock:
         item = _unwritten.setdefault(chore, _Unwritten())
         item.failed += failed
@@ -67,18 +67,19 @@ def _write(chore: str, item: _Unwritten, failed: bool) -> None:
 
 
 def warnings() -> Iterator[ServiceWarning]:
-    """Chores that fail, and whether housekeeping runs at all."""
+    """Warn of chores that fail, and of a housekeeping process that does not run."""
     now = timezone.now()
     newest = ChoreRecord.objects.aggregate(newest=Max("written_at"))["newest"]
     if newest is not None and now - newest > _SILENT:
         yield ServiceWarning(
             "housekeeping_silent",
-            f"Housekeeping has not run since {newest:%Y-%m-%d %H:%M} UTC. Nothing is cleaned up, no alert is mailed.",
+            f"Housekeeping has not run since {newest:%Y-%m-%d %H:%M} UTC. "
+            "Nothing is cleaned up, and no alerts are e-mailed.",
         )
     failing = ChoreRecord.objects.filter(failing_since__lt=now - _PATIENCE, written_at__gt=now - _FORGOTTEN)
     for chore in failing.order_by("name"):
         yield ServiceWarning(
             f"chore_fails:{chore.name}",
             f"The chore “{chore.name}” has failed since {chore.failing_since:%Y-%m-%d %H:%M} UTC. "
-            "The log of housekeeping says why (chore_failed).",
+            "See the log of housekeeping for the reason (chore_failed).",
         )

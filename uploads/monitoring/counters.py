@@ -1,7 +1,7 @@
-"""Counters for Prometheus, kept in the database: what they count happens in several processes.
+"""Prometheus counters that are stored in the database, because several processes count.
 
-They are kept in the database, so they survive a restart and are the same on every host. Housekeeping keeps the table
-short: reading it costs the same after a million jobs.
+They survive a restart and are the same on every host. Housekeeping adds up their rows, so reading them costs the same
+after a million jobs.
 """
 
 import json
@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from ..models.service import CounterIncrement
 from ..runtime.database_connections import write
 
-Values = dict[tuple[str, ...], tuple[int, float]]  # by labels: how many, and the sum of what was observed
+Values = dict[tuple[str, ...], tuple[int, float]]  # by labels: the count, and the sum of the observed values
 _INSERT = "INSERT INTO uploads_counterincrement (name, labels, count, total) VALUES "
 _AT_ONCE = 20_000
 
@@ -31,16 +31,17 @@ class StoredCounter:
     name: str  # without _total
     help: str
     labels: Sequence[str]
-    # Counted in this process alone, and lost with it: for what must not cost a write. A series is counted either
-    # here or in the database; one that was counted in both would fall at a restart, and rise by its whole value.
+    # Counts of this process only, lost when it ends: for events that must not cost a write. A series must be counted
+    # either here or in the database: if in both, it would fall at a restart.
     here: Counter[tuple[str, ...]] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def one(self, *labels: str) -> CounterIncrement:
-        """One more, for `count`."""
+        """An increment of one, for `count`."""
         return CounterIncrement(name=self.name, labels=json.dumps(labels))
 
     def count_here(self, *labels: str) -> None:
+        """Count in this process only."""
         with self._lock:
             self.here[labels] += 1
 
@@ -81,8 +82,8 @@ class StoredHistogram:
 
 
 def count(*increments: CounterIncrement) -> None:
-    """Write them down, with one statement. In the transaction of what they count: both happen, or neither."""
-    # By hand: through the ORM it takes three times as long, in the transactions that people wait for.
+    """Insert increments with one statement, in the transaction of the event: both are written, or neither."""
+    # SQL by hand: the ORM takes three times as long, in transactions that users wait for.
     values: list[tuple[str | int | float, ...]] = [
         (each.name, each.labels, each.count, each.total) for each in increments
     ]
@@ -91,7 +92,7 @@ def count(*increments: CounterIncrement) -> None:
 
 
 class StoredMetrics(Collector):
-    """Reads all of them from the database, with one query."""
+    """Reads all stored metrics with one query."""
 
     def __init__(self, metrics: Iterable[StoredCounter | StoredHistogram]) -> None:
         self._metrics = list(metrics)
@@ -100,7 +101,7 @@ class StoredMetrics(Collector):
         try:
             values = _read()
         except DatabaseFailure:
-            return  # the other metrics are worth having all the same
+            return  # the other metrics are still useful
         for metric in self._metrics:
             yield metric.family(values[metric.name])
 
@@ -117,7 +118,7 @@ def _read() -> dict[str, Values]:
 
 
 def add_up() -> int:
-    """Replace the increments of each series by one row. A chore; two that run at once do not count anything twice."""
+    """Replace the increments of each series by one row. Safe to run twice at once: rows are locked."""
     with write():
         rows = list(CounterIncrement.objects.select_for_update().order_by("pk")[:_AT_ONCE])
         sums: dict[tuple[str, str], CounterIncrement] = {}
@@ -128,7 +129,7 @@ def add_up() -> int:
             into.count += row.count
             into.total += row.total
         if len(sums) < len(rows):
-            # What is locked here cannot have been deleted or changed by another.
+            # The rows are locked: no other process can have changed or deleted them.
             CounterIncrement.objects.filter(pk__in=[row.pk for row in rows]).delete()
             CounterIncrement.objects.bulk_create(sums.values())
-    return 0  # there always are some: no news for the log
+    return 0  # too frequent for the log

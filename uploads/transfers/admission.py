@@ -1,4 +1,4 @@
-"""An upload before its first byte: what was announced of it, whether it may come, and the room kept for it."""
+"""Admit an upload before its first byte: check what it announces, reserve space for it, write its row."""
 
 import hashlib
 import uuid
@@ -34,11 +34,13 @@ from .quota import limits_of
 
 KEY_KEPT = timedelta(hours=24)
 LONGEST_KEY = 255
-# An upload that nothing was sent of is kept no longer than this.
+# A resumable upload of which no byte has arrived is kept at most this long.
 EMPTY_KEPT = timedelta(hours=1)
 
 
-class Replay(Exception):  # not an error: the request was carried out before, and here is what it made
+class Replay(Exception):
+    """Not an error: a request with this Idempotency-Key was carried out before, and made this upload."""
+
     def __init__(self, upload: Upload) -> None:
         super().__init__(str(upload.pk))
         self.upload = upload
@@ -49,50 +51,52 @@ class Replay(Exception):  # not an error: the request was carried out before, an
         return self.upload.file
 
     def answer(self) -> MediaFile:
-        """The file, if its bytes are here. Its client may take the answer to mean that it can delete its own."""
+        """Return the file if its bytes are stored. After this answer the client may delete its own copy."""
         try:
             if not is_ours(sink()):
-                raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
+                raise StorageUnavailable("The server cannot reach its storage. Try again later.", retry_after=60)
             if is_whole(self.file.blob):
                 return self.file
         except SinkError as error:
-            raise StorageUnavailable("The server's disk does not work. Try again later.", retry_after=60) from error
+            raise StorageUnavailable("The server's storage failed. Try again later.", retry_after=60) from error
         raise BytesLost(
-            "This key stored a file whose bytes have since been lost. Send the file again with a new Idempotency-Key:"
-            " that makes it whole again."
+            "The file that was uploaded with this Idempotency-Key has lost its bytes. Send it again with a new key to"
+            " restore it."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What is known of an upload before its first byte."""
+    """What the server knows of an upload before its first byte."""
 
     owner: User
     name: str
     protocol: Upload.Protocol
-    size: int | None = None  # at most this many bytes will come; None: nobody knows
-    besides: int = 0  # up to so many of them may be of the form around the file
+    size: int | None = None  # at most this many bytes will arrive; None: unknown
+    besides: int = 0  # at most this many of them belong to the form around the file
     key: str = ""  # Idempotency-Key
     route: str = ""
     claims: str = ""
-    token: uuid.UUID | None = None  # public_id of the token that its client has shown
-    length: int | None = None  # of the request, as its client sees it
-    # Of a resumable upload: how long it is kept for its client, and what that has said about it.
+    token: uuid.UUID | None = None  # public_id of the token that the client used
+    length: int | None = None  # of the request, as the client knows it
+    # Of a resumable upload only: how long it is kept, and its Upload-Metadata.
     lifetime: timedelta | None = None
     metadata: str = ""
 
     def fingerprint(self) -> str:
-        said = (self.route, self.name, str(self.length), self.claims)
-        return hashlib.sha256("\0".join(said).encode()).hexdigest()
+        """What must be equal in two requests with the same Idempotency-Key."""
+        parts = (self.route, self.name, str(self.length), self.claims)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def lifetime(offset: int) -> timedelta:
-    """How long a resumable upload of which so much has come is kept for its client."""
+    """How long a resumable upload with this many bytes is kept until its client continues it."""
     kept = timedelta(seconds=limits().upload_expiry)
     return kept if offset else min(kept, EMPTY_KEPT)
 
 
 def admit(announcement: Announcement) -> Upload:
+    """Check name, size, limits, Idempotency-Key and disk space; reserve space; create the Upload row."""
     try:
         return _admit(announcement)
     except Refusal as refusal:
@@ -108,7 +112,8 @@ def _admit(announcement: Announcement) -> Upload:
         quota.lock_owner(owner.pk)
         allowed = limits_of(owner.pk)
         quota.check_size((size or 0) - announcement.besides, allowed.max_file_size)
-        size = size and min(size, allowed.max_file_size)  # a form is a little larger than its file
+        # The declared size of a form is a little larger than its file.
+        size = size and min(size, allowed.max_file_size)
         if announcement.key:
             _claim_key(announcement)
         quota.check_parallel(owner.pk, allowed.max_uploads)
@@ -133,9 +138,9 @@ def _admit(announcement: Announcement) -> Upload:
 
 
 def _claim_key(announcement: Announcement) -> None:
-    """Make the Idempotency-Key free for us, or say who has it. Under the owner's lock."""
+    """Refuse or replay if another upload has this Idempotency-Key. Needs the owner's lock."""
     if len(announcement.key) > LONGEST_KEY:
-        raise InvalidParams(f"An Idempotency-Key may have {LONGEST_KEY} characters.")
+        raise InvalidParams(f"An Idempotency-Key may have at most {LONGEST_KEY} characters.")
     holders = Upload.objects.filter(
         owner=announcement.owner, route=announcement.route, idempotency_key=announcement.key
     ).exclude(state=Upload.State.FAILED)
@@ -146,10 +151,10 @@ def _claim_key(announcement: Announcement) -> None:
     if holder is None:
         return
     if holder.fingerprint != announcement.fingerprint():
-        raise KeyReused("This Idempotency-Key was used for another request. Choose a new one.")
+        raise KeyReused("This Idempotency-Key was used for a different request. Choose a new key.")
     if holder.file is not None or holder.is_resumable:
         raise Replay(holder)
     if quota.live_uploads().filter(pk=holder.pk).exists():
-        raise InFlight("The request with this Idempotency-Key is still on its way.", retry_after=5)
-    if not fail(holder, Abandoned("Its client came again with the same Idempotency-Key.")):
-        _claim_key(announcement)  # it ended by itself between our two looks: look again
+        raise InFlight("A request with this Idempotency-Key is still being processed.", retry_after=5)
+    if not fail(holder, Abandoned("The client sent another request with the same Idempotency-Key.")):
+        _claim_key(announcement)  # it ended meanwhile: check again

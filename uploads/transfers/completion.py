@@ -1,4 +1,4 @@
-"""The end of an upload, whatever becomes of it: the row says so, and everybody is told in the same transaction."""
+"""End an upload: complete or failed. The row, its transition, the counters and the hooks share one transaction."""
 
 import time
 from functools import partial
@@ -20,27 +20,27 @@ from ..transitions import record
 from . import quota, upload_counters
 
 _MEGABYTE = 1e6
-_SECOND_LOOK = 4  # times as long as a live holder takes to be heard of
+_RECHECK_INTERVALS = 4  # times the interval of heartbeats
 
 log = structlog.get_logger(__name__)
 
 
 def complete(upload: Upload, blob: Blob) -> MediaFile:
-    """The MediaFile of an upload's bytes; in the same transaction the Upload ends."""
+    """Create the MediaFile and mark the Upload as complete, in the caller's transaction."""
     file = create_file(upload.owner_id, upload.name, blob, _origin(upload))
-    file.owner = upload.owner  # nobody has to ask for it again
+    file.owner = upload.owner  # saves a query
     mark_complete(upload, file)
     return file
 
 
 def mark_complete(upload: Upload, file: MediaFile) -> None:
-    """The upload has become this file. In the transaction that made the file."""
+    """Mark the Upload as complete. Call it in the transaction that creates the file."""
     ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
         state=Upload.State.COMPLETE, offset=file.size, declared_size=file.size, reserved=0, file=file,
         heartbeat_at=Now(), finished_at=Now(), expires_at=None,
     )  # fmt: skip
     if ended != 1:
-        raise StorageUnavailable("The server lost sight of this upload and ended it. Send it again.")
+        raise StorageUnavailable("The server ended this upload because it stalled. Send it again.")
     record("upload", upload.pk, Upload.State.COMPLETE)
     audit_log.note(file, f"Uploaded by {upload.get_protocol_display()}.", audit_log.ADDITION)
     upload_counters.count_complete(upload.protocol, file.size, upload.created_at)
@@ -50,9 +50,9 @@ def mark_complete(upload: Upload, file: MediaFile) -> None:
 
 
 def _log_complete(upload: Upload, file: MediaFile) -> None:
-    """`seconds` begin with the upload, and so have the pauses of a resumable one in them.
+    """Log a completed upload. `seconds` count from its start, including the pauses of a resumable upload.
 
-    `manage.py ingest` prints what it took in, and needs no line.
+    Uploads by `manage.py ingest` are not logged: the command prints them.
     """
     if upload.protocol == Upload.Protocol.INGEST:
         return
@@ -64,7 +64,7 @@ def _log_complete(upload: Upload, file: MediaFile) -> None:
 
 
 def fail(upload: Upload, refusal: Refusal) -> bool:
-    """End an upload that is on its way. False if it had ended already, and however it did stays."""
+    """Mark an unfinished upload as failed. False if it had ended before; then nothing changes."""
     with write():
         ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
             state=Upload.State.FAILED, reserved=0, offset=upload.offset, error_code=refusal.code,
@@ -74,7 +74,7 @@ def fail(upload: Upload, refusal: Refusal) -> bool:
             bury(upload.sink, upload.key)
             record("upload", upload.pk, Upload.State.FAILED, refusal.code)
             if isinstance(refusal, Terminated):
-                audit_log.note(upload, "Ended before it was complete.")
+                audit_log.note(upload, "Terminated before it was complete.")
             upload_counters.count_failed(upload.protocol, refusal.code)
             for act in upload_ended:
                 act(upload, None)
@@ -82,16 +82,16 @@ def fail(upload: Upload, refusal: Refusal) -> bool:
 
 
 def fail_stalled() -> int:
-    """End the one-shot uploads that nobody holds any more: their server died, or was cut off from the database."""
+    """Fail the stalled uploads that cannot be resumed: their server died, or lost its connection to the database."""
     one_shot = quota.stalled_uploads().filter(key="")
-    looked = dict(one_shot.values_list("pk", "heartbeat_at"))
-    if not looked:
+    before = dict(one_shot.values_list("pk", "heartbeat_at"))
+    if not before:
         return 0
-    # A clock that jumped makes every upload look stalled, until its holder writes the next time.
-    time.sleep(_SECOND_LOOK * limits().progress_interval)
-    stalled = [upload for upload in one_shot.all() if looked.get(upload.pk) == upload.heartbeat_at]
+    # After a jump of the clock every upload looks stalled until its next heartbeat. So check twice.
+    time.sleep(_RECHECK_INTERVALS * limits().progress_interval)
+    stalled = [upload for upload in one_shot.all() if before.get(upload.pk) == upload.heartbeat_at]
     for upload in stalled:
-        fail(upload, Abandoned("The server that received it stopped before it was complete."))
+        fail(upload, Abandoned("The server stopped before the upload was complete."))
     return len(stalled)
 
 

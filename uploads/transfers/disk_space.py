@@ -1,12 +1,11 @@
-"""Space on the disk: what is free above the floor, and what is reserved for uploads whose bytes are still to come.
+"""Space on the disk: what is free above the floor, and what is reserved for uploads that are still arriving.
 
-An upload reserves space for all it has announced before its first byte comes. Every reservation is made under the
-lock of the sink's row, so that two uploads never get the same last gigabyte.
+An upload reserves space for its announced size before its first byte. Reservations are made under the lock of the
+sink's row, so that two uploads never get the same space.
 
-A reservation costs its client nothing, so it is limited: those of one account leave room for the others, all of them
-leave some for small uploads, and that of a resumable upload that nobody sends lapses. A lapse is written into the row
-(`reserved` goes down to the bytes that are here): whatever the clock does, no other upload gets the room of one that
-still counts on it. The upload stays, and its next request reserves again.
+A reservation costs the client nothing, so reservations are limited. Those of one account leave space for other
+accounts, all together leave space for small uploads, and that of a paused resumable upload is released after five
+minutes: `reserved` is set to the number of bytes received. The upload itself stays; its next request reserves again.
 """
 
 import random
@@ -27,29 +26,31 @@ from ..runtime.ballast_file import ballast, free_in
 from ..runtime.database_connections import write
 from ..sinks.base import Sink, SinkError
 from ..storage.marker import is_ours
+from ..text.sizes import exact_size
 from .quota import EffectiveLimits, left_of_quota, live_uploads
 
-# An upload that cannot say its size is promised so much at a time. One this small may always have what is left.
+# An upload of unknown size reserves this much at a time. Uploads up to this size may use the space that is kept for
+# small uploads.
 RESERVATION_STEP = 256 * 1024**2
-# So long a resumable upload that nobody sends keeps its promise.
+# A paused resumable upload keeps its reservation for this long.
 IDLE_TIMEOUT = timedelta(minutes=5)
-# Several uploads of one account get at most this share of the room that the others have not been promised.
+# Several uploads of one account reserve at most this share of the space that is not reserved by other accounts.
 OWNER_SHARE = 1 / 2
-# All promises together take at most this share of the space. The rest is for small uploads.
+# All reservations together take at most this share of the space. The rest is kept for small uploads.
 TOTAL_SHARE = 7 / 8
-_AT_A_TIME = 1000
-_OWNER_HAS_ITS_SHARE = (
-    "Your unfinished uploads have reserved as much of the server's disk as one account may."
+_BATCH = 1000
+_OWNER_SHARE_EXCEEDED = (
+    "Your unfinished uploads have reserved as much of the server's disk as one account may reserve."
     " Finish or delete some of them, or try again later."
 )
-# When the disk comes to its floor, works in progress stop one after another, within so many seconds.
+# When free space reaches the floor, running jobs stop one after another, within this many seconds.
 SPREAD = 3.0
 
 
 def check_free(sink: Sink, needed: int) -> int | None:
-    """How many bytes the disk has above its floor; they must be `needed` at least.
+    """Return the free bytes above the floor, or refuse if they are fewer than `needed`.
 
-    For jobs, which really take what they ask for: they do not wait for room that uploads have only been promised.
+    For jobs: they use what they ask for, so they may take space that uploads have only reserved.
     """
     left = above_floor(sink)
     if left is not None and left < needed:
@@ -58,45 +59,45 @@ def check_free(sink: Sink, needed: int) -> int | None:
 
 
 def above_floor(sink: Sink, mark: SinkMark | None = None) -> int | None:
-    """What is free above the floor. Less than nothing, where the floor is reached; None, where nobody knows.
+    """Free bytes above the floor: negative below the floor, None where the sink does not know its free space.
 
-    `mark`: the sink's row, if it is known.
+    `mark`: the sink's row, if the caller has read it already.
     """
     if not is_ours(sink, mark):
-        raise StorageUnavailable(
-            "The server cannot see its disk: no file can be taken just now. Try again later.", retry_after=60
-        )
+        raise StorageUnavailable("The server cannot reach its storage. Try again later.", retry_after=60)
     free = _free(sink)
     return None if free is None else free - floor()
 
 
 def disk_full() -> InsufficientStorage:
-    return InsufficientStorage("The server's disk has no room for this. Try again later.", retry_after=60)
+    return InsufficientStorage(
+        "The server does not have enough free disk space for this. Try again later.", retry_after=60
+    )
 
 
 def _free(sink: Sink) -> int | None:
     try:
         return sink.free()
     except SinkError as error:
-        raise StorageUnavailable("The server's disk does not answer. Try again later.") from error
+        raise StorageUnavailable("The server cannot read the free space of its storage. Try again later.") from error
 
 
 def floor() -> int:
-    """What uploads and jobs leave free: MIN_FREE, or what the ballast needs."""
+    """Bytes that uploads and jobs leave free: MIN_FREE, or more if the ballast file needs it."""
     return max(conf.limits().min_free, ballast().reserve(conf.limits().media_root))
 
 
 def check_floor(sink: Sink, folder: Path) -> None:
-    """Whether work may go on writing to both. No query, as it is asked each second."""
+    """Refuse to continue if the sink or the folder is below the floor. Runs every second, so without a query."""
     free = [_free(sink), free_in(folder) if folder.exists() else None]
     if any(left is not None and left < floor() for left in free):
         raise disk_full()
 
 
 class FloorWatch:
-    """Tells one work of several that it must stop, as the disk has come to its floor.
+    """Stops a running job when free space is below the floor, after a random delay.
 
-    Not all of them at the same moment: what the first one leaves may be enough for the others.
+    The delays differ, so that the space freed by the first job that stops may be enough for the others.
     """
 
     def __init__(self, sink: Sink, folder: Path) -> None:
@@ -117,40 +118,40 @@ class FloorWatch:
 
 @dataclass(frozen=True, slots=True)
 class _Space:
-    """What the disk has above its floor, and how much of that is promised."""
+    """Free bytes above the floor, and how many of them are reserved."""
 
     free: int
-    promised: int
-    to_owner: int  # of `promised`: to the uploads of the account that asks
+    reserved: int
+    reserved_by_owner: int  # part of `reserved`: by the uploads of the account that asks
 
     @property
     def left(self) -> int:
-        return self.free - self.promised
+        return self.free - self.reserved
 
     def check(self, needed: int, *, is_growth: bool) -> None:
-        """Whether an upload of the account may be promised so much more."""
+        """Refuse a reservation that the space or the shares do not allow."""
         if needed > self.left:
             raise disk_full()
         if is_growth:
             return
-        to_others = self.promised - self.to_owner
-        if self.to_owner and self.to_owner + needed > OWNER_SHARE * (self.free - to_others):
-            raise InsufficientStorage(_OWNER_HAS_ITS_SHARE, retry_after=60)
-        if self.promised and needed > RESERVATION_STEP and self.promised + needed > TOTAL_SHARE * self.free:
+        of_others = self.reserved - self.reserved_by_owner
+        if self.reserved_by_owner and self.reserved_by_owner + needed > OWNER_SHARE * (self.free - of_others):
+            raise InsufficientStorage(_OWNER_SHARE_EXCEEDED, retry_after=60)
+        if self.reserved and needed > RESERVATION_STEP and self.reserved + needed > TOTAL_SHARE * self.free:
             raise disk_full()
 
 
 def reserve(
     owner_id: int, limits: EffectiveLimits, sink: Sink, *, needed: int, wanted: int, is_growth: bool = False
 ) -> int:
-    """How many more bytes, from `needed` to `wanted`, may come. In a transaction that holds the owner's lock.
+    """Reserve between `needed` and `wanted` bytes, and return how many. Needs a transaction with the owner's lock.
 
-    Growth of an upload that is being sent is not measured by the shares: it takes little at a time.
+    The shares do not limit the growth of an upload of unknown size, which takes little at a time.
     """
     try:
         return _reserve(owner_id, limits, sink, needed, wanted, is_growth)
     except (QuotaExceeded, InsufficientStorage):
-        if not release_idle():  # housekeeping may not have come to it
+        if not release_idle():  # housekeeping may not have done it yet
             raise
     return _reserve(owner_id, limits, sink, needed, wanted, is_growth)
 
@@ -158,8 +159,8 @@ def reserve(
 def _reserve(owner_id: int, limits: EffectiveLimits, sink: Sink, needed: int, wanted: int, is_growth: bool) -> int:
     quota = left_of_quota(owner_id, limits)
     if quota is not None and quota < needed:
-        raise QuotaExceeded(f"Your quota has {quota} bytes left. Delete files you no longer need.")
-    # Locked: promises of one disk are made one by one.
+        raise QuotaExceeded(f"Your quota has {exact_size(quota)} left. Delete files that you no longer need.")
+    # The lock makes reservations on this disk one at a time.
     mark = SinkMark.objects.select_for_update().filter(sink=sink.name).first()
     space = _space(sink, owner_id, mark)
     if space is not None:
@@ -168,7 +169,7 @@ def _reserve(owner_id: int, limits: EffectiveLimits, sink: Sink, needed: int, wa
 
 
 def renew_reservation(upload: Upload, limits: EffectiveLimits, sink: Sink) -> int:
-    """What an upload has reserved when somebody goes on with it: if its promise has lapsed, a new one."""
+    """Return what a paused upload has reserved when it is continued; reserve again what was released."""
     missing = (upload.declared_size or 0) - upload.reserved
     if missing > 0:
         reserve(upload.owner_id, limits, sink, needed=missing, wanted=missing)
@@ -176,31 +177,31 @@ def renew_reservation(upload: Upload, limits: EffectiveLimits, sink: Sink) -> in
 
 
 def release_idle() -> int:
-    """Take back what was promised to resumable uploads that nobody has sent for a while. Answers to how many."""
+    """Release the reservations of resumable uploads that have been paused for long. Return how many."""
     paused = Upload.objects.filter(state=Upload.State.RECEIVING, expires_at__isnull=False, heartbeat_at=None)
     overdue = paused.filter(reserved__gt=F("offset"), paused_at__lt=Now() - IDLE_TIMEOUT)
-    # Of uploads of an earlier version nobody knows since when, and of others not either once the clock was set back.
+    # Unknown since when: uploads of an earlier version, and all after the clock was set back. Their time starts now.
     unknown = paused.filter(Q(paused_at=None) | Q(paused_at__gt=Now()))
     _change(unknown, paused_at=Now())
     return _change(overdue, reserved=F("offset"))
 
 
 def _change(uploads: QuerySet[Upload], **changes: Any) -> int:
-    """Not those that somebody changes at this moment: a grant, which holds other locks, must not wait for them."""
+    """Skip rows that are locked: `reserve`, which holds other locks, must not wait for them."""
     if not uploads.exists():
         return 0
     with write():
-        found = uploads.select_for_update(skip_locked=True).values_list("pk", flat=True)[:_AT_A_TIME]
+        found = uploads.select_for_update(skip_locked=True).values_list("pk", flat=True)[:_BATCH]
         return Upload.objects.filter(pk__in=list(found)).update(**changes)
 
 
 def reserved_bytes(sink: Sink) -> int:
-    """How many bytes are still to come of uploads that were told there is room for them."""
+    """Bytes that are reserved for unfinished uploads and have not arrived yet."""
     return _sums(sink, None)[0]
 
 
 def _sums(sink: Sink, owner_id: int | None) -> tuple[int, int]:
-    """What is promised to all uploads, and to those of an owner."""
+    """Reserved bytes that have not arrived: of all uploads, and of those of one owner."""
     left = Greatest(F("reserved") - F("offset"), 0)
     of_owner = Sum(left, filter=Q(owner=owner_id))
     found = live_uploads().filter(sink=sink.name).aggregate(total=Sum(left), of_owner=of_owner)
@@ -208,20 +209,20 @@ def _sums(sink: Sink, owner_id: int | None) -> tuple[int, int]:
 
 
 def check_unreserved(sink: Sink, needed: int) -> None:
-    """Whether the disk may take so much without a promise to anybody, beside what is promised."""
+    """Refuse if fewer than `needed` bytes are free and not reserved. Reserves nothing."""
     space = _space(sink, None)
     if space is not None and space.left < needed:
         raise disk_full()
 
 
 def _space(sink: Sink, owner_id: int | None, mark: SinkMark | None = None) -> _Space | None:
-    # Before we look at the disk: what an upload writes in between then counts twice, not never.
+    # Before the disk is read: bytes that an upload writes in between are then counted twice, not never.
     total, of_owner = _sums(sink, owner_id)
     free = above_floor(sink, mark)
     return None if free is None else _Space(free, total, of_owner)
 
 
 def free_for_uploads(sink: Sink) -> int:
-    """As `check_unreserved` sees it, but of a disk that need not be ours yet, and without regard to the ballast."""
+    """Free bytes above MIN_FREE that are not reserved. Ignores the marker of the storage, and the ballast file."""
     free = sink.free()
     return sys.maxsize if free is None else free - reserved_bytes(sink) - conf.limits().min_free

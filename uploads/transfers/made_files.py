@@ -1,7 +1,7 @@
-"""Files made here become content: their bytes under a key, durable, before any row speaks of them.
+"""Store a file that a job made: its bytes are durable under a key before any row names them.
 
-Whoever makes the rows does so in a transaction of its own (`storage.blobs.register`), or takes the bytes back
-(`storage.blobs.discard`). Until then `registry.keys_in_use` keeps the sweeper away from them.
+The caller then creates the rows in a transaction of its own (`storage.blobs.register`), or deletes the bytes
+(`storage.blobs.discard`). Until then `hooks.keys_in_use` keeps the sweep from touching them.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ _PIECE = 1024**2
 
 
 def deposit(path: Path, key: str, kind: str, media_type: str, seen: Callable[[int], object]) -> Content:
-    """Hash a file and put its bytes under `key`. `seen` is told of every piece, and may raise to stop.
+    """Hash a file and store its bytes under `key`. Calls `seen` with the size of each piece; it may raise to stop.
 
-    InsufficientStorage: the disk has come to its floor.
+    Raises InsufficientStorage if the disk is at its floor.
     """
     with path.open("rb", buffering=0) as source:
         into = sink()
@@ -42,9 +42,9 @@ def _adopt(into: Sink, path: Path, key: str, source: BinaryIO) -> bool:
 
 
 def _read(source: BinaryIO, seen: Callable[[int], object]) -> tuple[str, int]:
-    # Pushed out to the disk on the way: syncing it all at the end could not be stopped, and may take a minute.
-    # ffmpeg wrote the file on a descriptor that it has closed. An error of its write-back that nobody was told of is
-    # reported to the next descriptor, ours (errseq_sample, since Linux 4.17), and to this one only: every wait and
+    # Written back to the disk while it is read: one sync at the end could not be stopped, and may take a minute.
+    # ffmpeg wrote the file on a descriptor that it has closed. A write-back error that was not reported there is
+    # reported to the next descriptor, ours (errseq_sample, since Linux 4.17), and only to this one: every wait and
     # the sync of `adopt` use it, and each of their results is checked.
     digest, size, writeback = Sha256(), 0, WriteBack(source.fileno(), 0)
     while piece := source.read(_PIECE):
@@ -54,7 +54,7 @@ def _read(source: BinaryIO, seen: Callable[[int], object]) -> tuple[str, int]:
             writeback.wrote(size)
         seen(len(piece))
     with sink_errors():
-        writeback.wait(size)  # before a copy reads again from the medium what memory has dropped by now
+        writeback.wait(size)  # before a copy reads from the disk what the page cache has dropped
     return digest.hexdigest(), size
 
 

@@ -1,4 +1,4 @@
-"""Progress of the uploads this process holds, written by one thread in one transaction at short intervals."""
+"""Write the progress of all uploads of this process, from one thread in one transaction, every half second."""
 
 import json
 import threading
@@ -18,11 +18,11 @@ from ..runtime.essential_threads import start_essential
 from ..runtime.request_context import current_request_id
 from .upload_counters import ACTIVE
 
-# An upload that comes in pieces is at rest when it was left for this long.
-REST = 1.0
-# How much a new measurement of speed counts against the earlier ones.
+# A resumable upload counts as paused when no request has sent it for this long, in seconds.
+PAUSED_AFTER = 1.0
+# Weight of a new measurement of speed against the earlier ones.
 _WEIGHT = 0.3
-# At least this between two lines of the log about one upload: seconds, and a share of its size.
+# Minimum distance of two log lines about one upload: seconds, and share of its size.
 _LINE_PAUSE = 60.0
 _LINE_STEP = 0.1
 _MEGABYTE = 1e6
@@ -32,14 +32,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class ProgressLines:
-    """When the next line about an upload is due: when a tenth of it has come and a minute has passed since the last.
+    """Logs the progress of a long upload: a line per tenth of its size, but at most one per minute.
 
-    One of unknown size has a line a minute.
+    An upload of unknown size has one line per minute.
     """
 
     upload_id: uuid.UUID
     size: int | None
-    request_id: str  # of the request that sends, as another thread writes the line
+    request_id: str  # of the request that sends: another thread writes the line
     offset: int
     at: float
 
@@ -62,9 +62,9 @@ class _Watched:
     stop: Callable[[], None] | None
     lines: ProgressLines
     speed: float = 0.0
-    left_at: float | None = None  # since when nobody holds it
-    expires_at: datetime | None = None  # if that has changed
-    is_at_rest: bool = False
+    left_at: float | None = None  # when its last request ended; None: a request is sending
+    expires_at: datetime | None = None  # set if it has changed
+    is_paused: bool = False
 
     def measure(self, now: float) -> None:
         offset, passed = self.offset(), max(now - self.at, 1e-3)
@@ -73,12 +73,12 @@ class _Watched:
         self.seen, self.at = offset, now
         if self.left_at is None:
             self.lines.log_if_due(offset, now, self.speed)
-        if self.left_at is not None and now - self.left_at >= REST:
-            self.speed, self.is_at_rest = 0.0, True
+        if self.left_at is not None and now - self.left_at >= PAUSED_AFTER:
+            self.speed, self.is_paused = 0.0, True
 
 
 class Flusher:
-    """A failed write of progress is logged and forgotten: it never fails an upload."""
+    """Watches the uploads of this process and writes their progress. A failed write never fails an upload."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -92,9 +92,9 @@ class Flusher:
         stop: Callable[[], None] | None = None,
         size: int | None = None,
     ) -> int:
-        """`stop` is called when another request asks for this upload, here or in another process.
+        """Start to report an upload. `stop` is called when another request asks for it, here or in another process.
 
-        Returns how many bytes a second came in the requests before this one, if there were some just now.
+        Returns the speed of the requests directly before this one, in bytes per second; 0 if there were none.
         """
         with self._lock:
             if self._thread is None:
@@ -103,7 +103,7 @@ class Flusher:
             seen, now = offset(), time.monotonic()
             item = _Watched(offset, seen, now, stop, ProgressLines(upload_id, size, current_request_id(), seen, now))
             speed = 0.0
-            if before is not None:  # it comes in pieces: its speed is that of them all
+            if before is not None:  # several requests in a row: measure their speed together
                 speed = before.speed or (item.seen - before.seen) / max(item.at - before.at, 1e-3)
                 item.seen, item.at, item.speed = before.seen, before.at, before.speed
                 item.lines.offset, item.lines.at = before.lines.offset, before.lines.at
@@ -117,7 +117,7 @@ class Flusher:
             self._changed()
 
     def leave(self, upload_id: uuid.UUID, offset: int, expires_at: datetime | None) -> None:
-        """Nobody holds it just now. Write that down with the others: the next piece may come at once."""
+        """The request has ended. Write that with the next flush, as the next request may follow at once."""
         with self._lock:
             if (item := self._watched.get(upload_id)) is not None:
                 item.offset, item.stop = lambda: offset, None
@@ -128,13 +128,13 @@ class Flusher:
         ACTIVE.set(sum(item.left_at is None for item in self._watched.values()))
 
     def is_held(self, upload_id: uuid.UUID) -> bool:
-        """Whether a request of this process holds an upload."""
+        """Whether a request of this process is sending an upload."""
         with self._lock:
             item = self._watched.get(upload_id)
             return item is not None and item.left_at is None
 
     def stop(self, upload_id: uuid.UUID) -> bool:
-        """Ask the request that holds an upload to let go. False where no request of this process holds it."""
+        """Ask the request that sends an upload to stop. False if no request of this process sends it."""
         with self._lock:
             watched = self._watched.get(upload_id)
         if watched is None or watched.stop is None:
@@ -151,7 +151,7 @@ class Flusher:
     def _has_work(self) -> bool:
         with self._lock:
             if not self._watched:
-                self._thread = None  # under the lock: whoever watches next starts another
+                self._thread = None  # under the lock: the next `watch` starts another thread
             return self._thread is not None
 
     def flush(self) -> None:
@@ -164,11 +164,11 @@ class Flusher:
             _write([(upload_id, item) for upload_id, item in sorted(watched.items(), key=lambda pair: pair[0])])
             for upload_id in _asked_to_stop([upload_id for upload_id, item in watched.items() if item.stop]):
                 self.stop(upload_id)
-        except Exception:  # whatever it is: without this thread every upload would soon look abandoned
+        except Exception:  # any error: without heartbeats every upload would soon count as stalled
             log.warning("progress_not_written", uploads=len(watched), exc_info=True)
             connection.close()
         for upload_id, item in watched.items():
-            if item.is_at_rest:
+            if item.is_paused:
                 with self._lock:
                     if self._watched.get(upload_id) is item:
                         del self._watched[upload_id]
@@ -180,20 +180,20 @@ def _asked_to_stop(uploads: list[uuid.UUID]) -> list[uuid.UUID]:
     )
 
 
-# By hand: through the ORM, a thousand uploads hold up every request for 100 ms.
+# SQL by hand: through the ORM, a thousand uploads delay every request by 100 ms.
 _UPDATE_EACH = """
     UPDATE uploads_upload SET "offset" = %s, speed = %s, expires_at = COALESCE(%s, expires_at),
         heartbeat_at = CASE WHEN %s THEN NULL ELSE STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW') END,
         paused_at = CASE WHEN %s THEN STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW') ELSE paused_at END
     WHERE id = %s AND state = 'receiving'
 """
-# psycopg, told of each by itself, would keep the interpreter busy for 30 ms.
+# One statement for all: with one for each, psycopg keeps the interpreter busy for 30 ms.
 _UPDATE_ALL = """
     UPDATE uploads_upload SET "offset" = news.at, speed = news.speed,
         expires_at = COALESCE(news.expires_at, uploads_upload.expires_at),
-        heartbeat_at = CASE WHEN news.rests THEN NULL ELSE STATEMENT_TIMESTAMP() END,
-        paused_at = CASE WHEN news.rests THEN STATEMENT_TIMESTAMP() ELSE paused_at END
-    FROM json_to_recordset(%s) AS news(id uuid, at bigint, speed bigint, rests boolean, expires_at timestamptz)
+        heartbeat_at = CASE WHEN news.paused THEN NULL ELSE STATEMENT_TIMESTAMP() END,
+        paused_at = CASE WHEN news.paused THEN STATEMENT_TIMESTAMP() ELSE paused_at END
+    FROM json_to_recordset(%s) AS news(id uuid, at bigint, speed bigint, paused boolean, expires_at timestamptz)
     WHERE uploads_upload.id = news.id AND state = 'receiving'
 """
 
@@ -202,12 +202,12 @@ def _write(progress: list[tuple[uuid.UUID, _Watched]]) -> None:
     with write(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             news = [
-                {"id": str(upload_id), "at": item.seen, "speed": int(item.speed), "rests": item.is_at_rest,
+                {"id": str(upload_id), "at": item.seen, "speed": int(item.speed), "paused": item.is_paused,
                  "expires_at": item.expires_at and item.expires_at.isoformat()}
                 for upload_id, item in progress
             ]  # fmt: skip
             cursor.execute(_UPDATE_ALL, [json.dumps(news)])
-        else:  # SQLite, which has each in no time, and all at once only by a plan that may go wrong
+        else:  # SQLite: single updates are fast, and one for all may get a bad query plan
             adapted = connection.ops.adapt_datetimefield_value
             cursor.executemany(
                 _UPDATE_EACH,
@@ -216,8 +216,8 @@ def _write(progress: list[tuple[uuid.UUID, _Watched]]) -> None:
                         item.seen,
                         int(item.speed),
                         adapted(item.expires_at),
-                        item.is_at_rest,
-                        item.is_at_rest,
+                        item.is_paused,
+                        item.is_paused,
                         upload_id.hex,
                     )
                     for upload_id, item in progress

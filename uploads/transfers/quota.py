@@ -1,7 +1,7 @@
 """The limits of an account, and how much of them it has left.
 
 Each limit of an account is its own, else the most generous of its groups', else that of the settings.
-What unfinished uploads have brought or reserved counts as taken.
+The bytes that unfinished uploads have received or reserved count as used.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,11 +17,13 @@ from django.db.models.functions import Now
 from ..conf import finite, limits
 from ..errors import TooLarge, TooManyUploads
 from ..models import AccountLimits, MediaFile, Upload
+from ..text.sizes import exact_size
 
-# An upload whose holder has not been heard of for this long has none: flushing tries every half second.
+# Without a heartbeat for this long, the request that sends an upload is considered dead. Heartbeats are written every
+# half second.
 HOLDER_TIMEOUT = timedelta(seconds=30)
-# So many unfinished resumable uploads an account may have, for each that it may send at a time.
-UNFINISHED = 32
+# How many unfinished resumable uploads an account may have for each upload that it may send at a time.
+UNFINISHED_PER_PARALLEL = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class EffectiveLimits:
 
     quota: int | None  # bytes in all; None: no limit
     max_file_size: int  # UNLIMITED: no limit
-    max_uploads: int  # sent at a time
+    max_uploads: int  # sent at the same time
 
     @property
     def largest(self) -> int | None:
@@ -38,14 +40,15 @@ class EffectiveLimits:
 
 
 def limits_of(owner_id: int) -> EffectiveLimits:
+    """The limits in force for an account. Read when an upload is admitted, not for each piece."""
     found = list(_rows([owner_id]))
-    own, of_groups = [row for row in found if row.user_id], [row for row in found if row.group_id]
+    own, groups = [row for row in found if row.user_id], [row for row in found if row.group_id]
 
-    def in_force(name: str, of_settings: Any) -> Any:
-        for rows in (own, of_groups):
-            if said := [value for row in rows if (value := getattr(row, name)) is not None]:
-                return max(said)
-        return of_settings
+    def in_force(name: str, default: Any) -> Any:
+        for rows in (own, groups):
+            if values := [value for row in rows if (value := getattr(row, name)) is not None]:
+                return max(values)
+        return default
 
     return EffectiveLimits(
         in_force("quota", limits().quota),
@@ -60,7 +63,7 @@ def has_quota(owners: Collection[int]) -> bool:
 
 
 def largest_file() -> int:
-    """What no file may pass, whoever sends it: for who looks before it is known who that is."""
+    """The largest file that any account may send. Checked before the sender is known."""
     given = AccountLimits.objects.aggregate(largest=Max("max_file_size"))["largest"]
     return max(limits().max_file_size, given or 0)
 
@@ -71,44 +74,46 @@ def _rows(owners: Collection[int]) -> QuerySet[AccountLimits]:
 
 
 def sending_uploads() -> QuerySet[Upload]:
-    """Those that somebody is sending just now."""
+    """Uploads that a request is sending now."""
     return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__gte=Now() - HOLDER_TIMEOUT)
 
 
 def live_uploads() -> QuerySet[Upload]:
-    """Those that may still need what they were promised: moving, or resumable."""
+    """Uploads that may still need their reservation: those being sent, and all resumable ones."""
     return Upload.objects.filter(
         Q(heartbeat_at__gte=Now() - HOLDER_TIMEOUT) | Q(expires_at__isnull=False), state=Upload.State.RECEIVING
     )
 
 
 def stalled_uploads() -> QuerySet[Upload]:
-    """Those whose holder has not been heard of: it has died, or was cut off from the database."""
+    """Uploads without a recent heartbeat: the server died, or lost its connection to the database."""
     return Upload.objects.filter(state=Upload.State.RECEIVING, heartbeat_at__lt=Now() - HOLDER_TIMEOUT)
 
 
 def check_parallel(owner_id: int, max_uploads: int) -> None:
-    """Whether the owner may send one more upload at a time."""
+    """Refuse one more upload at the same time if the account already sends as many as it may."""
     if sending_uploads().filter(owner_id=owner_id).count() >= max_uploads:
-        raise TooManyUploads(f"{max_uploads} uploads of yours are on their way. Wait for one to end.", retry_after=10)
+        raise TooManyUploads(f"You already send {max_uploads} uploads. Wait until one has ended.", retry_after=10)
 
 
 def check_unfinished(owner_id: int, max_uploads: int) -> None:
-    """Whether the owner may begin one more resumable upload. They outlive their requests, so they are counted too."""
+    """Refuse one more resumable upload if the account has too many unfinished ones, which may all be paused."""
     unfinished = Upload.objects.filter(state=Upload.State.RECEIVING, owner=owner_id, expires_at__isnull=False).count()
-    if unfinished >= UNFINISHED * max_uploads:
-        raise TooManyUploads(f"{unfinished} uploads of yours are unfinished. Go on with some, or delete them.")
+    if unfinished >= UNFINISHED_PER_PARALLEL * max_uploads:
+        raise TooManyUploads(f"You have {unfinished} unfinished uploads. Continue or delete some of them.")
 
 
 def lock_owner(owner_id: int) -> None:
-    # no_key: inserting a file that points at the owner does not have to wait.
+    """Lock the account's row until the transaction ends, so that its limits are checked by one request at a time."""
+    # no_key: an INSERT of a file with a foreign key to the owner does not have to wait.
     get_user_model().objects.select_for_update(no_key=True).values_list("pk").get(pk=owner_id)
 
 
 def lock_quotas(owners: Collection[int], *, wait: bool = True) -> None:
-    """Let nobody else decide what is left of them until this transaction ends. Nothing to lock, without a quota.
+    """Lock the quotas of these accounts until this transaction ends. Does nothing where no quota is in force.
 
-    Not to `wait` is for those who hold what others under these locks may wait for: an OperationalError, then.
+    With wait=False it raises OperationalError instead of waiting. Use that where the caller holds a lock that
+    another holder of these locks may wait for: both would wait for each other.
     """
     if has_quota(owners):
         rows = get_user_model().objects.select_for_update(no_key=True, nowait=not wait)
@@ -117,11 +122,11 @@ def lock_quotas(owners: Collection[int], *, wait: bool = True) -> None:
 
 def check_size(size: int, largest: int) -> None:
     if size > largest:
-        raise TooLarge(f"A file may have {largest} bytes; this has more.")
+        raise TooLarge(f"The file is too large: at most {exact_size(largest)} are accepted.")
 
 
 def left_of_quota(owner_id: int, found: EffectiveLimits | None = None) -> int | None:
-    """How many bytes more an account may have; None without a quota. `found`: its limits, if they are known."""
+    """How many more bytes an account may store; None without a quota. `found`: its limits, if already read."""
     quota = (found or limits_of(owner_id)).quota
     if quota is None:
         return None
@@ -130,8 +135,9 @@ def left_of_quota(owner_id: int, found: EffectiveLimits | None = None) -> int | 
 
 
 def _of_owner(owner_id: int, *figures: tuple[QuerySet[Any], Sum | Count]) -> Sequence[int]:
-    """Figures of an owner's rows, in one statement, so of one moment: an upload that completed between two of them
-    would count in neither.
+    """Sums and counts over an owner's rows, read in one statement.
+
+    With a statement each, an upload that completes between them would be counted in neither.
     """
     rows: list[Subquery[Any]] = [
         Subquery(found.filter(owner=OuterRef("pk")).values("owner").annotate(figure=figure).values("figure"))
@@ -142,23 +148,23 @@ def _of_owner(owner_id: int, *figures: tuple[QuerySet[Any], Sum | Count]) -> Seq
 
 @dataclass(frozen=True, slots=True)
 class AccountUsage:
-    """How much of its limits an account has taken."""
+    """How much of its limits an account uses."""
 
     limits: EffectiveLimits
     stored: int  # bytes of its files
-    reserved: int  # bytes that unfinished uploads have brought, or have been promised room for
-    sending: int  # uploads that are being sent just now
-    unfinished: int  # uploads that have not ended, paused ones too
+    reserved: int  # bytes that unfinished uploads have received or reserved
+    sending: int  # uploads that are being sent now
+    unfinished: int  # uploads that have not ended, including paused ones
 
     @property
     def left(self) -> int | None:
-        """Bytes that its quota has left; None without a quota."""
+        """Bytes left of its quota; None without a quota."""
         quota = self.limits.quota
         return None if quota is None else max(0, quota - self.stored - self.reserved)
 
 
 def usage_of(owner_id: int) -> AccountUsage:
-    """The limits in force for an account, and how much of them it has taken: what `me/` and the admin show."""
+    """The limits of an account and how much of them it uses, as `me/` and the admin show them."""
     unfinished = Upload.objects.filter(state=Upload.State.RECEIVING)
     figures = _of_owner(
         owner_id, (MediaFile.objects.all(), Sum("size")), (live_uploads(), Sum("reserved")),

@@ -1,4 +1,4 @@
-"""One upload from its announcement to its file: every entrance goes open -> feed -> commit, or abort."""
+"""Receive one upload, from its announcement to its file: open -> feed -> commit, or abort."""
 
 import threading
 import time
@@ -19,6 +19,7 @@ from ..runtime.ballast_file import ballast
 from ..runtime.database_connections import let_go, write
 from ..sinks.base import SinkError, SinkFull, Writer
 from ..storage.blobs import new_key, store
+from ..text.sizes import exact_size
 from . import disk_space, quota, upload_counters
 from .admission import Announcement, admit
 from .completion import complete, fail
@@ -27,13 +28,13 @@ from .quota import limits_of
 from .resumable.checkpoint import Checkpoint
 
 log = structlog.get_logger(__name__)
-_LOOK = 0.5  # seconds between two looks at the disk while bytes flow
+_CHECK_EVERY = 0.5  # seconds between two checks of the disk
 
 
 class Reception:
-    """An upload on its way: its row, its Writer and its Intake. Leaving it as a context uncommitted aborts it.
+    """An upload that is being received: its row, its Writer and its Intake. Leaving the context uncommitted aborts.
 
-    A resumable upload has a Reception for each request that sends some of it (`resumable.session.Session`).
+    For a resumable upload, each request has a Reception of its own, inside a `resumable.session.Session`.
     """
 
     def __init__(self, upload: Upload, writer: Writer, checkpoint: Checkpoint | None = None) -> None:
@@ -45,11 +46,11 @@ class Reception:
         self.content: Content | None = None
         self._ended = False
         self._ending = threading.Lock()
-        self._looked = float("-inf")
+        self._checked_at = float("-inf")
 
     @classmethod
     def open(cls, announcement: Announcement, writer: Writer | None = None) -> Self:
-        """Check everything that can be checked before the first byte, reserve, and open a Writer."""
+        """Admit the upload, open a Writer for it, and start to report its progress."""
         upload = admit(announcement)
         try:
             with storage_refusals():
@@ -67,26 +68,27 @@ class Reception:
         return self.intake.offset
 
     def feed(self, data: bytes | memoryview) -> None:
-        if time.monotonic() - self._looked > _LOOK:
-            self._leave_ballast_alone()
+        """Receive the next bytes."""
+        if time.monotonic() - self._checked_at > _CHECK_EVERY:
+            self._check_disk()
         with storage_refusals():
             self.intake.feed(data)
         upload_counters.RECEIVED.inc(len(data))
 
-    def _leave_ballast_alone(self) -> None:
-        """Somebody else has taken the room that was kept for this upload. It must not take the ballast's for it."""
-        self._looked = time.monotonic()
+    def _check_disk(self) -> None:
+        """Stop before the disk is full: when the reserved space is used up, the ballast's must not be used."""
+        self._checked_at = time.monotonic()
         if ballast().is_low and ballast().is_on_disk_of(limits().media_root):
             raise InsufficientStorage("The server's disk is full. Try again later.", retry_after=60)
 
     def seal(self) -> Content:
-        """There are no more bytes."""
+        """Finish the content: no more bytes follow."""
         with storage_refusals():
             self.content = self.intake.finish()
         return self.content
 
     def commit(self) -> MediaFile:
-        """Keep the bytes and make them a file, or abort. On return both are durable and visible."""
+        """Store the bytes as a file, which is then durable and visible. Abort on failure."""
         if self.content is None:
             self.seal()
         try:
@@ -96,7 +98,7 @@ class Reception:
             raise
 
     def make_file(self) -> MediaFile:
-        """The same, but a failure leaves everything as it is: a resumable upload can be gone on with."""
+        """As `commit`, but do not abort on failure: a resumable upload keeps its bytes."""
         content = self.content or self.seal()
         with storage_refusals():
             file = store(self.writer, content, partial(complete, self.upload))
@@ -105,20 +107,20 @@ class Reception:
         return file
 
     def abort(self, reason: BaseException | None = None) -> None:
-        """Throw the bytes away, write down why, and give back what was reserved. Once; then it does nothing."""
+        """Discard the bytes, mark the upload as failed, release its reservation. A second call does nothing."""
         with self._ending:
             if self._ended:
                 return
             self._ended = True
         flusher.unwatch(self.upload.pk)
         self.upload.offset = self.offset
-        refusal = reason if isinstance(reason, Refusal) else Abandoned("The request ended before its upload did.")
+        refusal = reason if isinstance(reason, Refusal) else Abandoned("The request ended too early.")
         try:
             self.writer.abort()
             fail(self.upload, refusal)
         except (SinkError, DatabaseFailure):
-            # Nothing is lost: housekeeping finds the row without a heartbeat, and the bytes without a row.
-            log.warning("upload_end_not_written", upload=str(self.upload.pk), exc_info=True)
+            # Housekeeping will end the row, which has no heartbeat any more, and remove the bytes.
+            log.warning("upload_failure_not_written", upload=str(self.upload.pk), exc_info=True)
 
     def __enter__(self) -> Self:
         return self
@@ -129,20 +131,21 @@ class Reception:
 
 @contextmanager
 def storage_refusals() -> Iterator[None]:
+    """Turn errors of the sink into refusals that tell the client to try again later."""
     try:
         yield
     except SinkFull as error:
         raise InsufficientStorage("The server's disk is full. Try again later.", retry_after=60) from error
     except SinkError as error:
         log.error("storage_failed", reason=str(error), exc_info=True)
-        raise StorageUnavailable("The server's disk does not work. Try again later.", retry_after=60) from error
+        raise StorageUnavailable("The server's storage failed. Try again later.", retry_after=60) from error
 
 
 def _reserve_more(upload: Upload, offset: int) -> int:
-    """More bytes came than were reserved: reserve further, a step at a time."""
+    """Reserve more for an upload of unknown size. Return how many bytes it has reserved now."""
     if upload.declared_size is not None:
-        # The announced size was promised in full. That of a form is what its file may have at most.
-        raise TooLarge(f"More bytes came than the {upload.declared_size} that were announced or are allowed.")
+        # Its size was reserved in full. For a form, that is the largest size that its file may have.
+        raise TooLarge(f"More bytes arrived than announced or allowed: {exact_size(upload.declared_size)}.")
     with write():
         quota.lock_owner(upload.owner_id)
         allowed = limits_of(upload.owner_id)

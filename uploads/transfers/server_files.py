@@ -1,4 +1,4 @@
-"""Files on this server that may be taken in: found, opened, watched for changes, and never Millrace's own."""
+"""Files on this server that can be ingested: find, open and watch them. Leaves out Millrace's own files."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ from ..conf import limits
 from ..errors import InvalidParams
 
 _PIECE = 1024**2
-# Of a file: device, inode, size, and when it was written to. They differ when it is another one, or was changed.
+# Device, inode, size and modification time of a file. They differ for another file, and after a change.
 State = tuple[int, int, int, int]
 
 
@@ -40,7 +40,7 @@ class Source:
             seen(len(piece))
 
     def is_unchanged(self) -> bool:
-        """Whether nobody wrote to it, and its path still means it."""
+        """Whether the file has not been written to, and its path still names it."""
         try:
             named = state_of(self.path.stat())
         except FileNotFoundError:
@@ -49,10 +49,10 @@ class Source:
 
 
 def find_files(paths: Iterable[Path], left_out: Callable[[Path], object]) -> Iterator[Path]:
-    """The files named, and all in the folders named but symbolic links, in a stable order.
+    """Yield the named files, and all files in the named folders except symbolic links, in a stable order.
 
-    `left_out` is told what Millrace itself keeps in these folders. What cannot be read is among the files, folders
-    too, to be refused as one of them.
+    Calls `left_out` with each path in these folders that belongs to Millrace itself. Unreadable files and folders are
+    included: opening them reports the error.
     """
     own = _own_places()
     for path in paths:
@@ -82,13 +82,13 @@ def _find_below(folder: Path, own: set[tuple[int, int]], left_out: Callable[[Pat
 
 
 def _own_places() -> set[tuple[int, int]]:
-    """The files and folders in which Millrace keeps its own data, whatever paths lead to them."""
+    """Device and inode of the files and folders with Millrace's own data, which several paths may name."""
     paths = [limits().media_root, *limits().private, *database_files()]
     return {identity for path in paths if (identity := _identity(path))}
 
 
 def database_files() -> list[Path]:
-    """The files of an SQLite database, those too that are there only at times."""
+    """The files of an SQLite database, including those that exist only at times."""
     if connection.vendor != "sqlite":
         return []
     return [Path(f"{connection.settings_dict['NAME']}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
@@ -105,7 +105,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _find(path: Path, *, follow_link: bool = True) -> os.stat_result | None:
-    """What is there, or None where nothing is, or nothing that may be looked at."""
+    """The status of a path; None if it does not exist or cannot be read."""
     try:
         return path.stat(follow_symlinks=follow_link)
     except OSError:
@@ -114,12 +114,12 @@ def _find(path: Path, *, follow_link: bool = True) -> os.stat_result | None:
 
 @contextmanager
 def open_source(path: Path, *, follow_link: bool) -> Iterator[Source]:
-    """Open a file that may be taken in, or say why it may not."""
+    """Open a file for ingesting, or refuse it with the reason."""
     if _is_own(path, _own_places()):
-        raise InvalidParams("Millrace keeps its own data here. Name files that are not its own.")
+        raise InvalidParams("This belongs to Millrace itself. Choose other files.")
     if not follow_link and path.is_symlink():
-        raise InvalidParams("It is a symbolic link. Name the file itself, or copy it.")
-    _require_regular(path.stat())  # before it is opened: a device may act on that, and a pipe waits
+        raise InvalidParams("This is a symbolic link. Name the file itself, or copy it.")
+    _require_regular(path.stat())  # before it is opened: opening a device may have effects, and a pipe waits
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_link else os.O_NOFOLLOW)
     with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
         found = os.fstat(file.fileno())
@@ -129,9 +129,9 @@ def open_source(path: Path, *, follow_link: bool) -> Iterator[Source]:
 
 def _require_regular(found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
-        raise InvalidParams("It is a folder, and cannot be read.")  # else its files would have been found
+        raise InvalidParams("This is a folder that cannot be read.")  # else it would have been replaced by its files
     if not stat.S_ISREG(found.st_mode):
-        raise InvalidParams("It is not a regular file.")
+        raise InvalidParams("This is not a regular file.")
 
 
 def state_of(found: os.stat_result) -> State:

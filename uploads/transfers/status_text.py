@@ -1,4 +1,4 @@
-"""How far an upload has come, in figures and in the words people read."""
+"""The progress of an upload as numbers, and as text for people."""
 
 from ..models import Upload
 from ..text.sizes import human_size
@@ -6,7 +6,7 @@ from ..text.times import human_time
 
 
 def upload_progress(upload: Upload) -> float | None:
-    """From 0 to 1, or None while nobody knows how much will come. 1 means complete, and nothing else does."""
+    """From 0 to 1; None while the size is unknown. It is 1 only for a complete upload."""
     if upload.state == Upload.State.COMPLETE:
         return 1.0
     if not upload.declared_size:
@@ -15,6 +15,7 @@ def upload_progress(upload: Upload) -> float | None:
 
 
 def upload_eta(upload: Upload) -> int | None:
+    """Seconds left at the current speed; None if unknown."""
     if upload.state != Upload.State.RECEIVING or not upload.declared_size or upload.speed <= 0:
         return None
     return max(0, upload.declared_size - upload.offset) // upload.speed
@@ -29,6 +30,6 @@ def upload_message(upload: Upload) -> str:
     progress, eta = upload_progress(upload), upload_eta(upload)
     done = "" if progress is None else f" ({100 * progress:.0f} %)"
     if upload.is_resumable and upload.speed == 0:
-        return f"Waiting to go on: {size}{done}"
+        return f"Paused: {size}{done}"
     left = "" if eta is None else f", {human_time(eta)} left"
     return f"Uploading: {size}{done} at {human_size(upload.speed)}/s{left}"

@@ -1,4 +1,4 @@
-"""What Prometheus may know of uploads and downloads: counts and sizes, no names."""
+"""Metrics of uploads and downloads: counts and sizes, no names."""
 
 from datetime import datetime
 
@@ -12,13 +12,13 @@ _GIGABYTE = 1024**3
 
 # Of this process.
 RECEIVED = Counter("millrace_received_bytes", "Bytes of content received by this process.")
-SENT = Counter("millrace_sent_bytes", "Bytes of content sent by this process, as announced in its answers.")
-ACTIVE = Gauge("millrace_uploads_active", "Uploads on their way in this process.")
+SENT = Counter("millrace_sent_bytes", "Bytes of content sent by this process, by Content-Length.")
+ACTIVE = Gauge("millrace_uploads_active", "Uploads that this process is receiving.")
 
-# Of all processes. The result is complete, failed or, before the first byte, refused (by this process).
+# Of all processes. The result is complete, failed, or refused: before the first byte, counted in this process only.
 UPLOADS = StoredCounter("millrace_uploads", "Uploads that ended.", ["protocol", "result", "reason"])
 DURATION = StoredHistogram(
-    "millrace_upload_duration_seconds", "Time from the beginning of an upload until it was a file.", ["size_class"],
+    "millrace_upload_duration_seconds", "Time from the start of an upload until its file was stored.", ["size_class"],
     buckets=(0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600),
 )  # fmt: skip
 STORED: list[StoredCounter | StoredHistogram] = [UPLOADS, DURATION]
@@ -26,21 +26,21 @@ _SIZE_CLASSES = {10 * _MEGABYTE: "10MiB", 100 * _MEGABYTE: "100MiB", _GIGABYTE: 
 
 
 def count_complete(protocol: str, size: int, begun_at: datetime) -> None:
-    """In the transaction that makes the file."""
+    """Count a completed upload. Call it in the transaction that creates the file."""
     seconds = max(0.0, (timezone.now() - begun_at).total_seconds())
     count(UPLOADS.one(protocol, "complete", ""), DURATION.one(seconds, _size_class(size)))
 
 
 def count_failed(protocol: str, reason: str) -> None:
-    """In the transaction that ends it."""
+    """Count a failed upload. Call it in the transaction that ends it."""
     count(UPLOADS.one(protocol, "failed", reason))
 
 
 def count_refused(protocol: str, reason: str) -> None:
-    """Before the first byte. That costs no write: anybody can have millions of uploads refused."""
+    """Count an upload that was refused before its first byte. In memory, as anybody can cause millions of them."""
     UPLOADS.count_here(protocol, "refused", reason)
 
 
 def _size_class(size: int) -> str:
-    """The smallest of these sizes that it fits into."""
+    """The smallest class that the size fits into."""
     return next((name for limit, name in _SIZE_CLASSES.items() if size <= limit), "larger")

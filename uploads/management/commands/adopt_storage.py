@@ -10,7 +10,7 @@ from uploads.storage.marker import adopt, describe, is_ours
 
 
 class Command(TerminalCommand):
-    help = "Make this store and this database belong together, after one of them was lost or exchanged."
+    help = "Connect this store with this database after one of them was lost or replaced."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -19,12 +19,12 @@ class Command(TerminalCommand):
         call_command("migrate", verbosity=0, interactive=False)  # a new database has no tables yet
         place = sink()
         if is_ours(place):
-            self.stdout.write("This store belongs to this database already.")
+            self.stdout.write("This store already belongs to this database.")
             return
         self.stdout.write(describe(place))
-        self.stdout.write("Another installation that uses this store will stop writing to it.")
+        self.stdout.write("If another installation uses this store, it will stop writing to it.")
         if not yes and input("Adopt it? Type yes: ").strip() != "yes":
             raise CommandError("Nothing was changed.")
         adopt(place)
-        adopted = "Adopted. `manage.py rebuild` makes rows of what the database does not know."
+        adopted = "Adopted. Run `manage.py rebuild` to create rows for files that the database does not know."
         self.stdout.write(adopted, self.style.SUCCESS)

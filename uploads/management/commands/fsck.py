@@ -30,30 +30,30 @@ _DONE = {Defect.ORPHAN: "moved into quarantine", Defect.UNUSED: "moved into quar
 _NEWER = {Defect.UNKNOWN_FILE, Defect.OLDER_ROW}  # the database is older than the store
 _HINTS = {
     "--repair repairs what can be repaired.": set(Defect) - LOST - _NEWER,
-    "Lost bytes come back with their disk, or when the same file is sent again.": LOST,
-    "manage.py rebuild brings the database up to what the store has.": _NEWER,
+    "Lost bytes return with their disk, or when the same file is uploaded again.": LOST,
+    "manage.py rebuild updates the database from the store.": _NEWER,
 }
 
 
 class Command(TerminalCommand):
-    help = "Compare rows, bytes and sidecars. Ends with 1 when something is wrong and was not repaired."
+    help = "Compare the database with the stored files. Exit code 1 if a problem was found and not repaired."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--deep", action="store_true", help="read everything and hash it again")
+        parser.add_argument("--deep", action="store_true", help="read all files and verify their hashes")
         parser.add_argument(
-            "--repair", action="store_true", help="repair what is found; bytes that nothing names go into quarantine"
+            "--repair", action="store_true", help="repair problems; unknown files are moved into quarantine"
         )
-        parser.add_argument("--yes", action="store_true", help="with --repair: also where very much does not match")
+        parser.add_argument("--yes", action="store_true", help="with --repair: also if very many files do not match")
         parser.add_argument(
             "--grace", type=float, default=3600, metavar="SECONDS",
-            help="leave alone what is younger: it may just be arriving (%(default)s)",
+            help="ignore files younger than this, which may still be arriving (%(default)s)",
         )  # fmt: skip
 
     def handle(self, *args: Any, deep: bool, repair: bool, yes: bool, grace: float, **options: Any) -> None:
         if not is_ours(sink()):
             raise CommandError(
                 "The storage marker is missing or belongs to another installation. Is the disk mounted? Nothing was "
-                "looked at."
+                "checked."
             )
         if repair:
             write_changed(sink())
@@ -63,24 +63,24 @@ class Command(TerminalCommand):
         if repair and not yes and (warning := too_many(found, count)):
             raise CommandError(warning)
         left = [finding for finding in found if not self._repair(finding, repair)]
-        self._tell_of_quarantine()
+        self._report_quarantine()
         if left:
             hints = " ".join(hint for hint, defects in _HINTS.items() if defects & {one.defect for one in left})
-            raise CommandError(f"{count} contents looked at; {len(left)} things are wrong. {hints}")
-        self.stdout.write(f"{count} contents looked at; all is well.", self.style.SUCCESS)
+            raise CommandError(f"{count} contents checked, {len(left)} problems found. {hints}")
+        self.stdout.write(f"{count} contents checked, no problems found.", self.style.SUCCESS)
 
     def _repair(self, finding: Finding, repair: bool) -> bool:
-        """Whether it is well now. Lost bytes are not, though their row says from now on that they are lost."""
+        """Repair and print a finding. False if a problem remains: lost bytes stay lost, but their row is marked."""
         mended = repair and mend(sink(), finding)
         is_lost = finding.defect in LOST
         done = "marked as lost" if is_lost else _DONE.get(finding.defect, "repaired")
         self.stdout.write(f"{finding}{f' — {done}' if mended else ''}")
         return mended and not is_lost
 
-    def _tell_of_quarantine(self) -> None:
+    def _report_quarantine(self) -> None:
         if found := list(sink().quarantine.entries()):
             size = human_size(sum(one.size for one in found))
-            self.stdout.write(f"{len(found)} in quarantine ({size}): manage.py quarantine lists them.")
+            self.stdout.write(f"In quarantine: {len(found)} ({size}). manage.py quarantine lists them.")
 
     def _find(self, deep: bool, grace: timedelta) -> list[Finding]:
         place = sink()

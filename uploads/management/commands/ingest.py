@@ -15,25 +15,25 @@ from uploads.transfers.server_files import find_files
 
 
 class Command(TerminalCommand):
-    help = "Take in files and folders that are on this server. Run it again after a break: what is in is skipped."
+    help = "Ingest files and folders on this server. If interrupted, run it again: ingested files are skipped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
-        parser.add_argument("--owner", required=True, help="the account that will own the files")
+        parser.add_argument("--owner", required=True, help="username of the account that will own the files")
         modes = parser.add_mutually_exclusive_group()
         modes.add_argument(
             "--move",
             action="store_const",
             dest="mode",
             const=Mode.MOVE,
-            help="remove each original once it is stored",
+            help="remove each original after it is stored",
         )
         modes.add_argument(
             "--link",
             action="store_const",
             dest="mode",
             const=Mode.LINK,
-            help="share the original's bytes by a hard link: do not change it afterwards",
+            help="hard-link instead of copying: do not change the originals afterwards",
         )
         parser.set_defaults(mode=Mode.COPY)
 
@@ -42,7 +42,7 @@ class Command(TerminalCommand):
         if account is None:
             raise CommandError(f"There is no account “{owner}”.")
         if missing := [str(path) for path in paths if _is_missing(path)]:
-            raise CommandError(f"There is no {', '.join(missing)}.")
+            raise CommandError(f"There is no file or folder {', '.join(missing)}.")
         files = list(find_files(paths, self._leave_out))
         outcomes: Counter[Outcome] = Counter()
         refused = 0
@@ -58,17 +58,17 @@ class Command(TerminalCommand):
                     self.stderr.write(f"{path}: {getattr(error, 'strerror', None) or error}")
         self.stdout.write(_summary(outcomes, refused))
         if refused:
-            raise CommandError("Some files were refused: the reasons are above.")
+            raise CommandError("Some files were refused. See the reasons above.")
 
     def _leave_out(self, path: Path) -> None:
-        self.stderr.write(f"{path}: Millrace keeps its own data here. It is left out.")
+        self.stderr.write(f"{path}: skipped, because it belongs to Millrace itself.")
 
 
 def _is_missing(path: Path) -> bool:
     try:
         return not path.exists()
     except OSError:
-        return False  # it may not be looked at, which is said when its turn comes
+        return False  # not readable: reported when the file is opened
 
 
 def _size_of(path: Path) -> int:
@@ -79,6 +79,6 @@ def _size_of(path: Path) -> int:
 
 
 def _summary(outcomes: Counter[Outcome], refused: int) -> str:
-    healed = f"{outcomes[Outcome.HEALED]} healed, " if outcomes[Outcome.HEALED] else ""
+    restored = f"{outcomes[Outcome.RESTORED]} restored, " if outcomes[Outcome.RESTORED] else ""
     before = outcomes[Outcome.SKIPPED]
-    return f"{outcomes[Outcome.TAKEN]} taken in, {before} were in already, {healed}{refused} refused."
+    return f"{outcomes[Outcome.INGESTED]} ingested, {before} already stored, {restored}{refused} refused."

@@ -12,15 +12,13 @@ _REASONS = {"unknown": "no row and no sidecar names it", "unused": "no file used
 
 
 class Command(TerminalCommand):
-    help = (
-        "List what the sweep has moved out of the way because nothing names it; take it back, or delete it for good."
-    )
+    help = "List content that the sweep moved into quarantine because no file uses it. Take it back, or delete it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--take-back", nargs="+", metavar="KEY", default=[], help="put these back where they were")
-        what.add_argument("--purge", nargs="+", metavar="KEY", default=[], help="delete these for good")
-        what.add_argument("--purge-all", action="store_true", help="delete everything in quarantine for good")
+        what.add_argument("--take-back", nargs="+", metavar="KEY", default=[], help="move these back into the store")
+        what.add_argument("--purge", nargs="+", metavar="KEY", default=[], help="delete these permanently")
+        what.add_argument("--purge-all", action="store_true", help="delete everything in quarantine permanently")
 
     def handle(self, *args: Any, take_back: list[str], purge: list[str], purge_all: bool, **options: Any) -> None:
         found = sorted(sink().quarantine.entries(), key=lambda one: one.since)
@@ -38,16 +36,14 @@ class Command(TerminalCommand):
     def _do(self, one: Quarantined, *, take_back: bool) -> None:
         if take_back:
             sink().quarantine.take_back(one)
-            self.stdout.write(
-                f"{one.key} is back. Unless a row or a sidecar names it, `manage.py rebuild` gives it a name."
-            )
+            self.stdout.write(f"{one.key} is back in the store. If no file uses it, `manage.py rebuild` creates one.")
         else:
             sink().quarantine.purge(one)
-            self.stdout.write(f"{one.key} is deleted for good.")
+            self.stdout.write(f"{one.key} is deleted.")
 
     def _list(self, found: list[Quarantined]) -> None:
         for one in found:
             why = _REASONS.get(one.reason, one.reason)
             self.stdout.write(f"{one.key}  {human_size(one.size)}, since {one.since:%Y-%m-%d %H:%M} UTC: {why}")
         total = human_size(sum(one.size for one in found))
-        self.stdout.write(f"{len(found)} in quarantine, {total}." if found else "Nothing is in quarantine.")
+        self.stdout.write(f"In quarantine: {len(found)}, {total}." if found else "The quarantine is empty.")

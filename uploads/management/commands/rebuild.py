@@ -13,15 +13,15 @@ from uploads.storage.marker import is_ours
 
 
 class Command(TerminalCommand):
-    help = "Make rows of the files that are in the store and not in the database, from their sidecars."
+    help = "Create database rows for files that are only in the store, from their sidecars."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="list them, and change nothing")
+        parser.add_argument("--dry-run", action="store_true", help="list the files and change nothing")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
         place = sink()
         if not is_ours(place):
-            raise CommandError("This store belongs to another database. First: manage.py adopt-storage.")
+            raise CommandError("This store belongs to another database. Run manage.py adopt-storage first.")
         if dry_run:
             for finding in find_in_sidecars(place):
                 self.stdout.write(str(finding))
@@ -29,22 +29,17 @@ class Command(TerminalCommand):
         with tqdm(desc="rebuild", unit=" files", disable=not sys.stderr.isatty()) as bar:
             report = rebuild(place, lambda _: bar.update())
         for key in report.by_key:
-            self.stdout.write(
-                f"{key}: no sidecar says what this is. It is named by its key, and owned by “recovered”."
-            )
+            self.stdout.write(f"{key}: has no sidecar. The file is named by its key and owned by “recovered”.")
         for sidecar in report.lost:
-            self.stdout.write(f"{sidecar.name} of {sidecar.owner}: its bytes ({sidecar.key}) are not in the store.")
+            self.stdout.write(f"{sidecar.name} of {sidecar.owner}: its content ({sidecar.key}) is not in the store.")
         for name in report.unreadable:
-            self.stdout.write(f"{name}: this sidecar cannot be read.")
+            self.stdout.write(f"{name}: the sidecar cannot be read.")
         if report.accounts:
             self.stdout.write(
-                f"Accounts made, inactive and without a password: {', '.join(report.accounts)}. Activate them in the "
-                "admin, and set passwords there or with manage.py changepassword."
+                f"Accounts created, inactive and without a password: {', '.join(report.accounts)}. Activate them in "
+                "the admin, and set passwords there or with manage.py changepassword."
             )
-        made = (
-            f"{report.files} files rebuilt, {report.updated} brought up to date, "
-            f"{len(report.by_key)} named by their key"
-        )
+        made = f"{report.files} files rebuilt, {report.updated} updated, {len(report.by_key)} named by their key"
         if report.lost or report.unreadable:
             raise CommandError(f"{made}, {len(report.lost)} lost, {len(report.unreadable)} sidecars unreadable.")
         self.stdout.write(f"{made}.", self.style.SUCCESS)

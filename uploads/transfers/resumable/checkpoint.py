@@ -1,4 +1,4 @@
-"""Where SHA-256 has come to, noted beside the bytes: the next session, in whatever process, goes on from there."""
+"""Save the state of SHA-256 beside the bytes of a resumable upload, so that any process can continue it."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _PIECE = 1024**2
 
 
 def _read_boot_id() -> str:
-    """Another one each time that the system starts; nothing where there is none."""
+    """The id of this boot of the system; "" where the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -31,15 +31,15 @@ BOOT_ID = _read_boot_id()
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What is known of the first `offset` bytes of an open write."""
+    """The hash state and media type of the first `offset` bytes of an open write."""
 
     offset: int
     state: bytes  # of a Sha256
     media: MediaType | None
-    boot_id: str | None = BOOT_ID  # None in one of an earlier version
+    boot_id: str | None = BOOT_ID  # None if an earlier version wrote it
 
     def intake_state(self) -> dict[str, Any]:
-        """The arguments of an Intake that goes on from here."""
+        """The arguments of an Intake that continues from here."""
         return {"offset": self.offset, "media": self.media, "hash": Sha256(self.state)}
 
     def to_json(self) -> str:
@@ -60,8 +60,8 @@ class Checkpoint:
 
 
 def save(intake: Intake, writer: ResumableWriter) -> bool:
-    """Say beside the bytes how far they are hashed, and what they are. False where that cannot be said."""
-    # A write that failed half way has left the hash ahead of the bytes: then the earlier note stays.
+    """Write a checkpoint of the bytes received so far. False if that is not possible yet."""
+    # After a write that failed half way, the hash is ahead of the bytes: then the earlier checkpoint stays.
     state = intake.hash.state() if intake.is_judged and writer.offset == intake.offset else None
     if state is None:
         return False
@@ -70,23 +70,23 @@ def save(intake: Intake, writer: ResumableWriter) -> bool:
 
 
 def load(writer: ResumableWriter) -> Checkpoint | None:
-    """Where an Intake can go on by the note beside the bytes; None if there is none that fits."""
+    """Read the checkpoint. None if there is none, or if it does not match the bytes."""
     found = Checkpoint.from_json(resumable_sink().read_checkpoint(writer.key))
     if found is None or found.offset > writer.offset:
         return None
-    if found.boot_id != BOOT_ID and not _is_still_true(found, writer):
+    if found.boot_id != BOOT_ID and not _verify_after_boot(found, writer):
         return None
     return found
 
 
-def _is_still_true(found: Checkpoint, writer: ResumableWriter) -> bool:
-    """The system was started since: after a power cut the bytes may not be on the disk that the note speaks of.
+def _verify_after_boot(found: Checkpoint, writer: ResumableWriter) -> bool:
+    """Check a checkpoint of an earlier boot: after a power cut, the bytes before it may not be on the disk.
 
-    They are hashed again. If they differ, nobody knows which of them are bad, and the client sends all of them again.
-    What lies behind them was acknowledged to nobody, and is cut off.
+    They are hashed again. If they differ, it is unknown which of them are wrong, and the client sends all of them
+    again. Bytes after the checkpoint were never acknowledged, and are cut off.
     """
     if hash_bytes(writer.key, found.offset).hexdigest() != Sha256(found.state).hexdigest():
-        log.error("upload_bytes_lost", key=writer.key, noted=found.offset)
+        log.error("upload_bytes_lost", key=writer.key, offset=found.offset)
         writer.truncate(0)
         return False
     writer.truncate(found.offset)
@@ -95,7 +95,7 @@ def _is_still_true(found: Checkpoint, writer: ResumableWriter) -> bool:
 
 
 def hash_bytes(key: str, size: int) -> Sha256:
-    """Read the first `size` bytes of an open write, and hash them."""
+    """Hash the first `size` bytes of an open write."""
     found = Sha256()
     for piece in pieces(key, 0):
         found.update(piece[:size])
@@ -106,6 +106,7 @@ def hash_bytes(key: str, size: int) -> Sha256:
 
 
 def pieces(key: str, start: int) -> Iterator[bytes]:
+    """Read an open write from `start` to its end."""
     with resumable_sink().open_partial(key, start) as reader:
         while piece := reader.read(_PIECE):
             yield piece

@@ -1,4 +1,7 @@
-"""Whose turn a resumable upload is: the lock on its bytes, and its row as it is under that lock."""
+"""The lock on a resumable upload: one request at a time sends its bytes.
+
+The sink holds the lock, so that it also works between servers.
+"""
 
 import time
 from contextlib import suppress
@@ -18,15 +21,15 @@ from ...storage.marker import is_ours
 from ..completion import complete
 from ..progress import flusher
 
-# So long a newcomer waits for the request that holds an upload to let go.
+# How long a request waits for another one to release the lock, in seconds.
 PATIENCE = 5.0
-_LOOK_AGAIN = 0.02
+_RETRY_AFTER = 0.02
 
 
 def acquire(upload_id: UUID, patience: float = PATIENCE) -> tuple[Upload, ResumableWriter]:
-    """Lock the bytes of an upload, and read its row under the lock. Who has the lock is asked to stop.
+    """Lock the bytes of an upload, and read its row under the lock. Ask the request that holds the lock to stop.
 
-    AlreadyComplete and Gone: the upload has ended. Locked: the other request has not stopped in time.
+    Raises AlreadyComplete or Gone if the upload has ended, Locked if the other request has not stopped in time.
     """
     deadline = time.monotonic() + patience
     ask_at = 0.0
@@ -36,23 +39,23 @@ def acquire(upload_id: UUID, patience: float = PATIENCE) -> tuple[Upload, Resuma
             return upload, writer
         now = time.monotonic()
         if now >= deadline:
-            raise Locked("Another request sends this upload, and has not let go yet. Try again.", retry_after=1)
+            raise Locked("Another request is sending this upload and has not stopped yet. Try again.", retry_after=1)
         if not flusher.stop(upload.pk) and now >= ask_at:
-            # Not once only: the next holder takes what was asked before it came as meant for the one before.
+            # Ask repeatedly: a new holder clears the flag, as it may have been meant for the holder before it.
             ask_at = now + limits().progress_interval
             Upload.objects.filter(pk=upload.pk).update(stop_asked=True)
         let_go()
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(_RETRY_AFTER)
 
 
 def _try_acquire(upload_id: UUID) -> tuple[Upload, ResumableWriter | None]:
-    """The row as it is, and the Writer if nobody else has it."""
+    """The row, and the Writer if no other request holds the lock."""
     writer, is_held = _resume(str(upload_id))
     try:
         upload = _read(upload_id)
         if upload.state != Upload.State.RECEIVING:
             if writer is not None:
-                writer.abort()  # nothing of it is needed here any more
+                writer.abort()  # an ended upload needs no open write
             _refuse_ended(upload)
         if writer is None and not is_held:
             writer = _begin(upload)
@@ -66,7 +69,7 @@ def _try_acquire(upload_id: UUID) -> tuple[Upload, ResumableWriter | None]:
 
 
 def _resume(key: str) -> tuple[ResumableWriter | None, bool]:
-    """The Writer of an open write, and whether another has it. Neither where there is none."""
+    """The Writer if it is free, and whether another request holds it. (None, False): no byte has arrived yet."""
     try:
         return resumable_sink().resume(key), False
     except KeyLocked:
@@ -91,12 +94,12 @@ def _refuse_ended(upload: Upload) -> None:
 
 
 def _begin(upload: Upload) -> ResumableWriter | None:
-    """The first bytes come, or all have been kept already and only the rows are not there yet."""
+    """Open the first Writer. If a crash left all bytes committed, complete the upload instead."""
     if not is_ours(sink()):
-        raise StorageUnavailable("The server cannot see its disk. Try again later.", retry_after=60)
+        raise StorageUnavailable("The server cannot reach its storage. Try again later.", retry_after=60)
     claim, size = find_claim(sink(), upload.key), sink().size(upload.key)
     if claim is not None and size == claim.size:
-        if not flusher.is_held(upload.pk):  # else a request of this process is at it
+        if not flusher.is_held(upload.pk):  # else a request of this process is completing it
             _complete_committed(upload, claim)
         return None
     if claim is None and size is not None:
@@ -109,27 +112,29 @@ def _begin(upload: Upload) -> ResumableWriter | None:
 
 def _complete_committed(upload: Upload, claim: Blob) -> None:
     content = Content(claim.sha256, claim.size, claim.kind, claim.media_type)
-    with suppress(StorageUnavailable):  # whoever committed them is alive, and was first
+    with suppress(StorageUnavailable):  # the request that committed them is alive, and was first
         store(_Committed(upload.key), content, partial(complete, upload))
 
 
 def _refuse_unknown(upload: Upload) -> None:
-    """All bytes are here. Either another request completes the upload just now, or the database is an older one."""
+    """All bytes are stored. Either another request is completing the upload, or an older database was restored."""
     is_open = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).exists()
-    # In this order: who completes it takes its claim away in the transaction that ends the upload.
+    # In this order: completing an upload deletes its claim in the transaction that ends the upload.
     if is_open and find_claim(sink(), upload.key) is None:
-        raise Gone("This upload was complete before the database was restored. Its file can be rebuilt.")
+        raise Gone(
+            "This upload was completed before the database was restored. An administrator can rebuild its file."
+        )
 
 
 @dataclass(slots=True)
 class _Committed:
-    """Stands for the Writer of bytes that an earlier try has committed."""
+    """Takes the place of a Writer whose bytes an earlier request has committed."""
 
     key: str
     resumable: bool = True
 
     def commit(self) -> None:
-        """There is nothing left to do."""
+        """No-op: already committed."""
 
     def abort(self) -> None:
-        """Neither here."""
+        """No-op: already committed."""

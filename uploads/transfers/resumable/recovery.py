@@ -1,4 +1,4 @@
-"""Resumable uploads between their turns: looked at, taken back, mended after a crash, ended when they expire."""
+"""Resumable uploads that no request is sending: read their offset, terminate, recover after a crash, expire."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 def read_offset(upload: Upload) -> int:
-    """How many bytes there are, once whoever sends has let go. If they are all there, the upload is complete now."""
+    """Stop the request that sends, and return the offset. Complete the upload if all its bytes have arrived."""
     try:
         with Session.open(upload.pk) as session:
             session.finish_request()
@@ -43,7 +43,7 @@ def read_offset(upload: Upload) -> int:
 
 
 def peek_offset(upload: Upload) -> int:
-    """How many bytes there are just now, whoever sends. The row of a resumable upload may lag behind."""
+    """Return the offset without stopping the request that sends. The sink knows it; the row may be behind."""
     if not upload.is_resumable or upload.state != Upload.State.RECEIVING:
         return upload.offset
     try:
@@ -55,25 +55,25 @@ def peek_offset(upload: Upload) -> int:
 
 @frees_room
 def terminate(upload: Upload) -> None:
-    """Its client takes an unfinished upload back. UploadComplete: it was not unfinished any more."""
+    """End an unfinished upload for its client, and delete its bytes. Raises UploadComplete if it has completed."""
     if not upload.is_resumable:
-        raise Forbidden("This upload ends with its request.")
+        raise Forbidden("This upload is not resumable: it ends with its request.")
     try:
-        _end(upload, Terminated("Its client took the upload back."))
+        _end(upload, Terminated("The client terminated the upload."))
     except AlreadyComplete as error:
-        raise UploadComplete("This upload is complete. Delete the file that it became.") from error
+        raise UploadComplete("This upload is complete. Delete its file instead.") from error
 
 
 def recover_stalled() -> int:
-    """Bring the rows up to their bytes that nobody has sent of lately; complete those that a crash left whole."""
-    # A quick client, whose every piece came between two heartbeats, leaves no more than its claim.
+    """Update the rows of stalled uploads from their bytes, and complete those whose bytes have all arrived."""
+    # Uploads whose pieces all arrived between two heartbeats never had a heartbeat; a crash leaves only their claim.
     claims = Blob.objects.filter(state=Blob.State.STORING, created_at__lt=timezone.now() - quota.HOLDER_TIMEOUT)
-    half_stored = Upload.objects.filter(state=Upload.State.RECEIVING, key__in=claims.values("key"))
-    return _each(quota.stalled_uploads() | half_stored, _recover)
+    claimed = Upload.objects.filter(state=Upload.State.RECEIVING, key__in=claims.values("key"))
+    return _each(quota.stalled_uploads() | claimed, _recover)
 
 
 def expire_uploads() -> int:
-    """End the uploads that nobody went on with in time."""
+    """Fail the resumable uploads that were not continued in time."""
     late = Upload.objects.filter(state=Upload.State.RECEIVING, expires_at__lt=timezone.now())
     return _each(late, _expire)
 
@@ -85,13 +85,13 @@ def _recover(upload: Upload) -> None:
 
 def _expire(upload: Upload) -> None:
     if peek_offset(upload) > upload.offset:
-        _recover(upload)  # a crash kept it from being written down that somebody went on with it
+        _recover(upload)  # bytes arrived before a crash that the row does not count: it was continued
     else:
-        _end(upload, Expired("Nobody went on with this upload in time."), patience=0)
+        _end(upload, Expired("This upload was not continued before it expired."), patience=0)
 
 
 def _each(uploads: QuerySet[Upload], do: Callable[[Upload], None]) -> int:
-    """To every resumable one of these. One that is just being sent after all, or has ended, is left alone."""
+    """Apply `do` to each resumable upload. Skip those that a request is sending, and those that have ended."""
     done = 0
     for upload in list(uploads.exclude(key="")):
         try:
@@ -99,7 +99,7 @@ def _each(uploads: QuerySet[Upload], do: Callable[[Upload], None]) -> int:
         except (Locked, AlreadyComplete, Gone):
             continue
         except Refusal:
-            log.warning("upload_not_settled", upload=str(upload.pk), exc_info=True)
+            log.warning("upload_not_recovered", upload=str(upload.pk), exc_info=True)
             continue
         done += 1
     return done

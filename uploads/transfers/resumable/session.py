@@ -1,7 +1,6 @@
-"""Resumable uploads: begun by one request, gone on with by others, on other servers if need be.
+"""Resumable uploads: each request that sends bytes opens a session, on any server.
 
-The sink's word on how many bytes there are is the truth; the row follows it. Whoever sends holds the sink's lock
-on the bytes for a session.
+The sink knows how many bytes have arrived; the row follows. A session holds the lock on the bytes.
 """
 
 from collections.abc import Callable
@@ -35,49 +34,49 @@ from ..reception import Reception, storage_refusals
 from . import checkpoint
 from .lock import PATIENCE, acquire
 
-# What a kill -9 costs at most: so many bytes are read again, as nobody noted how their hash stands.
+# After kill -9 at most this many bytes are read and hashed again.
 CHECKPOINT_EVERY = 8 * 1024**2
 log = structlog.get_logger(__name__)
 
 
 def check_first_body(owner_id: int, length: int, announced: int | None) -> None:
-    """Whether so many bytes may come along with the creation of an upload, before there is one."""
+    """Refuse a body that comes with the creation of an upload if it is too large, before the upload is created."""
     if announced is None:
         quota.check_size(length, limits_of(owner_id).max_file_size)
     _check_end(length, announced)
 
 
 def _check_end(end: int, announced: int | None) -> None:
-    """Whether bytes may come up to here."""
+    """Refuse bytes beyond the announced size."""
     if announced is not None and end > announced:
-        raise TooLarge(f"{announced} bytes were announced; with these there would be {end}.")
+        raise TooLarge(f"The upload was announced with {announced} bytes; with this request it would have {end}.")
 
 
 class Session:
     """One request's session on a resumable upload: open -> expect -> feed -> finish_request, and close.
 
-    It holds the lock on the bytes. Leaving it as a context keeps what came, for the next session.
+    It holds the lock on the bytes. Leaving the context keeps the bytes that arrived, for the next session.
     """
 
     def __init__(self, upload: Upload, writer: ResumableWriter) -> None:
         self.upload = upload
-        self.speed = 0  # of the sessions before it, if they were just now
+        self.speed = 0  # in bytes per second, of the sessions directly before
         self._writer = writer
         self._reception = Reception(upload, writer, checkpoint.load(writer))
         self._is_hashed = True
-        self._hash_what_came_before()
+        self._hash_earlier_bytes()
         self._began_at = self._checkpoint_at = self.offset
-        self._counts = True  # what came; not before its checksum is verified, if it has one
+        self._is_verified = True  # False until the checksum of the request is verified, if it has one
         self._refusal: UnsupportedMedia | None = None
         self._is_closed = False
 
     @classmethod
     def open(cls, upload_id: UUID, stop: Callable[[], None] | None = None, patience: float = PATIENCE) -> Self:
-        """Wait for the lock. `stop` ends the session when the next request asks for it; without, it must be short."""
+        """Wait for the lock. `stop` is called when another request asks for it; a short session needs none."""
         with storage_refusals():
             upload, writer = acquire(upload_id, patience)
             try:
-                if stop is not None and upload.heartbeat_at is None:  # else it has been moving all along
+                if stop is not None and upload.heartbeat_at is None:  # else it counts as being sent already
                     start_sending(upload)
                 if upload.unverified_from is not None:
                     writer.truncate(min(upload.unverified_from, writer.offset))
@@ -98,12 +97,12 @@ class Session:
         return self.upload.declared_size is not None and self.offset == self.upload.declared_size
 
     def expect(self, offset: int, *, length: int | None, size: int | None, has_checksum: bool) -> None:
-        """What the request says of its bytes: where they begin, how many they are, and, if it was open, the size."""
+        """Check what the request announces: the offset and length of its bytes, and the size if it was deferred."""
         if offset != self.offset:
-            raise OffsetMismatch(f"{self.offset} bytes are here. Go on from there.")
+            raise OffsetMismatch(f"The server has {self.offset} bytes of this upload. Continue from there.")
         declared = self.upload.declared_size
         if size is not None and (declared not in {None, size} or size < offset):
-            raise InvalidParams("The size was said before, or is less than what has come.")
+            raise InvalidParams("Upload-Length differs from the announced size, or is below the current offset.")
         end = offset + (length or 0)
         announced = size if size is not None else declared
         if declared is None:
@@ -112,14 +111,15 @@ class Session:
         if size is not None and declared is None:
             self._declare(size)
         if has_checksum:
-            # On the row before the first byte is: bytes that a crash leaves unverified must not count afterwards.
-            self._counts = False
+            # Written before the first byte arrives: bytes that a crash leaves unverified must not count.
+            self._is_verified = False
             self._write_unverified_from(offset)
         let_go()
 
     def feed(self, data: bytes | memoryview) -> None:
-        # Before, not after: by now the hash has done with the bytes of last time, and nobody has to wait for it.
-        if self._counts and self.offset - self._checkpoint_at >= CHECKPOINT_EVERY:
+        """Receive the next bytes."""
+        # Before this piece, not after: the hash of the last one is finished by now, so there is nothing to wait for.
+        if self._is_verified and self.offset - self._checkpoint_at >= CHECKPOINT_EVERY:
             with storage_refusals():
                 self._save_checkpoint()
         if self._refusal is not None:
@@ -127,18 +127,18 @@ class Session:
         try:
             self._reception.feed(data)
         except UnsupportedMedia as refusal:
-            if self._counts:
+            if self._is_verified:
                 raise
-            self._refusal = refusal  # or it was damaged on its way: the checksum tells, when the rest has come
+            self._refusal = refusal  # or damaged in transit: the checksum decides, after the last byte
 
     def finish_request(self) -> None:
-        """All the request's bytes came, and are what was meant. If they were the last, the upload is complete."""
+        """Accept the request's bytes: all arrived and match their checksum. Complete the upload if it is whole."""
         if self._refusal is not None:
             raise self._refusal
-        if self.is_whole and not self._counts:
-            # Before the first step of keeping them: whoever mends that after a crash must not cut them off again.
+        if self.is_whole and not self._is_verified:
+            # Before the file is made: recovery after a crash must not cut these bytes off again.
             self._write_unverified_from(None)
-        self._counts = True
+        self._is_verified = True
         if self.is_whole:
             self._make_file()
         else:
@@ -157,11 +157,11 @@ class Session:
             self.upload.refresh_from_db()
             if self.upload.file is None:
                 raise
-            # Another request that found all the bytes was first.
+            # Another request found all the bytes and completed the upload first.
         self.upload.expires_at = None
 
     def close(self, reason: BaseException | None = None) -> None:
-        """Keep what came, unless it can never become a file. Once; then it does nothing."""
+        """Keep the bytes that arrived, unless they cannot become a file. A second call does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -171,9 +171,9 @@ class Session:
         try:
             self._keep()
         except (SinkError, DatabaseFailure):
-            # The bytes that reached the sink are there; housekeeping brings the row up to them.
+            # The bytes are in the sink; housekeeping will update the row.
             flusher.unwatch(self.upload.pk)
-            log.warning("upload_turn_not_written", upload=str(self.upload.pk), exc_info=True)
+            log.warning("upload_session_not_written", upload=str(self.upload.pk), exc_info=True)
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +187,7 @@ class Session:
         self.upload.unverified_from = offset
 
     def _declare(self, size: int) -> None:
+        """Set the size of an upload that deferred it, and reserve space for all of it."""
         owner_id, missing = self.upload.owner_id, size - self.upload.reserved
         with write():
             quota.lock_owner(owner_id)
@@ -195,8 +196,11 @@ class Session:
             Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
         self.upload.declared_size = self.upload.reserved = self._reception.intake.granted = size
 
-    def _hash_what_came_before(self) -> None:
-        """Read again what no note covers: after a kill -9 a little, without a hash that can go on the head alone."""
+    def _hash_earlier_bytes(self) -> None:
+        """Hash bytes that no checkpoint covers: some after kill -9, all where the hash state cannot be saved.
+
+        In the second case only the first bytes are read now, to know the media type; the rest at the end.
+        """
         intake, missing = self._reception.intake, self._writer.offset - self.offset
         for piece in checkpoint.pieces(self.upload.key, self.offset) if missing else ():
             intake.recall(piece)
@@ -205,24 +209,25 @@ class Session:
                 break
 
     def _keep(self) -> None:
+        """Flush, save a checkpoint, release the lock, and write the row."""
         try:
-            if self._counts:
+            if self._is_verified:
                 self._reception.intake.pause()
                 self._save_checkpoint()
         finally:
             self._writer.close()
-        upload, kept = self.upload, self._writer.offset if self._counts else self._began_at
+        upload, kept = self.upload, self._writer.offset if self._is_verified else self._began_at
         if kept > self._began_at:
             upload.expires_at = timezone.now() + lifetime(kept)
         row = (upload.offset, upload.heartbeat_at, upload.unverified_from)
-        if self._counts and upload.unverified_from is None and flusher.is_held(upload.pk):
+        if self._is_verified and upload.unverified_from is None and flusher.is_held(upload.pk):
             flusher.leave(upload.pk, kept, upload.expires_at)
         elif row != (kept, None, None):
             flusher.unwatch(upload.pk)
             with write():
                 Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
                     offset=kept, speed=0, heartbeat_at=None, paused_at=Now(), expires_at=upload.expires_at,
-                    unverified_from=None if self._counts else self._began_at,
+                    unverified_from=None if self._is_verified else self._began_at,
                 )  # fmt: skip
 
     def _save_checkpoint(self) -> None:
@@ -231,7 +236,7 @@ class Session:
 
 
 def start_sending(upload: Upload) -> None:
-    """Count a paused upload as one that is being sent, if its owner may send one more."""
+    """Start to send a paused upload: check the limit of parallel uploads, and renew its reservation."""
     with write():
         quota.lock_owner(upload.owner_id)
         allowed = limits_of(upload.owner_id)
@@ -239,10 +244,10 @@ def start_sending(upload: Upload) -> None:
         row = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING)
         reserved = disk_space.renew_reservation(upload, allowed, sink())
         while not row.filter(reserved=upload.reserved).update(heartbeat_at=Now(), reserved=reserved):
-            # The promise lapsed after we read the row.
-            held = row.values_list("reserved", flat=True).first()
-            if held is None:
+            # The reservation was released after the row was read.
+            current = row.values_list("reserved", flat=True).first()
+            if current is None:
                 raise Gone("This upload has been deleted.")
-            upload.reserved = held
+            upload.reserved = current
             reserved = disk_space.renew_reservation(upload, allowed, sink())
     upload.reserved = reserved
