@@ -82,7 +82,7 @@ def test_a_film_shows_its_bar_speed_and_time_left_waits_while_paused_and_leads_t
         expect(admin.locator(".mr-sending .mr-message")).to_have_text(SENDING, timeout=20_000)
         wait_for_bar(admin, 0.1)
         admin.get_by_role("button", name="Pause").click()
-    expect(admin.locator(".mr-sending .mr-message")).to_contain_text("Paused at")
+    expect(admin.locator(".mr-sending .mr-message")).to_contain_text("Paused: ")
     wait_until(lambda: not is_held(server), 30)
     paused = offset(server)
     admin.wait_for_timeout(1000)

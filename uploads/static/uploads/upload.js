@@ -65,7 +65,7 @@ class Row {
   }
 
   pause() {
-    this.become("paused", "Paused", `Paused at ${this.received()}`, ["pause", "remove"]);
+    this.become("paused", "Paused", `Paused: ${this.received()}`, ["pause", "remove"]);
     this.part("[data-do=pause]").textContent = "Resume";
   }
 
@@ -95,7 +95,7 @@ class Row {
     if (this.sent === this.total) return this.say("Sent. The server is storing the file");
     const speed = Math.max(0, (1000 * (this.sent - before)) / (now - since));
     const from = this.from ? `. Continued from ${size(this.from)}` : "";
-    if (!speed) return this.say(`Waiting to continue: ${this.received()}${from}`);
+    if (!speed) return this.say(`Waiting for the network: ${this.received()}${from}`);
     const left = time((this.total - this.sent) / speed);
     this.say(`Uploading: ${this.received()} at ${size(speed)}/s, ${left} left${from}`);
   }
