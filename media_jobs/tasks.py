@@ -57,7 +57,7 @@ def _claim_next(slot: Slot) -> Lease | None:
 
 
 def _may_claim(slot: Slot) -> bool:
-    """Whether everything is there that a job needs. Lost jobs are taken back here, too: housekeeping may not run.
+    """Whether a job could run now. Lost jobs are taken back here, too, as housekeeping may not be running.
 
     Once a second is enough, as both take longer than a claim.
     """

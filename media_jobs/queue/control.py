@@ -1,4 +1,4 @@
-"""What people may do with a job that exists: cancel it, and run it again."""
+"""Requests of people about an existing job: cancel and retry."""
 
 from django.db import transaction
 from django.db.models.functions import Now

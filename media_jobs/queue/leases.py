@@ -1,7 +1,7 @@
-"""A lease is the right to run a job for a limited time: claim, renew, and the ends of an attempt.
+"""Leases: claim a job, renew the lease, end the attempt, and take back leases that were lost.
 
-It consists of a token and a time, which is the database's. Each write of the holder is fenced by the token: if no row
-has changed, the job belongs to another worker by now (LeaseLost), and nothing that the holder did for it counts.
+A lease is the right to run a job until a time by the database's clock. Each write of its holder is fenced by the
+lease's token: if it changes no row, the lease is lost (LeaseLost), and the results of the attempt are discarded.
 """
 
 import uuid

@@ -20,7 +20,7 @@ from .leases import claimable
 log = structlog.get_logger(__name__)
 TASK = "media_jobs.work"
 # Housekeeping repeats a message to workers that stay idle after this many seconds, and then less and less often, so
-# that messages do not pile up where nobody reads them. (Messages must not expire instead: machines' clocks differ.)
+# that unread messages do not pile up. (Messages must not expire instead: machines' clocks differ.)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 10.0
 # After an error of the broker, send nothing for so long: submitting must not wait for the broker each time.
 _BROKER_PAUSE = 5.0

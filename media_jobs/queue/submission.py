@@ -1,4 +1,4 @@
-"""How jobs come to be: checked, answered from the cache, made to follow their like, or queued. The only INSERT."""
+"""Submitting jobs: check the request, then insert the job. This is the only module that inserts jobs."""
 
 import hashlib
 import json
@@ -110,19 +110,19 @@ def _wrong_kind(operation: Operation[Any], name: str, kind: str) -> str:
 
 
 def submit_with_upload(order: Order, announcement: Announcement) -> tuple[Job, bool]:
-    """A job for bytes that are still to be sent, and the resumable upload that takes them: both, or neither."""
+    """Submit a job together with the resumable upload that its file will come from. Both are created, or neither."""
     assert announcement.size is not None
     order = replace(order, announced=(announcement.name, announcement.size))
     with write():
         _keep_files(order)
-        # Before there is an upload: a replay must not be refused for the room that it has reserved already.
+        # Before the upload is created: a repeated request must not be refused for space that it has reserved itself.
         if order.key and (before := _replayed(order)):
             return before, False
         return submit(replace(order, upload=admit(announcement)))
 
 
 def submit_received(order: Order, reception: Reception) -> tuple[Job, bool]:
-    """A job on a file that has come with the request for it. Where there can be no job, the file is not kept."""
+    """Submit a job on a file that was received in the same request. If the job is refused, the file is deleted."""
     assert reception.content is not None
     _require_kind(order.operation, reception.upload.name, reception.content.kind)
     file = reception.commit()
@@ -161,19 +161,19 @@ def _insert(order: Order) -> tuple[Job, bool]:
     elif job.status == Job.Status.QUEUED and job.leader is None:
         transaction.on_commit(lambda: wake(job.lane))
     Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
-    if not order.automatic:  # else nobody asked for the job, and nobody looks at it here
+    if not order.automatic:  # an automatic job has no request that the row could answer
         job.refresh_from_db()
         audit_log.note(job, "Submitted.", audit_log.ADDITION)
     return job, True
 
 
 def _keep_files(order: Order) -> None:
-    """A file that is deleted at the same time is gone before the job is there, or stays as long as the job needs it.
+    """Lock the files against deletion until the job exists, which keeps them from then on.
 
-    Before any other lock: jobs that end lock their file's Blob first, too.
+    Call it before any other lock is taken: jobs that end lock their file's Blob first, too.
     """
     if order.automatic:
-        return  # this transaction made the file and holds its Blob's lock: nobody else can delete it
+        return  # this transaction made the file and holds its Blob's lock, so it cannot be deleted
     files = [file for file in (order.file, *order.inputs) if file is not None]
     here = keep_from_deletion(files) if files else set()
     for file in files:
@@ -182,7 +182,7 @@ def _keep_files(order: Order) -> None:
 
 
 def _replayed(order: Order) -> Job | None:
-    """The job that this Idempotency-Key made within a day, if it was asked for the same."""
+    """The job that this Idempotency-Key created within a day. KeyReused: the request was a different one."""
     if len(order.key) > LONGEST_KEY:
         raise InvalidParams(f"An Idempotency-Key may have at most {LONGEST_KEY} characters.")
     lock_owner(order.owner.pk)
@@ -195,7 +195,7 @@ def _replayed(order: Order) -> Job | None:
 
 
 def inspect_new(file: MediaFile) -> None:
-    """registry.file_stored: every file that somebody brought is inspected, without being asked."""
+    """hooks.file_stored: submit the automatic inspection of each uploaded file."""
     if file.origin != MediaFile.Origin.JOB and file.blob.kind in operations.get(INSPECT).kinds:
         submit(Order.parse(file.owner, INSPECT, file=file, automatic=True))
 

@@ -155,8 +155,8 @@ class Attempt:
         return operation.run(Work(params, main, others, self._folder, self._tools, jobs().threads))
 
     def _store(self, outputs: Sequence[Output], found: Sequence[Facts]) -> list[StoredOutput]:
-        # The quota is decided on in the transaction that ends the job. It is checked here, too, so that nobody waits
-        # for gigabytes to be stored that will not be kept.
+        # The quota is decided on in the transaction that ends the job. It is checked here, too, so that
+        # gigabytes are not stored in vain.
         failure = results.quota_failure(self._job, sum(output.path.stat().st_size for output in outputs))
         if failure and not results.success_without_outputs(self._job, failure):
             raise failure

@@ -22,7 +22,7 @@ from .slot import Slot
 
 log = structlog.get_logger(__name__)
 # A phase may take this long, and the time that its bytes need on a slow disk. ffmpeg is watched, so what may hang for
-# longer is a system call in our own thread, which nobody can stop.
+# longer is a system call in our own thread, which cannot be stopped.
 _PHASE_TIMEOUT = 600.0
 _SLOWEST_DISK = 2e6  # bytes a second
 

@@ -118,7 +118,7 @@ class Slot:
         try:
             function()
         except DatabaseFailure:
-            # The database is away or busy. The row grows stale until a later heartbeat, which is the truth.
+            # The database is away or busy. Until a later heartbeat, the row rightly shows no sign of life.
             log.warning("worker_row_not_written", exc_info=True)
             close_old_connections()
         except Exception:
@@ -143,7 +143,7 @@ class Slot:
             self._unwritten = {}
 
     def _look_for_work(self) -> None:
-        """Send this lane a message if there is work: housekeeping, which would, may not run.
+        """Send this lane a message if there is work. Housekeeping does so, too, but may not be running.
 
         A worker that receives no broker messages ends itself, so that its supervisor starts another.
         """
