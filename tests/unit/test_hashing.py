@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.support.request_bodies import claim
 from uploads.content.digests import parse_claims
-from uploads.content.hashing import HANDED_OVER, Sha256
+from uploads.content.hashing import PARALLEL_SIZE, Sha256
 from uploads.errors import DigestMismatch, InvalidDigest
 
 CONTENT = b"a film"
@@ -102,7 +102,7 @@ def test_a_hash_goes_on_from_its_state_as_if_nothing_had_been(pieces: list[bytes
 
 
 def test_a_state_covers_what_a_helper_is_still_hashing() -> None:
-    large = bytes(8 * HANDED_OVER)
+    large = bytes(8 * PARALLEL_SIZE)
     first = Sha256()
     first.update(large)
     second = Sha256(first.state())
@@ -120,7 +120,7 @@ def test_a_digest_can_be_asked_for_in_between() -> None:
 
 @pytest.mark.parametrize("state", [b"", b"x" * 111, b"x" * 113])
 def test_what_is_no_state_is_refused(state: bytes) -> None:
-    with pytest.raises(ValueError, match="go on"):
+    with pytest.raises(ValueError, match="not a saved state"):
         Sha256(state)
 
 

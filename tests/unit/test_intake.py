@@ -149,7 +149,7 @@ def test_whoever_takes_longer_than_the_timeout_is_too_slow(bench: Bench) -> None
 def test_whoever_stays_below_the_rate_for_a_window_is_too_slow(bench: Bench) -> None:
     intake = bench.intake(Pace(min_rate=100))
     bench.clock.now += RATE_WINDOW
-    with pytest.raises(TooSlow, match="below 100 bytes a second"):
+    with pytest.raises(TooSlow, match="slower than 100 bytes per second"):
         intake.feed(bytes(int(100 * RATE_WINDOW) - 1))
 
 
@@ -196,7 +196,7 @@ def test_a_write_that_pauses_anywhere_ends_as_if_it_had_not(content: bytes, plac
         writer = sink.resume("key")
         before = sink.open_partial("key").read()
         intake = Intake(writer, grow=lambda offset: offset, accept=None)
-        intake.recall(before)
+        intake.feed_stored(before)
         intake.feed(piece)
         if intake.offset == len(content):
             found = intake.finish()
@@ -230,7 +230,7 @@ def test_what_is_refused_after_a_pause_is_not_written_further(bench: Bench) -> N
     first.feed(b"\x7fELF")
     first.pause()
     second = Intake(writer, grow=bench.grow, granted=10**6, accept=frozenset(Kind))
-    second.recall(b"\x7fELF")
+    second.feed_stored(b"\x7fELF")
     with pytest.raises(UnsupportedMedia):
         second.feed(bytes(HEAD_SIZE))
     assert writer.offset == 4
