@@ -149,7 +149,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         try:
             if not conn.outgoing.send(conn.sock):
                 # The request may end in another thread, which could not release this thread's connection.
-                database_connections.let_go()
+                database_connections.release_connection()
                 return _UNSENT
         except Exception:
             self.log.exception("Sending a response failed.")

@@ -26,9 +26,9 @@ from uploads.api.files import EntranceMixin, StreamedFormParser
 from uploads.api.lists import MomentFilter, NewestFirst, OwnerFilter
 from uploads.errors import MissingFile
 from uploads.http.tus_headers import join_metadata
-from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, gated_form_entrance
+from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_entrance
 from uploads.models import Upload
-from uploads.runtime.database_connections import let_go
+from uploads.runtime.database_connections import release_connection
 from uploads.scopes import Scope
 from uploads.transfers.admission import Announcement, Replay, lifetime
 from uploads.transitions import past
@@ -87,7 +87,7 @@ def wait_for_end(job_id: UUID, seconds: float) -> None:
     try:
         until = time.monotonic() + min(seconds, LONGEST_WAIT)
         while Job.objects.filter(pk=job_id, finished_at=None).exists() and time.monotonic() < until:
-            let_go()
+            release_connection()
             time.sleep(_POLL_INTERVAL)
     finally:
         _wait_slots.release()
@@ -128,7 +128,7 @@ class JobViewSet(
     def get_queryset(self) -> Any:
         return policy.visible_jobs(self.request.user).prefetch_related("artifacts", "inputs")
 
-    @gated_form_entrance(_read_form)
+    @checked_form_entrance(_read_form)
     @extend_schema(
         request={"application/json": JobOrder, "multipart/form-data": JobForm},
         responses={202: SubmittedSerializer, 201: SubmittedSerializer},

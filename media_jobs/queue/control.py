@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 from uploads import audit_log
 from uploads.models import MediaFile
-from uploads.runtime.database_connections import frees_room, write
+from uploads.runtime.database_connections import frees_space, write
 from uploads.storage.files import keep_from_deletion
 
 from ..errors import AlreadyFinished, NotFinished
@@ -18,7 +18,7 @@ from .single_flight import find_leader
 Status = Job.Status
 
 
-@frees_room
+@frees_space
 def cancel(job: Job) -> Job:
     """Ask the worker of a running job to stop, or end a waiting job. It is cancelled within two seconds."""
     with write():

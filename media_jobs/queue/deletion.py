@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from uploads import audit_log
 from uploads.models import MediaFile
-from uploads.runtime.database_connections import frees_room, write
+from uploads.runtime.database_connections import frees_space, write
 from uploads.storage.files import delete_file
 from uploads.transitions import past
 
@@ -53,7 +53,7 @@ def _approve(file: MediaFile) -> None:
     """Allow it."""
 
 
-@frees_room
+@frees_space
 def delete_job(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaFile], object] = _approve) -> None:
     """Delete a finished job, and the files it made unless they are to be kept.
 

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from uploads.monitoring.counters import StoredCounter, StoredHistogram, count
-from uploads.runtime.database_connections import let_go, write
+from uploads.runtime.database_connections import release_connection, write
 from uploads.transitions import record
 
 from ..conf import jobs
@@ -185,7 +185,7 @@ def mark_running(worker: Worker, token: UUID) -> Job | None:
     IntegrityError: another worker claimed the job and gave it back during the statement. Try again.
     """
     if connection.vendor == "postgresql":
-        let_go()  # as `write` does: the connection that comes back has been checked
+        release_connection()  # as `write` does: the connection that comes back has been checked
         return next(iter(Job.objects.raw(_sql(_ONE_STATEMENT), _parameters(worker, token))), None)
     with write():
         return Job.objects.get(token=token) if _claim_in_steps(_parameters(worker, token)) else None

@@ -13,7 +13,7 @@ from django.db import OperationalError
 
 from tests.support.small_disks import MIB, fill, filler, small_disk
 from uploads.runtime.ballast_file import Ballast
-from uploads.runtime.database_connections import frees_room
+from uploads.runtime.database_connections import frees_space
 from uploads.transfers import disk_space
 
 SIZE = 256 * 1024
@@ -129,7 +129,7 @@ def test_a_verb_that_frees_room_is_tried_again_with_half_of_it_and_with_all_of_i
     of_settings.release()  # as the first write that failed did
     held = list[int | None]()
 
-    @frees_room
+    @frees_space
     def delete(name: str) -> str:
         held.append(of_settings.held)
         if of_settings.held:
@@ -141,7 +141,7 @@ def test_a_verb_that_frees_room_is_tried_again_with_half_of_it_and_with_all_of_i
 
 
 def test_a_database_that_fails_for_another_reason_releases_nothing(of_settings: Ballast) -> None:
-    @frees_room
+    @frees_space
     def delete() -> None:
         raise OperationalError("database is locked")
 

@@ -341,7 +341,7 @@ def late_hashing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(intake, "HEAD_SIZE", 1)  # what is looked at first is hashed from a copy
         patch.setattr(hashing, "CORES", 2)
-        patch.setattr(hashing, "HANDED_OVER", 1)
+        patch.setattr(hashing, "PARALLEL_SIZE", 1)
         patch.setattr(hashing, "_helpers", LateHelper())
         patch.setattr(hashing, "_idle_helpers", threading.BoundedSemaphore(1))
         yield

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from config.web_server.socket_io import WireInput
 from tests.support.request_bodies import MIB, NotWired, Wire, cut
 from uploads.content import hashing
-from uploads.content.hashing import HANDED_OVER, Sha256
+from uploads.content.hashing import PARALLEL_SIZE, Sha256
 from uploads.errors import IncompleteBody, TooSlow
 from uploads.http.body import Body
 from uploads.http.read_buffers import FAST, LARGE, SMALL, TINY, Budget, Buffers
@@ -100,7 +100,7 @@ fillings = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(fillings, st.sampled_from([0, FAST]))
 def test_what_may_still_be_hashed_is_never_filled_again(parts: list[tuple[float, int]], speed: int) -> None:
-    """A piece of HANDED_OVER bytes or more stays as it is until the piece after the next is asked for."""
+    """A piece of PARALLEL_SIZE bytes or more stays as it is until the piece after the next is asked for."""
     buffers, sizes = alone(speed), set()
     last: memoryview | None = None
     for number, part in enumerate(part for part, times in parts for _ in range(times)):
@@ -109,7 +109,7 @@ def test_what_may_still_be_hashed_is_never_filled_again(parts: list[tuple[float,
         mark = number.to_bytes(4, "big")
         count = int(len(buffer) * part)
         buffer[:4] = mark
-        if last is not None and len(last) >= HANDED_OVER:
+        if last is not None and len(last) >= PARALLEL_SIZE:
             assert bytes(last[:4]) == (number - 1).to_bytes(4, "big")
         buffers.filled(count)
         last = buffer[:count]
@@ -188,7 +188,7 @@ def test_buffers_of_a_fixed_size_keep_to_the_budget_too(clients: int) -> None:
 # SHA-256
 
 pieces_of_any_size = st.lists(
-    st.integers(0, 3000) | st.sampled_from([HANDED_OVER - 1, HANDED_OVER, HANDED_OVER + 1, MIB]), max_size=12
+    st.integers(0, 3000) | st.sampled_from([PARALLEL_SIZE - 1, PARALLEL_SIZE, PARALLEL_SIZE + 1, MIB]), max_size=12
 )
 
 
@@ -215,7 +215,7 @@ def _digest(seed: int) -> bool:
     ours, theirs = Sha256(), hashlib.sha256()
     buffers = bytearray(MIB), bytearray(MIB)
     for number in range(20):
-        buffer = memoryview(buffers[number % 2])[: sizes.choice([100, 64 * 1024, HANDED_OVER, MIB])]
+        buffer = memoryview(buffers[number % 2])[: sizes.choice([100, 64 * 1024, PARALLEL_SIZE, MIB])]
         buffer[:] = sizes.randbytes(len(buffer))
         ours.update(buffer)
         theirs.update(buffer)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from ..access import policy
 from ..conf import limits
 from ..errors import Forbidden, InvalidParams, MissingFile
-from ..http.upload_handler import FILE_FIELD, ReceivedFile, gated_form_entrance
+from ..http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_entrance
 from ..models import MediaFile
 from ..text.sizes import human_size
 from ..transfers.quota import limits_of
@@ -40,7 +40,7 @@ class UploadFormMixin:
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return policy.may_upload(request.user)
 
-    @gated_form_entrance(_check_sender)
+    @checked_form_entrance(_check_sender)
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         policy.require_upload(request.user)
         if request.method == "POST":

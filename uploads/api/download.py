@@ -23,7 +23,7 @@ from ..content.sniffing import Kind
 from ..errors import ContentUnavailable
 from ..http.byte_ranges import ByteRange, Unsatisfiable, parse_range
 from ..models import Blob, MediaFile
-from ..runtime.database_connections import let_go
+from ..runtime.database_connections import release_connection
 from ..scopes import Scope
 from ..sinks.base import SinkError
 from ..storage.blobs import is_whole, local_path, open_blob
@@ -113,7 +113,7 @@ def _whole_or_part(request: HttpRequest, blob: Blob, sent: ByteRange) -> HttpRes
         response = HttpResponse()
     else:
         upload_counters.SENT.inc(len(sent))
-        let_go()
+        release_connection()
         response = FileResponse(_Part(reader, len(sent)))
     response["Content-Length"] = str(len(sent))
     return response

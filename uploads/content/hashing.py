@@ -11,7 +11,7 @@ from .openssl_state import OpenSslSha256
 
 CORES = os.cpu_count() or 1
 # Pieces of at least this size are hashed by a helper thread: for smaller ones the hand-over costs more than hashing.
-HANDED_OVER = 128 * 1024
+PARALLEL_SIZE = 128 * 1024
 # One helper for each core besides the one that reads the body. Threads start when first needed.
 _helpers = ThreadPoolExecutor(max_workers=max(1, CORES - 1), thread_name_prefix="sha256")
 _idle_helpers = threading.BoundedSemaphore(max(1, CORES - 1))
@@ -41,8 +41,8 @@ def _resumed(state: bytes) -> Hasher:
 class Sha256:
     """SHA-256 that hashes in a helper thread, if one is idle, while the caller writes the same bytes.
 
-    The caller must not change data of at least HANDED_OVER bytes before its next call. `state` continues a hash that
-    was saved with state(), also by another process.
+    The caller must not change data of at least PARALLEL_SIZE bytes before its next call. `state` continues a hash
+    that was saved with state(), also by another process.
     """
 
     def __init__(self, state: bytes | None = None) -> None:
@@ -51,7 +51,7 @@ class Sha256:
 
     def update(self, data: bytes | memoryview) -> None:
         self._wait()
-        if len(data) >= HANDED_OVER and CORES > 1 and _idle_helpers.acquire(blocking=False):
+        if len(data) >= PARALLEL_SIZE and CORES > 1 and _idle_helpers.acquire(blocking=False):
             self._pending = _helpers.submit(self._hash_in_helper, data)
         else:
             self._hash.update(data)

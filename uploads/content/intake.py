@@ -73,7 +73,7 @@ class Intake:
         else:
             self._sniff_head(data)
 
-    def recall(self, data: bytes | memoryview) -> None:
+    def feed_stored(self, data: bytes | memoryview) -> None:
         """Count and hash bytes that an earlier request has written."""
         self.offset += len(data)
         if self._head is None:
@@ -89,7 +89,7 @@ class Intake:
             self._written = len(self._head)
 
     @property
-    def is_judged(self) -> bool:
+    def is_sniffed(self) -> bool:
         """Whether the head was sniffed."""
         return self._head is None
 

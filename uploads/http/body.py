@@ -64,7 +64,7 @@ class Body:
         """Iterate over the bytes as sent. Raises IncompleteBody if the body ends early.
 
         `speed`, in bytes a second, is that of earlier requests of the same upload. A piece is not overwritten before
-        the next one is requested; one of at least HANDED_OVER bytes, not before the one after that.
+        the next one is requested; one of at least PARALLEL_SIZE bytes, not before the one after that.
         """
         received = 0
         for data in self._read_into(speed) if self._can_read_into() else self._read():

@@ -65,7 +65,7 @@ class FormReader:
         self._receiver: Receiver | None = None
         self._segment: MultipartSegment | None = None
         self._value, self._memory = bytearray(), 0
-        self._begun = False
+        self._has_begun = False
         self._skips_parser = False  # inside the file, and the parser holds no bytes back: it would only pass them on
         self._file_parts = self._read(pieces)
 
@@ -94,14 +94,14 @@ class FormReader:
             silence += len(piece)
             for event in _events(parser, bytes(piece)):
                 silence = 0
-                if (file_part := self._take(event)) is not None:
+                if (file_part := self._handle(event)) is not None:
                     yield file_part
             if silence > MAX_SILENCE:
                 raise MalformedForm(_NO_BOUNDARY)
             # What the parser holds back begins with a CR, and is at most the delimiter and one byte.
             end = bytes(piece[-len(self._delimiter) - 1 :])
             self._skips_parser = self._is_file() and len(end) > len(self._delimiter) and b"\r" not in end
-        _end(parser, begun=self._begun)
+        _end(parser, has_begun=self._has_begun)
 
     def _portions(self, pieces: Iterator[bytes | memoryview]) -> Iterator[bytes | memoryview]:
         """The pieces as they arrive; inside the file, small portions of them until the parser can be skipped."""
@@ -126,7 +126,7 @@ class FormReader:
         self._receiver.feed(piece[:size])
         return piece[size:]
 
-    def _take(self, event: MultipartSegment | bytes | None) -> FilePart | None:
+    def _handle(self, event: MultipartSegment | bytes | None) -> FilePart | None:
         if event is None:
             self._end_part()
         elif isinstance(event, MultipartSegment):
@@ -135,11 +135,11 @@ class FormReader:
             assert self._receiver is not None
             self._receiver.feed(event)
         else:
-            self._keep(event)
+            self._append_value(event)
         return None
 
     def _begin_part(self, segment: MultipartSegment) -> FilePart | None:
-        self._begun = True
+        self._has_begun = True
         if not segment.name:
             raise MalformedForm("A part of the form has no name.")
         if segment.header("Content-Transfer-Encoding", "binary").lower() not in {"binary", "7bit", "8bit"}:
@@ -155,7 +155,7 @@ class FormReader:
         # For a file field without a file a browser sends an empty file name.
         return self._segment is not None and bool(self._segment.filename)
 
-    def _keep(self, data: bytes) -> None:
+    def _append_value(self, data: bytes) -> None:
         self._memory += len(data)
         if self._memory > self._max_memory:
             allowed = human_size(self._max_memory)
@@ -205,8 +205,8 @@ def _before_delimiter(piece: bytes | memoryview, delimiter: bytes) -> int:
     if (found := find(delimiter, piece)) >= 0:
         return found
     _, cr, after = bytes(piece[1 - len(delimiter) :]).rpartition(b"\r")
-    begun = cr + after
-    return len(piece) - len(begun) if cr and delimiter.startswith(begun) else len(piece)
+    beginning = cr + after
+    return len(piece) - len(beginning) if cr and delimiter.startswith(beginning) else len(piece)
 
 
 def _events(parser: PushMultipartParser, piece: bytes) -> Iterator[MultipartSegment | bytes | None]:
@@ -216,10 +216,10 @@ def _events(parser: PushMultipartParser, piece: bytes) -> Iterator[MultipartSegm
         raise MalformedForm(_BROKEN) from error
 
 
-def _end(parser: PushMultipartParser, *, begun: bool) -> None:
+def _end(parser: PushMultipartParser, *, has_begun: bool) -> None:
     try:
         parser.close()
     except MultipartError as error:
-        if not begun:
+        if not has_begun:
             raise MalformedForm(_NO_BOUNDARY) from error
         raise IncompleteBody("The form is incomplete: its closing boundary is missing.") from error

@@ -4,7 +4,7 @@ import mmap
 import threading
 from contextlib import suppress
 
-from ..content.hashing import HANDED_OVER
+from ..content.hashing import PARALLEL_SIZE
 
 TINY = 16 * 1024
 SMALL = 64 * 1024
@@ -36,7 +36,7 @@ class Budget:
             self.taken += wanted - held
             return True
 
-    def take_anyway(self, wanted: int) -> None:
+    def force(self, wanted: int) -> None:
         with self._lock:
             self.taken += wanted
 
@@ -74,7 +74,7 @@ class Buffers:
         self._next = self._last = memoryview(b"")
         self._set_fast(speed >= FAST)
         self._size = TINY
-        shared.take_anyway(_footprint(TINY))
+        shared.force(_footprint(TINY))
         if shared.chunk_size is not None:
             self._approach(shared.chunk_size)
         elif not (self._is_fast and self._resize(LARGE)):
@@ -137,7 +137,7 @@ class Buffers:
         return True
 
     def _make(self) -> None:
-        if self._size < HANDED_OVER:
+        if self._size < PARALLEL_SIZE:
             self._next = self._last = _map(self._size)  # small pieces are hashed at once: one buffer is enough
         else:
             both = _map(2 * self._size)
@@ -145,7 +145,7 @@ class Buffers:
 
 
 def _footprint(size: int) -> int:
-    return size if size < HANDED_OVER else 2 * size
+    return size if size < PARALLEL_SIZE else 2 * size
 
 
 def _map(size: int) -> memoryview:

@@ -33,10 +33,10 @@ from .body import Body
 from .multipart import FilePart, FormReader
 
 FILE_FIELD = "file"
-_MARK, _FORM_MARK, _GATE = "millrace_entrance", "millrace_form_entrance", "millrace_gate"
+_MARK, _FORM_MARK, _CHECK = "millrace_entrance", "millrace_form_entrance", "millrace_field_check"
 V = TypeVar("V")
 # Called with the request, its account, and the fields before the file. Raises a Refusal to reject the file.
-Gate = Callable[[HttpRequest, User, QueryDict], None]
+FieldCheck = Callable[[HttpRequest, User, QueryDict], None]
 Files = MultiValueDict[str, Any]  # of ReceivedFile
 _forms_lock = Lock()
 # Number of forms that are being read and whose file is not admitted yet, by account, in this process.
@@ -55,11 +55,11 @@ def form_entrance(handler: V) -> V:
     return entrance(handler)
 
 
-def gated_form_entrance(gate: Gate) -> Callable[[V], V]:
+def checked_form_entrance(check: FieldCheck) -> Callable[[V], V]:
     """Mark a form entrance that checks the fields before it takes the file: no field may follow the file."""
 
     def mark(handler: V) -> V:
-        setattr(handler, _GATE, gate)
+        setattr(handler, _CHECK, check)
         return form_entrance(handler)
 
     return mark
@@ -187,7 +187,7 @@ class StreamingUploadHandler(FileUploadHandler):
             body.content(),
             max_memory=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0,
             max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0,
-            file_is_last=self._gate() is not None,
+            file_is_last=self._field_check() is not None,
         )
         files: Files = MultiValueDict()
         if (part := form.read_fields()) is not None:
@@ -211,8 +211,8 @@ class StreamingUploadHandler(FileUploadHandler):
         principal = form_upload_principal(request, fields)
         if needed := scope_needed(match.func, request.method or ""):
             principal.require(needed)
-        if gate := self._gate():
-            gate(request, principal.user, fields)
+        if check := self._field_check():
+            check(request, principal.user, fields)
         return Reception.open(
             Announcement(
                 owner=principal.user,
@@ -234,9 +234,9 @@ class StreamingUploadHandler(FileUploadHandler):
         match = self.request.resolver_match
         return match if match and is_entrance(match.func, self.request.method, _FORM_MARK) else None
 
-    def _gate(self) -> Gate | None:
+    def _field_check(self) -> FieldCheck | None:
         request = self.request
         assert request is not None
         match = request.resolver_match
-        gate: Gate | None = _marked(match.func, request.method, _GATE) if match else None
-        return gate
+        check: FieldCheck | None = _marked(match.func, request.method, _CHECK) if match else None
+        return check

@@ -14,7 +14,7 @@ from ..models import Token, Transition, Upload
 from ..monitoring import chore_records
 from ..monitoring.counters import add_up
 from ..runtime.ballast_file import ballast
-from ..runtime.database_connections import let_go
+from ..runtime.database_connections import release_connection
 from ..storage.marker import is_ours
 from ..storage.sidecars import write_changed
 from ..storage.tombstones import remove_buried
@@ -127,7 +127,7 @@ CHORES = [
 def run(chore: Chore) -> int:
     """Run one chore. A failure is logged and recorded; the chore runs again at its next turn."""
     try:
-        let_go()
+        release_connection()
         done = chore.do()
     except Exception:
         log.exception("chore_failed", chore=chore.name)

@@ -3,7 +3,7 @@
 On a full disk nothing can be written, and with SQLite that includes the transactions that would free space. The
 ballast is released in two halves. The first half is released when the disk is nearly full, and keeps the service
 running (heartbeats, progress, logs); other programs may use it up. The second half is released only for a function
-that frees space (`database_connections.frees_room`).
+that frees space (`database_connections.frees_space`).
 
 Several processes may call each method at the same time. A released ballast remains as a shorter file, and uploads and
 jobs leave it the space that it needs to grow again (`reserve`).

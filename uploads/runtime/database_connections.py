@@ -21,7 +21,7 @@ _other_turns = threading.Semaphore(16)
 when_waiting: Callable[[], None] | None = None
 
 
-def let_go() -> None:
+def release_connection() -> None:
     """Close this thread's connection, unless it is in a transaction. Django opens another one when needed.
 
     Called before long waits. The web server also lets other requests begin then.
@@ -44,12 +44,12 @@ def write() -> Iterator[None]:
         with transaction.atomic():
             yield
         return
-    let_go()  # wait without a connection
+    release_connection()  # wait without a connection
     with _turns.get(connection.vendor, _other_turns), transaction.atomic():
         yield
 
 
-def frees_room(function: Callable[P, T]) -> Callable[P, T]:
+def frees_space(function: Callable[P, T]) -> Callable[P, T]:
     """Decorate a function that frees disk space: on a full disk release half of the ballast, then all, and retry.
 
     Inside a transaction of the caller it is not retried: the outermost decorated function is.

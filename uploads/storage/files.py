@@ -14,7 +14,7 @@ from .. import audit_log
 from ..conf import sink_named
 from ..hooks import file_deleting
 from ..models import Blob, MediaFile, Upload
-from ..runtime.database_connections import frees_room, write
+from ..runtime.database_connections import frees_space, write
 from ..sinks.base import SinkError
 from ..sinks.crash_points import Step, reached
 from . import sidecars
@@ -55,7 +55,7 @@ def rename_file(file: MediaFile, name: str) -> bool:
     return bool(renamed)
 
 
-@frees_room
+@frees_space
 def delete_file(file: MediaFile) -> bool:
     """Delete a file, and its Blob and bytes if no other file shares them. False if it does not exist."""
     with write():

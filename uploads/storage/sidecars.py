@@ -105,17 +105,17 @@ def _change(sink: str, key: str, file_id: uuid.UUID) -> SidecarChange:
     return SidecarChange(sink=sink, key=key, file_id=file_id)
 
 
-def write_changed(place: Sink) -> int:
+def write_changed(sink: Sink) -> int:
     """The chore: write and delete the sidecars that are scheduled."""
-    waiting = SidecarChange.objects.filter(sink=place.name).order_by("pk")
+    waiting = SidecarChange.objects.filter(sink=sink.name).order_by("pk")
     done, until = 0, time.monotonic() + _LONGEST
     while time.monotonic() < until and (batch := list(waiting[:_BATCH])):
-        update(place, *{(change.key, change.file_id) for change in batch})
+        update(sink, *{(change.key, change.file_id) for change in batch})
         done += SidecarChange.objects.filter(pk__in=[change.pk for change in batch]).delete()[0]
     return done
 
 
-def update(place: Sink, *changed: tuple[str, uuid.UUID]) -> None:
+def update(sink: Sink, *changed: tuple[str, uuid.UUID]) -> None:
     """Write the sidecars of these keys and files from the rows; delete those whose file does not exist.
 
     Reads the rows again after writing: another process may have written an older state meanwhile.
@@ -126,14 +126,14 @@ def update(place: Sink, *changed: tuple[str, uuid.UUID]) -> None:
         todo = {one for one in todo if one not in written or written[one] != wanted.get(one)}
         for one in todo:
             written[one] = wanted.get(one)
-            _write(place, name_of(*one), wanted.get(one))
+            _write(sink, name_of(*one), wanted.get(one))
 
 
-def _write(place: Sink, name: str, sidecar: Sidecar | None) -> None:
+def _write(sink: Sink, name: str, sidecar: Sidecar | None) -> None:
     if sidecar is None:
-        place.sidecars.delete(name)
+        sink.sidecars.delete(name)
     else:
-        place.sidecars.write(name, sidecar.encoded())
+        sink.sidecars.write(name, sidecar.encoded())
 
 
 def _from_rows(wanted: set[tuple[str, uuid.UUID]]) -> dict[tuple[str, uuid.UUID], Sidecar]:

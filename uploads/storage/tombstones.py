@@ -26,26 +26,26 @@ def bury(sink: str, *keys: str) -> None:
     Tombstone.objects.bulk_create((Tombstone(sink=sink, key=key) for key in keys if key), ignore_conflicts=True)
 
 
-def remove(place: Sink, *keys: str) -> None:
+def remove(sink: Sink, *keys: str) -> None:
     """Delete the bytes of keys that have tombstones. On an error the chore tries again later."""
     for key in filter(None, keys):
         try:
-            if not place.sidecars.of([key]):
-                place.delete(key)
+            if not sink.sidecars.of([key]):
+                sink.delete(key)
         except SinkError:
             log.warning("bytes_not_removed_yet", key=key, exc_info=True)
 
 
-def remove_buried(place: Sink) -> int:
+def remove_buried(sink: Sink) -> int:
     """The chore: delete the bytes of new tombstones, and again of those that are an hour old."""
     now = timezone.now()
-    due = Tombstone.objects.filter(Q(created_at__gt=now - _NEW) | Q(created_at__lt=now - _LAST), sink=place.name)
+    due = Tombstone.objects.filter(Q(created_at__gt=now - _NEW) | Q(created_at__lt=now - _LAST), sink=sink.name)
     done, last = 0, 0
     while batch := list(due.filter(pk__gt=last).order_by("pk")[:_BATCH]):
         last = batch[-1].pk
-        named = in_use(place, [tombstone.key for tombstone in batch])
+        named = in_use(sink, [tombstone.key for tombstone in batch])
         free = [tombstone for tombstone in batch if tombstone.key not in named]
-        remove(place, *(tombstone.key for tombstone in free))
+        remove(sink, *(tombstone.key for tombstone in free))
         old = [tombstone.pk for tombstone in free if tombstone.created_at < now - _LAST]
         done += Tombstone.objects.filter(pk__in=old).delete()[0]
     return done

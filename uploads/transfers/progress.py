@@ -13,7 +13,7 @@ from django.db import connection
 
 from ..conf import limits
 from ..models import Upload
-from ..runtime.database_connections import let_go, write
+from ..runtime.database_connections import release_connection, write
 from ..runtime.essential_threads import start_essential
 from ..runtime.request_context import current_request_id
 from .upload_counters import ACTIVE
@@ -146,7 +146,7 @@ class Flusher:
         while self._has_work():
             time.sleep(limits().progress_interval)
             self.flush()
-        let_go()
+        release_connection()
 
     def _has_work(self) -> bool:
         with self._lock:

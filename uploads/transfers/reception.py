@@ -16,7 +16,7 @@ from ..content.intake import Content, Intake
 from ..errors import Abandoned, InsufficientStorage, Refusal, StorageUnavailable, TooLarge
 from ..models import MediaFile, Upload
 from ..runtime.ballast_file import ballast
-from ..runtime.database_connections import let_go, write
+from ..runtime.database_connections import release_connection, write
 from ..sinks.base import SinkError, SinkFull, Writer
 from ..storage.blobs import new_key, store
 from ..text.sizes import exact_size
@@ -60,7 +60,7 @@ class Reception:
             raise
         reception = cls(upload, writer)
         flusher.watch(upload.pk, lambda: reception.offset, size=upload.declared_size)
-        let_go()
+        release_connection()
         return reception
 
     @property
@@ -158,5 +158,5 @@ def _reserve_more(upload: Upload, offset: int) -> int:
         Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
             reserved=upload.reserved, offset=offset, heartbeat_at=Now()
         )
-    let_go()
+    release_connection()
     return upload.reserved

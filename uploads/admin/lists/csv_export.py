@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from ...errors import ServerBusy
-from ...runtime.database_connections import let_go
+from ...runtime.database_connections import release_connection
 
 _ROWS_PER_QUERY = 1000
 # Spreadsheets take text that begins with one of these for a formula.
@@ -112,7 +112,7 @@ def newest_first(queryset: QuerySet[Any], by: str) -> Iterator[Any]:
     ordered = queryset.order_by(f"-{by}", "-pk")
     block = list(ordered[:_ROWS_PER_QUERY])
     while block:
-        let_go()
+        release_connection()
         yield from block
         moment, pk = getattr(block[-1], by), block[-1].pk
         older = Q(**{f"{by}__lt": moment}) | Q(**{by: moment}, pk__lt=pk)

@@ -62,7 +62,7 @@ class Checkpoint:
 def save(intake: Intake, writer: ResumableWriter) -> bool:
     """Write a checkpoint of the bytes received so far. False if that is not possible yet."""
     # After a write that failed half way, the hash is ahead of the bytes: then the earlier checkpoint stays.
-    state = intake.hash.state() if intake.is_judged and writer.offset == intake.offset else None
+    state = intake.hash.state() if intake.is_sniffed and writer.offset == intake.offset else None
     if state is None:
         return False
     writer.save_checkpoint(Checkpoint(intake.offset, state, intake.media).to_json())

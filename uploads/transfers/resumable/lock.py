@@ -13,7 +13,7 @@ from ...conf import limits, resumable_sink, sink
 from ...content.intake import Content
 from ...errors import AlreadyComplete, Gone, Locked, StorageUnavailable
 from ...models import Blob, Upload
-from ...runtime.database_connections import let_go
+from ...runtime.database_connections import release_connection
 from ...sinks.base import KeyLocked, NoSuchKey
 from ...sinks.resumable import ResumableWriter
 from ...storage.blobs import find_claim, store
@@ -44,7 +44,7 @@ def acquire(upload_id: UUID, patience: float = PATIENCE) -> tuple[Upload, Resuma
             # Ask repeatedly: a new holder clears the flag, as it may have been meant for the holder before it.
             ask_at = now + limits().progress_interval
             Upload.objects.filter(pk=upload.pk).update(stop_asked=True)
-        let_go()
+        release_connection()
         time.sleep(_RETRY_AFTER)
 
 

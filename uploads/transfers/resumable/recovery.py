@@ -18,7 +18,7 @@ from ...errors import (
     UploadComplete,
 )
 from ...models import Blob, Upload
-from ...runtime.database_connections import frees_room
+from ...runtime.database_connections import frees_space
 from ...sinks.base import NoSuchKey
 from .. import quota
 from ..completion import fail
@@ -53,7 +53,7 @@ def peek_offset(upload: Upload) -> int:
     return come if upload.unverified_from is None else min(come, upload.unverified_from)
 
 
-@frees_room
+@frees_space
 def terminate(upload: Upload) -> None:
     """End an unfinished upload for its client, and delete its bytes. Raises UploadComplete if it has completed."""
     if not upload.is_resumable:

@@ -23,7 +23,7 @@ from ...errors import (
     UnsupportedMedia,
 )
 from ...models import Upload
-from ...runtime.database_connections import let_go, write
+from ...runtime.database_connections import release_connection, write
 from ...sinks.base import SinkError
 from ...sinks.resumable import ResumableWriter
 from .. import disk_space, quota
@@ -114,7 +114,7 @@ class Session:
             # Written before the first byte arrives: bytes that a crash leaves unverified must not count.
             self._is_verified = False
             self._write_unverified_from(offset)
-        let_go()
+        release_connection()
 
     def feed(self, data: bytes | memoryview) -> None:
         """Receive the next bytes."""
@@ -203,8 +203,8 @@ class Session:
         """
         intake, missing = self._reception.intake, self._writer.offset - self.offset
         for piece in checkpoint.pieces(self.upload.key, self.offset) if missing else ():
-            intake.recall(piece)
-            if intake.is_judged and not can_resume():
+            intake.feed_stored(piece)
+            if intake.is_sniffed and not can_resume():
                 intake.offset, self._is_hashed = self._writer.offset, False
                 break
 
