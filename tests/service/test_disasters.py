@@ -43,7 +43,7 @@ def test_a_database_that_is_older_or_lost_loses_no_file(here: Installation) -> N
 
     said = server.manage("restore", snapshot).stdout
     assert "3 are in the storage and not in the database. `manage.py rebuild` adds them" in said
-    assert "1 are in the database, and their bytes are not in the store" in said
+    assert "1 are in the database, and their bytes are missing in the storage" in said
     nothing_is_deleted(here, before)
     server.manage("rebuild")
     nothing_is_deleted(here, before)

@@ -280,7 +280,7 @@ def test_a_refused_file_is_reported_and_the_others_go_on(server: Server, folder:
     (folder / "link.mp4").symlink_to(folder / "a.mp4")  # links are not followed
     code, said, complaint = ingest(server, folder)
     assert (code, said) == (1, "3 ingested, 0 already stored, 2 refused.")
-    assert re.search(r"a-picture-they-say\.mp4: .*no media", complaint)
+    assert re.search(r"a-picture-they-say\.mp4: .*not a known media type", complaint)
     assert re.search(r"empty\.mp4: The file is empty\.", complaint)
     assert fsck(server, "--deep")[0] == 0
     assert len(server.stored_bytes()) == 3

@@ -184,7 +184,7 @@ def test_promises_are_told_on_the_front_page_and_in_readyz(of_12_gib: None, admi
     space = Browser().get("/readyz").json()["space"]
     assert (space["promised"], space["floor"]) == (10 * GIB, 0)
     assert 11 * GIB < space["free"] < 13 * GIB
-    assert "<strong>10.7 GB</strong> promised" in admin_client.get("/admin/now/").content.decode()
+    assert "<strong>10.7 GB</strong> reserved for uploads" in admin_client.get("/admin/now/").content.decode()
 
 
 # Over HTTP
