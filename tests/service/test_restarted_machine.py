@@ -11,6 +11,7 @@ import pytest
 from tests.support.films import sha256
 from tests.support.job_rows import a_user
 from uploads.conf import sink
+from uploads.errors import Forbidden
 from uploads.models import Upload
 from uploads.sinks.local.sink import LocalSink
 from uploads.storage.marker import adopt
@@ -114,3 +115,9 @@ def sha256_of(upload: Upload) -> str:
     with sink().open(file.blob.key) as reader:
         assert sha256(reader.read()) == file.blob.sha256
     return file.blob.sha256
+
+
+def test_an_upload_that_ends_with_its_request_cannot_be_continued() -> None:
+    one_shot = admit(Announcement(owner=a_user(), name="a.mp4", protocol=Upload.Protocol.PUT, size=SIZE))
+    with pytest.raises(Forbidden, match="not resumable"):
+        Session.open(one_shot.pk, patience=0)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from ...conf import limits, resumable_sink, sink
 from ...content.intake import Content
-from ...errors import AlreadyComplete, Gone, Locked, StorageUnavailable
+from ...errors import AlreadyComplete, Forbidden, Gone, Locked, StorageUnavailable
 from ...models import Blob, Upload
 from ...runtime.database_connections import release_connection
 from ...sinks.base import KeyLocked, NoSuchKey
@@ -29,7 +29,8 @@ _RETRY_AFTER = 0.02
 def acquire(upload_id: UUID, patience: float = PATIENCE) -> tuple[Upload, ResumableWriter]:
     """Lock the bytes of an upload, and read its row under the lock. Ask the request that holds the lock to stop.
 
-    Raises AlreadyComplete or Gone if the upload has ended, Locked if the other request has not stopped in time.
+    Raises AlreadyComplete or Gone if the upload has ended, Forbidden if it cannot be resumed, Locked if the other
+    request has not stopped in time.
     """
     deadline = time.monotonic() + patience
     ask_at = 0.0
@@ -57,6 +58,8 @@ def _try_acquire(upload_id: UUID) -> tuple[Upload, ResumableWriter | None]:
             if writer is not None:
                 writer.abort()  # an ended upload needs no open write
             _refuse_ended(upload)
+        if not upload.is_resumable:
+            raise Forbidden("This upload is not resumable: it ends with its request.")
         if writer is None and not is_held:
             writer = _begin(upload)
         if writer is not None and upload.stop_asked:
