@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+
+from uploads.management.terminal_command import TerminalCommand
 
 
-class RefusedCommand(BaseCommand):
+class RefusedCommand(TerminalCommand):
     """Says what to type instead, whatever arguments are given."""
 
     advice = ""

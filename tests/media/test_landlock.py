@@ -3,6 +3,7 @@
 Each test also tries the same without the sandbox, where it succeeds: otherwise the test could not fail.
 """
 
+import shlex
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,10 @@ from media_jobs.ffmpeg.probing.probe import probe
 from media_jobs.ffmpeg.process import Watch, run
 from media_jobs.ffmpeg.sandbox import OWN_FILES, Files, Limits, Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
+from tests.support import child_programs
 from tests.support.ffmpeg_clips import FILM, make
+from tests.support.preloaded_processes import ROOT, plain_environment
+from tests.support.run import command_for, result_of
 
 SECRET = "the secret of another file"
 LINES = "1\n00:00:00,000 --> 00:00:02,000\n{}\n\n"
@@ -114,20 +118,17 @@ def test_everything_that_jobs_need_is_allowed(store: Path, on: Sandbox) -> None:
     tools.ffmpeg(Command([source], [Target(store / "work" / "out.png", drawn)]))
 
 
+def ended(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, cwd=ROOT, env=plain_environment(), capture_output=True, text=True, check=False)
+
+
 def test_the_probe_opens_nothing_but_the_file(store: Path, on: Sandbox) -> None:
     """The test calls `main` and then acts as an exploit would."""
-    attack = f"""
-from media_jobs.ffmpeg.probing.child_process import main
-main("facts", {str(store / "film.mp4")!r}, "confined")
-for path, how in (({str(store / "film.mp4")!r}, "rb"), ({str(store / "other.srt")!r}, "rb"), ("stray", "wb")):
-    try:
-        open(path, how).close()
-        print("opened")
-    except PermissionError:
-        print("refused")
-"""
-    told = subprocess.run([sys.executable, "-c", attack], capture_output=True, text=True, check=True)
-    assert told.stdout.splitlines()[1:] == ["opened", "refused", "refused"]
+    film = str(store / "film.mp4")
+    others = [(film, "rb"), (str(store / "other.srt"), "rb"), ("stray", "wb")]
+    done = ended(command_for(child_programs.probe_and_open, film, others))
+    assert done.returncode == 0, done.stderr
+    assert result_of(done.stdout) == ["opened", "refused", "refused"]
     assert probe(store / "film.mp4", on).video
 
 
@@ -136,14 +137,8 @@ def test_an_older_kernel_is_asked_only_for_rights_that_it_knows(version: int, st
     """A newer kernel accepts the rules for an older one."""
     if version > landlock.version():
         pytest.skip("this kernel is older")
-    attack = f"""
-from media_jobs.ffmpeg import landlock
-landlock.version = lambda: {version}
-landlock.confine(read=[{str(store / "film.mp4")!r}])
-open({str(store / "film.mp4")!r}, "rb").close()
-open({str(store / "other.srt")!r}, "rb")
-"""
-    told = subprocess.run([sys.executable, "-c", attack], capture_output=True, text=True)
+    film, other = str(store / "film.mp4"), str(store / "other.srt")
+    told = ended(command_for(child_programs.open_under_older_landlock, version, film, other))
     assert told.stderr.splitlines()[-1].startswith("PermissionError: [Errno 13]")
     assert "other.srt" in told.stderr.splitlines()[-1]
 
@@ -152,10 +147,8 @@ def test_it_reaches_no_server_even_where_the_network_cannot_be_taken_away(store:
     if landlock.version() < 4:
         pytest.skip("this Landlock does not know TCP")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        reach = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2)"
-        code = f"from media_jobs.ffmpeg.landlock import confine; confine(read=['/']); {reach}"
-        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "PermissionError" in ended.stderr
+        refused = ended(command_for(child_programs.connect_under_landlock, server.getsockname()[1]))
+    assert "PermissionError" in refused.stderr
 
 
 def test_a_program_that_does_not_start_under_landlock_runs_without_it_and_the_layer_says_so(tmp_path: Path) -> None:
@@ -186,13 +179,9 @@ def test_a_file_is_not_blamed_when_its_probe_could_not_be_confined(
     store: Path, on: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Landlock allows sixteen nested layers: one more fails."""
-    nested = (
-        "from media_jobs.ffmpeg.landlock import confine\nfor _ in range(16): confine(read=['/'], write=['/dev'])\n"
-    )
-    main = "from media_jobs.ffmpeg.probing.child_process import main"
-    start = f"{nested}import sys; {main}; sys.exit(main(*sys.argv[-3:]))"
+    command = shlex.join(command_for(child_programs.probe_under_many_confinements))
     python = store / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{start}" "$@"\n')
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {command} "$@"\n')
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(Internal, match="could not be confined"):

@@ -1,40 +1,34 @@
 """The file of settings, and the example of one."""
 
-import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
+from tests.support import child_programs
 from tests.support.env_example import EXAMPLE, ROOT, render
 from tests.support.preloaded_processes import plain_environment
-
-_SHOW = """
-import json
-from config import env, settings
-OMITTED = {"LOGGING", "UNFOLD", "LOGIN_URL", "LOGIN_REDIRECT_URL"}
-shown = {name: repr(value) for name, value in vars(settings).items() if name.isupper() and name not in OMITTED}
-print(json.dumps({"settings": shown, "known": sorted(env.known)}))
-"""
+from tests.support.run import command_for, result_of
 
 
-def python(code: str, home: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+def read_settings(home: Path, root: Path | None, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Let a new process read the settings, with `root` in the place of the folder of manage.py if it is given."""
     kept = {name: value for name, value in plain_environment().items() if not name.endswith("_URL")}
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True,
+        command_for(child_programs.settings_and_known_names, None if root is None else str(root)),
+        cwd=ROOT, text=True, capture_output=True,
         env=kept | {"MILLRACE_HOME": str(home), "MILLRACE_SECRET_KEY": "x", "PYTHONHASHSEED": "0"} | variables,
     )  # fmt: skip
 
 
 def settings_with(file: Path, **variables: str) -> dict[str, dict[str, str]]:
-    done = python(_SHOW, file.parent, MILLRACE_ENV_FILE=str(file), **variables)
+    done = read_settings(file.parent, None, MILLRACE_ENV_FILE=str(file), **variables)
     assert done.returncode == 0, done.stderr
-    found: dict[str, dict[str, str]] = json.loads(done.stdout)
+    found: dict[str, dict[str, str]] = result_of(done.stdout)
     return found
 
 
@@ -77,7 +71,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 def test_a_wrong_value_in_it_stops_the_start(content: str, words: str, tmp_path: Path) -> None:
     file = tmp_path / "settings"
     file.write_text(content)
-    done = python("import config.settings", tmp_path, MILLRACE_ENV_FILE=str(file))
+    done = read_settings(tmp_path, None, MILLRACE_ENV_FILE=str(file))
     assert done.returncode != 0
     assert words in done.stderr.strip().splitlines()[-1]
 
@@ -103,12 +97,13 @@ def test_a_file_that_cannot_be_understood_is_refused(
 
 
 def test_it_is_read_beside_manage_py_and_only_if_it_is_there(tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from config import env; env.ROOT = Path({str(tmp_path)!r}); {_SHOW}"
-    none = python(code, tmp_path, MILLRACE_ENV_FILE="")
-    assert json.loads(none.stdout)["settings"]["PORT"] == "8000"
+    def port(file: str) -> str:
+        return str(result_of(read_settings(tmp_path, tmp_path, MILLRACE_ENV_FILE=file).stdout)["settings"]["PORT"])
+
+    assert port("") == "8000"
     (tmp_path / ".env").write_text("MILLRACE_PORT=8123\n")
-    assert json.loads(python(code, tmp_path, MILLRACE_ENV_FILE="").stdout)["settings"]["PORT"] == "8123"
-    assert json.loads(python(code, tmp_path, MILLRACE_ENV_FILE="none").stdout)["settings"]["PORT"] == "8000"
+    assert port("") == "8123"
+    assert port("none") == "8000"
 
 
 def test_the_tests_do_not_read_the_settings_of_whoever_works_here() -> None:

@@ -2,23 +2,15 @@
 
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from config.secret_key import kept_key
+from tests.support import child_programs
+from tests.support.preloaded_processes import plain_environment
+from tests.support.run import command_for, result_of
 from tests.support.server import ROOT
-
-_AT_ONCE = """
-import sys, time
-from pathlib import Path
-from config.secret_key import kept_key
-path = Path(sys.argv[1])
-print("ready", flush=True)
-sys.stdin.read()
-print(kept_key(path))
-"""
 
 
 @pytest.mark.parametrize("before", [None, ""], ids=["missing", "empty"])
@@ -27,9 +19,10 @@ def test_processes_that_start_at_once_agree_on_one_key(before: str | None, tmp_p
     if before is not None:
         path.parent.mkdir()
         path.write_text(before)
-    command = [sys.executable, "-c", _AT_ONCE, str(path)]
+    command = command_for(child_programs.make_secret_key, str(path))
+    env = plain_environment()
     starting = [
-        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(8)
     ]
     for process in starting:
@@ -38,9 +31,9 @@ def test_processes_that_start_at_once_agree_on_one_key(before: str | None, tmp_p
     for process in starting:
         assert process.stdin is not None
         process.stdin.close()
-    keys = {process.stdout.read() for process in starting if process.stdout}
+    keys = {result_of(process.stdout.read()) for process in starting if process.stdout}
     assert [process.wait() for process in starting] == [0] * 8
-    assert keys == {f"{path.read_text()}\n"}
+    assert keys == {path.read_text()}
     assert len(path.read_text()) > 50
 
 

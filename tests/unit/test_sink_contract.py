@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import child_programs
+from tests.support.preloaded_processes import ROOT, plain_environment
+from tests.support.run import command_for
 from tests.support.sinks import ANOTHER, KEY, KINDS, NOWHERE, begin, keep, listed, make_sink, read, write
 from uploads.sinks import crash_points
 from uploads.sinks.base import KeyLocked, NoSuchKey, SinkError, SinkFull
@@ -253,22 +256,11 @@ def test_a_writer_that_was_aborted_holds_nobody_off(sink: ResumableSink) -> None
         assert again.offset == 0
 
 
-HOLDER = """
-import sys
-from pathlib import Path
-from uploads.sinks.local.sink import LocalSink
-writer = LocalSink(Path(sys.argv[1])).resume(sys.argv[2])
-writer.write(b"from elsewhere")
-print("held", flush=True)
-sys.stdin.read()
-"""
-
-
 def test_a_writer_of_another_process_holds_others_off_until_it_is_killed(disk: LocalSink) -> None:
     write(disk.create_resumable(KEY), b"begun here, ").close()
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(disk.root), KEY],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2],
+        command_for(child_programs.resume_blob, str(disk.root), KEY), cwd=ROOT, env=plain_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     try:
         assert holder.stdout is not None
@@ -285,10 +277,9 @@ def test_a_writer_of_another_process_holds_others_off_until_it_is_killed(disk: L
 
 
 def test_a_write_whose_process_was_killed_leaves_no_more_than_a_partial(disk: LocalSink) -> None:
-    code = HOLDER.replace(".resume(sys.argv[2])", ".create(sys.argv[2])")
     holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(disk.root), KEY],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2],
+        command_for(child_programs.write_new_blob, str(disk.root), KEY), cwd=ROOT, env=plain_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"

@@ -3,29 +3,19 @@
 import os
 import pty
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from django.core.management import get_commands, load_command_class
 
+from tests.support import child_programs
+from tests.support.run import command_for
 from tests.support.server import ROOT, environment
 from uploads.management.terminal_command import TerminalCommand
 from uploads.text.terminal_safety import printable
 
 OURS = {"config", "media_jobs", "uploads"}
-_REQUEST = """
-import django
-django.setup()
-import structlog
-from django.test import Client
-Client().get("/%1b]0;x%07%c2%9b2J%e2%80%aeend", headers={"host": "localhost"})
-try:
-    raise ValueError("bad \\x1b]0;y\\x07")
-except ValueError:
-    structlog.get_logger("tests").exception("failed", lines="one\\ntwo", words=["\\x1b]0;z\\x07"])
-"""
 
 
 @pytest.mark.parametrize(
@@ -55,8 +45,10 @@ def test_every_command_of_ours_prints_so(name: str) -> None:
 def test_the_log_of_a_request_and_of_an_error_steers_no_terminal(tmp_path: Path) -> None:
     """By the real log of a process whose stderr is a terminal, as that of `make run` is."""
     ours, its = pty.openpty()
-    env = environment(tmp_path / "home", "") | {"DJANGO_SETTINGS_MODULE": "config.settings"}
-    process = subprocess.Popen([sys.executable, "-c", _REQUEST], cwd=ROOT, env=env, stderr=its)
+    process = subprocess.Popen(
+        command_for(child_programs.log_hostile_words), cwd=ROOT, env=environment(tmp_path / "home", ""),
+        stdout=subprocess.DEVNULL, stderr=its,
+    )  # fmt: skip
     os.close(its)
     log = b""
     with suppress(OSError):  # so says a pty whose other end is closed

@@ -3,7 +3,6 @@
 import os
 import random
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,8 +14,11 @@ from media_jobs.errors import BadMedia, Cancelled, Internal
 from media_jobs.ffmpeg.probing.media_facts import Facts
 from media_jobs.ffmpeg.probing.probe import probe
 from media_jobs.ffmpeg.sandbox import Sandbox
+from tests.support import child_programs
 from tests.support.ffmpeg_clips import FILM, PICTURE, TONE, Make, cut
+from tests.support.preloaded_processes import ROOT, plain_environment
 from tests.support.processes import children, kill
+from tests.support.run import command_for, result_of
 
 ONE = ("-frames:v", "1")
 Look = Callable[[Path], Facts]
@@ -179,8 +181,11 @@ def test_it_is_quick(look: Look, film: Path) -> None:
 
 
 def test_the_parent_process_does_not_load_ffmpegs_libraries() -> None:
-    asking = "import sys, media_jobs.ffmpeg.toolbox; sys.exit('av' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", asking], check=False).returncode == 0
+    asked = subprocess.run(
+        command_for(child_programs.toolbox_loads_pyav), cwd=ROOT, env=plain_environment(), stdout=subprocess.PIPE,
+        text=True, check=True,
+    )  # fmt: skip
+    assert result_of(asked.stdout) is False
 
 
 def test_a_killed_probe_is_not_the_files_fault(sandbox: Sandbox, film: Path) -> None:

@@ -18,6 +18,9 @@ from media_jobs.errors import Cancelled, ResourceLimit, Stalled, TimedOut
 from media_jobs.ffmpeg.error_output import Log, ProcessResult
 from media_jobs.ffmpeg.process import Watch, run
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
+from tests.support import child_programs
+from tests.support.preloaded_processes import ROOT
+from tests.support.run import command_for
 
 
 class Shell:
@@ -135,8 +138,8 @@ def test_a_changing_position_is_no_stall(shell: Shell) -> None:
 
 def test_reading_and_writing_files_is_no_stall(shell: Shell) -> None:
     """ffmpeg prints no progress while it moves the index to the front of a large file."""
-    write = "import time\nf = open('out', 'wb')\nfor _ in range(6): f.write(bytes(3 << 20)); time.sleep(0.7)"
-    assert shell(f"exec {sys.executable} -c {shlex.quote(write)}", Watch(stall_timeout=3)).code == 0
+    command = shlex.join(command_for(child_programs.write_with_pauses, "out"))
+    assert shell(f"PYTHONPATH={ROOT} exec {command}", Watch(stall_timeout=3)).code == 0
 
 
 def test_its_time_is_limited(shell: Shell) -> None:

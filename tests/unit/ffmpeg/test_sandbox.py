@@ -16,6 +16,9 @@ from media_jobs.ffmpeg import sandbox as module
 from media_jobs.ffmpeg.error_output import ProcessResult
 from media_jobs.ffmpeg.process import run
 from media_jobs.ffmpeg.sandbox import Layer, Limits, NoIsolation, Sandbox
+from tests.support import child_programs
+from tests.support.preloaded_processes import ROOT, plain_environment
+from tests.support.run import command_for
 from tests.support.waiting import wait_until
 
 MB = 1 << 20
@@ -107,11 +110,7 @@ def test_it_yields_to_others_and_dumps_no_core(sandbox: Sandbox, tmp_path: Path)
 
 
 def test_kill_9_of_its_parent_ends_it_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    pid = _orphan(
-        tmp_path,
-        "subprocess.Popen(Sandbox.probe().wrap([sys.executable, '-c', 'import time; time.sleep(60)'], Limits()), "
-        "start_new_session=True)",
-    )
+    pid = _orphan([sys.executable, "-c", "import time; time.sleep(60)"])
     _is_gone_in_time(pid)
 
 
@@ -126,16 +125,12 @@ def test_it_does_not_start_if_its_parent_has_died(sandbox: Sandbox, tmp_path: Pa
     assert not (tmp_path / "ran").exists()
 
 
-def _orphan(folder: Path, start: str) -> int:
-    """The pid of a child of a process that was killed with -9."""
-    code = f"""
-import subprocess, sys, time
-from media_jobs.ffmpeg.sandbox import Limits, Sandbox
-child = {start}
-print(child.pid, flush=True)
-time.sleep(60)
-"""
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+def _orphan(command: list[str]) -> int:
+    """The pid of a sandboxed child of a process that was killed with -9."""
+    parent = subprocess.Popen(
+        command_for(child_programs.start_in_sandbox, command), cwd=ROOT, env=plain_environment(),
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     time.sleep(0.3)

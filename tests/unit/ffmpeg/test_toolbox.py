@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +28,10 @@ from media_jobs.ffmpeg.progress import Report
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations.base import Tools
+from tests.support import child_programs
 from tests.support.ffmpeg_clips import FILM, Make, cut
+from tests.support.preloaded_processes import ROOT, plain_environment
+from tests.support.run import command_for
 from tests.support.waiting import wait_until
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast")
@@ -251,18 +253,10 @@ def test_another_demuxer_than_the_pinned_one_is_not_tried(box: Toolbox, make: Ma
 
 
 def test_kill_9_of_the_worker_ends_ffmpeg_at_once(film: Path, tmp_path: Path) -> None:
-    work = f"""
-from pathlib import Path
-from media_jobs.ffmpeg import binary
-from media_jobs.ffmpeg.command import Command, Source, Target
-from media_jobs.ffmpeg.sandbox import Sandbox
-from media_jobs.ffmpeg.toolbox import Toolbox
-folder = Path({str(tmp_path)!r})
-box = Toolbox(binary.find(), Sandbox.probe(), folder, 2, lambda: None, lambda report: print(report, flush=True))
-slow = ("-filter_complex", "loop=-1:50", "-c:v", "libx264")
-box.ffmpeg(Command([Source(Path({str(film)!r}), "mov")], [Target(Path({str(tmp_path / "out.mkv")!r}), slow)]))
-"""
-    worker = subprocess.Popen([sys.executable, "-c", work], stdout=subprocess.PIPE)
+    worker = subprocess.Popen(
+        command_for(child_programs.encode_for_ever, str(film), str(tmp_path)), cwd=ROOT, env=plain_environment(),
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
     assert worker.stdout is not None
     assert b"Encoded" in worker.stdout.readline()
     worker.kill()

@@ -2,15 +2,15 @@
 
 import os
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from media_jobs.ffmpeg.work_folder import sweep, work_folder
-
-HOLD = "import sys; from pathlib import Path; from media_jobs.ffmpeg.work_folder import work_folder\n"
+from tests.support import child_programs
+from tests.support.preloaded_processes import ROOT, plain_environment
+from tests.support.run import command_for
 
 
 def test_it_is_private_and_gone_with_everything_inside(tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_a_sweep_without_a_root_removes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_killed_process_is_swept(tmp_path: Path) -> None:
-    hold = f"{HOLD}with work_folder(Path(sys.argv[1]), 'one'): print('held', flush=True); sys.stdin.read()"
     holder = subprocess.Popen(
-        [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+        command_for(child_programs.hold_work_folder, str(tmp_path)), cwd=ROOT, env=plain_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     assert sweep(tmp_path) == 0
