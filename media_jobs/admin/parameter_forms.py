@@ -32,11 +32,11 @@ class ParamsForm(forms.Form):
         self.parsed: Params | None = None
 
     def clean(self) -> dict[str, Any]:
-        said = {
+        values = {
             name: value_of(self.cleaned_data.get(name), field_schema)
             for name, field_schema in self.field_schema.items()
         }
-        self.params = {name: value for name, value in said.items() if value not in ("", None)}
+        self.params = {name: value for name, value in values.items() if value not in ("", None)}
         try:
             self.parsed = parse(self.operation, self.params)
         except WrongParams as wrong:

@@ -68,23 +68,23 @@ class TusViewSet(UploadViewSet):
     @extend_schema(request={tus_headers.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={201: None})
     def create(self, request: Request) -> Response:
         """Create a resumable upload (tus 1.0). Location has its URL. The request may contain the first bytes."""
-        said = tus_headers.read_creation(request.headers)
+        creation = tus_headers.read_creation(request.headers)
         owner = policy.require_upload(request.user)
         # Check the whole request before a row is created and space is reserved.
         claims = tus_headers.parse_checksum(request.headers)
-        body = self._first_body(request, owner.pk, claims, said.length) if said.has_body else None
+        body = self._first_body(request, owner.pk, claims, creation.length) if creation.has_body else None
         announcement = Announcement(
             owner=owner,
             token=principal_of(request).token_id,
-            name=said.name,
+            name=creation.name,
             protocol=Upload.Protocol.TUS,
-            size=said.length,
+            size=creation.length,
             key=request.headers.get("Idempotency-Key", ""),
             route="uploads",
-            claims=said.metadata,
-            length=said.length,
+            claims=creation.metadata,
+            length=creation.length,
             lifetime=lifetime(0),
-            metadata=said.metadata,
+            metadata=creation.metadata,
         )
         headers = {}
         try:
@@ -105,21 +105,21 @@ class TusViewSet(UploadViewSet):
         self._require_owner(pk)
         upload = get_object_or_404(Upload, pk=pk)
         offset = recovery.read_offset(upload)
-        said = tus_headers.progress(offset, upload.expires_at) | tus_headers.description(
+        progress = tus_headers.progress(offset, upload.expires_at) | tus_headers.description(
             upload.declared_size, upload.metadata
         )
-        return Response(headers=said | {"Cache-Control": "no-store"})
+        return Response(headers=progress | {"Cache-Control": "no-store"})
 
     @entrance
     @extend_schema(request={tus_headers.CONTENT_TYPE: OpenApiTypes.BINARY}, responses={204: None})
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Send the next bytes of a resumable upload. The last one completes it and creates the file."""
-        said = tus_headers.read_patch(request.headers)
+        patch = tus_headers.read_patch(request.headers)
         self._require_owner(pk)
         try:
-            headers = self._fill(pk, said, self._body(request, said.claims))
+            headers = self._fill(pk, patch, self._body(request, patch.claims))
         except AlreadyComplete as complete:
-            if (said.offset, request.headers.get("Content-Length")) != (complete.size, "0"):
+            if (patch.offset, request.headers.get("Content-Length")) != (complete.size, "0"):
                 raise
             headers = tus_headers.progress(complete.size, None)
         return Response(status=status.HTTP_204_NO_CONTENT, headers=headers)
@@ -178,9 +178,9 @@ class TusViewSet(UploadViewSet):
             raise UnsupportedCoding("Send the bytes of an upload without Content-Encoding.")
         return body
 
-    def _fill(self, pk: UUID, said: tus_headers.Patch, body: Body) -> dict[str, str]:
+    def _fill(self, pk: UUID, patch: tus_headers.Patch, body: Body) -> dict[str, str]:
         with Session.open(pk, stop=body.interrupt) as session:
-            session.expect(said.offset, length=body.length, size=said.length, has_checksum=bool(said.claims))
+            session.expect(patch.offset, length=body.length, size=patch.length, has_checksum=bool(patch.claims))
             for piece in body.pieces(session.speed):
                 session.feed(piece)
             session.finish_request()
