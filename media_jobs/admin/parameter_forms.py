@@ -61,7 +61,7 @@ def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:
         choices = [(str(word), str(word)) for word in field_schema["enum"]]
         if "default" not in field_schema:
             choices.insert(0, ("", "Left out"))
-        # Whether a word is one of them is the operation's to say, in its words.
+        # A CharField: the operation reports a wrong value itself.
         return forms.CharField(**told, widget=UnfoldAdminSelectWidget(choices=choices))
     return forms.CharField(
         **told, widget=Suggesting(suggestions_of(field_schema), is_number=_is_number(field_schema))
@@ -112,7 +112,7 @@ def _is_number(field_schema: Mapping[str, Any]) -> bool:
 
 
 def _shown(params: Mapping[str, Any]) -> dict[str, Any]:
-    """As they stood in the fields when somebody asked for them: what was left out is left out again."""
+    """The parameters of an earlier job as the values of fields. Parameters that it left out stay empty."""
     return {name: value if isinstance(value, bool) else _as_text(value) for name, value in params.items()}
 
 
@@ -123,7 +123,7 @@ def _as_text(value: Any) -> str:
 
 
 class Suggesting(UnfoldAdminTextInputWidget):  # type: ignore[misc]
-    """A text, and the words that are understood besides."""
+    """A text input that suggests the words which the operation accepts."""
 
     def __init__(self, words: list[str], *, is_number: bool) -> None:
         self.words = words

@@ -1,4 +1,4 @@
-"""A browser, and a site of its own for the pages that it shows: to Millrace, another one."""
+"""A Chromium, and a web site of another origin than Millrace, from which pages use the API."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.support.network_relay import Relay
 from tests.support.running_servers import running
 from tests.support.server import ROOT, Server, Template
 
-# Without these it looks for hosts of its maker's at every start; one process for all pages loads less.
+# Chromium would contact hosts of its vendor at every start; one process for all pages needs less CPU.
 OPTIONS = [
     "--disable-background-networking", "--disable-component-update", "--disable-gpu", "--disable-quic",
     "--disable-sync", "--no-first-run", "--renderer-process-limit=1",
@@ -26,7 +26,7 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("there is no Chromium here")
-    # Playwright leaves an event loop behind its back. Django takes every test on this worker for asynchronous.
+    # Playwright keeps an event loop running, so that Django takes every test of this worker for asynchronous.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     expect.set_options(timeout=20_000)  # five seconds are few on a machine that is busy with tests
     with sync_playwright() as playwright:
@@ -44,7 +44,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 class _Files(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """No log: nothing reads it."""
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,7 @@ def _server(template: Template, tmp_path_factory: pytest.TempPathFactory, site: 
 
 @pytest.fixture
 def server(_server: Server) -> Server:
-    """One for all these tests. They may kill it."""
+    """One server for all these tests, which may kill it."""
     if not _server.is_running:
         _server.restart()
     return _server

@@ -1,4 +1,4 @@
-"""Files in the control room, as people see them: a real Chromium, a real worker, and nobody reloads a page."""
+"""The admin pages of files in a real Chromium with a real worker. No test reloads a page."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Jobs in the control room, as people watch them: a real Chromium, and real workers. Nobody reloads a page."""
+"""The admin pages of jobs in a real Chromium with real workers. No test reloads a page."""
 
 import json
 import random
@@ -48,7 +48,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def film(server: Server, footage: bytes) -> str:
-    """Unlike any other: nothing is answered from an earlier job."""
+    """A unique clip, so that no result comes from the cache."""
     free = (24).to_bytes(4, "big") + b"free" + random.randbytes(16)
     return str(server.put("film.mp4", footage + free).json()["id"])
 
@@ -61,7 +61,7 @@ def submit(server: Server, file: str, **params: Any) -> str:
 
 
 def stopped_half_way(server: Server, job: str) -> AbstractContextManager[None]:
-    """ffmpeg stands still once it has told how far it is: a fast machine would be done before anybody saw it run."""
+    """An ffmpeg that stops after its first progress report: a fast one would end before the test sees it run."""
     told = re.compile(r"Encoded [1-9]")
     wait_until(lambda: told.match(server.get(f"/api/v1/jobs/{job}/", user="alice").json()["message"]), SOON / 1000)
     tools = working_in(server.home / "work")

@@ -1,6 +1,6 @@
-"""Every page of the control room in a real browser, in the light, in the dark and on a telephone.
+"""Every page of the admin in a real Chromium: light, dark, and on a phone.
 
-They are photographed into var/screenshots: look at them after a change. README shows three.
+The screenshots are in var/screenshots: look at them after a change. README shows three.
 """
 
 import json
@@ -33,7 +33,7 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def pages(server: Server, clip: bytes) -> dict[str, str]:
-    """A house with something in it: what is here, on its way, waiting, done and failed; and where each is shown."""
+    """URLs of pages, after uploads and jobs in each state: stored, uploading, waiting, finished and failed."""
     film = server.request("PUT", "/api/v1/upload/holiday.mp4", clip, user="operator").json()["id"]
     client = Client(server, "operator")
     upload = client.new(len(clip), metadata(filename=HOSTILE))
@@ -76,7 +76,7 @@ def test_every_page_is_whole_and_quiet(browser: Browser, server: Server, pages: 
             name: stack.enter_context(signed_in(browser, server, "admin", **look)) for name, look in LOOKS.items()
         }
         for name, address in pages.items():
-            for page in looks.values():  # in all of them before any is waited for, which takes half a second
+            for page in looks.values():  # load all before waiting for any, which takes half a second
                 answer = page.goto(server.url + address)
                 assert answer is not None, name
                 assert answer.status == 200, name
@@ -116,7 +116,7 @@ def test_an_upload_s_row_moves_and_new_ones_are_announced(browser: Browser, serv
 
 
 def test_a_hidden_page_asks_seldom(browser: Browser, server: Server, pages: Any) -> None:
-    """Nothing is asked for while nobody looks, whatever moves."""
+    """A hidden page hardly polls, even while rows change."""
     asked: list[float] = []
     with signed_in(browser, server, "operator") as page:
         page.goto(f"{server.url}/admin/uploads/upload/")

@@ -1,4 +1,4 @@
-"""Files in the control room, over HTTP: what stands on their pages, who may do what, what a refusal looks like."""
+"""The admin pages of files over HTTP: their content, permissions and refusals."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Jobs, workers and lanes in the control room: who may act, what is carried out, and what is said about it."""
+"""The admin pages of jobs, workers and lanes: permissions, actions and messages."""
 
 import html
 import itertools

@@ -1,4 +1,4 @@
-"""The control room's lists: what is offered narrows, sorts and finds the right rows, and goes by an index."""
+"""The lists of the admin: filters, orders and searches find the right rows, and use an index."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Who may do what in the control room. Every address below /admin/ is tried, also those that come later."""
+"""Permissions in the admin. Every URL below /admin/ is tried, also new ones."""
 
 import re
 from collections.abc import Iterator

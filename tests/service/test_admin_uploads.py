@@ -1,4 +1,4 @@
-"""Uploads in the control room: their pages, and ending one that nobody goes on with."""
+"""The admin pages of uploads, and ending an upload there."""
 
 import json
 from collections.abc import Iterator

@@ -39,14 +39,14 @@ class Principal:
 
     user: User
     scopes: Scope
-    token: Token | None = None  # None: a person with a session
+    token: Token | None = None  # None: a session
 
     @property
     def token_id(self) -> UUID | None:
         return self.token and self.token.public_id
 
     def actor(self, address: str) -> audit_log.Actor:
-        """For the audit log, of what is done through the API."""
+        """The actor in the audit log, for changes through the API."""
         credentials = f"token “{self.token.name}”" if self.token is not None else "a session"
         return audit_log.Actor(self.user.pk, f"Through the API with {credentials} from {address}.")
 
