@@ -20,6 +20,21 @@ file_stored: list[Callable[[MediaFile], None]] = []
 # Called in the transaction that deletes a file. They may raise a Refusal to prevent it.
 file_deleting: list[Callable[[MediaFile], None]] = []
 
+
+@dataclass(frozen=True, slots=True)
+class UploadProgress:
+    """How far an active upload is."""
+
+    upload_id: UUID
+    offset: int  # bytes that have arrived
+    size: int | None  # None while it is unknown
+    speed: float  # bytes per second
+
+
+# Called for each active upload, each MILLRACE_PROGRESS_INTERVAL, in a thread of its own: no waiting. Errors are
+# logged.
+upload_progress: list[Callable[[UploadProgress], None]] = []
+
 # Called in the transaction that ends an upload, with its file, or None if it failed.
 upload_ended: list[Callable[[Upload, MediaFile | None], None]] = []
 

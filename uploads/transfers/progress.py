@@ -12,6 +12,7 @@ import structlog
 from django.db import connection
 
 from ..conf import limits
+from ..hooks import UploadProgress, upload_progress
 from ..models import Upload
 from ..runtime.database_connections import release_connection, write
 from ..runtime.essential_threads import start_essential
@@ -164,6 +165,8 @@ class Flusher:
             _write([(upload_id, item) for upload_id, item in sorted(watched.items(), key=lambda pair: pair[0])])
             for upload_id in _asked_to_stop([upload_id for upload_id, item in watched.items() if item.stop]):
                 self.stop(upload_id)
+            for item in watched.values():
+                _report(item)
         except Exception:  # any error: without heartbeats every upload would soon count as stalled
             log.warning("progress_not_written", uploads=len(watched), exc_info=True)
             connection.close()
@@ -172,6 +175,18 @@ class Flusher:
                 with self._lock:
                     if self._watched.get(upload_id) is item:
                         del self._watched[upload_id]
+
+
+def _report(item: _Watched) -> None:
+    """Tell the progress of an active upload to other code. An error there is logged, and harms no upload."""
+    if item.left_at is not None:
+        return
+    progress = UploadProgress(item.lines.upload_id, item.seen, item.lines.size, item.speed)
+    for callback in upload_progress:
+        try:
+            callback(progress)
+        except Exception:
+            log.warning("progress_callback_failed", upload=str(progress.upload_id), exc_info=True)
 
 
 def _asked_to_stop(uploads: list[uuid.UUID]) -> list[uuid.UUID]:

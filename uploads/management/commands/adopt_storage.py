@@ -4,8 +4,9 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from uploads.conf import sink
+from uploads.conf import limits, sink
 from uploads.management.terminal_command import TerminalCommand
+from uploads.sinks.base import SinkError
 from uploads.storage.marker import adopt, describe, is_ours
 
 
@@ -21,7 +22,13 @@ class Command(TerminalCommand):
         if is_ours(place):
             self.stdout.write("This store already belongs to this database.")
             return
-        self.stdout.write(describe(place))
+        try:
+            self.stdout.write(describe(place))
+        except SinkError as error:
+            raise CommandError(
+                f"The store {limits().media_root} cannot be read ({error}). Is the disk mounted? "
+                "If the store is new, make this folder first."
+            ) from error
         self.stdout.write("If another installation uses this store, it will stop writing to it.")
         if not yes and input("Adopt it? Type yes: ").strip() != "yes":
             raise CommandError("Nothing was changed.")
