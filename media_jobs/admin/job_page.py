@@ -9,9 +9,8 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.urls import reverse
 
-from uploads.models import Blob, MediaFile
+from uploads.models import Blob, MediaFile, Transition
 from uploads.text.sizes import human_size
-from uploads.transitions import past
 
 from .. import operations, policy
 from ..models import Artifact, Job
@@ -86,13 +85,13 @@ def context(request: HttpRequest, job: Job) -> dict[str, Any]:
 
 def live(job: Job) -> dict[str, Any]:
     """Further values that change while the job runs. When `steps` has grown, job.js reloads parts of the page."""
-    return {"command": job.command, "log": job.log, "steps": str(past("job", job.pk).count())}
+    return {"command": job.command, "log": job.log, "steps": str(Transition.history("job", job.pk).count())}
 
 
 def steps(job: Job) -> list[Step]:
     labels = dict(Job.Status.choices)
     entries, before = [], None
-    for change in past("job", job.pk):
+    for change in Transition.history("job", job.pk):
         after = job_cells.time_between(before, change.created_at) if before else ""
         entries.append(
             Step(change.state, labels.get(change.state, change.state), change.detail, change.created_at, after)

@@ -27,11 +27,10 @@ from uploads.api.lists import MomentFilter, NewestFirst, OwnerFilter
 from uploads.errors import MissingFile
 from uploads.http.tus_headers import join_metadata
 from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_entrance
-from uploads.models import Upload
+from uploads.models import Transition, Upload
 from uploads.runtime.database_connections import release_connection
 from uploads.scopes import Scope
 from uploads.transfers.admission import Announcement, Replay, lifetime
-from uploads.transitions import past
 
 from .. import policy
 from ..models import Job
@@ -215,7 +214,7 @@ class JobViewSet(
     def events(self, request: Request, pk: str | None = None) -> Response:
         """The state changes of a job, all of them or those after a number."""
         after = _valid(EventsQuery, request.query_params)["after"]
-        later = past("job", self.get_object().pk).filter(number__gt=after)
+        later = Transition.history("job", self.get_object().pk).filter(number__gt=after)
         return Response(EventSerializer(later, many=True).data)
 
 

@@ -6,10 +6,9 @@ from contextlib import suppress
 from django.db.models import QuerySet
 
 from uploads import audit_log
-from uploads.models import MediaFile
+from uploads.models import MediaFile, Transition
 from uploads.runtime.database_connections import frees_space, write
 from uploads.storage.files import delete_file
-from uploads.transitions import past
 
 from ..errors import NoSuchJob, NotFinished
 from ..models import Job
@@ -80,5 +79,5 @@ def _delete(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaF
 
 def forget(job: Job) -> None:
     """Delete the row and its Transitions, in the transaction of the caller, which has locked the row."""
-    past("job", job.pk).delete()
+    Transition.history("job", job.pk).delete()
     job.delete()

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from uploads.models import Blob, MediaFile
+from uploads.models import Blob, MediaFile, Transition
 from uploads.transfers.quota import lock_quotas
-from uploads.transitions import record
 
 from ..conf import jobs
 from ..models import Job, Worker
@@ -107,4 +106,4 @@ def promote(job: Job) -> None:
     heir, *others = waiting
     Job.objects.filter(pk=heir.pk, status=Status.QUEUED).update(leader=None)
     Job.objects.filter(pk__in=[other.pk for other in others], status=Status.QUEUED).update(leader=heir)
-    record("job", heir.pk, Status.QUEUED, f"no longer follows job {job.pk}, which ended without a result")
+    Transition.record("job", heir.pk, Status.QUEUED, f"no longer follows job {job.pk}, which ended without a result")

@@ -17,9 +17,9 @@ from django.db.models import Case, F, QuerySet, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from uploads.models import Transition
 from uploads.monitoring.counters import StoredCounter, StoredHistogram, count
 from uploads.runtime.database_connections import release_connection, write
-from uploads.transitions import record
 
 from ..conf import jobs
 from ..errors import Failure, NoSuchJob
@@ -82,7 +82,7 @@ def mark_queued(found: QuerySet[Job], job: Job, reason: str, **changes: Any) -> 
     reset = _RESET | {"progress": 0, "outputs": 0, "not_before": None}
     done = found.update(**(reset | changes), status=Status.QUEUED)
     if done:
-        record("job", job.pk, Status.QUEUED, reason)
+        Transition.record("job", job.pk, Status.QUEUED, reason)
     return bool(done)
 
 
@@ -94,7 +94,7 @@ def mark_succeeded(
         message=message[:255] or "Done",
     )  # fmt: skip
     if done:
-        record("job", job.pk, Status.SUCCEEDED, reason)
+        Transition.record("job", job.pk, Status.SUCCEEDED, reason)
         _count_end(job, Status.SUCCEEDED, cached=cached)
     return bool(done)
 
@@ -105,7 +105,7 @@ def mark_failed(found: QuerySet[Job], job: Job, failure: Failure, **changes: Any
         error_code=failure.code, error_detail=failure.detail[:500], message=failure.detail[:255],
     )  # fmt: skip
     if done:
-        record("job", job.pk, Status.FAILED, f"{failure.code}: {failure.detail}")
+        Transition.record("job", job.pk, Status.FAILED, f"{failure.code}: {failure.detail}")
         _count_end(job, Status.FAILED, failure.code)
     return bool(done)
 
@@ -117,7 +117,7 @@ def mark_cancelled(found: QuerySet[Job], job: Job) -> bool:
         attempts=F("attempts") + Case(When(status=Status.RUNNING, then=1), default=0),
     )  # fmt: skip
     if done:
-        record("job", job.pk, Status.CANCELLED)
+        Transition.record("job", job.pk, Status.CANCELLED)
         _count_end(job, Status.CANCELLED)
         promote(job)
     return bool(done)

@@ -15,14 +15,13 @@ from django.db.models.functions import Now
 from uploads import audit_log
 from uploads.access.policy import Account
 from uploads.errors import InvalidParams, KeyReused, Refusal
-from uploads.models import MediaFile, Upload
+from uploads.models import MediaFile, Transition, Upload
 from uploads.runtime.database_connections import write
 from uploads.runtime.request_context import current_request_id
 from uploads.storage.files import delete_file, keep_from_deletion
 from uploads.transfers.admission import KEY_KEPT, LONGEST_KEY, Announcement, admit
 from uploads.transfers.quota import lock_owner
 from uploads.transfers.reception import Reception
-from uploads.transitions import record
 
 from .. import operations, policy
 from ..errors import Failure, NoSuchFile, UnfitMedia, UploadLost
@@ -155,7 +154,7 @@ def _insert(order: Order) -> tuple[Job, bool]:
         job.leader, result = find_identical(job)
     job.save(force_insert=True)
     JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
-    record("job", job.pk, job.status)
+    Transition.record("job", job.pk, job.status)
     if result is not None:
         results.answer(job, result, f"answered with the result of job {result.job.pk}")
     elif job.status == Job.Status.QUEUED and job.leader is None:

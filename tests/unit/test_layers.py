@@ -28,7 +28,6 @@ LAYERS = {
         "models",
         "hooks",
         "audit_log",
-        "transitions",
         "runtime",
         "monitoring",
         "storage",

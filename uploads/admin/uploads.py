@@ -15,12 +15,11 @@ from django.views.decorators.http import require_POST
 from .. import search
 from ..access import policy
 from ..errors import Forbidden, Gone
-from ..models import Upload
+from ..models import Transition, Upload
 from ..search import Found
 from ..text.sizes import human_size
 from ..transfers.resumable import recovery
 from ..transfers.status_text import upload_message, upload_progress
-from ..transitions import past
 from .lists import bulk_actions, cells
 from .lists.csv_export import CsvExportMixin
 from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter
@@ -99,7 +98,7 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
     ) -> Any:
         upload = self.get_object(request, unquote(object_id))
         more = {} if upload is None else {
-            "timeline": past("upload", upload.pk),
+            "timeline": Transition.history("upload", upload.pk),
             "may_end": _is_open(upload) and policy.may_end(request.user, upload),
         }  # fmt: skip
         return super().change_view(request, object_id, form_url, more | (extra_context or {}))

@@ -21,13 +21,12 @@ from ..errors import (
     Refusal,
     StorageUnavailable,
 )
-from ..models import MediaFile, Upload
+from ..models import MediaFile, Transition, Upload
 from ..runtime.database_connections import write
 from ..sinks.base import SinkError
 from ..storage.blobs import is_whole
 from ..storage.marker import is_ours
 from ..text.file_names import clean_name
-from ..transitions import record
 from . import disk_space, quota, upload_counters
 from .completion import fail
 from .quota import limits_of
@@ -133,7 +132,7 @@ def _admit(announcement: Announcement) -> Upload:
             declared_size=size, reserved=reserved, route=announcement.route, idempotency_key=announcement.key,
             fingerprint=announcement.fingerprint(), **({"heartbeat_at": Now()} | resumable),
         )  # fmt: skip
-        record("upload", upload.pk, Upload.State.RECEIVING)
+        Transition.record("upload", upload.pk, Upload.State.RECEIVING)
     return upload
 
 

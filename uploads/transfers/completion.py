@@ -12,11 +12,10 @@ from .. import audit_log
 from ..conf import limits
 from ..errors import Abandoned, Refusal, StorageUnavailable, Terminated
 from ..hooks import upload_ended
-from ..models import Blob, MediaFile, Upload
+from ..models import Blob, MediaFile, Transition, Upload
 from ..runtime.database_connections import write
 from ..storage.files import create_file
 from ..storage.tombstones import bury
-from ..transitions import record
 from . import quota, upload_counters
 
 _MEGABYTE = 1e6
@@ -41,7 +40,7 @@ def mark_complete(upload: Upload, file: MediaFile) -> None:
     )  # fmt: skip
     if ended != 1:
         raise StorageUnavailable("The server ended this upload because it stalled. Send it again.")
-    record("upload", upload.pk, Upload.State.COMPLETE)
+    Transition.record("upload", upload.pk, Upload.State.COMPLETE)
     audit_log.note(file, f"Uploaded by {upload.get_protocol_display()}.", audit_log.ADDITION)
     upload_counters.count_complete(upload.protocol, file.size, upload.created_at)
     transaction.on_commit(partial(_log_complete, upload, file))
@@ -72,7 +71,7 @@ def fail(upload: Upload, refusal: Refusal) -> bool:
         )  # fmt: skip
         if ended:
             bury(upload.sink, upload.key)
-            record("upload", upload.pk, Upload.State.FAILED, refusal.code)
+            Transition.record("upload", upload.pk, Upload.State.FAILED, refusal.code)
             if isinstance(refusal, Terminated):
                 audit_log.note(upload, "Terminated before it was complete.")
             upload_counters.count_failed(upload.protocol, refusal.code)
