@@ -96,7 +96,7 @@ def _slot_of(lane: str) -> Slot | None:
 
 
 @worker_ready.connect
-def _look_for_work(**_: Any) -> None:
+def _wake_lane(**_: Any) -> None:
     """Jobs may have been submitted before there was a worker."""
     assert _slot is not None
     wake(_slot.lane)

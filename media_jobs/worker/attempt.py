@@ -70,7 +70,7 @@ def run_job(lease: Lease, slot: Slot) -> None:
         started = time.monotonic()
         try:
             end, ran = _carry_out(lease, heartbeat)
-            _finish(lease, end, ran)
+            _record_end(lease, end, ran)
         except LeaseLost:
             log.warning("lease_lost", job=str(lease.job.pk))
         finally:
@@ -173,7 +173,7 @@ class Attempt:
         return stored
 
 
-def _finish(lease: Lease, end: Success | Failure | Interruption, ran: dict[str, str]) -> None:
+def _record_end(lease: Lease, end: Success | Failure | Interruption, ran: dict[str, str]) -> None:
     """Write how the attempt ended, and try again while the database is away. After a lease's time it is too late."""
     until = time.monotonic() + jobs().lease
     while True:
