@@ -1,10 +1,10 @@
 # make run      start Millrace          make test     all tests
 # make demo     see it work             make unit     tests that need no server, in a minute
 # make lock     pin the dependencies    make check    style, types, migrations, deployment
-# make bench    measure it against others, in a quarter of an hour; ARGS=--help tells more
-# make drill    break it in every way we know, and see that no job is lost; ARGS=--help
+# make bench    compare its speed with other servers, in 15 minutes; ARGS=--help lists the options
+# make drill    kill, stop and damage parts of it, and check that no job is lost; ARGS=--help
 
-# Keep the bytecode of our own modules: to compile them costs a fifth of every start.
+# Keep the bytecode of our modules even where the environment forbids it: without it a start takes 20 % longer.
 export PYTHONDONTWRITEBYTECODE :=
 
 PYTHON ?= python3
@@ -52,35 +52,36 @@ lock: .venv/.development
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Millrace needs Python 3.11 or newer. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	  { echo "Millrace needs Python 3.11 or newer. Choose one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
 
 .venv/.runtime: requirements.lock | .venv/bin/python
-	@echo "Installing what Millrace needs into .venv, once; this takes about half a minute."
+	@echo "Installing the dependencies of Millrace into .venv. This takes about half a minute, once."
 	@$(PIP) -r requirements.lock
 	@touch $@
 
 .venv/.development: tests/requirements.lock requirements.lock | .venv/bin/python
-	@echo "Installing what the tests need into .venv, once; this takes about a minute."
+	@echo "Installing the dependencies of the tests into .venv. This takes about a minute, once."
 	@$(PIP) -r tests/requirements.lock
 	@touch $@ .venv/.runtime
 
-# The uploader of the admin. Without npm, or without its registry, a plain form does the job: nobody waits long for it.
-IMPATIENTLY := --fetch-retries=1 --fetch-retry-mintimeout=500 --fetch-timeout=20000
+# The uploader of the admin. Without npm or its registry the admin has a plain form instead, so the timeouts are
+# short.
+SHORT_TIMEOUTS := --fetch-retries=1 --fetch-retry-mintimeout=500 --fetch-timeout=20000
 node_modules/.runtime: package-lock.json package.json .npmrc
 	@if command -v npm >/dev/null; then \
-	  echo "Installing the uploader of the admin into node_modules, once."; \
-	  npm ci --omit=dev --silent --ignore-scripts $(IMPATIENTLY) && touch $@ || echo "npm could not. Files are uploaded by a plain form."; \
+	  echo "Installing the uploader of the admin into node_modules."; \
+	  npm ci --omit=dev --silent --ignore-scripts $(SHORT_TIMEOUTS) && touch $@ || echo "npm failed. The admin will use a plain form for uploads."; \
 	fi
 
-# That, and clients that the tests upload with. Without npm those tests are skipped, and say so.
+# The uploader, and the JavaScript clients that the tests use. Without npm, those tests are skipped with this reason.
 node_modules/.development: package-lock.json package.json .npmrc
 	@if command -v npm >/dev/null; then \
-	  echo "Installing the JavaScript that the tests need into node_modules, once."; \
+	  echo "Installing the JavaScript clients of the tests into node_modules."; \
 	  npm ci --silent --ignore-scripts && touch $@ node_modules/.runtime; \
 	fi
 
 .venv/.bench: tests/bench/requirements.lock .venv/.development
-	@echo "Installing what the benchmark needs into .venv, once."
+	@echo "Installing the dependencies of the benchmark into .venv."
 	@$(PIP) -r tests/bench/requirements.lock
 	@touch $@

@@ -33,7 +33,7 @@ def read(name: str, default: T, parse: Callable[[str], T]) -> T:
     try:
         return parse(raw)
     except (ValueError, KeyError) as error:
-        raise ImproperlyConfigured(f"{variable}={raw!r} cannot be used: {error}") from error
+        raise ImproperlyConfigured(f"{variable}={raw!r} is not valid: {error}") from error
 
 
 def _value_of(variable: str) -> str:
@@ -59,12 +59,12 @@ def read_file() -> None:
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ImproperlyConfigured(f"The file of settings {path} cannot be read: {error}") from error
+        raise ImproperlyConfigured(f"The settings file {path} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):
         # environ would ignore such a line, and with it, for example, a limit.
         if line.strip() and not line.startswith("#") and not _LINE.fullmatch(line):
             raise ImproperlyConfigured(
-                f"Line {number} of {path} is no setting: write NAME=value, or # for a comment."
+                f"Line {number} of {path} is not a setting. Write NAME=value, or # before a comment."
             )
     environ.Env.read_env(path)
 
@@ -90,11 +90,11 @@ def _url(variable: str, default: str, parse: Callable[[str], dict[str, Any]]) ->
     try:
         found = parse(raw)
     except Exception as error:  # environ raises errors of many kinds
-        raise ImproperlyConfigured(f"{variable} cannot be read as an address.") from error
+        raise ImproperlyConfigured(f"{variable} is not a valid URL.") from error
     if "." not in str(
         found.get("ENGINE") or found.get("BACKEND") or found.get("EMAIL_BACKEND")
     ):  # for a known scheme, environ gives the path of a module
-        raise ImproperlyConfigured(f"{variable} names nothing that Django knows.")
+        raise ImproperlyConfigured(f"{variable} has a scheme that is not supported.")
     return found
 
 
@@ -102,4 +102,4 @@ def refuse_unknown() -> None:
     """Raise an error if a variable with our prefix was not read. Call it after all settings were read."""
     unknown = sorted(name for name in environ.Env.ENVIRON if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise ImproperlyConfigured(f"There is no setting {', '.join(unknown)}. README.md lists those there are.")
+        raise ImproperlyConfigured(f"There is no setting {', '.join(unknown)}. README.md lists all settings.")

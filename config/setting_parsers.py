@@ -32,7 +32,7 @@ size = parse_size
 
 
 def seconds(raw: str) -> float:
-    return _quantity(raw, _TIMES, "a time, as 60s, 10min, 4h or 7d")
+    return _quantity(raw, _TIMES, "a time such as 60s, 10min, 4h or 7d")
 
 
 def positive_seconds(raw: str) -> float:
@@ -55,7 +55,7 @@ def between(parse: Callable[[str], T], least: float, most: float, allowed: str) 
 
 def rate(raw: str) -> str:
     if not re.fullmatch(r"[1-9]\d*/(s|sec|second|m|min|minute|h|hour|d|day)", raw):
-        raise ValueError("write a rate, as 100/min or 1000/day")
+        raise ValueError("write a rate such as 100/min or 1000/day")
     return raw
 
 
@@ -70,7 +70,11 @@ def number(least: int, most: int | None = None) -> Callable[[str], int]:
     def parse(raw: str) -> int:
         value = int(raw)
         if value < least or (most is not None and value > most):
-            raise ValueError(f"write a number from {least}" + (f" to {most}" if most is not None else " on"))
+            raise ValueError(
+                f"write a number from {least} to {most}"
+                if most is not None
+                else f"write a number of at least {least}"
+            )
         return value
 
     return parse
@@ -119,7 +123,9 @@ def addresses(raw: str) -> list[str]:
     """E-mail addresses, with commas between them."""
     found = words(raw)
     if wrong := [word for word in found if not _ADDRESS.fullmatch(word)]:
-        raise ValueError(f"{wrong[0]!r} is no e-mail address; write ops@example.com, or several with commas")
+        raise ValueError(
+            f"{wrong[0]!r} is not an e-mail address; write ops@example.com, or several with commas between them"
+        )
     return found
 
 
@@ -127,7 +133,7 @@ def time_zone(raw: str) -> str:
     try:
         return ZoneInfo(raw).key
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("write a time zone that this machine knows, as Europe/Berlin") from error
+        raise ValueError("write a time zone that this machine knows, such as Europe/Berlin") from error
 
 
 def networks(raw: str) -> list[str]:
@@ -143,7 +149,7 @@ def site(raw: str) -> str:
     """The URL of a site, without the slash at its end."""
     parts = urlsplit(raw)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.username is not None or parts.port == 0:
-        raise ValueError("write http://… or https://… and a host")
+        raise ValueError("write http:// or https:// and a host name")
     return raw.rstrip("/")
 
 
@@ -167,5 +173,7 @@ def _origin(raw: str) -> str:
     written = raw.lower().removesuffix("/")
     parts = urlsplit(written)
     if not _ORIGIN.fullmatch(written) or parts.port == _DEFAULT_PORTS.get(parts.scheme, 0):
-        raise ValueError(f"write {raw!r} as a browser would, as https://app.example.com or http://localhost:3000")
+        raise ValueError(
+            f"{raw!r} is not an origin; write, for example, https://app.example.com or http://localhost:3000"
+        )
     return written

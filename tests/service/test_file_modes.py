@@ -165,7 +165,7 @@ def test_an_unknown_group_stops_the_start_with_its_name(make_server: Callable[..
     command = [sys.executable, "manage.py", "check"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode != 0
-    assert "MILLRACE_MEDIA_GROUP='no-such-group' cannot be used: there is no group no-such-group" in ended.stderr
+    assert "MILLRACE_MEDIA_GROUP='no-such-group' is not valid: there is no group no-such-group" in ended.stderr
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become an account that is in no group")

@@ -59,7 +59,7 @@ def test_a_time_is_read(raw: str, seconds: float) -> None:
 @pytest.mark.parametrize("parse", [parse.size, parse.seconds])
 @pytest.mark.parametrize("raw", ["-1", "ten", "10 parsecs", "1e9", "1,5MB", "inf", "nan", "0x10", "10MB10", ".5"])
 def test_what_is_no_quantity_is_refused_with_an_example(parse: Callable[[str], float], raw: str) -> None:
-    with pytest.raises(ValueError, match=r"write a (size such|time,) as"):
+    with pytest.raises(ValueError, match=r"write a (size|time) such as"):
         parse(raw)
 
 
@@ -106,7 +106,7 @@ def test_origins_are_read(raw: str, origins: list[str]) -> None:
     ],
 )
 def test_what_no_browser_sends_as_an_origin_is_refused(raw: str) -> None:
-    with pytest.raises(ValueError, match=r"write .* as a browser would|Port|IPv6"):
+    with pytest.raises(ValueError, match=r"is not an origin|Port|IPv6"):
         parse.origins(raw)
 
 
@@ -126,11 +126,11 @@ def test_an_empty_variable_is_an_absent_one(raw: str, monkeypatch: pytest.Monkey
     ("variable", "raw", "parse", "words"),
     [
         ("MAX_FILE_SIZE", "large", parse.size, "write a size such as 500MB or 10GiB"),
-        ("UPLOAD_TIMEOUT", "soon", parse.optional(parse.seconds), "write a time, as 60s"),
+        ("UPLOAD_TIMEOUT", "soon", parse.optional(parse.seconds), "write a time such as 60s"),
         ("DEBUG", "maybe", parse.switch, "write on or off"),
         ("PORT", "70000", parse.number(1, 65535), "write a number from 1 to 65535"),
         ("PORT", "http", parse.number(1, 65535), "invalid literal"),
-        ("ATTEMPTS", "0", parse.number(1), "write a number from 1 on"),
+        ("ATTEMPTS", "0", parse.number(1), "write a number of at least 1"),
     ],
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(

@@ -63,7 +63,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("MILLRACE_PORT=http", "MILLRACE_PORT='http' cannot be used"),
+        ("MILLRACE_PORT=http", "MILLRACE_PORT='http' is not valid"),
         ("MILLRACE_PROT=8123", "There is no setting MILLRACE_PROT"),
         ("DATABASE_URL=nonsense", "DATABASE_URL"),
     ],
@@ -79,8 +79,8 @@ def test_a_wrong_value_in_it_stops_the_start(content: str, words: str, tmp_path:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"MILLRACE_PORT 8123", "Line 1 of .* is no setting"),
-        (b"# fine\n\nMILLRACE_PORT: 8123", "Line 3 of .* is no setting"),
+        (b"MILLRACE_PORT 8123", "Line 1 of .* is not a setting"),
+        (b"# fine\n\nMILLRACE_PORT: 8123", "Line 3 of .* is not a setting"),
         (b"MILLRACE_ADMIN_PASSWORD=\xff", "cannot be read"),
         (None, "cannot be read"),
     ],

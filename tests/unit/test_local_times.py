@@ -36,7 +36,9 @@ def test_a_zone_that_there_is_is_read(raw: str) -> None:
 @pytest.mark.parametrize("raw", ["Europe/Bärlin", "CEST+1", "../../etc/passwd", "/etc/localtime", "Europe"])
 def test_a_zone_that_there_is_not_is_refused(raw: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLRACE_TIME_ZONE", raw)
-    with pytest.raises(ImproperlyConfigured, match="write a time zone that this machine knows, as Europe/Berlin"):
+    with pytest.raises(
+        ImproperlyConfigured, match="write a time zone that this machine knows, such as Europe/Berlin"
+    ):
         env.read("TIME_ZONE", "UTC", parse.time_zone)
 
 
