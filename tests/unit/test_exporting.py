@@ -46,7 +46,7 @@ def test_what_was_written_is_read_back_as_it_was() -> None:
 
 @pytest.mark.django_db
 def test_all_rows_come_once_in_blocks_even_those_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_export, "_AT_ONCE", 3)
+    monkeypatch.setattr(csv_export, "_ROWS_PER_QUERY", 3)
     made: Callable[..., Any] = baker.make
     uploads = made(Upload, _quantity=8)
     Upload.objects.filter(pk__in=[upload.pk for upload in uploads[:5]]).update(
