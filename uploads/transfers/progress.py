@@ -158,6 +158,8 @@ class Flusher:
     def flush(self) -> None:
         with self._lock:
             watched = dict(self._watched)
+        if not watched:
+            return  # the last upload has ended since
         try:
             now = time.monotonic()
             for item in watched.values():
