@@ -24,6 +24,6 @@ class MediaJobsConfig(AppConfig):
         hooks.file_pictures.append(file_panels.pictures)
         hooks.file_panels.append(file_panels.panels)
         hooks.owners_rights.update(policy.OWNERS_RIGHTS)
-        hooks.file_going.append(file_panels.going)
+        hooks.file_deletion_previews.append(file_panels.going)
         hooks.file_pages.append(run_operation.PAGE)
         post_migrate.connect(policy.make_groups_and_lanes, sender=self)

@@ -102,7 +102,7 @@ file_pages: list[FilePage] = []
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class DeletionPreview:
     """What the deletion of a file would also delete, as text; or why the file cannot be deleted."""
 
     also: Sequence[str] = ()
@@ -110,4 +110,4 @@ class Going:
 
 
 # Return what deleting the file would do, for the confirmation page.
-file_going: list[Callable[[MediaFile], Going]] = []
+file_deletion_previews: list[Callable[[MediaFile], DeletionPreview]] = []

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from pydantic import ValidationError
 
 from uploads.admin.lists import cells
-from uploads.hooks import Going, Panel
+from uploads.hooks import DeletionPreview, Panel
 from uploads.models import MediaFile
 from uploads.text.sizes import human_size
 
@@ -108,10 +108,10 @@ def pictures(files: Collection[UUID]) -> Mapping[UUID, UUID]:
     return {of: picture for of, picture in drawn.values_list("job__file_id", "file_id") if of is not None}
 
 
-def going(file: MediaFile) -> Going:
-    """The hook file_going: automatic jobs are deleted with the file; other jobs prevent its deletion."""
+def going(file: MediaFile) -> DeletionPreview:
+    """The hook file_deletion_previews: automatic jobs are deleted with the file; other jobs prevent its deletion."""
     if kept := why_kept(file):
-        return Going(kept=kept)
+        return DeletionPreview(kept=kept)
     ours = Job.objects.filter(file=file, automatic=True).prefetch_related("artifacts__file")
     made = [f"{artifact.name} (artifact)" for job in ours for artifact in job.artifacts.all()]
-    return Going([*[f"{job_cells.title(job)} (automatic job)" for job in ours], *made])
+    return DeletionPreview([*[f"{job_cells.title(job)} (automatic job)" for job in ours], *made])

@@ -91,7 +91,7 @@ class FileDeletionMixin(ReadOnlyAdmin):
 
 def _consequences(file: MediaFile) -> tuple[list[str], str]:
     """What would be deleted with the file, or why it cannot be deleted."""
-    answers = [hook(file) for hook in hooks.file_going]
+    answers = [hook(file) for hook in hooks.file_deletion_previews]
     also = [text for answer in answers for text in answer.also]
     return also, " ".join(answer.kept for answer in answers if answer.kept)
 
