@@ -95,7 +95,7 @@ DEEDS: dict[str, Deed] = {
     ),
     "DELETE upload-detail": (
         House.upload, lambda house, path: house.tus.delete(path),
-        ("upload", "unnamed", "Ended before it was complete."),
+        ("upload", "unnamed", "Terminated before it was complete."),
     ),
     "PATCH file-detail": (
         House.file, lambda house, pk: house.ask("PATCH", f"files/{pk}/", {"name": "d.srt"}),
