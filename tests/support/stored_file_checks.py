@@ -1,9 +1,12 @@
 """What an upload came to, read back from the server."""
 
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.support.films import LongFilm
-from tests.support.server import Server
+from tests.support.in_server import content as content_rows
+from tests.support.server import Answer, Server
 
 JSON = {"Accept": "application/json"}
 
@@ -24,3 +27,23 @@ def check_gone(server: Server, url: str, state: str = "failed") -> None:
     assert server.request("HEAD", path, headers={"Tus-Resumable": "1.0.0"}).status == 410
     upload = server.get(path, JSON, user="alice").json()
     assert (upload["state"], upload["file"]) == (state, None)
+
+
+def stored(server: Server, file: dict[str, Any]) -> Path:
+    """Where the bytes of a file are."""
+    key = server.call(content_rows.key_of_sha256, file["sha256"])
+    return server.media / key[:2] / key
+
+
+def fsck(server: Server, *options: str) -> tuple[int, str]:
+    done = server.manage("fsck", "--grace", "0", *options, check=False)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def content(server: Server, file: dict[str, Any]) -> Answer:
+    return server.get(f"/api/v1/files/{file['id']}/content", user="alice")
+
+
+def files(server: Server) -> dict[str, dict[str, Any]]:
+    return {file["name"]: file for file in server.get("/api/v1/files/", user="alice").json()["results"]}

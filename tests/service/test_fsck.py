@@ -1,0 +1,142 @@
+"""manage.py fsck: it compares rows with bytes, and repairs what it can."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.in_server import content as content_rows
+from tests.support.running_servers import StartServer
+from tests.support.server import Server
+from tests.support.stored_file_checks import content, fsck, stored
+
+Film = Callable[..., bytes]
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> Server:
+    return start_server()
+
+
+def test_fsck_finds_all_well_where_all_is_well(server: Server, clip: bytes) -> None:
+    assert fsck(server, "--deep") == (0, "0 contents checked, no problems found.\n")
+    server.put("clip.mp4", clip)
+    assert fsck(server, "--deep") == (0, "1 contents checked, no problems found.\n")
+
+
+def test_fsck_reports_missing_bytes_and_repair_marks_them_without_losing_the_file(
+    server: Server, clip: bytes
+) -> None:
+    file = server.put("clip.mp4", clip).json()
+    path = stored(server, file)
+    path.unlink()
+
+    code, said = fsck(server)
+    assert (code, said.count("bytes are missing")) == (1, 1)
+    assert path.name in said
+    code, said = fsck(server, "--repair")
+    assert (code, "marked as lost" in said, "no problems found" in said) == (1, True, False)
+    assert server.get(f"/api/v1/files/{file['id']}/", user="alice").json()["name"] == "clip.mp4"
+    assert content(server, file).code == "content_unavailable"
+    assert fsck(server)[0] == 1  # it is known now, and still not well
+
+    twin = server.put("again.mp4", clip).json()  # whoever has the bytes can bring them back
+    assert content(server, file).body == content(server, twin).body == clip
+    assert fsck(server, "--deep")[0] == 0
+
+
+def test_fsck_believes_bytes_that_came_back_only_once_it_has_read_them(server: Server, clip: bytes) -> None:
+    file = server.put("clip.mp4", clip).json()
+    path = stored(server, file)
+    path.rename(server.home / "away")
+    assert fsck(server, "--repair")[0] == 1
+    (server.home / "away").rename(path)
+
+    assert fsck(server, "--repair")[0] == 1
+    assert content(server, file).status != 200
+    code, said = fsck(server, "--deep", "--repair")
+    assert (code, "bytes are back" in said) == (0, True)
+    assert content(server, file).body == clip
+
+
+def test_fsck_deep_finds_damaged_bytes_which_a_look_at_sizes_does_not(server: Server, clip: bytes) -> None:
+    file = server.put("clip.mp4", clip).json()
+    path = stored(server, file)
+    path.write_bytes(clip[:-1] + bytes([clip[-1] ^ 1]))
+
+    assert fsck(server)[0] == 0
+    code, said = fsck(server, "--deep")
+    assert (code, said.count("bytes are damaged")) == (1, 1)
+    assert fsck(server, "--deep", "--repair")[0] == 1
+    assert content(server, file).code == "content_unavailable"  # rather nothing than something else
+    assert path.exists()  # perhaps somebody can still read something from it
+    server.put("again.mp4", clip)
+    assert content(server, file).body == clip
+    assert fsck(server, "--deep")[0] == 0
+
+
+def test_fsck_finds_bytes_that_were_cut_short(server: Server, clip: bytes) -> None:
+    os.truncate(stored(server, server.put("clip.mp4", clip).json()), 1000)
+    code, said = fsck(server)
+    assert (code, "bytes are damaged" in said) == (1, True)
+
+
+def test_fsck_quarantines_bytes_that_nothing_names_when_asked_and_only_old_ones(server: Server, clip: bytes) -> None:
+    file = server.put("clip.mp4", clip).json()
+    orphans = [
+        (path := stored(server, file)).with_name(f"{path.parent.name}-orphan"),
+        server.media / "partial" / "left",
+    ]
+    for path in orphans:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"nobody's")
+
+    code, said = fsck(server)
+    assert (code, said.count("bytes without a row")) == (1, 2)
+    assert server.manage("fsck", "--repair").returncode == 0  # an hour of grace: they may just be arriving
+    assert all(path.exists() for path in orphans)
+    assert fsck(server, "--repair")[0] == 0
+    assert not any(path.exists() for path in orphans)
+    assert [path.read_bytes() for path in server.quarantined()] == [b"nobody's"] * 2
+    assert content(server, file).body == clip
+
+
+def test_fsck_removes_a_claim_nobody_finished_with_its_bytes(server: Server) -> None:
+    path = server.media / "ab" / "ab-claimed"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"half")
+    server.call(content_rows.claim_key, "ab-claimed")
+    code, said = fsck(server)
+    assert (code, "abandoned claim: ab-claimed" in said) == (1, True)
+    assert server.manage("fsck", "--repair").returncode == 0
+    assert path.exists()
+    assert fsck(server, "--repair")[0] == 0
+    assert not path.exists()
+    assert fsck(server) == (0, "0 contents checked, no problems found.\n")
+
+
+def test_fsck_quarantines_content_that_no_file_uses(server: Server, clip: bytes, film: Film) -> None:
+    used, unused = server.put("used.mp4", film()).json(), server.put("unused.mp4", clip).json()
+    path = stored(server, unused)
+    server.call(content_rows.delete_file_row, unused["id"])
+    code, said = fsck(server)
+    assert (code, "content that no file uses" in said) == (1, True)
+    assert fsck(server, "--repair")[0] == 0
+    assert not path.exists()
+    assert [found.read_bytes() for found in server.quarantined()] == [clip]
+    assert content(server, used).status == 200
+
+
+def test_fsck_looks_at_nothing_on_a_disk_that_is_not_ours(server: Server, clip: bytes) -> None:
+    file = server.put("clip.mp4", clip).json()
+    mark = server.media / ".millrace-sink"
+    ours = mark.read_text()
+    for other in ("", "an other disk\n"):
+        mark.write_text(other)
+        code, said = fsck(server, "--repair", "--deep")
+        assert (code, "Is the disk mounted?" in said) == (1, True)
+    mark.unlink()
+    assert fsck(server, "--repair")[0] == 1
+    mark.write_text(ours)
+    assert fsck(server, "--deep")[0] == 0
+    assert content(server, file).body == clip
