@@ -12,7 +12,7 @@ class MediaJobsConfig(AppConfig):
     def ready(self) -> None:
         from uploads import hooks
 
-        from . import policy, system_checks  # noqa: F401  # the checks register themselves
+        from . import permissions, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_operation
         from .queue import deletion, lanes, results, submission
 
@@ -23,7 +23,7 @@ class MediaJobsConfig(AppConfig):
         hooks.keys_in_use.append(results.keys_in_use)
         hooks.file_pictures.append(file_panels.pictures)
         hooks.file_panels.append(file_panels.panels)
-        hooks.owners_rights.update(policy.OWNERS_RIGHTS)
+        hooks.owners_rights.update(permissions.OWNERS_RIGHTS)
         hooks.file_deletion_previews.append(file_panels.going)
         hooks.file_pages.append(run_operation.PAGE)
-        post_migrate.connect(policy.make_groups_and_lanes, sender=self)
+        post_migrate.connect(permissions.make_groups_and_lanes, sender=self)

@@ -8,7 +8,7 @@ class UploadsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import hooks, system_checks  # noqa: F401  # the checks register themselves
-        from .access import policy
+        from .access import permissions
         from .conf import limits, sink
         from .http.read_buffers import budget
         from .maintenance import storage_warnings
@@ -18,4 +18,4 @@ class UploadsConfig(AppConfig):
         hooks.warnings.append(chore_records.warnings)
 
         budget.limit, budget.chunk_size = limits().buffer_memory, limits().chunk_size
-        post_migrate.connect(policy.make_groups, sender=self)
+        post_migrate.connect(permissions.make_groups, sender=self)

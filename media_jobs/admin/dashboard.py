@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from uploads import hooks
-from uploads.access import policy as of_files
+from uploads.access import permissions as of_files
 from uploads.admin.lists import cells
 from uploads.conf import finite, limits, sink
 from uploads.models import Upload
@@ -23,7 +23,7 @@ from uploads.text.sizes import human_size
 from uploads.transfers.disk_space import floor, reserved_bytes
 from uploads.transfers.status_text import upload_message, upload_progress
 
-from .. import policy
+from .. import permissions
 from ..models import Job
 from ..operations.base import LANES
 from ..queue import status_text
@@ -60,7 +60,10 @@ def live(request: HttpRequest) -> HttpResponse:
 
 
 def _context(request: HttpRequest) -> dict[str, Any]:
-    uploads, jobs = of_files.visible_uploads(request.user), policy.visible_jobs(request.user).select_related("file")
+    uploads, jobs = (
+        of_files.visible_uploads(request.user),
+        permissions.visible_jobs(request.user).select_related("file"),
+    )
     since = timezone.now() - _RECENT
     waiting = _part(jobs.filter(status__in=[Job.Status.UPLOADING, Job.Status.QUEUED]).order_by("queued_at"))
     lanes = status_text.Lanes.now(waiting.rows)

@@ -13,7 +13,7 @@ from uploads.hooks import DeletionPreview, Panel
 from uploads.models import MediaFile
 from uploads.text.sizes import human_size
 
-from .. import policy
+from .. import permissions
 from ..ffmpeg.probing.media_facts import Facts
 from ..models import Artifact, Job
 from ..queue.deletion import uses_of, why_kept
@@ -27,11 +27,11 @@ _ARTIFACTS = 60
 def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
     """The hook file_panels."""
     jobs = _jobs(request, file)
-    of_file = policy.visible_jobs(request.user).filter(file=file).order_by().values("pk")
+    of_file = permissions.visible_jobs(request.user).filter(file=file).order_by().values("pk")
     made = (
         Artifact.objects.filter(job__in=of_file).select_related("job", "file__blob").defer("job__command", "job__log")
     )
-    origin = policy.visible_jobs(request.user).filter(artifacts__file=file).select_related("file").first()
+    origin = permissions.visible_jobs(request.user).filter(artifacts__file=file).select_related("file").first()
     return [
         Panel("admin/media_jobs/file/artifacts.html", {"artifacts": _gallery(made)}),
         Panel("admin/media_jobs/file/jobs.html", {"jobs": _rows(jobs)}),
@@ -52,7 +52,7 @@ def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
 
 def _jobs(request: HttpRequest, file: MediaFile) -> list[Job]:
     """The newest jobs, without commands and logs, which may be large."""
-    visible = policy.visible_jobs(request.user).select_related("file").defer("command", "log")
+    visible = permissions.visible_jobs(request.user).select_related("file").defer("command", "log")
     ways = uses_of(file, visible.order_by("-created_at", "-id"))
     found = {job.pk: job for jobs in ways for job in jobs[:_JOBS]}
     return sorted(found.values(), key=lambda job: job.created_at, reverse=True)[:_JOBS]

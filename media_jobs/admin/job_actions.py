@@ -13,10 +13,10 @@ from uploads.admin.lists import bulk_actions
 from uploads.errors import Forbidden
 from uploads.text.sizes import human_size
 
-from .. import policy
+from .. import permissions
 from ..errors import AlreadyFinished, NoSuchJob, NotFinished
 from ..models import Artifact, Job
-from ..queue import control
+from ..queue import cancel_and_retry
 from ..queue.deletion import delete_job
 from . import job_cells
 
@@ -30,15 +30,15 @@ _MAX_NAMES = 100  # in the confirmation
 
 
 def cancel(request: HttpRequest, chosen: QuerySet[Job]) -> None:
-    _each(request, chosen, "change", control.cancel, "cancelled")
+    _each(request, chosen, "change", cancel_and_retry.cancel, "cancelled")
 
 
 def run_again(request: HttpRequest, chosen: QuerySet[Job]) -> None:
-    _each(request, chosen, "change", control.retry, "queued again")
+    _each(request, chosen, "change", cancel_and_retry.retry, "queued again")
 
 
 def delete(request: HttpRequest, chosen: QuerySet[Job]) -> None:
-    delete = partial(delete_job, approve=policy.file_deletion(account(request)))
+    delete = partial(delete_job, approve=permissions.file_deletion(account(request)))
     _each(request, chosen, "delete", delete, "deleted", flag=DELETION)
 
 
@@ -56,7 +56,7 @@ def _each(
     flag: int = CHANGE,
 ) -> None:
     def act(job: Job) -> None:
-        policy.require(account(request), right, job)
+        permissions.require(account(request), right, job)
         verb(job)
 
     bulk_actions.apply_to_each(request, chosen, act, done, why=_WHY, flag=flag)

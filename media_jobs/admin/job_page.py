@@ -12,7 +12,7 @@ from django.urls import reverse
 from uploads.models import Blob, MediaFile, Transition
 from uploads.text.sizes import human_size
 
-from .. import operations, policy
+from .. import operations, permissions
 from ..models import Artifact, Job
 from . import job_cells
 from .failure_advice import advice
@@ -76,7 +76,7 @@ def context(request: HttpRequest, job: Job) -> dict[str, Any]:
         "steps": steps(job),
         "parameters": parameters(job),
         "artifacts": [
-            ShownArtifact.of(artifact) for artifact in policy.visible_artifacts(user, job).order_by("name")
+            ShownArtifact.of(artifact) for artifact in permissions.visible_artifacts(user, job).order_by("name")
         ],
         "inputs": [item.file for item in job.inputs.select_related("file").order_by("number")],
         "allowed": allowed(user, job),
@@ -135,14 +135,14 @@ def allowed(user: User, job: Job) -> dict[str, str]:
     page = ("admin:media_jobs_job_cancel", "admin:media_jobs_job_retry", "admin:media_jobs_job_delete")
     cancel, retry, delete = (reverse(name, args=[job.pk]) for name in page)
     found = {}
-    if policy.may(user, "change", job):
+    if permissions.may(user, "change", job):
         if not job.is_finished and not job.cancel_asked:
             found["cancel"] = cancel
         if job.status in _RETRIABLE and job.file is not None:
             found["retry"] = retry
-    if job.is_finished and policy.may(user, "delete", job):
+    if job.is_finished and permissions.may(user, "delete", job):
         found["delete"] = delete
-    if job.file is not None and policy.may_submit(user) and policy.usable_files(user).contains(job.file):
+    if job.file is not None and permissions.may_submit(user) and permissions.usable_files(user).contains(job.file):
         found["rerun"] = f"{_files()}{job.file.pk}/run/?{urlencode({'operation': job.operation, 'job': job.pk})}"
     return found
 

@@ -24,10 +24,10 @@ from uploads.admin.lists.model_admin import LiveAdmin
 from uploads.errors import Refusal
 from uploads.search import Found
 
-from .. import operations, policy, search
+from .. import operations, permissions, search
 from ..models import Job
 from ..operations.base import LANES
-from ..queue import control
+from ..queue import cancel_and_retry
 from ..queue.deletion import delete_job
 from . import job_actions, job_cells, job_page
 from .job_actions import Removal
@@ -82,7 +82,7 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         # Commands and logs of a hundred jobs can be megabytes.
-        return policy.visible_jobs(request.user).select_related("file").defer("command", "log")
+        return permissions.visible_jobs(request.user).select_related("file").defer("command", "log")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         page = super().get_changelist_instance(request)
@@ -168,22 +168,22 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
         """`live_row` of one job, with the command, the log and the number of timeline entries."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
+        job = get_object_or_404(permissions.visible_jobs(request.user), pk=pk)
         rows = self.live_rows([job])
         rows[str(pk)] |= job_page.live(job)
         return JsonResponse({"rows": rows, "new": 0}, headers={"Cache-Control": "no-store"})
 
     @method_decorator(require_POST)
     def cancel_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
-        return self._act(request, pk, control.cancel, "Cancelled", "The job stops within two seconds.")
+        return self._act(request, pk, cancel_and_retry.cancel, "Cancelled", "The job stops within two seconds.")
 
     @method_decorator(require_POST)
     def retry_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
-        return self._act(request, pk, control.retry, "Queued again", "The job is queued again.")
+        return self._act(request, pk, cancel_and_retry.retry, "Queued again", "The job is queued again.")
 
     def _act(self, request: HttpRequest, pk: Any, verb: Any, action: str, message: str) -> HttpResponseBase:
-        job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
-        policy.require(job_actions.account(request), "change", job)
+        job = get_object_or_404(permissions.visible_jobs(request.user), pk=pk)
+        permissions.require(job_actions.account(request), "change", job)
         with self.audited(request, job, f"{action}."):
             verb(job)
             messages.success(request, message)
@@ -192,10 +192,10 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
     # Actions on selected jobs
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
-        return policy.may(job_actions.account(request), "change", Job())
+        return permissions.may(job_actions.account(request), "change", Job())
 
     def has_delete_permission(self, request: HttpRequest, obj: Job | None = None) -> bool:
-        return policy.may(job_actions.account(request), "delete", obj or Job())
+        return permissions.may(job_actions.account(request), "delete", obj or Job())
 
     @admin.action(description="Cancel", permissions=["steer"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
@@ -236,4 +236,4 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
         return answer
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
-        delete_job(obj, approve=policy.file_deletion(job_actions.account(request)))
+        delete_job(obj, approve=permissions.file_deletion(job_actions.account(request)))

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from uploads.admin.lists import cells
 from uploads.admin.lists.model_admin import LiveAdmin
 
-from .. import policy
+from .. import permissions
 from ..models import Lane
 from ..queue import lanes
 
@@ -27,7 +27,7 @@ class LaneAdmin(LiveAdmin):
     live_since = ""
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
-        return policy.may_steer_lanes(request.user)
+        return permissions.may_steer_lanes(request.user)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

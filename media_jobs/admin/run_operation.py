@@ -16,7 +16,7 @@ from uploads.admin.lists.bulk_actions import selected_rows
 from uploads.hooks import FilePage
 from uploads.models import MediaFile
 
-from .. import operations, policy
+from .. import operations, permissions
 from ..models import Job
 from ..operations.base import Operation
 from ..queue.submission import parse_request, submit
@@ -27,17 +27,17 @@ _TEMPLATE = "admin/media_jobs/file/run.html"
 
 class PriorityForm(forms.Form):
     priority = forms.IntegerField(
-        min_value=policy.LOWEST,
-        max_value=policy.HIGHEST,
+        min_value=permissions.LOWEST,
+        max_value=permissions.HIGHEST,
         initial=0,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text=f"From {policy.LOWEST} to {policy.HIGHEST}. Jobs with a higher priority run first.",
+        help_text=f"From {permissions.LOWEST} to {permissions.HIGHEST}. Jobs with a higher priority run first.",
     )
 
 
 def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
     """`mediafile/ID/run/?operation=NAME`. With `&job=ID`, the form has the parameters of that job."""
-    policy.require_submit(request.user)
+    permissions.require_submit(request.user)
     before = _earlier(request)
     operation = _chosen(request.GET.get("operation") or (before.operation if before else ""))
     offered = [each for each in operations.registry.values() if file.blob.kind in each.kinds]
@@ -54,7 +54,7 @@ def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
 
 def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> HttpResponse | None:
     """The action on selected files: choose an operation, enter its parameters, submit a job for each file."""
-    policy.require_submit(request.user)
+    permissions.require_submit(request.user)
     files = selected_rows(request, queryset)
     if files is None:
         return None
@@ -120,7 +120,7 @@ def _earlier(request: HttpRequest) -> Job | None:
         pk = UUID(request.GET.get("job", ""))
     except ValueError:
         return None
-    return policy.visible_jobs(request.user).filter(pk=pk).first()
+    return permissions.visible_jobs(request.user).filter(pk=pk).first()
 
 
 def _skipping(operation: Operation[Any], files: Sequence[MediaFile]) -> str:
@@ -161,4 +161,4 @@ def _shown(request: HttpRequest, files: Sequence[MediaFile], context: dict[str, 
     return TemplateResponse(request, _TEMPLATE, context)
 
 
-PAGE = FilePage("run", "Run an operation", "play_circle", run_page, policy.may_submit, run_on_selection)
+PAGE = FilePage("run", "Run an operation", "play_circle", run_page, permissions.may_submit, run_on_selection)

@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 from uploads.access.authentication import Scopes, principal_of
 from uploads.api.download import content_response
 from uploads.api.files import EntranceMixin, StreamedFormParser
-from uploads.api.lists import MomentFilter, NewestFirst, OwnerFilter
+from uploads.api.list_filters import MomentFilter, NewestFirst, OwnerFilter
 from uploads.errors import MissingFile
 from uploads.http.tus_headers import join_metadata
 from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_entrance
@@ -32,9 +32,9 @@ from uploads.runtime.database_connections import release_connection
 from uploads.scopes import Scope
 from uploads.transfers.admission import Announcement, Replay, lifetime
 
-from .. import policy
+from .. import permissions
 from ..models import Job
-from ..queue import control
+from ..queue import cancel_and_retry
 from ..queue.deletion import delete_job
 from ..queue.submission import Order, parse_request, submit, submit_received, submit_with_upload
 from .serializers import (
@@ -59,7 +59,7 @@ _wait_slots = threading.Semaphore(64)
 
 def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:
     """Validate the request before the file in the form is read. Raises a Refusal."""
-    policy.require_submit(user)
+    permissions.require_submit(user)
     values = _valid(FormOrder, fields)
     setattr(request, _ORDER, parse_request(user, values, request.headers.get("Idempotency-Key", "")))
 
@@ -125,7 +125,7 @@ class JobViewSet(
     queryset = Job.objects.none()  # for the API schema; get_queryset gives the rows
 
     def get_queryset(self) -> Any:
-        return policy.visible_jobs(self.request.user).prefetch_related("artifacts", "inputs")
+        return permissions.visible_jobs(self.request.user).prefetch_related("artifacts", "inputs")
 
     @checked_form_entrance(_read_form)
     @extend_schema(
@@ -138,7 +138,7 @@ class JobViewSet(
         202: the job is queued, or has a cached result. 201: now upload its file to `upload_url`. In a form, the file
         must be the last field, so that errors in the other fields are reported before the file is sent.
         """
-        policy.require_submit(request.user)  # before any error in the request is reported
+        permissions.require_submit(request.user)  # before any error in the request is reported
         if request._request.content_type == "multipart/form-data":
             received = request.FILES.get(FILE_FIELD)
             if not isinstance(received, ReceivedFile):
@@ -184,25 +184,25 @@ class JobViewSet(
         """Delete a finished job and its artifacts."""
         keep = _valid(DeleteQuery, request.query_params).get("keep")
         job = self.get_object()
-        policy.require(request.user, "delete", job)
-        delete_job(job, keep_artifacts=keep == "artifacts", approve=policy.file_deletion(request.user))
+        permissions.require(request.user, "delete", job)
+        delete_job(job, keep_artifacts=keep == "artifacts", approve=permissions.file_deletion(request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=OneJobSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str | None = None) -> Response:
         """Cancel a job. A running one stops within two seconds, and its output is deleted."""
-        return self._act(control.cancel)
+        return self._act(cancel_and_retry.cancel)
 
     @extend_schema(request=None, responses=OneJobSerializer)
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str | None = None) -> Response:
         """Run a failed or cancelled job again."""
-        return self._act(control.retry)
+        return self._act(cancel_and_retry.retry)
 
     def _act(self, verb: Callable[[Job], Job]) -> Response:
         job = self.get_object()
-        policy.require(self.request.user, "change", job)
+        permissions.require(self.request.user, "change", job)
         verb(job)
         return self._one()
 
@@ -226,6 +226,6 @@ class ArtifactView(APIView):
         """Download an artifact. Supports Range, If-Range and conditional requests."""
         if "\0" in name:  # PostgreSQL refuses NUL
             raise Http404
-        job = get_object_or_404(policy.visible_jobs(request.user), pk=pk)
-        artifact = get_object_or_404(policy.visible_artifacts(request.user, job), name=name)
+        job = get_object_or_404(permissions.visible_jobs(request.user), pk=pk)
+        artifact = get_object_or_404(permissions.visible_artifacts(request.user, job), name=name)
         return content_response(request._request, artifact.file)

@@ -12,7 +12,7 @@ from uploads.storage.files import delete_file
 
 from ..errors import NoSuchJob, NotFinished
 from ..models import Job
-from .control import cancel_at_once
+from .cancel_and_retry import cancel_at_once
 from .states import lock_job
 
 

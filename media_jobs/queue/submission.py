@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from uploads import audit_log
-from uploads.access.policy import Account
+from uploads.access.permissions import Account
 from uploads.errors import InvalidParams, KeyReused, Refusal
 from uploads.models import MediaFile, Transition, Upload
 from uploads.runtime.database_connections import write
@@ -23,7 +23,7 @@ from uploads.transfers.admission import KEY_KEPT, LONGEST_KEY, Announcement, adm
 from uploads.transfers.quota import lock_owner
 from uploads.transfers.reception import Reception
 
-from .. import operations, policy
+from .. import operations, permissions
 from ..errors import Failure, NoSuchFile, UnfitMedia, UploadLost
 from ..ffmpeg.probing.media_facts import Facts
 from ..models import Job, JobInput, Share
@@ -69,7 +69,7 @@ def parse_request(user: Account, data: Mapping[str, Any], key: str = "") -> Orde
 
     Wrong parameters are refused before any file is looked up.
     """
-    owner = policy.require_submit(user, data["priority"])
+    owner = permissions.require_submit(user, data["priority"])
     order = Order.parse(owner, data["operation"], data["params"], priority=data["priority"], key=key)
     main = [data["file"]] if data.get("file") else []
     files = _usable_files(user, [*main, *data["inputs"]])
@@ -77,7 +77,7 @@ def parse_request(user: Account, data: Mapping[str, Any], key: str = "") -> Orde
 
 
 def _usable_files(user: Account, ids: Sequence[UUID]) -> list[MediaFile]:
-    found = policy.usable_files(user).in_bulk(ids)
+    found = permissions.usable_files(user).in_bulk(ids)
     for pk in ids:
         if pk not in found:
             raise NoSuchFile(f"The file {pk} does not exist, or you may not use it.")

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.template.response import SimpleTemplateResponse
 from django.test import Client
 
-from media_jobs.queue import control
+from media_jobs.queue import cancel_and_retry
 from tests.support.fuzzer import Fuzzer
 from tests.support.job_rows import a_job, a_worker
 from uploads.conf import sink
@@ -26,7 +26,7 @@ def fuzzer(clip: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fuzzer]:
     sent = client.generic("PUT", "/api/v1/upload/clip.mp4", clip)
     assert sent.status_code == 201, sent.content
     worker, job = a_worker(), a_job(MediaFile.objects.get())
-    control.cancel(job)  # so that nobody waits for its end
+    cancel_and_retry.cancel(job)  # so that nobody waits for its end
     begun = client.generic("POST", "/api/v1/uploads/", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "10"})
     assert begun.status_code == 201, begun.content
     upload = begun["Location"].rpartition("/")[2]

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from media_jobs.errors import BadMedia, NoRoom
 from media_jobs.models import Job, Worker
-from media_jobs.queue import control, leases
+from media_jobs.queue import cancel_and_retry, leases
 from media_jobs.queue.leases import Lease
 from tests.support.job_rows import a_job, a_worker, end, expire, now, reap, started
 from uploads.conf import sink
@@ -54,17 +54,17 @@ def give_back(worker: Worker, job: Job) -> None:
 
 
 def cancel(worker: Worker, job: Job) -> None:
-    control.cancel(job)
+    cancel_and_retry.cancel(job)
 
 
 def run_and_cancel(worker: Worker, job: Job) -> None:
     lease = begin(worker, job)
-    control.cancel(job)
+    cancel_and_retry.cancel(job)
     leases.end_cancelled(lease)
 
 
 def retry(worker: Worker, job: Job) -> None:
-    control.retry(job)
+    cancel_and_retry.retry(job)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from media_jobs.errors import (
     QuotaReached,
 )
 from media_jobs.models import Artifact, Job, Worker
-from media_jobs.queue import control, leases
+from media_jobs.queue import cancel_and_retry, leases
 from media_jobs.queue.deletion import delete_job
 from media_jobs.queue.submission import Order, begin_uploaded, submit
 from tests.support.job_rows import (
@@ -104,7 +104,7 @@ def test_a_result_that_is_gone_or_of_an_ffmpeg_that_is_gone_answers_nothing(work
     Worker.objects.update(seen_at=timezone.now() - timedelta(hours=1))
     other = a_job(file)
     assert other.status == "queued"
-    control.cancel(other)
+    cancel_and_retry.cancel(other)
     Worker.objects.update(seen_at=Now())
     delete_file(first.artifacts.get().file)
     assert a_job(file).status == "queued"
@@ -134,7 +134,7 @@ def test_the_oldest_follower_takes_over_from_a_leader_that_ends_without_result(
     Job.objects.filter(pk=leader.pk).update(attempts=settings.JOBS.attempts - 1)
     lease.job.refresh_from_db()
     if loss == "cancelled":
-        control.cancel(leader)
+        cancel_and_retry.cancel(leader)
         leases.end_cancelled(lease)
     elif loss == "worker lost":
         expire(leader)
@@ -220,7 +220,7 @@ def test_one_owners_quota_is_no_matter_of_others_who_want_the_same(worker: Worke
     a_file(poor.owner)
     leases.end_failed(started(worker, leader), QuotaReached("It does not fit."), {})
     assert (now(leader).status, now(poor).leader, now(rich).leader) == ("failed", None, poor)
-    control.cancel(poor)
+    cancel_and_retry.cancel(poor)
     again = a_job(twins[1])
     end(started(worker, rich), "poster.jpg")
     assert (now(rich).status, now(again).status, now(again).error_code) == ("succeeded", "failed", "quota_exceeded")
@@ -229,7 +229,7 @@ def test_one_owners_quota_is_no_matter_of_others_who_want_the_same(worker: Worke
 def test_a_cancelled_follower_leaves_the_others_in_peace(worker: Worker) -> None:
     file = a_file()
     leader, follower, last = (a_job(file) for _ in range(3))
-    control.cancel(follower)
+    cancel_and_retry.cancel(follower)
     assert (now(follower).status, now(last).leader) == ("cancelled", leader)
     end(started(worker, leader), "poster.jpg")
     assert (now(follower).status, now(last).status) == ("cancelled", "succeeded")
@@ -238,14 +238,14 @@ def test_a_cancelled_follower_leaves_the_others_in_peace(worker: Worker) -> None
 def test_a_failed_job_can_be_tried_again_and_a_succeeded_one_cannot(worker: Worker) -> None:
     job = a_job()
     leases.end_failed(started(worker, job), BadMedia("It is cut off."), {})
-    assert (control.retry(job).status, now(job).error_code, now(job).finished_at) == ("queued", "", None)
+    assert (cancel_and_retry.retry(job).status, now(job).error_code, now(job).finished_at) == ("queued", "", None)
     with pytest.raises(NotFinished):
-        control.retry(job)
+        cancel_and_retry.retry(job)
     end(started(worker, job))
     with pytest.raises(AlreadyFinished):
-        control.retry(job)
+        cancel_and_retry.retry(job)
     with pytest.raises(AlreadyFinished):
-        control.cancel(job)
+        cancel_and_retry.cancel(job)
 
 
 def test_a_file_that_somebody_works_on_cannot_be_deleted_and_the_job_neither(worker: Worker) -> None:

@@ -23,7 +23,7 @@ from media_jobs.errors import (
 )
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.models import Artifact, Job, Lane, Worker
-from media_jobs.queue import control, leases
+from media_jobs.queue import cancel_and_retry, leases
 from tests.support.job_rows import (
     a_file,
     a_job,
@@ -137,7 +137,7 @@ def test_renewing_carries_progress_and_brings_word_of_a_cancel(worker: Worker) -
         2,
         61,
     )
-    control.cancel(job)
+    cancel_and_retry.cancel(job)
     assert now(job).status == "running"
     assert leases.renew(lease, Job.Phase.WORKING, Report("Half", 1.0)) is True
     assert now(job).progress < 1
@@ -161,7 +161,7 @@ def test_a_lease_is_renewed_whatever_numbers_are_reported(absurd: float, worker:
 def test_a_cancel_that_comes_at_the_last_moment_is_kept(worker: Worker) -> None:
     job = a_job()
     lease = started(worker, job)
-    control.cancel(job)
+    cancel_and_retry.cancel(job)
     with pytest.raises(Cancelled):
         end(lease, "poster.jpg")
     leases.end_cancelled(lease)
@@ -175,7 +175,7 @@ def test_a_job_that_is_to_be_cancelled_is_whatever_ends_its_attempt(end: str, wo
     if end == "lost for good":
         Job.objects.filter(pk=job.pk).update(attempts=settings.JOBS.attempts - 1)
     lease = started(worker, job)
-    control.cancel(job)
+    cancel_and_retry.cancel(job)
     expire(job)
     if end == "stopped":
         leases.end_released(lease)

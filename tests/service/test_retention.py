@@ -16,7 +16,7 @@ from media_jobs.errors import BadMedia
 from media_jobs.ffmpeg.work_folder import work_folder
 from media_jobs.housekeeping import forget_jobs, forget_workers, sweep_work
 from media_jobs.models import Job, Worker
-from media_jobs.queue import control, leases
+from media_jobs.queue import cancel_and_retry, leases
 from media_jobs.queue.submission import Order, submit_with_upload
 from tests.support.job_rows import a_job, a_user, a_worker, end, now, past, started
 from uploads.conf import sink
@@ -81,7 +81,7 @@ def test_an_old_job_that_is_tried_again_just_then_lives() -> None:
 
     def retry_the_other(job: Job) -> None:
         [other] = jobs - {job}
-        control.retry(other)
+        cancel_and_retry.retry(other)
 
     with (
         before_deleting(first, lambda: retry_the_other(first)),

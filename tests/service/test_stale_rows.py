@@ -13,7 +13,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from media_jobs.models import Job
-from media_jobs.queue import control
+from media_jobs.queue import cancel_and_retry
 from media_jobs.queue.deletion import delete_job
 from tests.support.api_client import api_client
 from tests.support.job_rows import a_file, a_job
@@ -102,7 +102,7 @@ def test_a_job_on_a_file_that_is_deleted_meanwhile_is_refused() -> None:
 @pytest.mark.parametrize("verb", ["cancel", "retry", "delete"])
 def test_what_is_asked_of_a_job_that_is_deleted_meanwhile_is_refused(verb: str) -> None:
     file = a_file()
-    job = control.cancel(a_job(file))
+    job = cancel_and_retry.cancel(a_job(file))
     with after_reading(JOBS, lambda: delete_job(job), job.pk):
         client, path = client_of(file), f"/api/v1/jobs/{job.pk}/"
         answer = client.delete(path) if verb == "delete" else client.post(f"{path}{verb}/")
@@ -111,7 +111,7 @@ def test_what_is_asked_of_a_job_that_is_deleted_meanwhile_is_refused(verb: str) 
 
 def test_a_job_whose_file_is_deleted_meanwhile_is_not_tried_again() -> None:
     file = a_file()
-    job = control.cancel(a_job(file))
+    job = cancel_and_retry.cancel(a_job(file))
     with after_reading(JOBS, lambda: delete_file(file), job.pk):
         answer = client_of(file).post(f"/api/v1/jobs/{job.pk}/retry/")
     assert (answer.status_code, answer.json()["code"]) == (409, "already_finished")
@@ -119,7 +119,7 @@ def test_a_job_whose_file_is_deleted_meanwhile_is_not_tried_again() -> None:
 
 def test_a_file_goes_though_its_automatic_job_is_deleted_meanwhile() -> None:
     file = a_file()
-    job = control.cancel(a_job(file, automatic=True))
+    job = cancel_and_retry.cancel(a_job(file, automatic=True))
     with after_reading(AUTOMATIC_JOBS, lambda: delete_job(job)):
         answer = client_of(file).delete(f"/api/v1/files/{file.pk}/")
     assert (answer.status_code, MediaFile.objects.exists()) == (204, False)

@@ -49,7 +49,7 @@ LAYERS = {
         "operations",
         "conf",
         "models",
-        "policy",
+        "permissions",
         "search",
         "queue",
         "worker",

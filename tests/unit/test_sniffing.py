@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.media_samples import BUILT, REAL, REFUSED, Built, Real, make
 from uploads.content.sniffing import HEAD_SIZE, MEDIA_TYPES, Kind, MediaType, sniff
-from uploads.content.sniffing.table import MAGIC
+from uploads.content.sniffing.signatures import MAGIC
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from ..errors import CsrfFailed, ScopeMissing, Throttled
 from ..models import Token
 from ..runtime.django_private import set_form_fields, user_already_read
 from ..scopes import Scope
-from . import policy
+from . import permissions
 from .attempt_limits import Attempts, network
 
 # A view's scopes by the name of its method: `list` in a viewset, `get` in another view. A token needs one of them.
@@ -149,8 +149,8 @@ def upload_principal(request: HttpRequest) -> Principal:
     """The principal of an upload, or a refusal. Called before the body is read."""
     bearer = BearerAuthentication().authenticate(request)
     if bearer is None:
-        return Principal(policy.require_upload(request.user), Scope.all())
-    policy.require_upload(bearer[0])
+        return Principal(permissions.require_upload(request.user), Scope.all())
+    permissions.require_upload(bearer[0])
     bearer[1].require(Scope.UPLOAD)
     return bearer[1]
 

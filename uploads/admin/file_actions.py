@@ -14,7 +14,7 @@ from django.urls import path, reverse
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from .. import hooks
-from ..access import policy, signed_links
+from ..access import permissions, signed_links
 from ..models import MediaFile
 from ..storage.files import delete_file
 from .lists.bulk_actions import selected_rows
@@ -34,7 +34,7 @@ class FileDeletionMixin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: MediaFile | None = None) -> bool:
         allowed: bool = super().has_delete_permission(request, obj)
-        return allowed and (obj is None or policy.may(request.user, "delete", obj))
+        return allowed and (obj is None or permissions.may(request.user, "delete", obj))
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found: dict[str, Any] = super().get_actions(request)
@@ -66,7 +66,7 @@ class FileDeletionMixin(ReadOnlyAdmin):
 
     def _delete(self, request: HttpRequest, files: list[MediaFile]) -> int:
         for file in files:
-            policy.require(request.user, "delete", file)
+            permissions.require(request.user, "delete", file)
         gone = 0
         for file in files:
             with self.audited(request, file, "Deleted."):
@@ -111,8 +111,8 @@ class FileLinksMixin(ReadOnlyAdmin):
         return [link, *super().get_urls()]
 
     def link_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        file = get_object_or_404(policy.visible_files(request.user), pk=pk)
-        policy.require(request.user, "change", file)
+        file = get_object_or_404(permissions.visible_files(request.user), pk=pk)
+        permissions.require(request.user, "change", file)
         if "revoke" in request.POST:
             with self.audited(request, file, "Revoked all links."):
                 signed_links.revoke(file)

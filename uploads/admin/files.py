@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from .. import hooks, search
-from ..access import policy
+from ..access import permissions
 from ..hooks import FilePage
 from ..models import Blob, MediaFile, NameKey
 from ..search import Found
@@ -65,7 +65,7 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
         return search.files(queryset, text)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MediaFile]:
-        return policy.visible_files(request.user)
+        return permissions.visible_files(request.user)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         shown = super().get_changelist_instance(request)
@@ -119,7 +119,7 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
                 place: [each for each in panels if each.place == place] for place in ("player", "main", "side")
             },
             "pages": [page for page in hooks.file_pages if page.offered(request.user)],
-            "may_link": policy.may(request.user, "change", file),
+            "may_link": permissions.may(request.user, "change", file),
             "may_delete": self.has_delete_permission(request, file),
         }
 

@@ -18,7 +18,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from ..access import policy
+from ..access import permissions
 from ..access.tokens import DEFAULT_LIFETIME, make_token
 from ..models import Token
 from ..scopes import Scope
@@ -67,7 +67,7 @@ class TokenForm(forms.Form):
 
     def clean_account(self) -> User:
         account: User = self.cleaned_data["account"]
-        if not policy.may_give_token(self._staff, account):
+        if not permissions.may_give_token(self._staff, account):
             raise forms.ValidationError(
                 "You cannot create a token for this account: it has permissions that you do not have."
             )

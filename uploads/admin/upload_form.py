@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from ..access import policy
+from ..access import permissions
 from ..conf import limits
 from ..errors import Forbidden, InvalidParams, MissingFile
 from ..http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_entrance
@@ -38,11 +38,11 @@ class UploadFormMixin:
     show_add_link = False  # the list has an Upload button instead
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return policy.may_upload(request.user)
+        return permissions.may_upload(request.user)
 
     @checked_form_entrance(_check_sender)
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        policy.require_upload(request.user)
+        permissions.require_upload(request.user)
         if request.method == "POST":
             file = _received(request)
             self.log_addition(request, file, "Uploaded.")

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
 from .. import search
-from ..access import policy
+from ..access import permissions
 from ..errors import Forbidden, Gone
 from ..models import Transition, Upload
 from ..search import Found
@@ -51,7 +51,7 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
     }  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Upload]:
-        return policy.visible_uploads(request.user)
+        return permissions.visible_uploads(request.user)
 
     def find(self, queryset: QuerySet[Upload], text: str) -> Found:
         return search.uploads(queryset, text)
@@ -99,14 +99,14 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
         upload = self.get_object(request, unquote(object_id))
         more = {} if upload is None else {
             "timeline": Transition.history("upload", upload.pk),
-            "may_end": _is_open(upload) and policy.may_end(request.user, upload),
+            "may_end": _is_open(upload) and permissions.may_end(request.user, upload),
         }  # fmt: skip
         return super().change_view(request, object_id, form_url, more | (extra_context or {}))
 
     @method_decorator(require_POST)
     def end_one(self, request: HttpRequest, pk: Any) -> HttpResponseBase:
-        upload = get_object_or_404(policy.visible_uploads(request.user), pk=pk)
-        policy.require_end(request.user, upload)
+        upload = get_object_or_404(permissions.visible_uploads(request.user), pk=pk)
+        permissions.require_end(request.user, upload)
         with self.audited(request, upload, "Ended."):
             recovery.terminate(upload)
             messages.success(request, "The upload is ended, and its bytes are deleted.")

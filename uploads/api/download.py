@@ -16,7 +16,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from ..access import policy, signed_links
+from ..access import permissions, signed_links
 from ..access.authentication import Scopes
 from ..conf import limits
 from ..content.sniffing import Kind
@@ -42,7 +42,7 @@ class ContentView(APIView):
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY, (206, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: str) -> HttpResponseBase:
         """Download the content of a file. Supports Range, If-Range and conditional requests."""
-        file = get_object_or_404(policy.visible_files(request.user), pk=pk)
+        file = get_object_or_404(permissions.visible_files(request.user), pk=pk)
         return content_response(request._request, file)
 
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from ..access import policy, signed_links
+from ..access import permissions, signed_links
 from ..access.authentication import Scopes, principal_of
 from ..errors import MalformedForm, MissingFile, Refusal
 from ..http.body import is_chunked
@@ -23,7 +23,7 @@ from ..scopes import Scope
 from ..storage.files import delete_file, rename_file
 from ..transfers.admission import Replay
 from ..transfers.resumable import recovery
-from .lists import FileFilter, NewestFirst, UploadFilter
+from .list_filters import FileFilter, NewestFirst, UploadFilter
 from .serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer
 
 # The scope needed for all uploads of the account. Without it, a token with the scope `upload` may list and end only
@@ -91,26 +91,26 @@ class FileViewSet(
     queryset = MediaFile.objects.none()  # for the API schema; get_queryset gives the rows
 
     def get_queryset(self) -> Any:
-        return policy.visible_files(self.request.user)
+        return permissions.visible_files(self.request.user)
 
     @form_entrance
     @extend_schema(request={"multipart/form-data": FileForm}, responses={201: FileSerializer})
     def create(self, request: Request) -> Response:
         """Upload a file as a multipart form. It is checked and hashed while it streams to the disk."""
-        policy.require_upload(request.user)
+        permissions.require_upload(request.user)
         received = request.FILES.get(FILE_FIELD)
         if not isinstance(received, ReceivedFile):
             raise MissingFile(f"Send a multipart form with the file in the field “{FILE_FIELD}”.")
         return created(request, received.reception.commit())
 
     def perform_update(self, serializer: Any) -> None:
-        policy.require(self.request.user, "change", serializer.instance)
+        permissions.require(self.request.user, "change", serializer.instance)
         name = serializer.validated_data.get("name")  # the only field that can be changed
         if name is not None and not rename_file(serializer.instance, name):
             raise Http404
 
     def perform_destroy(self, instance: MediaFile) -> None:
-        policy.require(self.request.user, "delete", instance)
+        permissions.require(self.request.user, "delete", instance)
         delete_file(instance)
 
     @extend_schema(methods=["POST"], request=LinkRequest, responses={201: LinkSerializer})
@@ -119,7 +119,7 @@ class FileViewSet(
     def link(self, request: Request, pk: str | None = None) -> Response:
         """POST creates a download link that needs no token until it expires. DELETE revokes all links to the file."""
         file = self.get_object()
-        policy.require(request.user, "change", file)
+        permissions.require(request.user, "change", file)
         if request.method == "DELETE":
             signed_links.revoke(file)
             return Response(status=status.HTTP_204_NO_CONTENT)
@@ -138,7 +138,7 @@ class UploadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
     queryset = Upload.objects.none()
 
     def get_queryset(self) -> Any:
-        uploads = policy.visible_uploads(self.request.user)
+        uploads = permissions.visible_uploads(self.request.user)
         principal = principal_of(self.request)
         if self.action in _SCOPE_FOR_ALL and not principal.has(_SCOPE_FOR_ALL[self.action]):
             return uploads.filter(token=principal.token_id)

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ..access import policy
+from ..access import permissions
 from ..access.authentication import Scopes, principal_of
 from ..conf import limits
 from ..content.digests import parse_claims
@@ -29,7 +29,7 @@ class RawUploadView(EntranceMixin, APIView):
     @extend_schema(request={"application/octet-stream": OpenApiTypes.BINARY}, responses={201: FileSerializer})
     def put(self, request: Request, name: str) -> Response:
         """Upload a file as the body of the request, with a Content-Length or chunked, optionally gzipped."""
-        owner = policy.require_upload(request.user)
+        owner = permissions.require_upload(request.user)
         if "Content-Range" in request.headers:
             raise InvalidParams(
                 "Send the whole file: Content-Range is not supported here. Use a resumable upload (tus)."

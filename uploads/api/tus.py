@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from ..access import policy
+from ..access import permissions
 from ..access.authentication import Scopes, principal_of
 from ..conf import finite, limits
 from ..content.digests import Claims, parse_claims
@@ -69,7 +69,7 @@ class TusViewSet(UploadViewSet):
     def create(self, request: Request) -> Response:
         """Create a resumable upload (tus 1.0). Location has its URL. The request may contain the first bytes."""
         creation = tus_headers.read_creation(request.headers)
-        owner = policy.require_upload(request.user)
+        owner = permissions.require_upload(request.user)
         # Check the whole request before a row is created and space is reserved.
         claims = tus_headers.parse_checksum(request.headers)
         body = self._first_body(request, owner.pk, claims, creation.length) if creation.has_body else None
@@ -135,13 +135,13 @@ class TusViewSet(UploadViewSet):
         upload = self.get_object()
         if upload.state != Upload.State.COMPLETE:
             raise IncompleteBody(f"The body ended early: {upload.offset} bytes were received. Continue with tus.")
-        return created(request, get_object_or_404(policy.visible_files(request.user), pk=upload.file_id))
+        return created(request, get_object_or_404(permissions.visible_files(request.user), pk=upload.file_id))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """End an upload and delete its bytes. For a complete upload, delete the file that it created."""
         upload = self.get_object()
-        policy.require_end(request.user, upload)
+        permissions.require_end(request.user, upload)
         try:
             recovery.terminate(upload)
         except UploadComplete:
@@ -156,15 +156,15 @@ class TusViewSet(UploadViewSet):
         principal_of(self.request).require(Scope.ADMIN)
         file = MediaFile.objects.filter(uploads=pk).first()
         if file is not None:
-            policy.require(self.request.user, "delete", file)
+            permissions.require(self.request.user, "delete", file)
         if file is None or not delete_file(file):
             raise Gone("The file of this upload has been deleted.")
 
     def _require_owner(self, pk: UUID) -> None:
         # Not get_object(): clients send many small requests, and its filters and join would cost more than the rest.
-        user = policy.require_upload(self.request.user)
+        user = permissions.require_upload(self.request.user)
         if not Upload.objects.filter(pk=pk, owner_id=user.pk).exists():
-            policy.require_continue(user, get_object_or_404(policy.visible_uploads(user), pk=pk))
+            permissions.require_continue(user, get_object_or_404(permissions.visible_uploads(user), pk=pk))
 
     def _first_body(self, request: Request, owner_id: int, claims: Claims, size: int | None) -> Body:
         """The bytes in a creation request."""

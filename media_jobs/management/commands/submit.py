@@ -22,8 +22,8 @@ from uploads.transfers.ingest import Mode, ingest
 from ... import operations
 from ...errors import AlreadyFinished
 from ...models import Job
-from ...policy import HIGHEST, LOWEST
-from ...queue import control
+from ...permissions import HIGHEST, LOWEST
+from ...queue import cancel_and_retry
 from ...queue.status_text import Lanes, message_of, waiting_for
 from ...queue.submission import Order, submit
 
@@ -118,7 +118,7 @@ class Command(TerminalCommand):
     def _cancel(self, job: Job) -> None:
         self.stderr.write("Cancelling …")
         with suppress(AlreadyFinished):
-            control.cancel(job)
+            cancel_and_retry.cancel(job)
         until = time.monotonic() + _STOPS_WITHIN
         while not Job.objects.filter(pk=job.pk, finished_at__isnull=False).exists() and time.monotonic() < until:
             time.sleep(_LOOK_EVERY)

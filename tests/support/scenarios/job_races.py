@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished, QuotaReached
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.models import Job, Worker
-from media_jobs.queue import control, leases, results
+from media_jobs.queue import cancel_and_retry, leases, results
 from media_jobs.queue.leases import Lease
 from media_jobs.queue.submission import Order, submit
 from tests.support.api_client import api_client
@@ -139,8 +139,8 @@ def _meddle(chance: random.Random, seconds: float) -> dict[str, int]:
 
     deeds: dict[str, Callable[[], object]] = {
         "claim": take,
-        "cancel": lambda: control.cancel(chance.choice(jobs)),
-        "retry": lambda: control.retry(chance.choice(jobs)),
+        "cancel": lambda: cancel_and_retry.cancel(chance.choice(jobs)),
+        "retry": lambda: cancel_and_retry.retry(chance.choice(jobs)),
         "reap": lambda: leases.reap(lambda: None),
         "lose": lose,
         "renew": lambda: held and leases.renew(held[-1], Job.Phase.WORKING, Report("Working", chance.random())),
@@ -184,7 +184,7 @@ def delete_what_is_used(rounds: int) -> dict[str, Any]:
 def _cancelled_jobs(number: int) -> tuple[User, list[tuple[str, str]]]:
     owner = an_owner()
     jobs = [submit(Order.parse(owner, "thumbnail", file=a_file(owner)))[0] for _ in range(number)]
-    return owner, [(str(job.pk), str(job.file_id)) for job in map(control.cancel, jobs)]
+    return owner, [(str(job.pk), str(job.file_id)) for job in map(cancel_and_retry.cancel, jobs)]
 
 
 def _ask_of_each(

@@ -7,11 +7,11 @@ the probe in its sandbox.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .checks import HEAD_SIZE, is_binary
 from .codecs import is_y4m
+from .signature_checks import HEAD_SIZE, is_binary
+from .signatures import MAGIC
 from .streams import FRAMES, stream_type
 from .subtitles import as_text, subtitle_type
-from .table import MAGIC
 
 __all__ = ["HEAD_SIZE", "MEDIA_TYPES", "Accepted", "Kind", "MediaType", "is_accepted", "parse_accept", "sniff"]
 

@@ -3,7 +3,7 @@
 import re
 from itertools import islice
 
-from .checks import HEAD_SIZE, be, le
+from .signature_checks import HEAD_SIZE, be, le
 
 
 def is_jpeg(head: bytes) -> bool:

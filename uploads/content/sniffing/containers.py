@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from .checks import HEAD_SIZE, Check, be
+from .signature_checks import HEAD_SIZE, Check, be
 
 
 def _boxes(head: bytes) -> Iterator[tuple[bytes, int, int]]:

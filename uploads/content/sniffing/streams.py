@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from itertools import islice
 
-from .checks import be
+from .signature_checks import be
 
 Frame = Callable[[bytes, int], tuple[int, int]]
 """Reads the header of a frame: its length (0: not a frame), and the bits that all frames of a stream share."""

@@ -2,7 +2,7 @@
 
 import re
 
-from .checks import CONTROL
+from .signature_checks import CONTROL
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 

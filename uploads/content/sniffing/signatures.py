@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from .checks import Check, always, contains, starts_with
 from .codecs import (
     is_animated,
     is_ape,
@@ -33,6 +32,7 @@ from .containers import (
     is_mxf,
     is_program_stream,
 )
+from .signature_checks import Check, always, contains, starts_with
 
 
 class Row(NamedTuple):

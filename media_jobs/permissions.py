@@ -6,8 +6,8 @@ from functools import partial
 from django.contrib.auth.models import Group, Permission, User
 from django.db.models import QuerySet
 
-from uploads.access import policy as of_files
-from uploads.access.policy import Account
+from uploads.access import permissions as of_files
+from uploads.access.permissions import Account
 from uploads.errors import Forbidden, InvalidParams
 from uploads.models import MediaFile
 
