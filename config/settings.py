@@ -11,17 +11,17 @@ from config import setting_parsers as parse
 from config.admin_site import UNFOLD as UNFOLD
 from config.backends import fallback_cache
 from config.http.api_settings import API_FRAMEWORK
-from config.http.api_settings import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
-from config.http.api_settings import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
-from config.http.api_settings import CORS_URLS_REGEX as CORS_URLS_REGEX
 from config.http.api_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
+from config.http.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
+from config.http.cors import CORS_EXPOSE_HEADERS as CORS_EXPOSE_HEADERS
+from config.http.cors import CORS_URLS_REGEX as CORS_URLS_REGEX
 from config.monitoring.logs import LOGGING as LOGGING
 from config.processes import garbage_collector
 from config.secret_key import kept_key
 from media_jobs.conf import JobSettings
 from media_jobs.ffmpeg.sandbox import Level
 from uploads.conf import EVERY_KIND, UNLIMITED, Limits
-from uploads.content.intake import Pace
+from uploads.content.minimum_speed import Pace
 from uploads.content.sniffing import parse_accept
 
 garbage_collector.disable()

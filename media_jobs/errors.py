@@ -91,7 +91,7 @@ class Internal(Failure):
 
 
 class NoRoom(Failure):
-    """The disk became full during the attempt. While it is full, no job is claimed (leases.lacking)."""
+    """The disk became full during the attempt. While it is full, no job is claimed (queue/scheduling.py)."""
 
     code = "insufficient_storage"
     permanent = False

@@ -14,7 +14,7 @@ from uploads.runtime.essential_threads import end_process
 from .conf import jobs
 from .ffmpeg.work_folder import sweep
 from .models import Worker
-from .queue import leases
+from .queue import leases, scheduling
 from .queue.leases import Lease
 from .queue.notify import TASK, wake
 from .worker.attempt import run_job
@@ -39,7 +39,7 @@ def run_jobs(slot: Slot) -> None:
     """Run jobs of the slot's lane, one after another, until there is none or the slot is to stop."""
     while not slot.is_stopping and (lease := _claim_next(slot)):
         slot.set_state(Worker.State.BUSY)
-        if leases.claimable(slot.lane).exists():
+        if scheduling.claimable(slot.lane).exists():
             wake(slot.lane)
         run_job(lease, slot)
 
@@ -64,7 +64,7 @@ def _may_claim(slot: Slot) -> bool:
     if time.monotonic() - slot.ready_at < BEAT:
         return True
     leases.reap(lambda: time.sleep(2 * BEAT))
-    if lacking := leases.lacking():
+    if lacking := scheduling.lacking():
         log.warning("no_job_begun", waits_for=lacking)
         return False
     slot.ready_at = time.monotonic()

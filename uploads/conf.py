@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from .content.intake import Pace
+from .content.minimum_speed import Pace
 from .content.sniffing import Accepted, Kind
 from .errors import UnsupportedRequest
 from .sinks.base import Sink, SinkError

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from config.monitoring import request_metrics  # noqa: F401  # registers its metrics before the first request
 from config.snapshots import newest_snapshot
-from media_jobs.queue import states as job_states
+from media_jobs.queue import job_metrics
 from media_jobs.queue.lanes import loads
 from media_jobs.worker.process_table import processes
 from uploads.conf import limits, sink
@@ -149,7 +149,7 @@ def _limit() -> Iterator[Metric]:
 
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
-REGISTRY.register(StoredMetrics([*of_uploads.STORED, *job_states.METRICS]))
+REGISTRY.register(StoredMetrics([*of_uploads.STORED, *job_metrics.METRICS]))
 REGISTRY.register(_Memory())
 for _collect in (_limit, _lanes, _restarts, _storage, _reserved, _chores, _backup):
     REGISTRY.register(_OnScrape(_collect))

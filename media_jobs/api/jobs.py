@@ -30,7 +30,8 @@ from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_e
 from uploads.models import Transition, Upload
 from uploads.runtime.database_connections import release_connection
 from uploads.scopes import Scope
-from uploads.transfers.admission import Announcement, Replay, lifetime
+from uploads.transfers.admission import Announcement, lifetime
+from uploads.transfers.idempotency import Replay
 
 from .. import permissions
 from ..models import Job

@@ -14,8 +14,8 @@ from uploads.hooks import ServiceWarning
 
 from ..models import Job, Lane, Worker
 from ..operations.base import LANES
-from .leases import claimable, is_paused, lacking
 from .notify import wake_idle
+from .scheduling import claimable, is_paused, lacking
 
 # A little longer than worker/slot.py waits before a worker without messages restarts itself.
 _OVERDUE = timedelta(seconds=35)

@@ -16,25 +16,23 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from uploads.conf import sink
-from uploads.errors import InsufficientStorage, StorageUnavailable
-from uploads.monitoring.counters import count
 from uploads.runtime.database_connections import write
 from uploads.storage.blobs import discard
 from uploads.storage.tombstones import bury
-from uploads.transfers.disk_space import check_floor, check_free
 from uploads.transfers.quota import lock_quotas
 
 from ..conf import jobs
 from ..errors import Cancelled, Failure, LeaseLost, WorkerLost
 from ..ffmpeg.progress import MAX_ETA, Report, finite
-from ..models import Job, Lane, Worker
+from ..models import Job, Worker
 from . import results, states
+from .job_metrics import count_lost_lease
+from .scheduling import claimable, is_paused, pause_before_retry
 from .single_flight import followers, promote
 
 Status = Job.Status
 # A lease that ends later than any holder could have set it was written while the clock was wrong.
 _CLOCK_ERROR = timedelta(minutes=2)
-_LONGEST_PAUSE = timedelta(minutes=10)  # before another attempt
 _TRIES = 5
 
 
@@ -45,30 +43,6 @@ class Lease:
 
     def key(self, number: int) -> str:
         return results.key_of(self.token, number)
-
-
-def claimable(lane: str) -> QuerySet[Job]:
-    ready = Q(not_before=None) | Q(not_before__lte=Now())
-    return Job.objects.filter(ready, lane=lane, status=Status.QUEUED, leader=None)
-
-
-def is_paused(lane: str) -> bool:
-    return Lane.objects.filter(name=lane, paused=True).exists()
-
-
-def lacking() -> str:
-    """A noun phrase for what no job can start without, if it is missing; else empty.
-
-    It is checked before a claim, so that waiting for it costs no attempt.
-    """
-    try:
-        check_free(sink(), 1)
-        check_floor(sink(), jobs().work_root)
-    except InsufficientStorage:
-        return "Free space on the server's disk."
-    except StorageUnavailable:
-        return "The server's disk, which is not available."
-    return ""
 
 
 def claim(worker: Worker) -> Lease | None:
@@ -184,13 +158,12 @@ def _end_failed(held: QuerySet[Job], job: Job, failure: Failure, reason: str, **
     results.bury_outputs(held)
     attempts = job.attempts + 1
     going_on = held.filter(cancel_asked=False)
-    if failure.permanent or attempts >= jobs().attempts:
+    if (pause := pause_before_retry(failure, job.attempts)) is None:
         done = states.mark_failed(going_on, job, failure, attempts=attempts, **ran)
         if done:
             _fail_followers(job, failure)
             promote(job)
     else:
-        pause = min(failure.pause * 4**job.attempts, _LONGEST_PAUSE)
         done = states.mark_queued(
             going_on, job, reason, attempts=attempts, not_before=Now() + pause, message=failure.detail[:255], **ran
         )
@@ -229,7 +202,7 @@ def _reap(job: Job) -> int:
     with write():
         done = _end_failed(held, job, failure, "its worker was lost")
         if done:
-            count(states.LEASES_LOST.one(job.operation))
+            count_lost_lease(job)
     if done:
         results.discard_outputs(job)
     return int(done)

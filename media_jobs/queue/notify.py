@@ -15,7 +15,7 @@ from kombu.exceptions import ChannelError, OperationalError
 from uploads.sinks.crash_points import Step, reached
 
 from ..models import Lane, Worker
-from .leases import claimable
+from .scheduling import claimable
 
 log = structlog.get_logger(__name__)
 TASK = "media_jobs.work"

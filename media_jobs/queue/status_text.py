@@ -11,7 +11,7 @@ from uploads.text.times import human_time
 from uploads.transfers.status_text import upload_message, upload_progress
 
 from ..models import Job, Lane, Worker
-from .leases import claimable, lacking
+from .scheduling import claimable, lacking
 
 # More jobs ahead of a job are not counted.
 MOST = 1000

@@ -19,7 +19,8 @@ from uploads.models import MediaFile, Transition, Upload
 from uploads.runtime.database_connections import write
 from uploads.runtime.request_context import current_request_id
 from uploads.storage.files import delete_file, keep_from_deletion
-from uploads.transfers.admission import KEY_KEPT, LONGEST_KEY, Announcement, admit
+from uploads.transfers.admission import Announcement, admit
+from uploads.transfers.idempotency import KEY_KEPT, check_key
 from uploads.transfers.quota import lock_owner
 from uploads.transfers.reception import Reception
 
@@ -182,8 +183,7 @@ def _keep_files(order: Order) -> None:
 
 def _replayed(order: Order) -> Job | None:
     """The job that this Idempotency-Key created within a day. KeyReused: the request was a different one."""
-    if len(order.key) > LONGEST_KEY:
-        raise InvalidParams(f"An Idempotency-Key may have at most {LONGEST_KEY} characters.")
+    check_key(order.key)
     lock_owner(order.owner.pk)
     holders = Job.objects.filter(owner=order.owner, idempotency_key=order.key)
     holders.filter(created_at__lt=Now() - KEY_KEPT).update(idempotency_key="")

@@ -23,8 +23,9 @@ from ..ffmpeg import binary
 from ..ffmpeg.binary import Binary
 from ..ffmpeg.sandbox import Sandbox
 from ..models import Worker
-from ..queue.leases import claimable, is_paused, lost
+from ..queue.leases import lost
 from ..queue.notify import wake
+from ..queue.scheduling import claimable, is_paused
 
 log = structlog.get_logger(__name__)
 BEAT = 1.0  # seconds between heartbeats

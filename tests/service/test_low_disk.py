@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from config import first_start
-from media_jobs.queue import leases
+from media_jobs.queue import scheduling
 from tests.support.job_rows import a_user
 from tests.support.small_disks import MIB, fill, fill_but, small_disk
 from uploads.conf import sink
@@ -73,9 +73,9 @@ def test_jobs_wait_for_room_where_they_work_too(small: Path, settings: Any, tmp_
     SinkMark.objects.all().delete()
     adopt(sink())
     settings.JOBS = replace(settings.JOBS, work_root=tmp_path / "work")
-    assert leases.lacking() == ""
+    assert scheduling.lacking() == ""
     settings.JOBS = replace(settings.JOBS, work_root=small)
-    assert leases.lacking() == "Free space on the server's disk."
+    assert scheduling.lacking() == "Free space on the server's disk."
 
 
 def test_a_released_ballast_is_told_on_the_front_page_and_in_readyz(

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.test import Client as Browser
 
-from media_jobs.queue import leases
+from media_jobs.queue import scheduling
 from tests.support.in_server import partial_uploads
 from tests.support.job_rows import a_user
 from tests.support.local_store import Film
@@ -176,7 +176,7 @@ def test_where_nobody_knows_since_when_an_upload_is_paused_its_time_begins_now(
 def test_jobs_do_not_wait_for_what_uploads_were_promised(of_12_gib: None) -> None:
     begin(a_user(), 12 * GIB)
     assert disk_space.reserved_bytes(sink()) == 12 * GIB
-    assert leases.lacking() == ""
+    assert scheduling.lacking() == ""
 
 
 def test_promises_are_told_on_the_front_page_and_in_readyz(of_12_gib: None, admin_client: Browser) -> None:

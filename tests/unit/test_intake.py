@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.request_bodies import cut
 from uploads.content.hashing import Sha256
-from uploads.content.intake import RATE_WINDOW, UNKNOWN, Intake, Pace
+from uploads.content.intake import UNKNOWN, Intake
+from uploads.content.minimum_speed import RATE_WINDOW, Pace
 from uploads.content.sniffing import HEAD_SIZE, Kind
 from uploads.errors import EmptyFile, TooLarge, TooSlow, UnsupportedMedia
 from uploads.sinks.base import Writer

@@ -21,7 +21,7 @@ from ..http.upload_handler import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
 from ..scopes import Scope
 from ..storage.files import delete_file, rename_file
-from ..transfers.admission import Replay
+from ..transfers.idempotency import Replay
 from ..transfers.resumable import recovery
 from .list_filters import FileFilter, NewestFirst, UploadFilter
 from .serializers import FileForm, FileSerializer, LinkRequest, LinkSerializer, UploadSerializer

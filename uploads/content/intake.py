@@ -8,14 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..errors import EmptyFile, TooSlow, UnsupportedMedia
+from ..errors import EmptyFile, UnsupportedMedia
 from ..sinks.base import Writer
-from ..text.sizes import human_size
 from .hashing import Sha256
+from .minimum_speed import Pace, SpeedCheck
 from .sniffing import HEAD_SIZE, Accepted, MediaType, is_accepted, sniff
 
-# Seconds over which the rate is measured: short pauses are allowed.
-RATE_WINDOW = 10.0
 UNKNOWN = "application/octet-stream"
 
 
@@ -27,14 +25,6 @@ class Content:
     size: int
     kind: str
     media_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How slow a client may be. None: no limit."""
-
-    timeout: float | None = None  # seconds for all of the content
-    min_rate: float | None = None  # bytes a second, over RATE_WINDOW
 
 
 @dataclass(slots=True)
@@ -51,12 +41,11 @@ class Intake:
     hash: Sha256 = field(default_factory=Sha256)
     _head: bytearray | None = field(default_factory=bytearray)
     _written: int = 0  # of the head
-    _started: float = 0.0
-    _window: tuple[float, int] = (0.0, 0)
+    _speed_check: SpeedCheck | None = None
 
     def __post_init__(self) -> None:
-        self._started = self.clock()
-        self._window = (self._started, self.offset)
+        if self.pace.timeout or self.pace.min_rate:
+            self._speed_check = SpeedCheck(self.pace, self.clock, self.offset)
         if self.offset:
             self._head = None  # an earlier Intake has sniffed the head
 
@@ -66,8 +55,8 @@ class Intake:
         if offset > self.granted:
             self.granted = self.grow(offset)
         self.offset = offset
-        if self.pace.timeout or self.pace.min_rate:
-            self._check_pace()
+        if self._speed_check is not None:
+            self._speed_check(offset)
         if self._head is None:
             self._process(data)
         else:
@@ -123,13 +112,3 @@ class Intake:
             raise UnsupportedMedia(f"{found}, by its content. Accepted are: {accepted}.")
         self.hash.update(head)
         self.writer.write(head[self._written :])
-
-    def _check_pace(self) -> None:
-        now = self.clock()
-        if self.pace.timeout and now - self._started > self.pace.timeout:
-            raise TooSlow(f"The upload took longer than the allowed {self.pace.timeout:.0f} s.")
-        since, offset_then = self._window
-        if now - since >= RATE_WINDOW:
-            if self.pace.min_rate and (self.offset - offset_then) / (now - since) < self.pace.min_rate:
-                raise TooSlow(f"The upload was slower than {human_size(self.pace.min_rate)} per second.")
-            self._window = (now, self.offset)

@@ -26,7 +26,8 @@ from ..content.digests import Claims, parse_claims
 from ..errors import MissingFile, NotAnEntrance, Refusal, TooManyUploads
 from ..models import Upload
 from ..runtime.django_private import make_immutable
-from ..transfers.admission import Announcement, Replay
+from ..transfers.admission import Announcement
+from ..transfers.idempotency import Replay
 from ..transfers.quota import limits_of
 from ..transfers.reception import Reception
 from .body import Body

@@ -19,8 +19,8 @@ from ..storage.marker import is_ours
 from ..storage.sidecars import write_changed
 from ..storage.tombstones import remove_buried
 from ..transfers import disk_space
-from ..transfers.admission import KEY_KEPT
 from ..transfers.completion import fail_stalled
+from ..transfers.idempotency import KEY_KEPT
 from ..transfers.resumable.recovery import expire_uploads, recover_stalled
 from .sweep import sweep
 

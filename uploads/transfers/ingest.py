@@ -15,8 +15,9 @@ from ..models import Blob, MediaFile, Upload
 from ..sinks.base import Writer
 from ..sinks.local.sink import LocalSink
 from ..storage.blobs import heal_blob, is_whole, new_key
-from .admission import Announcement, Replay
+from .admission import Announcement
 from .disk_space import check_unreserved
+from .idempotency import Replay
 from .reception import Reception, storage_refusals
 from .server_files import Source, open_source, state_of
 

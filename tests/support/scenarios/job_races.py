@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished, QuotaReached
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.models import Job, Worker
-from media_jobs.queue import cancel_and_retry, leases, results
+from media_jobs.queue import cancel_and_retry, leases, results, scheduling
 from media_jobs.queue.leases import Lease
 from media_jobs.queue.submission import Order, submit
 from tests.support.api_client import api_client
@@ -38,11 +38,11 @@ def claim(jobs: int, owners: int) -> dict[str, Any]:
     """Claim until there is nothing left."""
     alone(lambda: pile(jobs, [a_file(an_owner()) for _ in range(owners)], "thumbnail"))
     claimed = at_once(MEMBERS, lambda _: [str(lease.job.pk) for lease in _all_there_is(a_worker(LANE))])
-    return {"claimed": claimed, "left": alone(leases.claimable(LANE).count), "stories": alone(stories)}
+    return {"claimed": claimed, "left": alone(scheduling.claimable(LANE).count), "stories": alone(stories)}
 
 
 def _all_there_is(worker: Worker) -> Iterator[Lease]:
-    while leases.claimable(LANE).exists():
+    while scheduling.claimable(LANE).exists():
         if lease := leases.claim(worker):
             yield lease
 

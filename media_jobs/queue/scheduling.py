@@ -1,0 +1,95 @@
+"""Which job a worker gets next, and when a failed job is tried again.
+
+The next job of a lane has the highest priority; among equal ones, owners take turns, and of each owner the oldest is
+next. Paused lanes get none, nor does any lane while the disk is full.
+"""
+
+from datetime import timedelta
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from uploads.conf import sink
+from uploads.errors import InsufficientStorage, StorageUnavailable
+from uploads.transfers.disk_space import check_floor, check_free
+
+from ..conf import jobs
+from ..errors import Failure
+from ..models import Job, Lane
+
+_LONGEST_PAUSE = timedelta(minutes=10)
+
+# _NEXT selects the next job of a lane: the best priority, of the owner who was served least recently, their oldest.
+# Each part is one index lookup. (PostgreSQL would plan an EXISTS instead of the innermost SELECT, or that SELECT
+# without its ORDER BY, as a scan of all queued jobs.)
+_NEXT = """
+    SELECT id FROM media_jobs_job
+    WHERE {claimable} AND priority = (SELECT MAX(priority) FROM media_jobs_job WHERE {claimable}) AND owner_id = (
+        SELECT owner_id FROM media_jobs_share AS share WHERE share.lane = %(lane)s AND (
+            SELECT owner_id FROM media_jobs_job WHERE {claimable} AND owner_id = share.owner_id
+            AND priority = (SELECT MAX(priority) FROM media_jobs_job WHERE {claimable}) ORDER BY queued_at, id LIMIT 1
+        ) IS NOT NULL ORDER BY share.served_at, share.id LIMIT 1
+    ) AND NOT EXISTS (SELECT 1 FROM media_jobs_lane WHERE name = %(lane)s AND paused)
+    ORDER BY queued_at, id LIMIT 1 {for_update}
+"""
+_CLAIMABLE = """
+    lane = %(lane)s AND status = 'queued' AND leader_id IS NULL AND (not_before IS NULL OR not_before <= {now})
+"""
+# A share that another worker has locked is skipped: that worker is writing served_at for the same owner.
+SERVE_OWNER = """
+    UPDATE media_jobs_share SET served_at = {served} WHERE id IN (
+        SELECT share.id FROM media_jobs_share AS share
+        JOIN claimed ON claimed.lane = share.lane AND claimed.owner_id = share.owner_id {for_serving}
+    )
+"""
+
+
+def claimable(lane: str) -> QuerySet[Job]:
+    ready = Q(not_before=None) | Q(not_before__lte=Now())
+    return Job.objects.filter(ready, lane=lane, status=Job.Status.QUEUED, leader=None)
+
+
+def is_paused(lane: str) -> bool:
+    return Lane.objects.filter(name=lane, paused=True).exists()
+
+
+def lacking() -> str:
+    """A noun phrase for what no job can start without, if it is missing; else empty.
+
+    It is checked before a claim, so that waiting for it costs no attempt.
+    """
+    try:
+        check_free(sink(), 1)
+        check_floor(sink(), jobs().work_root)
+    except InsufficientStorage:
+        return "Free space on the server's disk."
+    except StorageUnavailable:
+        return "The server's disk, which is not available."
+    return ""
+
+
+def pause_before_retry(failure: Failure, attempts_before: int) -> timedelta | None:
+    """How long a failed job waits until its next attempt. None: there is none."""
+    if failure.permanent or attempts_before + 1 >= jobs().attempts:
+        return None
+    pause: timedelta = failure.pause * 4**attempts_before
+    return min(pause, _LONGEST_PAUSE)
+
+
+def sql(statement: str) -> str:
+    """Fill in the expressions that differ between PostgreSQL and SQLite."""
+    if connection.vendor == "postgresql":
+        now = served = "statement_timestamp()"
+        until = "statement_timestamp() + make_interval(secs => %(lease)s)"
+        locks = {"for_update": "FOR UPDATE SKIP LOCKED", "for_serving": "FOR NO KEY UPDATE OF share SKIP LOCKED"}
+    else:
+        now = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+        until = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %(lease)s || ' seconds')"
+        # SQLite's clock counts milliseconds, and several owners may be served in one: each gets a later time.
+        last = "(SELECT MAX(served_at) FROM media_jobs_share WHERE lane = %(lane)s)"
+        served = f"MAX({now}, strftime('%%Y-%%m-%%d %%H:%%M:%%f', {last}, '+0.001 seconds'))"
+        locks = {"for_update": "", "for_serving": ""}
+    claimable = _CLAIMABLE.format(now=now)
+    expressions = {"now": now, "until": until, "served": served}
+    return statement.format(**expressions, next=_NEXT.format(claimable=claimable, **locks), **locks)
