@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from uploads.conf import limits, sink
 from uploads.sinks.base import SinkError
-from uploads.sinks.local.filesystem import set_mode
+from uploads.sinks.local.filesystem_layout import set_mode
 from uploads.sinks.local.sink import LocalSink
 from uploads.transfers.server_files import database_files
 

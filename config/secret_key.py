@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 from config.processes.file_locks import exclusive
-from uploads.sinks.local import filesystem
+from uploads.sinks.local import filesystem_layout
 
 
 def kept_key(path: Path) -> str:
@@ -33,6 +33,6 @@ def _write(path: Path, key: str) -> None:
     """Write the key under another name, sync it, and rename it. After a crash the next start writes it again."""
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)  # a file of a crash may have another mode
-    filesystem.write_synced(unfinished, key.encode())
+    filesystem_layout.write_synced(unfinished, key.encode())
     unfinished.replace(path)
-    filesystem.sync_folder(path.parent)
+    filesystem_layout.sync_folder(path.parent)

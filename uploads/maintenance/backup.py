@@ -21,7 +21,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from ..models import MediaFile, SinkMark
-from ..sinks.local import filesystem
+from ..sinks.local import filesystem_layout
 
 _PREFIX, _STAMP, _HALF = "millrace-", "%Y%m%dT%H%M%SZ", ".half"
 _MANIFEST = "manifest.json"
@@ -85,11 +85,11 @@ def take(into: Path, also: Sequence[Path] = ()) -> Snapshot:
         database = half / _FILES[connection.vendor]
         _dump(database)
         for path in also:
-            filesystem.write_synced(half / path.name, path.read_bytes())
-        filesystem.write_synced(half / _MANIFEST, json.dumps(_describe(now, database), indent=1).encode())
-        filesystem.sync_folder(half)
+            filesystem_layout.write_synced(half / path.name, path.read_bytes())
+        filesystem_layout.write_synced(half / _MANIFEST, json.dumps(_describe(now, database), indent=1).encode())
+        filesystem_layout.sync_folder(half)
         half.rename(into / name)
-        filesystem.sync_folder(into)
+        filesystem_layout.sync_folder(into)
     except (OSError, sqlite3.Error) as error:
         raise BackupFailed(f"The snapshot could not be written to {into}: {error}") from error
     finally:

@@ -13,7 +13,7 @@ from django.db import connection, connections
 
 from ..models import Blob, MediaFile, SinkMark, Tombstone
 from ..sinks.base import Sink
-from ..sinks.local import filesystem
+from ..sinks.local import filesystem_layout
 from .backup import BackupFailed, Snapshot, run_tool, take
 from .fsck import LOST, Finding, find_in_rows, find_in_sidecars
 
@@ -89,10 +89,10 @@ def _load_sqlite(snapshot: Snapshot) -> str:
     connections.close_all()
     half = target.with_name(f"{target.name}.half")
     half.unlink(missing_ok=True)
-    filesystem.copy_synced(snapshot.database, half)
+    filesystem_layout.copy_synced(snapshot.database, half)
     before = _move_aside(target)
     half.rename(target)
-    filesystem.sync_folder(target.parent)
+    filesystem_layout.sync_folder(target.parent)
     return before
 
 

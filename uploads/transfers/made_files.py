@@ -12,7 +12,7 @@ from ..conf import sink
 from ..content.hashing import Sha256
 from ..content.intake import Content
 from ..sinks.base import Sink, Writer
-from ..sinks.local.filesystem import sink_errors
+from ..sinks.local.filesystem_layout import sink_errors
 from ..sinks.local.sink import LocalSink
 from ..sinks.local.writeback import WriteBack
 from .disk_space import check_free

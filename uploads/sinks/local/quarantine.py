@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..base import NoSuchKey, Quarantine, Quarantined, SinkError
-from . import filesystem
-from .filesystem import Layout, sink_errors
+from . import filesystem_layout
+from .filesystem_layout import Layout, sink_errors
 
 
 class LocalQuarantine(Quarantine):
@@ -16,10 +16,10 @@ class LocalQuarantine(Quarantine):
 
     def put(self, key: str, reason: str) -> None:
         with sink_errors():
-            filesystem.make_folder(self.folder)
+            filesystem_layout.make_folder(self.folder)
             for partial in (False, True):
                 self._put(key, reason, partial)
-            filesystem.sync_folder(self.folder)
+            filesystem_layout.sync_folder(self.folder)
 
     def _put(self, key: str, reason: str, partial: bool) -> None:
         source = self._place(key, partial)
@@ -29,7 +29,7 @@ class LocalQuarantine(Quarantine):
         except FileNotFoundError:
             return
         self._layout.checkpoint(key).unlink(missing_ok=True)
-        filesystem.sync_folder(source.parent)
+        filesystem_layout.sync_folder(source.parent)
 
     def entries(self) -> Iterator[Quarantined]:
         with sink_errors():
@@ -42,16 +42,16 @@ class LocalQuarantine(Quarantine):
     def take_back(self, found: Quarantined) -> None:
         source, target = self.folder / found.name, self._place(found.key, found.partial)
         with sink_errors():
-            filesystem.make_folder(target.parent) if found.partial else self._layout.make_folder_of(found.key)
+            filesystem_layout.make_folder(target.parent) if found.partial else self._layout.make_folder_of(found.key)
             try:
                 os.link(source, target)  # unlike a rename, a link never replaces a file
             except FileExistsError:
                 raise SinkError(f"The key {found.key} is in use.") from None
             except FileNotFoundError:
                 raise NoSuchKey(found.key) from None
-            filesystem.sync_folder(target.parent)
+            filesystem_layout.sync_folder(target.parent)
             source.unlink()
-            filesystem.sync_folder(self.folder)
+            filesystem_layout.sync_folder(self.folder)
 
     def purge(self, found: Quarantined) -> None:
         with sink_errors():

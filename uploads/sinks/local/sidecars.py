@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..base import NoSuchKey, Sidecars, sidecar_is_of
-from . import filesystem
-from .filesystem import sink_errors
+from . import filesystem_layout
+from .filesystem_layout import sink_errors
 
 _SUFFIX = ".json"
 
@@ -21,15 +21,15 @@ class LocalSidecars(Sidecars):
         target = self._path(name)
         half = target.with_name(f".{uuid.uuid4()}.half")
         with sink_errors():
-            filesystem.make_folder(self.folder)
-            filesystem.make_folder(target.parent)
+            filesystem_layout.make_folder(self.folder)
+            filesystem_layout.make_folder(target.parent)
             try:
-                filesystem.write_synced(half, content)
+                filesystem_layout.write_synced(half, content)
                 half.rename(target)
             except OSError:
                 half.unlink(missing_ok=True)
                 raise
-            filesystem.sync_folder(target.parent)
+            filesystem_layout.sync_folder(target.parent)
 
     def read(self, name: str) -> bytes:
         with sink_errors():
@@ -44,7 +44,7 @@ class LocalSidecars(Sidecars):
                 self._path(name).unlink()
             except FileNotFoundError:
                 return
-            filesystem.sync_folder(self._path(name).parent)
+            filesystem_layout.sync_folder(self._path(name).parent)
 
     def of(self, keys: Collection[str]) -> set[str]:
         with sink_errors():

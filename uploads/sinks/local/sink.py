@@ -9,8 +9,8 @@ from typing import BinaryIO
 from ..base import KeyLocked, NoSuchKey, SinkError, Stored, Writer
 from ..crash_points import Step, reached
 from ..resumable import ResumableSink, ResumableWriter
-from . import filesystem
-from .filesystem import Access, Layout, sink_errors
+from . import filesystem_layout
+from .filesystem_layout import Access, Layout, sink_errors
 from .quarantine import LocalQuarantine
 from .sidecars import LocalSidecars
 from .writer import LocalWriter, ResumableLocalWriter
@@ -35,12 +35,12 @@ class LocalSink(ResumableSink):
             return ResumableLocalWriter(self.layout, key, self._create_partial(key))
 
     def _create_partial(self, key: str) -> int:
-        filesystem.make_folder(self.layout.partials)
+        filesystem_layout.make_folder(self.layout.partials)
         try:
             fd = os.open(self.layout.partial(key), os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             raise KeyLocked(key) from None
-        filesystem.lock(fd, key)
+        filesystem_layout.lock(fd, key)
         return fd
 
     def has_anonymous_files(self) -> bool:
@@ -51,7 +51,7 @@ class LocalSink(ResumableSink):
         return fd is not None
 
     def _open_anonymous(self) -> int | None:
-        return filesystem.open_anonymous(self.root)
+        return filesystem_layout.open_anonymous(self.root)
 
     def local_path(self, key: str) -> Path:
         """Return the path of committed bytes. It need not exist."""
@@ -70,12 +70,12 @@ class LocalSink(ResumableSink):
             try:
                 if own:
                     self.layout.access.allow_group(fd)
-                filesystem.sync_bytes(fd)
+                filesystem_layout.sync_bytes(fd)
                 reached(Step.SYNCED)
                 self.layout.make_folder_of(key)
                 os.link(source, self.layout.path(key))
                 reached(Step.LINKED)
-                filesystem.sync_folder(self.layout.path(key).parent)
+                filesystem_layout.sync_folder(self.layout.path(key).parent)
                 reached(Step.DIRECTORY_SYNCED)
             finally:
                 os.close(fd)
@@ -88,7 +88,7 @@ class LocalSink(ResumableSink):
                 fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             except FileNotFoundError:
                 raise NoSuchKey(key) from None
-            filesystem.lock(fd, key)
+            filesystem_layout.lock(fd, key)
             if os.fstat(fd).st_nlink == 0 or not path.exists():
                 os.close(fd)
                 raise NoSuchKey(key)  # it was committed or deleted after the open and before the lock
@@ -104,7 +104,7 @@ class LocalSink(ResumableSink):
 
     def offset(self, key: str) -> int:
         with sink_errors():
-            found = filesystem.size_of(self.layout.partial(key))
+            found = filesystem_layout.size_of(self.layout.partial(key))
         if found is None:
             raise NoSuchKey(key)
         return found
@@ -136,7 +136,7 @@ class LocalSink(ResumableSink):
 
     def size(self, key: str) -> int | None:
         with sink_errors():
-            return filesystem.size_of(self.layout.path(key))
+            return filesystem_layout.size_of(self.layout.path(key))
 
     def delete(self, key: str) -> None:
         with sink_errors():
@@ -168,9 +168,9 @@ class LocalSink(ResumableSink):
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             half = self.layout.marker.with_suffix(".half")
             half.unlink(missing_ok=True)
-            filesystem.write_synced(half, f"{identity}\n".encode())
+            filesystem_layout.write_synced(half, f"{identity}\n".encode())
             half.rename(self.layout.marker)
-            filesystem.sync_folder(self.root)
+            filesystem_layout.sync_folder(self.root)
 
     def set_own_mode(self, key: str) -> None:
         """Set the mode of an adopted file that has lost its other name."""

@@ -13,8 +13,8 @@ import structlog
 from ..base import SinkError, Writer
 from ..crash_points import Step, reached
 from ..resumable import ResumableWriter
-from . import filesystem
-from .filesystem import Layout, sink_errors, to_sink_error
+from . import filesystem_layout
+from .filesystem_layout import Layout, sink_errors, to_sink_error
 from .writeback import SMALL_STEP, WINDOW, WriteBack
 
 log = structlog.get_logger(__name__)
@@ -90,10 +90,10 @@ class LocalWriter(Writer):
             self._layout.checkpoint(self.key).unlink(missing_ok=True)
             partial.rename(target)
         else:
-            filesystem.link_anonymous(self._fd, target)
+            filesystem_layout.link_anonymous(self._fd, target)
         reached(Step.LINKED)
         try:
-            filesystem.sync_folder(target.parent)
+            filesystem_layout.sync_folder(target.parent)
         except OSError:
             target.rename(partial) if self._is_named else target.unlink(missing_ok=True)
             raise
