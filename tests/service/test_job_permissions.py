@@ -57,7 +57,7 @@ def test_the_admin_refuses_it_too(server: Server, clerk: str, job: str) -> None:
     page = f"/admin/media_jobs/job/{job.split('/')[-2]}/"
     seen = browser.request("GET", f"{page}change/")
     assert (seen.status, path in seen.body.decode()) == (200, False)
-    assert "Your account may not see files." in seen.body.decode()
+    assert "Your account may not view files." in seen.body.decode()
     browser.post(f"{page}delete/", {"post": "yes"})
     chosen = {"action": "delete_selected", "_selected_action": job.split("/")[-2], "post": "yes"}
     browser.post("/admin/media_jobs/job/", chosen)
