@@ -1,4 +1,4 @@
-"""Restrict who can read HOME: its owner only and, with MILLRACE_MEDIA_GROUP, that group the content of files.
+"""Restrict who can read HOME: only its owner, and content of files also the group MILLRACE_MEDIA_GROUP.
 
 The umask in config/settings.py makes new files private. At each start this module also corrects the modes of files
 that an older release or somebody else made: the database contains sessions, and the secret key signs them.

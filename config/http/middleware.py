@@ -125,9 +125,9 @@ def known_client(get_response: GetResponse) -> GetResponse:
 def probes(get_response: GetResponse) -> GetResponse:
     """Answer /healthz, /readyz and /metrics under any IP address, before the Host header is checked.
 
-    Load balancers, kubelets and Prometheus ask a process by its address, which ALLOWED_HOSTS cannot list. A host name
-    must be in ALLOWED_HOSTS here, too: a site that points its own name to this address cannot read the response in a
-    browser.
+    Load balancers, kubelets and Prometheus ask a process by its address, which ALLOWED_HOSTS cannot list. If the Host
+    header is a name, it must be in ALLOWED_HOSTS. This prevents DNS rebinding: otherwise a foreign site could point
+    its own name to this address, and read the response in a visitor's browser.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

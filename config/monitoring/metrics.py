@@ -70,7 +70,9 @@ def _restarts() -> Iterator[Metric]:
     restarts: Counter[str] = Counter()
     for process in processes():
         restarts[process.name] += process.restarts
-    family = CounterMetricFamily("millrace_process_restarts", "Restarts by a running supervisor.", labels=["name"])
+    family = CounterMetricFamily(
+        "millrace_process_restarts", "Restarts of a child process by its supervisor.", labels=["name"]
+    )
     for name, number in restarts.items():
         family.add_metric([name], number)
     yield family
@@ -103,7 +105,9 @@ def _chores() -> Iterator[Metric]:
     )
     name = "millrace_chore_last_success_timestamp_seconds"
     last = GaugeMetricFamily(name, "Time of the chore's last success.", labels=["chore"])
-    failing = GaugeMetricFamily("millrace_chore_failing", "1 if the last run failed.", labels=["chore"])
+    failing = GaugeMetricFamily(
+        "millrace_chore_failing", "1 if the last run of this chore failed, else 0.", labels=["chore"]
+    )
     for chore in ChoreRecord.objects.order_by("name"):
         runs.add_metric([chore.name, "done"], chore.done)
         runs.add_metric([chore.name, "failed"], chore.failed)

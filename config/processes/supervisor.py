@@ -4,9 +4,9 @@ A child that ends is restarted at once. If it ends again and again, the pauses b
 minute. The other children are not affected.
 
 At the start a person waits at the terminal, or a service manager waits for an exit code. So if an essential child
-ends five times as soon as it starts, the supervisor ends with an error. Once all essential children have run for a
-while the supervisor never gives up: the fault may pass, and the other children are still useful. Slots are not
-essential to `serve`, which can receive files without them.
+ends right after its start, five times in a row, the supervisor ends with an error. Once all essential children have
+run for a while the supervisor never gives up: the fault may pass, and the other children are still useful. Slots are
+not essential to `serve`, which can receive files without them.
 """
 
 import os

@@ -69,8 +69,9 @@ class _UntilDeadline:
 class WireInput:
     """`wsgi.input` with `readinto`: bytes go from the socket into the reader's own buffer and are copied once.
 
-    A wait for the client ends after the idle timeout. The first wait is shorter by the time for which the client was
-    silent before the request got its thread: silent clients would otherwise occupy threads one after another.
+    A wait for the client ends after the idle timeout. The time that the client was silent before the request got its
+    thread is subtracted from the first wait. Otherwise each silent client could occupy a thread for the whole
+    timeout.
     """
 
     def __init__(

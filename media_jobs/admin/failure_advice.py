@@ -37,7 +37,7 @@ _ADVICE = {
     ),
     "resource_limit": Advice(
         "The job used more memory, CPU time or disk space than allowed.",
-        "Run it again with a smaller height, or with h264, which needs the least memory.",
+        "Run the job again with a smaller height, or with h264, which needs the least memory.",
     ),
     "output_invalid": Advice(
         "The output did not pass verification and was deleted.",

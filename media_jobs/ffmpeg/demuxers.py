@@ -1,4 +1,4 @@
-"""The demuxers of ffmpeg: which may read uploaded files, and what each cannot tell about a file.
+"""The demuxers of ffmpeg: which ones may read uploaded files, and which facts of a file some of them do not report.
 
 No demuxer in ALLOWED opens any file except the one that it is given. Left out on purpose:
 
@@ -6,7 +6,7 @@ No demuxer in ALLOWED opens any file except the one that it is given. Left out o
 - those that expand file names: image2
 - those that look for a second file beside the first: vobsub, mlv, avisynth
 - those that run a program or draw text: lavfi, svg, tty
-- raw ones, which take any bytes for media: rawvideo, data, s16le
+- raw ones, which accept any bytes as media: rawvideo, data, s16le
 """
 
 _VIDEO = """

@@ -1,8 +1,8 @@
 """Confines a process to the files that it needs, with Landlock (Linux 5.13 or newer).
 
-For ffmpeg, sandbox.py runs `main` in front: it confines its own process and then executes ffmpeg. The child process
-of the probe calls `confine` after its imports. This module imports little, because it runs before every ffmpeg: that
-takes 12 ms, most of it Python's own start.
+sandbox.py starts ffmpeg through `main`, which confines its own process and then executes ffmpeg. The child process of
+the probe calls `confine` after its imports. This module imports little, because it runs before each start of ffmpeg.
+It takes 12 ms, most of which is the start of Python.
 """
 
 from __future__ import annotations

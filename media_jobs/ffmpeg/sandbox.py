@@ -44,7 +44,9 @@ class Limits:
 
     @classmethod
     def of(cls, threads: int, seconds: float, pixels: int = 0, room: int | None = None) -> "Limits":
-        """Limits by the threads of ffmpeg, the time that it may take, the pixels of a frame, and free disk space.
+        """Return the limits for one run of ffmpeg.
+
+        They depend on its threads, its timeout, the pixels of a frame, and the free disk space.
 
         Measured resident memory, and in brackets the address space, in MB:
 

@@ -24,8 +24,8 @@ class Toolbox:
     """Implements operations.base.Tools, and `verify` for the worker.
 
     `check` is called about every 0.1 s while a process runs, and raises an Interruption to stop it. `on_report` gets
-    the progress. `timeout` is for all runs together, from now on. `names` maps files outside the folder, such as
-    inputs, to their names in the commands and the log that users see.
+    the progress. `timeout` limits the time of all runs together, and starts now. `names` maps files outside the work
+    folder, such as inputs, to their names in the commands and the log that users see.
     """
 
     binary: Binary

@@ -2,8 +2,9 @@
 
     uploading → queued → running → succeeded | failed | cancelled
 
-Each change is one conditional UPDATE whose row count is checked. The argument `found` selects the job only while it
-may change: `waiting(job)`, or a query that the holder of a lease fences with its token. Each function runs in the
+Each change is one conditional UPDATE whose row count is checked. The argument `found` is a queryset that
+contains the job only if its status may still change: either `waiting(job)`, or one that filters by the token of the
+caller's lease. Each function runs in the
 transaction of its caller, records the Transition and the metrics, and returns whether the status changed.
 """
 

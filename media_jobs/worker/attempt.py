@@ -1,7 +1,7 @@
 """One attempt at a job: fetch, run, verify, store, finish. Or stop, and leave nothing behind.
 
-The thread that runs this starts, watches and kills ffmpeg; no other thread does. Meanwhile the slot's heartbeat
-renews the lease. `Heartbeat.check`, called several times a second, raises in this thread when the work must stop.
+Only one thread starts, watches and kills ffmpeg: the thread that runs the attempt. Meanwhile the slot's heartbeat
+renews the lease. `Heartbeat.check`, called several times a second, raises in that thread when the work must stop.
 """
 
 import errno

@@ -143,7 +143,7 @@ def test_the_sweep_moves_what_nothing_names_into_quarantine_and_it_can_be_seen_a
     assert sweep(place) == 0  # it is young: it may just be arriving
     assert sweep(place, grace=AT_ONCE) == 1
     assert (stored_keys(place), quarantined_keys(place)) == ({file.blob.key}, {orphan})
-    assert "In quarantine: 1 (5 bytes). `manage.py quarantine`" in warnings()
+    assert "Objects in quarantine: 1 (5 bytes). `manage.py quarantine`" in warnings()
     [found] = place.quarantine.entries()
     place.quarantine.take_back(found)
     assert (stored_keys(place), warnings()) == ({file.blob.key, orphan}, "")

@@ -1,9 +1,9 @@
 """The upload handler of all forms: Django calls it to parse a multipart body, on any URL.
 
-Django and DRF parse a body when a field is first read, and the CSRF check reads one before the view runs. So this
-handler does all of the parsing. It accepts a file only if the resolved view is marked as an entrance, and the account
-may upload. A file is visible after the view has committed it; a file that was not committed is deleted at the end of
-the request.
+Django and DRF parse the body when a field of the form is read for the first time. The CSRF check reads a field before
+the view runs, so a view is too late to choose a handler, and this one parses all forms. It accepts a file only if the
+view of the URL is marked as an entrance (a view that receives uploads), and the account may upload. A file is visible
+after the view has committed it; a file that was not committed is deleted at the end of the request.
 """
 
 from collections import Counter

@@ -1,10 +1,10 @@
 """Rebuild rows from a store: its sidecars name each file's content, name and owner.
 
-Sidecars are written within seconds after their rows. A sidecar that differs from its row is newer than the row: an
-older database was restored.
+Each change of a row is written to its sidecar within seconds, so normally both are equal. If they differ, an older
+database was restored, and the sidecar is newer than the row.
 
-An account is recognised by its username and creation time. An account that only has the same username is another one:
-the files then belong to a new, inactive account.
+An account is recognised by its username and creation time. An account with the same username and another creation
+time is a different account: the files then belong to a new, inactive account.
 """
 
 import uuid

@@ -1,9 +1,9 @@
 """Detect jumps of the clock, so that nothing is deleted by a wrong clock.
 
-A clock that jumps ahead by days makes every unfinished upload and every token look expired, and correcting the clock
-does not bring them back. So chores that delete by age run only after all clocks have agreed with the monotonic clock
-for an hour: after the start of the process (a machine without a battery may start with a wrong date), and after each
-jump, forwards or backwards. A suspended machine looks like a jump as well, and costs an hour.
+If the clock jumps ahead by days, every unfinished upload and every token looks expired and would be deleted.
+Correcting the clock would not restore them. So chores that delete by age run only after the clock has agreed with the
+monotonic clock for an hour: after the start of the process (a machine without a battery may start with a wrong date),
+and after each jump, forwards or backwards. A suspended machine looks like a jump as well, and costs an hour.
 """
 
 import threading

@@ -34,5 +34,5 @@ def _quarantine(place: Sink) -> Iterator[ServiceWarning]:
     sizes = [found.size for found in place.quarantine.entries()]
     if sizes:
         # It stays there for weeks, and nothing breaks meanwhile: not worth a daily e-mail.
-        text = f"In quarantine: {len(sizes)} ({human_size(sum(sizes))}). `manage.py quarantine` lists them."
+        text = f"Objects in quarantine: {len(sizes)} ({human_size(sum(sizes))}). `manage.py quarantine` lists them."
         yield ServiceWarning("quarantine", text, mailed=False)

@@ -5,8 +5,8 @@ ballast is released in two halves. The first half is released when the disk is n
 running (heartbeats, progress, logs); other programs may use it up. The second half is released only for a function
 that frees space (`database_connections.frees_space`).
 
-Several processes may call each method at the same time. A released ballast remains as a shorter file, and uploads and
-jobs leave it the space that it needs to grow again (`reserve`).
+Several processes may call each method at the same time. A released ballast remains as a shorter file. Uploads and
+jobs do not use the space that this file needs to grow to its full size again (`reserve`).
 """
 
 import errno

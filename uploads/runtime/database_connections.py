@@ -37,8 +37,8 @@ def write() -> Iterator[None]:
     """A transaction that writes. The threads of this process take turns: on SQLite only one writes at a time.
 
     SQLite itself has no queue: of a thousand uploads that begin at once, some would wait for 20 s and fail as
-    "locked". On a database server they would wait for locks while they occupy all connections. A connection to SQLite
-    costs 200 KB.
+    "locked". On a database server, the waiting threads would occupy all connections. On SQLite, each waiting thread
+    would hold a connection, which takes 200 KB of memory.
     """
     if connection.in_atomic_block:
         with transaction.atomic():

@@ -1,7 +1,7 @@
-"""The parts of Django that its documentation does not promise, and that more than an override needs.
+"""The undocumented parts of Django that our code calls.
 
 pyproject.toml pins one version of Django, and tests/unit/test_private_parts.py fails when one of these parts has
-changed in another version. That test also lists the private methods that classes of ours override.
+changed in another version. Private methods that our classes only override are not here, but in the list of that test.
 """
 
 from collections.abc import Callable

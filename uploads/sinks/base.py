@@ -1,8 +1,9 @@
-"""The contract that every store keeps: a Sink (where bytes live) and a Writer (one open write).
+"""The contract of every store: a Sink stores bytes under keys, a Writer is one open write.
 
-It asks no more than an object store can give. A local disk links an anonymous file, S3 completes a multipart upload:
-both are `commit`. What only some stores offer has a contract of its own: writes that a later request continues in
-`resumable.py`; files of this machine in `local/sink.py`. Callers ask with isinstance().
+The contract has only operations that an object store can do, too. To commit, a local disk links an anonymous file,
+and S3 completes a multipart upload. Features that only some stores have are separate contracts: `resumable.py` has
+writes that a later request can continue, and `local/sink.py` has files of this machine. Callers use isinstance() to
+find out whether a store has a feature.
 """
 
 from abc import ABC, abstractmethod

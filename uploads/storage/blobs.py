@@ -1,8 +1,12 @@
 """Blobs: commit received bytes, share them between files with equal bytes, and read them.
 
-The order of storing: a Blob row in the state `storing`, the claim, is committed; the bytes are synced and linked, and
-their folder is synced; then one transaction sets the state `stored` and creates the file. A crash in between leaves
-nothing, or a claim that housekeeping finds. A file that users see is whole.
+Storing has three steps:
+
+1. Commit a Blob row in the state `storing`. This row is the claim.
+2. Sync and link the bytes, and sync their folder.
+3. In one transaction, set the state `stored` and create the file.
+
+A crash in between leaves nothing, or a claim that housekeeping finds. A file that users see is complete.
 """
 
 import uuid

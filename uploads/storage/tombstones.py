@@ -1,7 +1,7 @@
 """Delete bytes. A tombstone is a row that allows a key to be deleted, written in the transaction of the deletion.
 
-Two rules protect stored files: only keys with a tombstone are deleted, and not while a sidecar names them. After an
-older database was restored, its rows may not list a file that is in the store.
+Two rules protect stored files: only keys with a tombstone are deleted, and not while a sidecar names them. The second
+rule is for a restored older database: it can have a tombstone for a key, or lack the row, of a file that is in use.
 """
 
 from datetime import timedelta

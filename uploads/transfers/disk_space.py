@@ -1,11 +1,14 @@
-"""Space on the disk: what is free above the floor, and what is reserved for uploads that are still arriving.
+"""Space on the disk: what is free above MILLRACE_MIN_FREE (the floor), and what is reserved for arriving uploads.
 
 An upload reserves space for its announced size before its first byte. Reservations are made under the lock of the
 sink's row, so that two uploads never get the same space.
 
-A reservation costs the client nothing, so reservations are limited. Those of one account leave space for other
-accounts, all together leave space for small uploads, and that of a paused resumable upload is released after five
-minutes: `reserved` is set to the number of bytes received. The upload itself stays; its next request reserves again.
+A reservation costs the client nothing, so reservations are limited:
+
+- The reservations of one account leave space for other accounts.
+- All reservations together leave space for small uploads.
+- The reservation of a paused resumable upload is released after five minutes: `reserved` is set to the number of
+  bytes received. The upload itself stays, and its next request reserves space again.
 """
 
 import random

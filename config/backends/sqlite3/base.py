@@ -1,8 +1,8 @@
 """Django's SQLite backend with reused connections, and a ballast file for full disks.
 
 A request releases its connection while it streams, and opening a connection takes longer than the queries of a small
-request. So closed connections are kept for the next request. As long as one is open, SQLite also does not checkpoint
-and sync its log, which it does when the last connection is closed.
+request. So a connection that Django closes stays open here, and is used again by the next request. This also saves
+work in SQLite, which checkpoints and syncs its log when the last connection of a process is closed.
 """
 
 import os

@@ -129,7 +129,9 @@ class Command(TerminalCommand):
         if job.status != Job.Status.SUCCEEDED:
             stopped = "is cancelled" if job.is_finished else "is being cancelled"
             raise CommandError(f"Job {job.pk} {stopped}.", returncode=_INTERRUPTED)
-        self.stdout.write(f"{job.message} (job {job.pk}{', answered with an earlier result' if job.cached else ''})")
+        self.stdout.write(
+            f"{job.message} (job {job.pk}{', with the result of an earlier job' if job.cached else ''})"
+        )
         for artifact in job.artifacts.select_related("file__blob").order_by("name"):
             self.stdout.write(f"  {artifact.name}  {artifact.file_id}  {human_size(artifact.file.blob.size)}")
 

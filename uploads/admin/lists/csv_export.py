@@ -35,12 +35,12 @@ Value = Callable[[Any], object]
 class CsvExportMixin:
     """Add the page `export/` and an export action: `class FileAdmin(CsvExportMixin, ReadOnlyAdmin)`.
 
-    The columns are those of the list, with the text of their cells. `export_values` replaces the value of a column:
-    by a function of the row, or by None to leave the column out. Other keys add columns that the list does not show.
+    The columns are those of the list, with the text of their cells. The dict `export_values` replaces the values of a
+    column by a function of the row, or by None to leave the column out. Keys that are no column of the list add one.
 
     Rows are sorted by `export_by`, newest first, whatever the order of the list. So each block of rows is a query
-    that continues where the last one ended: no cursor stays open and memory stays constant for a million rows.
-    The export needs only the permission to view the list. A search in it has the same limit as in the list.
+    that continues where the last one ended: no cursor stays open and memory stays constant for a million rows. The
+    export needs only the permission to view the list. An export of search results has the list's limit for searches.
     """
 
     export_values: ClassVar[Mapping[str, Value | None]] = {}

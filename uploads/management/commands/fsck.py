@@ -80,7 +80,7 @@ class Command(TerminalCommand):
     def _report_quarantine(self) -> None:
         if found := list(sink().quarantine.entries()):
             size = human_size(sum(one.size for one in found))
-            self.stdout.write(f"In quarantine: {len(found)} ({size}). manage.py quarantine lists them.")
+            self.stdout.write(f"Objects in quarantine: {len(found)} ({size}). manage.py quarantine lists them.")
 
     def _find(self, deep: bool, grace: timedelta) -> list[Finding]:
         place = sink()

@@ -46,4 +46,4 @@ class Command(TerminalCommand):
             why = _REASONS.get(one.reason, one.reason)
             self.stdout.write(f"{one.key}  {human_size(one.size)}, since {one.since:%Y-%m-%d %H:%M} UTC: {why}")
         total = human_size(sum(one.size for one in found))
-        self.stdout.write(f"In quarantine: {len(found)}, {total}." if found else "The quarantine is empty.")
+        self.stdout.write(f"Objects in quarantine: {len(found)}, {total}." if found else "The quarantine is empty.")

@@ -46,7 +46,8 @@ class Access:
     """Which accounts of this machine may read the store: our own, and members of one group, such as nginx's.
 
     Only an account that may enter ROOT reaches the files below it. So a start need not check every file, except when
-    a group gets access for the first time. A file with a second name (`ingest --link`) keeps the mode of its owner.
+    a group gets access for the first time. A file that is hard-linked from elsewhere (`ingest --link`) keeps its
+    mode.
     """
 
     group: int | None = None

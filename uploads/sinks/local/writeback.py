@@ -44,8 +44,8 @@ class WriteBack:
     """The write-back of one descriptor. After a failure every method raises OSError.
 
     `safe` is how many bytes from the beginning of the file were written back without an error. They survive a power
-    cut only after the next `sync`, as the disk may hold them in its cache. `wrote` has something to do when the file
-    has `due_at` bytes. `failure` is the first error.
+    cut only after the next `sync`, as the disk may hold them in its cache. `wrote` starts the next write-back when
+    the file has `due_at` bytes, and does nothing before. `failure` is the first error.
     """
 
     def __init__(self, fd: int, offset: int, *, safe: int = 0, step: int = WINDOW) -> None:
