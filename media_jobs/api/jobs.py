@@ -30,8 +30,9 @@ from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_e
 from uploads.models import Transition, Upload
 from uploads.runtime.database_connections import release_connection
 from uploads.scopes import Scope
-from uploads.transfers.admission import Announcement, lifetime
+from uploads.transfers.admission import Announcement
 from uploads.transfers.idempotency import Replay
+from uploads.transfers.resumable.expiry import lifetime
 
 from .. import permissions
 from ..models import Job

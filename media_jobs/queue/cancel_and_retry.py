@@ -1,4 +1,6 @@
-"""Requests of people about an existing job: cancel and retry."""
+"""Cancel a job, and retry it: when a user asks for it, and automatically after a failure that may pass."""
+
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -8,14 +10,16 @@ from uploads.models import MediaFile
 from uploads.runtime.database_connections import frees_space, write
 from uploads.storage.files import keep_from_deletion
 
-from ..errors import AlreadyFinished, NotFinished
+from ..conf import jobs
+from ..errors import AlreadyFinished, Failure, NotFinished
 from ..models import Job
 from . import states
+from .artifacts import bury_outputs, discard_outputs
 from .notify import wake
-from .results import bury_outputs, discard_outputs
 from .single_flight import find_leader
 
 Status = Job.Status
+_LONGEST_PAUSE = timedelta(minutes=10)
 
 
 @frees_space
@@ -64,3 +68,11 @@ def retry(job: Job) -> Job:
         transaction.on_commit(lambda: wake(job.lane))
     job.refresh_from_db()
     return job
+
+
+def pause_before_retry(failure: Failure, attempts_before: int) -> timedelta | None:
+    """How long a failed job waits until its next, automatic attempt. None: there is none."""
+    if failure.permanent or attempts_before + 1 >= jobs().attempts:
+        return None
+    pause: timedelta = failure.pause * 4**attempts_before
+    return min(pause, _LONGEST_PAUSE)

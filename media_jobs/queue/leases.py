@@ -25,9 +25,10 @@ from ..conf import jobs
 from ..errors import Cancelled, Failure, LeaseLost, WorkerLost
 from ..ffmpeg.progress import MAX_ETA, Report, finite
 from ..models import Job, Worker
-from . import results, states
+from . import artifacts, states
+from .cancel_and_retry import pause_before_retry
 from .job_metrics import count_lost_lease
-from .scheduling import claimable, is_paused, pause_before_retry
+from .scheduling import claimable, is_paused
 from .single_flight import followers, promote
 
 Status = Job.Status
@@ -42,7 +43,7 @@ class Lease:
     token: uuid.UUID
 
     def key(self, number: int) -> str:
-        return results.key_of(self.token, number)
+        return artifacts.key_of(self.token, number)
 
 
 def claim(worker: Worker) -> Lease | None:
@@ -90,7 +91,7 @@ def reserve_keys(lease: Lease, number: int) -> None:
 
 
 def finish(
-    lease: Lease, stored: Sequence[results.StoredOutput], *, facts: dict[str, Any] | None, message: str,
+    lease: Lease, stored: Sequence[artifacts.StoredOutput], *, facts: dict[str, Any] | None, message: str,
     ran: dict[str, str],
 ) -> None:  # fmt: skip
     """End the job with success, in one transaction: its status, the files it made, and the jobs that followed it.
@@ -103,24 +104,24 @@ def finish(
 
 @states.in_retried_transaction
 def _finish(
-    lease: Lease, stored: Sequence[results.StoredOutput], facts: dict[str, Any] | None, message: str,
+    lease: Lease, stored: Sequence[artifacts.StoredOutput], facts: dict[str, Any] | None, message: str,
     ran: dict[str, str],
 ) -> list[str]:  # fmt: skip
     """Returns the keys of bytes that are not needed."""
     job = lease.job
     # Locked in this order, as submitting does: the Blob of the input, the owner's quota, the job's row.
-    results.save_facts(job, facts)
+    artifacts.save_facts(job, facts)
     lock_quotas([job.owner_id])
-    failure = results.quota_failure(job, sum(output.content.size for output in stored))
-    without = results.success_without_outputs(job, failure) if failure else {}
+    failure = artifacts.quota_failure(job, sum(output.content.size for output in stored))
+    without = artifacts.success_without_outputs(job, failure) if failure else {}
     changes: dict[str, Any] = {"message": message, "outputs": len(stored), **ran} | without
     if not states.mark_succeeded(_held(lease).filter(cancel_asked=False), job, **changes):
         _require(_held(lease).exists())
         raise Cancelled
-    results.show_facts(job)
+    artifacts.show_facts(job)
     if failure is None:
-        result, unneeded = results.publish(job, stored)
-        results.share(result)
+        result, unneeded = artifacts.publish(job, stored)
+        artifacts.share(result)
         return unneeded
     if not without:
         raise failure
@@ -140,7 +141,7 @@ def end_released(lease: Lease) -> None:
     """Queue the job again without counting an attempt, as this worker is to stop."""
     held, job = _held(lease), lease.job
     with write():
-        results.bury_outputs(held)
+        artifacts.bury_outputs(held)
         queued = states.mark_queued(
             held.filter(cancel_asked=False), job, "its worker stopped", message="Waiting to start again"
         )
@@ -150,12 +151,12 @@ def end_released(lease: Lease) -> None:
 def end_cancelled(lease: Lease) -> None:
     """End a job that was to be cancelled, after its holder has stopped and removed everything."""
     with write():
-        results.bury_outputs(_held(lease))
+        artifacts.bury_outputs(_held(lease))
         _require(states.mark_cancelled(_held(lease), lease.job))
 
 
 def _end_failed(held: QuerySet[Job], job: Job, failure: Failure, reason: str, **ran: str) -> bool:
-    results.bury_outputs(held)
+    artifacts.bury_outputs(held)
     attempts = job.attempts + 1
     going_on = held.filter(cancel_asked=False)
     if (pause := pause_before_retry(failure, job.attempts)) is None:
@@ -204,5 +205,5 @@ def _reap(job: Job) -> int:
         if done:
             count_lost_lease(job)
     if done:
-        results.discard_outputs(job)
+        artifacts.discard_outputs(job)
     return int(done)

@@ -1,10 +1,8 @@
-"""Which job a worker gets next, and when a failed job is tried again.
+"""Which job a worker gets next.
 
 The next job of a lane has the highest priority; among equal ones, owners take turns, and of each owner the oldest is
 next. Paused lanes get none, nor does any lane while the disk is full.
 """
-
-from datetime import timedelta
 
 from django.db import connection
 from django.db.models import Q, QuerySet
@@ -15,10 +13,7 @@ from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.transfers.disk_space import check_floor, check_free
 
 from ..conf import jobs
-from ..errors import Failure
 from ..models import Job, Lane
-
-_LONGEST_PAUSE = timedelta(minutes=10)
 
 # _NEXT selects the next job of a lane: the best priority, of the owner who was served least recently, their oldest.
 # Each part is one index lookup. (PostgreSQL would plan an EXISTS instead of the innermost SELECT, or that SELECT
@@ -67,14 +62,6 @@ def lacking() -> str:
     except StorageUnavailable:
         return "The server's disk, which is not available."
     return ""
-
-
-def pause_before_retry(failure: Failure, attempts_before: int) -> timedelta | None:
-    """How long a failed job waits until its next attempt. None: there is none."""
-    if failure.permanent or attempts_before + 1 >= jobs().attempts:
-        return None
-    pause: timedelta = failure.pause * 4**attempts_before
-    return min(pause, _LONGEST_PAUSE)
 
 
 def sql(statement: str) -> str:

@@ -29,7 +29,7 @@ from ..errors import Failure, NoSuchFile, UnfitMedia, UploadLost
 from ..ffmpeg.probing.media_facts import Facts
 from ..models import Job, JobInput, Share
 from ..operations.base import Operation, Params, canonical
-from . import results, states
+from . import artifacts, states
 from .notify import wake
 from .single_flight import cache_key, find_identical
 
@@ -157,7 +157,7 @@ def _insert(order: Order) -> tuple[Job, bool]:
     JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
     Transition.record("job", job.pk, job.status)
     if result is not None:
-        results.answer(job, result, f"answered with the result of job {result.job.pk}")
+        artifacts.answer(job, result, f"answered with the result of job {result.job.pk}")
     elif job.status == Job.Status.QUEUED and job.leader is None:
         transaction.on_commit(lambda: wake(job.lane))
     Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
@@ -222,7 +222,7 @@ def _begin(job: Job, file: MediaFile) -> None:
     leader, result = find_identical(job)
     begun = {"file": file, "cache_key": job.cache_key, "queued_at": Now()}
     if result is not None:
-        results.answer(job, result, "its upload is complete", **begun)
+        artifacts.answer(job, result, "its upload is complete", **begun)
     else:
         states.mark_queued(states.waiting(job), job, "its upload is complete", leader=leader, message="", **begun)
         transaction.on_commit(lambda: wake(job.lane))

@@ -43,9 +43,9 @@ from ..ffmpeg.toolbox import Toolbox
 from ..ffmpeg.work_folder import work_folder
 from ..models import Job
 from ..operations.base import Input, Operation, Outcome, Output, Work
-from ..queue import leases, results
+from ..queue import artifacts, leases
+from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
-from ..queue.results import StoredOutput
 from .heartbeat import Heartbeat
 from .slot import BEAT, Slot, equipment
 
@@ -157,8 +157,8 @@ class Attempt:
     def _store(self, outputs: Sequence[Output], found: Sequence[Facts]) -> list[StoredOutput]:
         # The quota is decided on in the transaction that ends the job. It is checked here, too, so that
         # gigabytes are not stored in vain.
-        failure = results.quota_failure(self._job, sum(output.path.stat().st_size for output in outputs))
-        if failure and not results.success_without_outputs(self._job, failure):
+        failure = artifacts.quota_failure(self._job, sum(output.path.stat().st_size for output in outputs))
+        if failure and not artifacts.success_without_outputs(self._job, failure):
             raise failure
         leases.reserve_keys(self._lease, len(outputs))
         stored = []

@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from model_bakery import baker
 
-from media_jobs.queue import results
+from media_jobs.queue import artifacts
 from tests.support.admin_client import signed_in
 from tests.support.in_server import accounts
 from tests.support.job_rows import a_file, a_job
@@ -111,9 +111,9 @@ def test_a_quota_of_its_own_is_decided_on_under_a_lock(settings: Any) -> None:
 
 def test_a_result_that_passes_the_quota_of_its_owner_is_refused() -> None:
     job = a_job()
-    assert results.quota_failure(job, 10**12) is None
+    assert artifacts.quota_failure(job, 10**12) is None
     give({"quota": 10**12}, user=job.owner)
-    assert results.quota_failure(job, 10**12)  # with its file it is more
+    assert artifacts.quota_failure(job, 10**12)  # with its file it is more
 
 
 # Use

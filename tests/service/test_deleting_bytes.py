@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from media_jobs.errors import BadMedia
-from media_jobs.queue import leases, results
+from media_jobs.queue import artifacts, leases
 from tests.support.api_client import api_client
 from tests.support.job_rows import a_job, a_worker, started
 from tests.support.local_store import (
@@ -231,7 +231,7 @@ def test_what_a_restored_snapshot_was_about_to_delete_goes_into_quarantine(place
     made = keep(place, key=lease.key(0))
 
     forget_intentions()
-    results.forget_outputs()
+    artifacts.forget_outputs()
     leases.end_failed(lease, BadMedia("It is cut off."), {})
     remove_buried(place)
     sweep(place, grace=AT_ONCE)

@@ -15,8 +15,9 @@ from uploads.errors import Forbidden
 from uploads.models import Upload
 from uploads.sinks.local.sink import LocalSink
 from uploads.storage.marker import adopt
-from uploads.transfers.admission import Announcement, admit, lifetime
+from uploads.transfers.admission import Announcement, admit
 from uploads.transfers.resumable import checkpoint
+from uploads.transfers.resumable.expiry import lifetime
 from uploads.transfers.resumable.session import Session
 
 pytestmark = pytest.mark.django_db

@@ -22,8 +22,9 @@ from tests.support.job_rows import a_job, a_user, a_worker, end, now, past, star
 from uploads.conf import sink
 from uploads.models import MediaFile, SinkMark, Upload
 from uploads.storage.marker import adopt
-from uploads.transfers.admission import Announcement, lifetime
+from uploads.transfers.admission import Announcement
 from uploads.transfers.resumable import recovery
+from uploads.transfers.resumable.expiry import lifetime
 
 pytestmark = pytest.mark.django_db
 

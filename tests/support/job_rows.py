@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from model_bakery import baker
 
 from media_jobs.models import Job, Worker
-from media_jobs.queue import leases, results
+from media_jobs.queue import artifacts, leases
 from media_jobs.queue.leases import Lease
 from media_jobs.queue.submission import Order, submit
 from uploads.content.intake import Content
@@ -65,7 +65,7 @@ def started(worker: Worker, job: Job) -> Lease:
 
 def end(lease: Lease, *names: str, facts: dict[str, Any] | None = None) -> None:
     kept = [
-        results.StoredOutput(
+        artifacts.StoredOutput(
             name, lease.key(number), Content(uuid.uuid4().hex * 2, 9, "image", "image/jpeg"), {"format": "x"}
         )
         for number, name in enumerate(names)

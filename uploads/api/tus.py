@@ -32,10 +32,11 @@ from ..http.upload_handler import entrance
 from ..models import MediaFile, Upload
 from ..scopes import Scope
 from ..storage.files import delete_file
-from ..transfers.admission import Announcement, admit, lifetime
+from ..transfers.admission import Announcement, admit
 from ..transfers.idempotency import Replay
 from ..transfers.quota import limits_of
 from ..transfers.resumable import recovery
+from ..transfers.resumable.expiry import lifetime
 from ..transfers.resumable.session import Session, check_first_body
 from .files import UploadViewSet, created
 from .serializers import FileSerializer

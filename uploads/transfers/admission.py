@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ..conf import limits, resumable_sink, sink
+from ..conf import resumable_sink, sink
 from ..errors import EmptyFile, Refusal
 from ..models import Transition, Upload
 from ..runtime.database_connections import write
@@ -18,9 +18,6 @@ from ..text.file_names import clean_name
 from . import disk_space, quota, upload_counters
 from .idempotency import claim_key
 from .quota import limits_of
-
-# A resumable upload of which no byte has arrived is kept at most this long.
-EMPTY_KEPT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +42,6 @@ class Announcement:
         """What must be equal in two requests with the same Idempotency-Key."""
         parts = (self.route, self.name, str(self.length), self.claims)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def lifetime(offset: int) -> timedelta:
-    """How long a resumable upload with this many bytes is kept until its client continues it."""
-    kept = timedelta(seconds=limits().upload_expiry)
-    return kept if offset else min(kept, EMPTY_KEPT)
 
 
 def admit(announcement: Announcement) -> Upload:

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from config.processes import instance_lock
-from media_jobs.queue.results import forget_outputs
+from media_jobs.queue.artifacts import forget_outputs
 from uploads.conf import sink
 from uploads.maintenance.backup import BackupFailed, Snapshot, snapshots
 from uploads.maintenance.fsck import Finding

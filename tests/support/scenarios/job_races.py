@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished, QuotaReached
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.models import Job, Worker
-from media_jobs.queue import cancel_and_retry, leases, results, scheduling
+from media_jobs.queue import artifacts, cancel_and_retry, leases, scheduling
 from media_jobs.queue.leases import Lease
 from media_jobs.queue.submission import Order, submit
 from tests.support.api_client import api_client
@@ -88,7 +88,9 @@ def pass_quota(size: int) -> dict[str, Any]:
 
 def _end_with(size: int) -> str:
     lease = next(_all_there_is(a_worker(LANE)))
-    kept = results.StoredOutput("a.jpg", lease.key(0), Content(uuid.uuid4().hex * 2, size, "image", "image/jpeg"), {})
+    kept = artifacts.StoredOutput(
+        "a.jpg", lease.key(0), Content(uuid.uuid4().hex * 2, size, "image", "image/jpeg"), {}
+    )
     try:
         leases.finish(lease, [kept], facts=None, message="", ran={"build": BUILD})
     except QuotaReached as failure:

@@ -27,11 +27,11 @@ from ...runtime.database_connections import release_connection, write
 from ...sinks.base import SinkError
 from ...sinks.resumable import ResumableWriter
 from .. import disk_space, quota
-from ..admission import lifetime
 from ..progress import flusher
 from ..quota import limits_of
 from ..reception import Reception, storage_refusals
 from . import checkpoint
+from .expiry import lifetime
 from .lock import PATIENCE, acquire
 
 # After kill -9 at most this many bytes are read and hashed again.
