@@ -1,4 +1,4 @@
-"""The release before kept no sidecars, tombstones or snapshots: its data goes on, and gets them."""
+"""An installation of release 0.1.0, which kept no sidecars, tombstones or snapshots, is upgraded without a loss."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.tus_client import Client
 from tests.support.waiting import wait_until
 
 
-def test_data_of_the_release_before_is_all_there_and_gets_its_sidecars(
+def test_data_of_release_0_1_0_is_all_there_and_gets_its_sidecars(
     start_server: StartServer, clip: bytes, film: Film
 ) -> None:
     server = start_server()
@@ -26,7 +26,7 @@ def test_data_of_the_release_before_is_all_there_and_gets_its_sidecars(
     server.kill()
 
     server.manage("migrate", "media_jobs", "0002_lists")
-    server.manage("migrate", "uploads", "0003_lists")  # the tables as that release has them
+    server.manage("migrate", "uploads", "0003_lists")  # the tables of release 0.1.0
     assert not (server.media / "meta").exists()  # housekeeping, which writes the sidecars, has not run
     server.call(first_start.prepare)
     server.start()
