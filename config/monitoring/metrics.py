@@ -1,7 +1,7 @@
 """/metrics, for Prometheus. See deploy/prometheus/ and docs/operations.md.
 
-Code that counts events of this process has its own counters. Values that other processes know are collected here, at
-each scrape, from the database and from HOME/run.
+Events in this process are counted in the modules where they happen. This module collects the values of other
+processes at each scrape, from the database and from HOME/run.
 """
 
 import os

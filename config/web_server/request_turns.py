@@ -1,7 +1,8 @@
 """Let the requests of one address begin a few at a time.
 
 All threads share the interpreter lock, so hundreds of requests of one address would delay the requests of all others.
-Run a few at a time, they are finished just as soon, and others get their turn in between.
+If only a few requests of an address run at a time, all of them finish equally soon, and requests of other addresses
+run in between.
 """
 
 import time

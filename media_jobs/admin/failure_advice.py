@@ -32,7 +32,7 @@ _ADVICE = {
     ),
     "timed_out": Advice(
         "The job took longer than allowed.",
-        "Run it again with less work: a part of the file, a smaller height, or a faster codec such as h264. "
+        "Run the job again with less work: a part of the file, a smaller height, or a faster codec such as h264. "
         "An administrator can raise MILLRACE_JOB_TIMEOUT.",
     ),
     "resource_limit": Advice(

@@ -174,7 +174,7 @@ class JobOrder(FormOrder):
     """A request for a job as JSON, with either `file` or `upload`."""
 
     file = serializers.UUIDField(required=False, help_text="Id of the file to process")
-    upload = UploadOrder(required=False, help_text="Instead of `file`: a file that you will upload")
+    upload = UploadOrder(required=False, help_text="The file that you will upload for this job. Send this or `file`.")
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if ("file" in values) == ("upload" in values):

@@ -1,7 +1,7 @@
 """ffmpeg's error output: cleaned to be shown to users, and translated into the reason why a run failed.
 
-A new message that users should understand is one row in a table here: MESSAGES for runs that failed, PROBLEMS for
-those that ffmpeg itself takes for a success.
+To explain another message to users, add a row to a table here: MESSAGES for runs that failed, PROBLEMS for runs that
+failed although ffmpeg reported success.
 """
 
 import re

@@ -74,8 +74,8 @@ class Tools(Protocol):
     ) -> str:
         """Run ffmpeg in the sandbox and report its progress, out of `seconds` or `frames` of output.
 
-        `share` is the part of the whole job that this run is: the second of two passes has (0.5, 1.0). `verb` is the
-        first word of the message: "Encoded 500 of 2000 frames (1.8x)". Returns what ffmpeg wrote to stderr.
+        `share` is the start and end of this run within the whole job: (0.5, 1.0) for the second of two passes. `verb`
+        is the first word of the message: "Encoded 500 of 2000 frames (1.8x)". Returns what ffmpeg wrote to stderr.
         """
 
     def probe(self, path: Path) -> Facts:

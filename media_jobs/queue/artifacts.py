@@ -1,6 +1,6 @@
 """The outputs of a job: the keys that an attempt stores them under, and the files that they become.
 
-A job gets the outputs of its own attempt, or those of an identical job. What changes rows here is called in the
+A job gets the outputs of its own attempt, or those of an identical job. Call the functions that change rows in the
 transaction that ends the job or its attempt.
 """
 

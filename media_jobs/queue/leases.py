@@ -71,8 +71,8 @@ def _require(held: object) -> None:
 def renew(lease: Lease, phase: str, report: Report, **ran: str) -> bool:
     """Extend the lease, and write the progress. Returns whether the job is to be cancelled.
 
-    `ran` has the new values of `command` and `log`. Numbers that are not finite are left out: because of them the
-    database would refuse the whole statement, and the lease would be lost.
+    `ran` has the new values of `command` and `log`. Numbers that are not finite are left out: the database would
+    refuse a statement that contains one, and the lease would be lost.
     """
     eta = finite(report.eta_seconds, MAX_ETA)
     renewed = _held(lease).update(
@@ -96,8 +96,8 @@ def finish(
 ) -> None:  # fmt: skip
     """End the job with success, in one transaction: its status, the files it made, and the jobs that followed it.
 
-    QuotaReached: the owner has no room for the files, and the job is of no use without. Cancelled: it is to be
-    cancelled, which its owner was promised.
+    Raises QuotaReached if the owner has no space for the files, and the job is useless without them. Raises Cancelled
+    if the owner has asked to cancel the job.
     """
     discard(*_finish(lease, stored, facts, message, ran))
 

@@ -1,7 +1,8 @@
-"""Single flight: of identical jobs one runs, the others wait for its result.
+"""Single flight: only one of several identical jobs runs, and the others wait for its result.
 
-Jobs are identical if they have the same cache key. The one that runs leads; the others follow it and cannot be
-claimed. When the leader ends, they get its result or its failure, or one of them leads the others from then on.
+Jobs are identical if they have the same cache key. The job that runs is the leader. The others are its followers, and
+no worker can claim them. When the leader ends, they get its result or its failure, or one of them becomes the new
+leader.
 """
 
 import hashlib
@@ -45,10 +46,10 @@ def cache_key(job: Job, files: Iterable[MediaFile]) -> str:
 
 
 def find_identical(job: Job) -> tuple[Job | None, Result | None]:
-    """The leader of the work that this job asks for, or else its result, if a job has succeeded with it.
+    """Return the leader of the jobs identical to this one, or else the result of one that has succeeded.
 
-    Most work is new: that takes one query and no lock. If another job becomes the leader meanwhile, the caller's own
-    write fails with an IntegrityError, and it tries again.
+    Usually there is no identical job: then this takes one query and no lock. If another job becomes the leader
+    meanwhile, the write of the caller fails with an IntegrityError, and the caller tries again.
     """
     if not is_known(job.cache_key):
         return None, None

@@ -111,10 +111,10 @@ class Slot:
                 self._guard("row", self._refresh)
 
     def _guard(self, part: str, function: Callable[[], None]) -> None:
-        """Call a part of the heartbeat. No error ends the heartbeat: the next one tries again.
+        """Call a part of the heartbeat. No error ends the heartbeat: it tries again a second later.
 
-        After too many errors in a row that are not the database's, the process ends, and its supervisor starts
-        another. The lease expires, and the job is tried there.
+        After too many errors in a row, not counting those of the database, the process ends, and its supervisor
+        starts another. The lease expires, and a worker tries the job again.
         """
         try:
             function()

@@ -19,7 +19,7 @@ from ..transfers.quota import usage_of
 _MOST = models.BigIntegerField.MAX_BIGINT
 _TABLE = """<table class="mr-table"><thead><tr><th scope="col">Limit</th><th scope="col">In force</th>
 <th scope="col">Used</th></tr></thead><tbody>{}</tbody></table>"""
-_EMPTY = "Leave empty for the limit of the groups or the settings."
+_EMPTY = "If empty, the limit of the groups applies, or else the one in the settings."
 
 
 class SizeField(forms.CharField):

@@ -38,7 +38,7 @@ class MeSerializer(serializers.Serializer[Any]):
     groups = serializers.ListField(child=serializers.CharField())
     permissions = serializers.ListField(
         child=serializers.CharField(),
-        help_text="Only of staff. Other accounts may see and change only what they own.",
+        help_text="For staff only. Other accounts may see and change only their own files and jobs.",
     )
     scopes = serializers.ListField(child=serializers.ChoiceField([(name, name) for name in NAMES]))
     token = TokenSerializer(allow_null=True, help_text="null for a session.")

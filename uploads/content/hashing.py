@@ -41,8 +41,8 @@ def _resumed(state: bytes) -> Hasher:
 class Sha256:
     """SHA-256 that hashes in a helper thread, if one is idle, while the caller writes the same bytes.
 
-    The caller must not change data of at least PARALLEL_SIZE bytes before its next call. `state` continues a hash
-    that was saved with state(), also by another process.
+    The caller must not change data of at least PARALLEL_SIZE bytes before its next call. `state` is a value that
+    state() returned, in this process or another one: hashing continues from there.
     """
 
     def __init__(self, state: bytes | None = None) -> None:

@@ -63,8 +63,8 @@ class Body:
     def pieces(self, speed: int = 0) -> Iterator[Piece]:
         """Iterate over the bytes as sent. Raises IncompleteBody if the body ends early.
 
-        `speed`, in bytes a second, is that of earlier requests of the same upload. A piece is not overwritten before
-        the next one is requested; one of at least PARALLEL_SIZE bytes, not before the one after that.
+        `speed`, in bytes a second, is that of earlier requests of the same upload. A piece stays valid until the next
+        piece is requested. A piece of at least PARALLEL_SIZE bytes stays valid for one piece longer.
         """
         received = 0
         for data in self._read_into(speed) if self._can_read_into() else self._read():

@@ -1,7 +1,7 @@
 """Parse a multipart form while it arrives: fields into memory, its one file into a receiver.
 
-The `multipart` library parses the syntax. This module limits what is accepted, and passes the inside of a file
-around the library, which would copy all of it and takes twice as long to search for the boundary.
+The `multipart` library parses the syntax. This module limits what is accepted. The content of the file does not pass
+through the library, which would copy all of it, and needs twice as long to search for the boundary.
 """
 
 import ctypes

@@ -108,10 +108,10 @@ class ReceivedFile(UploadedFile):  # type: ignore[type-arg]  # generic only in t
 
 
 class FormSlot:
-    """Limits how many forms an account sends at a time: as many as it may send uploads.
+    """Limits how many forms an account sends at a time. The limit is the same as for uploads.
 
-    A form occupies a thread, and its client decides how slowly the fields arrive. It is counted from before its first
-    byte is read until its file is admitted: from then on admission counts it.
+    A form occupies a thread, and its client decides how slowly the fields arrive. A form is counted from before its
+    first byte is read until its file is admitted. After that, admission counts the upload.
     """
 
     def __init__(self, account: int) -> None:

@@ -84,7 +84,7 @@ class Ballast:
         return True
 
     def keep(self, left_to_uploads: Callable[[], int]) -> int:
-        """The chore: release the first half if the disk is nearly full; restore the ballast if there is enough space.
+        """The chore: release the first half if the disk is nearly full, or restore the file if there is enough space.
 
         `left_to_uploads` returns how many bytes uploads may still take. It needs a query, so it is called only if
         needed. Returns 1 if the file was changed.

@@ -104,10 +104,10 @@ class Writer(ABC):
 
 
 class Sidecars(ABC):
-    """Small objects beside the content, one per file: with them a store explains itself without a database.
+    """Small objects beside the content, one per file. If the database is lost, they tell which files the store has.
 
-    A sidecar's name is the key of the bytes that it describes, a dot, and more. A Sink stores them as named bytes;
-    storage/sidecars.py defines what is in them.
+    The name of a sidecar is the key of the bytes that it describes, a dot, and the id of the file. A Sink stores them
+    as named bytes; storage/sidecars.py defines what is in them.
     """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Named points of storing, deleting and submitting, between which a crash has a different result.
+"""Named points in the code that stores, deletes and submits: a crash has a different result after each of them.
 
 The code calls reached() at each point. In production this does nothing. Tests register listeners, check the order,
 and kill the process at a point.

@@ -167,8 +167,9 @@ def _keep_one(into: Sink, twin: Blob, key: str) -> str:
 def register(key: str, content: Content, facts: dict[str, object] | None) -> tuple[Blob, str]:
     """Return the Blob of bytes that are durable under `key`. To be called in a transaction.
 
-    Also returns a key that is not needed if there is a twin: the caller removes it after the transaction. Raises
-    IntegrityError if a twin was stored at the same time: the caller repeats its transaction.
+    If a Blob with the same content exists, also returns the key of the duplicate bytes, which the caller removes
+    after the transaction. Raises IntegrityError if the same content was stored at the same time: the caller repeats
+    its transaction.
     """
     into = sink()
     twin = _lock_twin(into, content.sha256, content.size)

@@ -1,7 +1,7 @@
-"""The marker of a store: an identity that a row of the database must have too.
+"""The marker of a store: an id that is saved in the store and in a row of the database. Both must be equal.
 
 A store without our marker is never used: it may belong to another installation, or be an empty mount point, or the
-database may be new. Housekeeping would then treat all of its bytes as unknown.
+database may be new. If such a store were used, housekeeping would treat all of its bytes as unknown.
 """
 
 import uuid

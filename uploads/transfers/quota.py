@@ -1,7 +1,7 @@
 """The limits of an account, and how much of them it has left.
 
-Each limit of an account is its own, else the most generous of its groups', else that of the settings.
-The bytes that unfinished uploads have received or reserved count as used.
+A limit that is set for the account applies first. Without one, the highest limit of its groups applies, and without
+that the limit in the settings. The bytes that unfinished uploads have received or reserved count as used.
 """
 
 from collections.abc import Collection, Sequence
@@ -112,8 +112,8 @@ def lock_owner(owner_id: int) -> None:
 def lock_quotas(owners: Collection[int], *, wait: bool = True) -> None:
     """Lock the quotas of these accounts until this transaction ends. Does nothing where no quota is in force.
 
-    With wait=False it raises OperationalError instead of waiting. Use that where the caller holds a lock that
-    another holder of these locks may wait for: both would wait for each other.
+    With wait=False it raises OperationalError instead of waiting. Use it if the caller holds another lock already: a
+    transaction that holds the quotas may wait for that lock, which would be a deadlock.
     """
     if has_quota(owners):
         rows = get_user_model().objects.select_for_update(no_key=True, nowait=not wait)

@@ -17,7 +17,7 @@ class Command(TerminalCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("folder", type=Path, help="the snapshot becomes a folder in it")
+        parser.add_argument("folder", type=Path, help="the snapshot is made in a new folder in this one")
 
     def handle(self, *args: Any, folder: Path, **options: Any) -> None:
         try:

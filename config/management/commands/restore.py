@@ -23,7 +23,7 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "snapshot", type=Path, nargs="?", help="folder of the snapshot; without it, list the snapshots"
+            "snapshot", type=Path, nargs="?", help="folder of the snapshot; if left out, the snapshots are listed"
         )
 
     def handle(self, *args: Any, snapshot: Path | None, **options: Any) -> None:

@@ -43,7 +43,7 @@ class Command(TerminalCommand):
         parser.add_argument(
             "--repair", action="store_true", help="repair problems; unknown files are moved into quarantine"
         )
-        parser.add_argument("--yes", action="store_true", help="with --repair: also if very many files do not match")
+        parser.add_argument("--yes", action="store_true", help="with --repair: even if very many files do not match")
         parser.add_argument(
             "--grace", type=float, default=3600, metavar="SECONDS",
             help="ignore files younger than this, which may still be arriving (%(default)s)",

@@ -60,8 +60,8 @@ class LocalSink(ResumableSink):
     def adopt(self, source: Path, key: str, fd: int | None = None, *, own: bool = False) -> bool:
         """Commit a file of this machine without copying it, by a hard link. False if it is on another filesystem.
 
-        `fd` is a descriptor of `source` on which write-back was waited for: the kernel reports errors to this
-        descriptor. The mode of the file is changed only if it is our `own`.
+        `fd` is an open descriptor of `source`, with which the caller has waited for the write-back: the kernel
+        reports errors to this descriptor. The mode of the file is changed only if Millrace made the file (`own`).
         """
         with sink_errors():
             if source.stat().st_dev != self.root.stat().st_dev:

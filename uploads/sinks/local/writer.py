@@ -155,8 +155,8 @@ class ResumableLocalWriter(LocalWriter, ResumableWriter):
     def _cut_off_unsafe(self) -> None:
         """After a failed write-back: cut the file off after the bytes that are safely on the medium.
 
-        Which of the later pages are bad is unknown: they are readable until memory drops them, and no later sync
-        reports them. The client still has the bytes, and sends them again.
+        It is unknown which of the later pages are bad: they can be read while they are in the page cache, and a later
+        sync does not report the error again. The client still has the bytes, and sends them again.
         """
         safe = self._writeback.safe - self._writeback.safe % _BLOCK
         log.error("write_back_failed", key=self.key, size=self.offset, kept=safe)

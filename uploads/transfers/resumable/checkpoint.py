@@ -80,10 +80,10 @@ def load(writer: ResumableWriter) -> Checkpoint | None:
 
 
 def _verify_after_boot(found: Checkpoint, writer: ResumableWriter) -> bool:
-    """Check a checkpoint of an earlier boot: after a power cut, the bytes before it may not be on the disk.
+    """Check a checkpoint of an earlier boot: a power cut may have lost bytes before it.
 
-    They are hashed again. If they differ, it is unknown which of them are wrong, and the client sends all of them
-    again. Bytes after the checkpoint were never acknowledged, and are cut off.
+    The bytes are hashed again. If the hash differs, it is unknown which bytes are wrong, and the client sends all of
+    them again. Bytes after the checkpoint were never acknowledged, and are cut off.
     """
     if hash_bytes(writer.key, found.offset).hexdigest() != Sha256(found.state).hexdigest():
         log.error("upload_bytes_lost", key=writer.key, offset=found.offset)
