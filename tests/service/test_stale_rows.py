@@ -81,9 +81,9 @@ def test_a_patch_without_a_name_changes_nothing() -> None:
 
 def test_the_whole_row_of_a_file_is_never_written_again() -> None:
     file = a_file()
-    with pytest.raises(TypeError, match="named columns"):
+    with pytest.raises(TypeError, match="single columns"):
         MediaFile.objects.get(pk=file.pk).save()
-    with pytest.raises(TypeError, match="named columns"):
+    with pytest.raises(TypeError, match="single columns"):
         file.save(force_update=True)
 
 
