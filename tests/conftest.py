@@ -24,8 +24,8 @@ NO_SKIP = "TESTS_NO_SKIP"  # set by .ci/run: there everything a test needs is in
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """At any moment one in three tests waits."""
-    return max(1, (os.cpu_count() or 1) * 3 // 2)
+    """Two per core: at any moment about half of the tests wait for something."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)
