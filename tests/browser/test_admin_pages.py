@@ -1,6 +1,6 @@
 """Every page of the admin in a real Chromium: light, dark, and on a phone.
 
-The screenshots are in var/screenshots: look at them after a change. README shows three.
+The screenshots are in var/screenshots: look at them after a change. README shows others, in docs/images.
 """
 
 import json
