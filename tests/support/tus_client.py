@@ -33,6 +33,10 @@ def _base64(value: str | bytes) -> str:
     return base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
 
 
+def refusal(answer: Answer) -> tuple[int, str]:
+    return answer.status, answer.code
+
+
 def pieces(data: bytes, size: int = 50_000) -> Iterator[bytes]:
     """A body that http.client sends chunked."""
     return (data[start : start + size] for start in range(0, len(data), size))

@@ -1,10 +1,10 @@
-"""Whether an upload's partial file is locked by a request."""
+"""Whether an upload's partial file is locked by a request, and whether that was asked to let go."""
 
 import contextlib
 import fcntl
 from pathlib import Path
 
-from tests.support.server import Server
+from tests.support.server import Server, query
 
 
 def is_held(server: Server) -> bool:
@@ -24,3 +24,14 @@ def can_lock(path: Path) -> bool:
         except BlockingIOError:
             return False
     return True
+
+
+def was_asked(server: Server, path: str) -> bool:
+    [[asked]] = query(server, f"SELECT stop_asked FROM uploads_upload WHERE {is_at(path)}")  # noqa: S608
+    return bool(asked)
+
+
+def is_at(path: str) -> str:
+    """The SQL that finds the upload of this address, whichever way the database writes a UUID."""
+    pk = path.rpartition("/")[2]
+    return f"CAST(id AS VARCHAR(36)) IN ('{pk}', '{pk.replace('-', '')}')"
