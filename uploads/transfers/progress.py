@@ -167,7 +167,7 @@ class Flusher:
             _write([(upload_id, item) for upload_id, item in sorted(watched.items(), key=lambda pair: pair[0])])
             for upload_id in _asked_to_stop([upload_id for upload_id, item in watched.items() if item.stop]):
                 self.stop(upload_id)
-            for item in watched.values():
+            for item in watched.values() if upload_progress else ():
                 _report(item)
         except Exception:  # any error: without heartbeats every upload would soon count as stalled
             log.warning("progress_not_written", uploads=len(watched), exc_info=True)
@@ -187,7 +187,7 @@ def _report(item: _Watched) -> None:
     for callback in upload_progress:
         try:
             callback(progress)
-        except Exception:
+        except Exception:  # of another project's code: uploads go on
             log.warning("progress_callback_failed", upload=str(progress.upload_id), exc_info=True)
 
 
