@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.running_servers import StartServer
 from tests.support.server import Answer, Server
-from tests.support.tus_client import OCTETS, UPLOADS, VERSION, Client, checksum, metadata, pieces
+from tests.support.tus_client import OCTETS, UPLOADS, VERSION, Client, checksum, metadata, pieces, refusal
 
 Film = Callable[..., bytes]
 MAX = 64 * 1024**2  # MAX_FILE_SIZE of the shared server
@@ -19,10 +19,6 @@ LOCATION = re.compile(r"/api/v1/uploads/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12
 
 def expires_in(answer: Answer) -> timedelta:
     return parsedate_to_datetime(answer.headers["Upload-Expires"]) - datetime.now(UTC)
-
-
-def refusal(answer: Answer) -> tuple[int, str]:
-    return answer.status, answer.code
 
 
 # What is spoken here

@@ -10,16 +10,12 @@ import pytest
 
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template
-from tests.support.tus_client import UPLOADS, Client, checksum, pieces
+from tests.support.tus_client import UPLOADS, Client, checksum, pieces, refusal
 
 Film = Callable[..., bytes]
 MAX = 64 * 1024**2  # MAX_FILE_SIZE of the shared server
 HEAD_SIZE = 65536  # so much is looked at before it is judged
 PDF = b"%PDF-1.7 is not a film "
-
-
-def refusal(answer: Answer) -> tuple[int, str]:
-    return answer.status, answer.code
 
 
 def flipped(data: bytes, at: int = -1) -> bytes:
