@@ -8,7 +8,7 @@ from django.core.wsgi import get_wsgi_application
 _CANNOT_BOOT = 3  # gunicorn starts a worker again and again, unless it ended with this code
 
 if "gunicorn.arbiter" in sys.modules and "config.web_server.gunicorn_worker" not in sys.modules:
-    print(  # noqa: T201  # whoever typed the command looks at the terminal
+    print(  # noqa: T201  # the user of the command reads the terminal
         "gunicorn's own workers end long uploads and have no limits for slow clients. Use `manage.py serve`, or\n"
         "gunicorn --config python:config.web_server.gunicorn_config",
         file=sys.stderr,

@@ -33,7 +33,7 @@ BEAT = 1.0  # seconds between heartbeats
 _ROW_INTERVAL = 5.0
 # An idle worker whose lane has work, but which has got no message for this long, is not connected to the broker.
 _DEAF_AFTER = 30.0
-# After so many failures in a row that are not the database's, the heartbeat will not recover in this process.
+# Consecutive failures, not counting database errors, after which the heartbeat will not recover in this process.
 _MOST_FAILURES = 5
 
 

@@ -40,7 +40,7 @@ def test_fsck_reports_missing_bytes_and_repair_marks_them_without_losing_the_fil
     assert content(server, file).code == "content_unavailable"
     assert fsck(server)[0] == 1  # it is known now, and still not well
 
-    twin = server.put("again.mp4", clip).json()  # whoever has the bytes can bring them back
+    twin = server.put("again.mp4", clip).json()  # an upload of the same bytes brings them back
     assert content(server, file).body == content(server, twin).body == clip
     assert fsck(server, "--deep")[0] == 0
 

@@ -220,7 +220,7 @@ def test_a_form_uploads_and_is_processed_in_one_request(server: Server, clip: by
 
 
 def test_what_is_wrong_with_a_form_is_said_before_its_file_is_read(server: Server, clip: bytes) -> None:
-    # The file never comes: whoever waited for it would not answer.
+    # The file never arrives: a server that waited for it would not answer.
     for fields, code in (
         ({"operation": "thumbnail", "params": '{"width": -1}'}, "invalid_params"),
         ({"operation": "thumbnail", "params": "{"}, "invalid_params"),

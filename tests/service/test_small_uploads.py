@@ -77,7 +77,7 @@ def plans(found: list[str]) -> Iterator[None]:
 
 @pytest.fixture
 def many_succeeded_jobs() -> None:
-    """So many that a plan which reads them all is more expensive than any index, and statistics that say so."""
+    """Enough jobs, with statistics, that the planner prefers an index to reading them all."""
     pile(3000, [a_file(an_owner())], "thumbnail")
     Job.objects.update(status=Job.Status.SUCCEEDED, progress=1, finished_at=Now())
     with connection.cursor() as cursor:

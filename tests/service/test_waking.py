@@ -58,4 +58,4 @@ def test_workers_that_do_nothing_are_told_again_less_and_less_often(monkeypatch:
     assert sent == [0, 1, 3, 7, 15, 25, 35]
     Worker.objects.update(heard_at=F("heard_at") + timedelta(seconds=1))  # it has worked since
     assert notify.wake_idle_again() == 1
-    assert notify.wake_idle() == 1  # whoever has a reason of their own need not wait
+    assert notify.wake_idle() == 1  # other callers do not wait for the pause

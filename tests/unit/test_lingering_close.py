@@ -1,4 +1,4 @@
-"""Clients are lingered for after an early answer: only so many, and only so long."""
+"""After an early answer the server waits for clients to close: for a limited number, and a limited time."""
 
 import selectors
 import socket

@@ -125,7 +125,7 @@ def test_a_body_that_stops_after_it_has_come_for_a_while_is_too_slow() -> None:
 
 @contextmanager
 def under_way(left: int, idle_timeout: float = 5) -> Iterator[tuple[Wire, memoryview]]:
-    """A body whose beginning was read: so many bytes of it are to come."""
+    """A body whose beginning was read: this number of bytes is still to come."""
     begun = 2 * SMALL
     with Wire(begun + left, idle_timeout=idle_timeout) as wire:
         buffer = memoryview(bytearray(SMALL))

@@ -125,7 +125,7 @@ def container_for(video: VideoCodec, audio: str | None) -> Container:
 
 
 def audio_encoder(codec: AudioCodec, channels: int, bitrate: int | None = None, *, is_deep: bool = False) -> Options:
-    """Options that encode sound: the encoder, and a bitrate that it accepts for so many channels."""
+    """Options that encode sound: the encoder, and a bitrate that it accepts for this number of channels."""
     if codec.bitrate is None:
         return codec.deep_encoder if is_deep else codec.encoder
     channels = min(channels, codec.max_channels)
