@@ -127,7 +127,7 @@ class Attempt:
         self._heartbeat.enter(Job.Phase.VERIFYING, "Verifying", size)
         found = [self._tools.verify(output.path, output.expected) for output in outcome.outputs]
         self._heartbeat.enter(Job.Phase.STORING, "Storing", size)
-        stored = self._store(outcome.outputs, found)
+        stored = self._store(outcome.outputs, found, size)
         return Success(stored, outcome.facts.model_dump(mode="json") if outcome.facts else None, outcome.message)
 
     def _fetch(self) -> list[Input]:
@@ -154,10 +154,10 @@ class Attempt:
         params = operation.parameters.model_validate(self._job.params)
         return operation.run(Work(params, main, others, self._folder, self._tools, jobs().threads))
 
-    def _store(self, outputs: Sequence[Output], found: Sequence[Facts]) -> list[StoredOutput]:
+    def _store(self, outputs: Sequence[Output], found: Sequence[Facts], size: int) -> list[StoredOutput]:
         # The quota is decided on in the transaction that ends the job. It is checked here, too, so that
         # gigabytes are not stored in vain.
-        failure = artifacts.quota_failure(self._job, sum(output.path.stat().st_size for output in outputs))
+        failure = artifacts.quota_failure(self._job, size)
         if failure and not artifacts.success_without_outputs(self._job, failure):
             raise failure
         leases.reserve_keys(self._lease, len(outputs))
