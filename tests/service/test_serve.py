@@ -216,6 +216,13 @@ def test_without_it_serve_outlives_who_started_it(serve: Serve) -> None:
     assert alive(serve.known) >= set(lasting)
 
 
+def test_web_only_starts_the_web_server_alone(serve: Serve) -> None:
+    serve.start(*MANAGE, "serve", "--web-only", ready=False)
+    wait_until(serve.is_ready, 90, lambda: serve.output)
+    wait_until(lambda: {"web", "web worker"} <= set(serve.tree()), 30)
+    assert set(serve.tree()) == {"web", "web worker"}
+
+
 def test_a_port_that_is_taken_ends_serve_with_words(serve: Serve) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", serve.port))

@@ -15,13 +15,23 @@ from uploads.errors import StorageUnavailable
 from uploads.management.terminal_command import TerminalCommand
 
 
+def _others() -> list[Child]:
+    workers = [child for lane, number in settings.SLOTS.items() for child in slots(lane, number, essential=False)]
+    return [Child("housekeeping", manage("housekeeping")), *workers]
+
+
 class Command(TerminalCommand):
     help = "Run Millrace: web server, workers and housekeeping, in one process tree."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--with-parent", action="store_true", help="end when the process that started this ends")
+        parser.add_argument(
+            "--web-only",
+            action="store_true",
+            help="only the web server; `worker` and `housekeeping` run elsewhere, such as in other containers",
+        )
 
-    def handle(self, *args: Any, with_parent: bool, **options: Any) -> None:
+    def handle(self, *args: Any, with_parent: bool, web_only: bool, **options: Any) -> None:
         if with_parent:
             parent_death.end_with_parent(os.getppid())
         instance_lock.hold_shared()
@@ -33,10 +43,8 @@ class Command(TerminalCommand):
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
         self._greet(first_start.first_account())
-        workers = [child for lane, number in settings.SLOTS.items() for child in slots(lane, number, essential=False)]
-        tree = Tree("serve", [Child("web", web()), Child("housekeeping", manage("housekeeping")), *workers])
         try:
-            tree.run()
+            Tree("serve", [Child("web", web()), *([] if web_only else _others())]).run()
         except CannotStart as error:
             raise CommandError(str(error)) from error
 
