@@ -10,10 +10,11 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from uploads.conf import limits, sink
+from uploads.conf import limits
 from uploads.sinks.base import SinkError
 from uploads.sinks.local.filesystem_layout import set_mode
 from uploads.sinks.local.sink import LocalSink
+from uploads.storage.stores import sink
 from uploads.transfers.server_files import database_files
 
 log = structlog.get_logger(__name__)

@@ -18,9 +18,9 @@ from django.db import connection
 from config import file_modes
 from config.celery import make_folders
 from config.processes.file_locks import exclusive
-from uploads.conf import sink
 from uploads.runtime.ballast_file import ballast
 from uploads.storage.marker import claim_store
+from uploads.storage.stores import sink
 
 log = structlog.get_logger(__name__)
 ADMIN = "admin"

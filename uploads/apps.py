@@ -9,10 +9,11 @@ class UploadsConfig(AppConfig):
     def ready(self) -> None:
         from . import hooks, system_checks  # noqa: F401  # the checks register themselves
         from .access import permissions
-        from .conf import limits, sink
+        from .conf import limits
         from .http.read_buffers import budget
         from .maintenance import storage_warnings
         from .monitoring import chore_records
+        from .storage.stores import sink
 
         hooks.warnings.append(lambda: storage_warnings.warnings(sink()))
         hooks.warnings.append(chore_records.warnings)

@@ -5,8 +5,9 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from .conf import limits, sink
+from .conf import limits
 from .sinks.local.sink import LocalSink
+from .storage.stores import sink
 
 HANDLER = "uploads.http.upload_handler.StreamingUploadHandler"
 

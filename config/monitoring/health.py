@@ -13,10 +13,10 @@ from django.views.decorators.http import require_safe
 
 from media_jobs.queue.lanes import troubles
 from uploads import hooks
-from uploads.conf import sink
 from uploads.runtime.ballast_file import RELEASED, ballast
 from uploads.sinks.base import SinkError
 from uploads.storage.marker import is_ours
+from uploads.storage.stores import sink
 from uploads.transfers.disk_space import floor, reserved_bytes
 
 # Addresses for machines: available under any IP address, and left out of the request log.

@@ -22,10 +22,11 @@ from config.snapshots import newest_snapshot
 from media_jobs.queue import job_metrics
 from media_jobs.queue.lanes import loads
 from media_jobs.worker.process_table import processes
-from uploads.conf import limits, sink
+from uploads.conf import limits
 from uploads.models import ChoreRecord
 from uploads.monitoring.counters import StoredMetrics
 from uploads.sinks.base import SinkError
+from uploads.storage.stores import sink
 from uploads.transfers import upload_counters as of_uploads
 from uploads.transfers.disk_space import floor, reserved_bytes
 

@@ -15,10 +15,11 @@ from django.utils import timezone
 from uploads import hooks
 from uploads.access import permissions as of_files
 from uploads.admin.lists import cells
-from uploads.conf import finite, limits, sink
+from uploads.conf import finite, limits
 from uploads.models import Upload
 from uploads.runtime.ballast_file import RELEASED, ballast
 from uploads.sinks.base import SinkError
+from uploads.storage.stores import sink
 from uploads.text.sizes import human_size
 from uploads.transfers.disk_space import floor, reserved_bytes
 from uploads.transfers.status_text import upload_message, upload_progress

@@ -12,11 +12,11 @@ from typing import Any
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from uploads.conf import sink
 from uploads.content.intake import Content
 from uploads.models import Blob, MediaFile
 from uploads.storage.blobs import discard, register
 from uploads.storage.files import create_file
+from uploads.storage.stores import sink
 from uploads.storage.tombstones import bury
 from uploads.transfers.quota import left_of_quota, lock_quotas
 

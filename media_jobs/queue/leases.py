@@ -15,9 +15,9 @@ from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from uploads.conf import sink
 from uploads.runtime.database_connections import write
 from uploads.storage.blobs import discard
+from uploads.storage.stores import sink
 from uploads.storage.tombstones import bury
 from uploads.transfers.quota import lock_quotas
 

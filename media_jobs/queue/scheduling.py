@@ -8,8 +8,8 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from uploads.conf import sink
 from uploads.errors import InsufficientStorage, StorageUnavailable
+from uploads.storage.stores import sink
 from uploads.transfers.disk_space import check_floor, check_free
 
 from ..conf import jobs

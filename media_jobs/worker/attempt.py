@@ -16,12 +16,12 @@ from typing import Any
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from uploads.conf import sink
 from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.models import Blob, MediaFile
 from uploads.runtime.request_context import on_behalf_of
 from uploads.sinks.base import SinkError, SinkFull
 from uploads.storage.blobs import discard, local_path
+from uploads.storage.stores import sink
 from uploads.transfers.disk_space import FloorWatch, check_free
 from uploads.transfers.made_files import deposit
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 def give_storage_an_identity() -> None:
     """One of its own: that of the template would be that of every copy."""
-    from uploads.conf import sink
     from uploads.storage.marker import adopt
+    from uploads.storage.stores import sink
 
     adopt(sink())
 
@@ -18,10 +18,10 @@ def delete_bytes_hours_later() -> None:
     """Run everything that may delete bytes, as if hours had passed: what is judged only when it is old is old."""
     from django.utils import timezone
 
-    from uploads.conf import sink
     from uploads.maintenance.housekeeping import remove_bytes
     from uploads.maintenance.sweep import sweep
     from uploads.models import Blob, Tombstone
+    from uploads.storage.stores import sink
 
     long_ago = timezone.now() - timedelta(hours=2)
     Blob.objects.filter(state="storing").update(created_at=long_ago)

@@ -12,9 +12,9 @@ from django.test import Client
 from media_jobs.queue import cancel_and_retry
 from tests.support.fuzzer import Fuzzer
 from tests.support.job_rows import a_job, a_worker
-from uploads.conf import sink
 from uploads.models import MediaFile
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ from tests.support.mail_server import MailServer, mail_server, text_of
 from tests.support.running_servers import StartServer
 from tests.support.server import free_port, query
 from tests.support.waiting import wait_until
-from uploads.conf import sink
 from uploads.hooks import current_warnings
 from uploads.maintenance.housekeeping import Chore, run
 from uploads.models import Alert, ChoreRecord
 from uploads.monitoring import chore_records
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 
 
 @pytest.fixture

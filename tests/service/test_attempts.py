@@ -14,9 +14,9 @@ from media_jobs.models import Job, Worker
 from media_jobs.queue import cancel_and_retry, leases
 from media_jobs.queue.leases import Lease
 from tests.support.job_rows import a_job, a_worker, end, expire, now, reap, started
-from uploads.conf import sink
 from uploads.models import Transition
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 
 pytestmark = pytest.mark.django_db
 Step = Callable[[Worker, Job], object]

@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.api_client import api_client
 from tests.support.local_store import Film, an_owner, own_store, stored_keys, upload
-from uploads.conf import sink, sink_named
 from uploads.content.intake import Intake
 from uploads.maintenance.housekeeping import remove_bytes, write_sidecars
 from uploads.models import Blob, MediaFile, Tombstone
@@ -19,6 +18,7 @@ from uploads.sinks.memory import MemorySink
 from uploads.storage.blobs import is_whole, local_path, new_key, open_blob, store
 from uploads.storage.files import create_file, delete_file
 from uploads.storage.marker import claim_store
+from uploads.storage.stores import sink, sink_named
 
 pytestmark = pytest.mark.django_db
 Committed = Callable[..., Any]  # pytest-django's django_capture_on_commit_callbacks

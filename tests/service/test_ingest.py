@@ -13,11 +13,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from uploads.conf import sink
 from uploads.errors import InvalidParams
 from uploads.models import Blob, MediaFile
 from uploads.storage.blobs import local_path
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 from uploads.transfers.ingest import Mode, Outcome, ingest
 
 pytestmark = pytest.mark.django_db

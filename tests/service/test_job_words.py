@@ -14,9 +14,9 @@ from media_jobs.queue import leases
 from media_jobs.queue.status_text import Lanes, message_of, waiting_for
 from tests.support.api_client import api_client
 from tests.support.job_rows import a_file, a_job, a_user, a_worker, now, started
-from uploads.conf import sink
 from uploads.models import SinkMark
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 
 pytestmark = pytest.mark.django_db
 

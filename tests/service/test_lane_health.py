@@ -12,8 +12,8 @@ from media_jobs.models import Job, Worker
 from media_jobs.queue import lanes
 from tests.support.job_rows import a_job, a_worker, started
 from uploads import hooks
-from uploads.conf import sink
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 
 pytestmark = pytest.mark.django_db
 

@@ -13,11 +13,11 @@ from config import first_start
 from media_jobs.queue import scheduling
 from tests.support.job_rows import a_user
 from tests.support.small_disks import MIB, fill, fill_but, small_disk
-from uploads.conf import sink
 from uploads.errors import InsufficientStorage
 from uploads.models import SinkMark, Upload
 from uploads.runtime.ballast_file import Ballast, ballast, free_in
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 from uploads.transfers import disk_space
 from uploads.transfers.admission import Announcement
 from uploads.transfers.made_files import deposit

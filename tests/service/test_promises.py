@@ -21,11 +21,11 @@ from tests.support.running_servers import StartServer
 from tests.support.small_disks import disk_at
 from tests.support.tus_client import Client
 from tests.support.waiting import wait_until
-from uploads.conf import sink
 from uploads.errors import InsufficientStorage, QuotaExceeded
 from uploads.maintenance import housekeeping
 from uploads.models import SinkMark, Upload
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 from uploads.transfers import disk_space
 from uploads.transfers.admission import Announcement, admit
 from uploads.transfers.reception import Reception

@@ -10,11 +10,11 @@ import pytest
 
 from tests.support.films import sha256
 from tests.support.job_rows import a_user
-from uploads.conf import sink
 from uploads.errors import Forbidden
 from uploads.models import Upload
 from uploads.sinks.local.sink import LocalSink
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 from uploads.transfers.admission import Announcement, admit
 from uploads.transfers.resumable import checkpoint
 from uploads.transfers.resumable.expiry import lifetime

@@ -19,9 +19,9 @@ from media_jobs.models import Job, Worker
 from media_jobs.queue import cancel_and_retry, leases
 from media_jobs.queue.submission import Order, submit_with_upload
 from tests.support.job_rows import a_job, a_user, a_worker, end, now, past, started
-from uploads.conf import sink
 from uploads.models import MediaFile, SinkMark, Upload
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 from uploads.transfers.admission import Announcement
 from uploads.transfers.resumable import recovery
 from uploads.transfers.resumable.expiry import lifetime

@@ -17,9 +17,9 @@ from model_bakery import baker
 from media_jobs.models import Job
 from media_jobs.queue import single_flight
 from tests.support.many_jobs import a_file, an_owner, pile
-from uploads.conf import sink
 from uploads.models import MediaFile, SinkMark, Upload
 from uploads.storage.marker import adopt
+from uploads.storage.stores import sink
 from uploads.transfers.admission import Announcement
 from uploads.transfers.reception import Reception
 

@@ -9,13 +9,13 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from media_jobs.models import Job
-from uploads.conf import sink
 from uploads.content.intake import Intake
 from uploads.models import Blob, MediaFile, SidecarChange, Tombstone, Transition, Upload
 from uploads.sinks.local.sink import LocalSink
 from uploads.storage.blobs import new_key, store
 from uploads.storage.files import create_file
 from uploads.storage.marker import claim_store
+from uploads.storage.stores import sink
 
 Film = Callable[..., bytes]
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ..conf import limits, sink, sinks
+from ..conf import limits
 from ..models import Token, Transition, Upload
 from ..monitoring import chore_records
 from ..monitoring.counters import add_up
@@ -17,6 +17,7 @@ from ..runtime.ballast_file import ballast
 from ..runtime.database_connections import release_connection
 from ..storage.marker import is_ours
 from ..storage.sidecars import write_changed
+from ..storage.stores import sink, sinks
 from ..storage.tombstones import remove_buried
 from ..transfers import disk_space
 from ..transfers.completion import fail_stalled

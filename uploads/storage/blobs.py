@@ -17,7 +17,6 @@ from typing import BinaryIO, Protocol
 import structlog
 from django.db import IntegrityError
 
-from ..conf import sink, sink_named
 from ..content.intake import Content
 from ..errors import StorageUnavailable
 from ..hooks import file_stored
@@ -27,6 +26,7 @@ from ..sinks.base import Sink, SinkError
 from ..sinks.crash_points import Step, reached
 from ..sinks.local.sink import LocalSink
 from . import sidecars
+from .stores import sink, sink_named
 from .tombstones import bury, remove
 
 log = structlog.get_logger(__name__)

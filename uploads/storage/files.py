@@ -11,13 +11,13 @@ import structlog
 from django.db import transaction
 
 from .. import audit_log
-from ..conf import sink_named
 from ..hooks import file_deleting
 from ..models import Blob, MediaFile, Upload
 from ..runtime.database_connections import frees_space, write
 from ..sinks.base import SinkError
 from ..sinks.crash_points import Step, reached
 from . import sidecars
+from .stores import sink_named
 from .tombstones import bury, remove
 
 log = structlog.get_logger(__name__)

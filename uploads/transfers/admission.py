@@ -10,10 +10,10 @@ from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ..conf import resumable_sink, sink
 from ..errors import EmptyFile, Refusal
 from ..models import Transition, Upload
 from ..runtime.database_connections import write
+from ..storage.stores import resumable_sink, sink
 from ..text.file_names import clean_name
 from . import disk_space, quota, upload_counters
 from .idempotency import claim_key

@@ -8,12 +8,12 @@ from datetime import timedelta
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
 
-from ..conf import sink
 from ..errors import Abandoned, BytesLost, InFlight, InvalidParams, KeyReused, StorageUnavailable
 from ..models import MediaFile, Upload
 from ..sinks.base import SinkError
 from ..storage.blobs import is_whole
 from ..storage.marker import is_ours
+from ..storage.stores import sink
 from . import quota
 from .completion import fail
 

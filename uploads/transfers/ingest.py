@@ -8,13 +8,13 @@ from typing import NoReturn
 
 from django.contrib.auth.models import User
 
-from ..conf import sink, sink_named
 from ..content.intake import Intake
 from ..errors import InvalidParams, StorageUnavailable
 from ..models import Blob, MediaFile, Upload
 from ..sinks.base import Writer
 from ..sinks.local.sink import LocalSink
 from ..storage.blobs import heal_blob, is_whole, new_key
+from ..storage.stores import sink, sink_named
 from .admission import Announcement
 from .disk_space import check_unreserved
 from .idempotency import Replay

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from ..conf import sink
 from ..content.hashing import Sha256
 from ..content.intake import Content
 from ..sinks.base import Sink, Writer
 from ..sinks.local.filesystem_layout import sink_errors
 from ..sinks.local.sink import LocalSink
 from ..sinks.local.writeback import WriteBack
+from ..storage.stores import sink
 from .disk_space import check_free
 
 _PIECE = 1024**2

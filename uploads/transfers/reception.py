@@ -11,7 +11,7 @@ import structlog
 from django.db import Error as DatabaseFailure
 from django.db.models.functions import Now
 
-from ..conf import limits, sink
+from ..conf import limits
 from ..content.intake import Content, Intake
 from ..errors import Abandoned, InsufficientStorage, Refusal, StorageUnavailable, TooLarge
 from ..models import MediaFile, Upload
@@ -19,6 +19,7 @@ from ..runtime.ballast_file import ballast
 from ..runtime.database_connections import release_connection, write
 from ..sinks.base import SinkError, SinkFull, Writer
 from ..storage.blobs import new_key, store
+from ..storage.stores import sink
 from ..text.sizes import exact_size
 from . import disk_space, quota, upload_counters
 from .admission import Announcement, admit

@@ -8,12 +8,12 @@ from django.core.management.base import CommandError
 
 from config.processes import instance_lock
 from media_jobs.queue.artifacts import forget_outputs
-from uploads.conf import sink
 from uploads.maintenance.backup import BackupFailed, Snapshot, snapshots
 from uploads.maintenance.fsck import Finding
 from uploads.maintenance.restore import compare, forget_intentions, load
 from uploads.management.terminal_command import TerminalCommand
 from uploads.storage.marker import is_ours
+from uploads.storage.stores import sink
 
 _SHOWN = 20
 

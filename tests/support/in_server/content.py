@@ -8,10 +8,10 @@ from django.core import signing
 from django.db.models.functions import Now
 
 from media_jobs.models import Job
-from uploads.conf import sink
 from uploads.maintenance.sweep import sweep
 from uploads.models import Blob, MediaFile, SinkMark, Upload
 from uploads.storage.sidecars import write_changed
+from uploads.storage.stores import sink
 from uploads.storage.tombstones import remove_buried
 from uploads.transfers.completion import fail_stalled
 

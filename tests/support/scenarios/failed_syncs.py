@@ -95,9 +95,9 @@ def ingested(film: str) -> dict[str, Any]:
     """By a copy and by a link: refused, with nothing left behind; and taken in when the disk is well."""
     from django.contrib.auth.models import User
 
-    from uploads.conf import sink
     from uploads.errors import Refusal
     from uploads.models import Blob, MediaFile
+    from uploads.storage.stores import sink
     from uploads.transfers.ingest import Mode, ingest
 
     path, owner, place = Path(film), User.objects.get(username="alice"), sink()

@@ -4,10 +4,11 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from uploads.conf import limits, sink
+from uploads.conf import limits
 from uploads.management.terminal_command import TerminalCommand
 from uploads.sinks.base import SinkError
 from uploads.storage.marker import adopt, describe, is_ours
+from uploads.storage.stores import sink
 
 
 class Command(TerminalCommand):

@@ -7,7 +7,6 @@ from django.core.management.base import CommandError
 from django.db.models import Sum
 from tqdm import tqdm
 
-from uploads.conf import sink
 from uploads.maintenance.fsck import (
     LOST,
     Defect,
@@ -23,6 +22,7 @@ from uploads.management.terminal_command import TerminalCommand
 from uploads.models import Blob
 from uploads.storage.marker import is_ours
 from uploads.storage.sidecars import write_changed
+from uploads.storage.stores import sink
 from uploads.storage.tombstones import remove_buried
 from uploads.text.sizes import human_size
 

@@ -3,9 +3,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from uploads.conf import sink
 from uploads.management.terminal_command import TerminalCommand
 from uploads.sinks.base import Quarantined, SinkError
+from uploads.storage.stores import sink
 from uploads.text.sizes import human_size
 
 _REASONS = {"unknown": "no row and no sidecar names it", "unused": "no file used it"}

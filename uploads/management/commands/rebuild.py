@@ -5,11 +5,11 @@ from typing import Any
 from django.core.management.base import CommandError
 from tqdm import tqdm
 
-from uploads.conf import sink
 from uploads.maintenance.fsck import find_in_sidecars
 from uploads.maintenance.rebuild import rebuild
 from uploads.management.terminal_command import TerminalCommand
 from uploads.storage.marker import is_ours
+from uploads.storage.stores import sink
 
 
 class Command(TerminalCommand):

@@ -8,11 +8,11 @@ from typing import Any
 
 import structlog
 
-from ...conf import resumable_sink
 from ...content.hashing import Sha256
 from ...content.intake import Intake
 from ...content.sniffing import Kind, MediaType
 from ...sinks.resumable import ResumableWriter
+from ...storage.stores import resumable_sink
 
 log = structlog.get_logger(__name__)
 _PIECE = 1024**2

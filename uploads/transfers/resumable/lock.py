@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from ...conf import limits, resumable_sink, sink
+from ...conf import limits
 from ...content.intake import Content
 from ...errors import AlreadyComplete, Forbidden, Gone, Locked, StorageUnavailable
 from ...models import Blob, Upload
@@ -18,6 +18,7 @@ from ...sinks.base import KeyLocked, NoSuchKey
 from ...sinks.resumable import ResumableWriter
 from ...storage.blobs import find_claim, store
 from ...storage.marker import is_ours
+from ...storage.stores import resumable_sink, sink
 from ..completion import complete
 from ..progress import flusher
 

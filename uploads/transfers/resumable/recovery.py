@@ -6,7 +6,6 @@ import structlog
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from ...conf import resumable_sink
 from ...errors import (
     AlreadyComplete,
     Expired,
@@ -20,6 +19,7 @@ from ...errors import (
 from ...models import Blob, Upload
 from ...runtime.database_connections import frees_space
 from ...sinks.base import NoSuchKey
+from ...storage.stores import resumable_sink
 from .. import quota
 from ..completion import fail
 from ..progress import flusher

@@ -12,7 +12,6 @@ from django.db import Error as DatabaseFailure
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from ...conf import sink
 from ...content.hashing import can_resume
 from ...errors import (
     Gone,
@@ -26,6 +25,7 @@ from ...models import Upload
 from ...runtime.database_connections import release_connection, write
 from ...sinks.base import SinkError
 from ...sinks.resumable import ResumableWriter
+from ...storage.stores import sink
 from .. import disk_space, quota
 from ..progress import flusher
 from ..quota import limits_of
