@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from django.urls import reverse_lazy
 
-from config import env
+from config import env, storages
 from config import setting_parsers as parse
 from config.admin_site import UNFOLD as UNFOLD
 from config.backends import fallback_cache
@@ -79,6 +79,11 @@ UPLOADS = Limits(
     media_group=env.read("MEDIA_GROUP", None, parse.group),
     private=tuple(HOME / name for name in ("work", "broker", "static", "snapshots", "run", "ballast", "secret_key")),
 )
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "millrace": env.read("STORAGE", storages.LOCAL, storages.parse),
+}
 _NINETY_DAYS: float | None = 90 * 86400.0
 JOBS = JobSettings(
     work_root=HOME / "work",

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.films import FilmShelf, LongFilm
+from tests.support.object_store import ObjectStore
 from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, drop_database, make_template
 from tests.support.tus_client import Client
@@ -99,6 +100,18 @@ def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
     yield start
     for server in started:
         server.end()
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An S3 server, for all tests that do not stop it. Each makes a bucket of its own."""
+    store = ObjectStore(tmp_path_factory.mktemp("objects"))
+    try:
+        store.start()
+        yield store
+    finally:
+        store.kill()
+        shutil.rmtree(store.folder)
 
 
 @pytest.fixture

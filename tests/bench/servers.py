@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.free_ports import free_port
 from tests.support.preloaded_processes import AnyProcess, plain_environment
-from tests.support.server import ROOT, Server, Template, free_port
+from tests.support.server import ROOT, Server, Template
 
 from .client import BenchError
 from .machine import family

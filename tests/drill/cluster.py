@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.server import free_port
+from tests.support.free_ports import free_port
 
 # What pg_ctl calls them: telling everybody goodbye, or as if the power had failed.
 MODES = ("fast", "immediate")

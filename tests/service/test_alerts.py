@@ -15,11 +15,12 @@ from django.test import Client
 from config.monitoring import email_alerts
 from config.monitoring.email_alerts import mail_alerts
 from media_jobs.models import Job
+from tests.support.free_ports import free_port
 from tests.support.in_server import chores
 from tests.support.job_rows import a_job, a_worker
 from tests.support.mail_server import MailServer, mail_server, text_of
 from tests.support.running_servers import StartServer
-from tests.support.server import free_port, query
+from tests.support.server import query
 from tests.support.waiting import wait_until
 from uploads.hooks import current_warnings
 from uploads.maintenance.housekeeping import Chore, run

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.free_ports import free_port
 from tests.support.serve_process import Serve
-from tests.support.server import ROOT, environment, free_port
+from tests.support.server import ROOT, environment
 
 BIN = Path(sys.executable).parent
 PACKAGED = ("config", "media_jobs", "templates", "uploads")

@@ -12,7 +12,8 @@ import redis
 from kombu import Connection
 
 from media_jobs.operations.base import LANES
-from tests.support.server import Server, free_port
+from tests.support.free_ports import free_port
+from tests.support.server import Server
 from tests.support.waiting import wait_until
 
 

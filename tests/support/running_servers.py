@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.object_store import ObjectStore
 from tests.support.server import Server, Template
 
 StartServer = Callable[..., Server]
@@ -17,12 +18,15 @@ def running(
     tmp_path_factory: pytest.TempPathFactory,
     *,
     config: str = "config.web_server.gunicorn_config",
+    store: ObjectStore | None = None,
     **settings: str,
 ) -> Iterator[Server]:
-    """For fixtures of more than one test: a server of their own, gone with them."""
+    """For fixtures of more than one test: a server of their own, gone with them. `store`: where its bytes live."""
     home = tmp_path_factory.mktemp("server") / "home"
     server = Server(home, template.tokens, template.copy_to(home), settings, config=config)
     try:
+        if store is not None:
+            server.use_bucket(store)
         server.start()
         yield server
     finally:

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.free_ports import free_port
 from tests.support.processes import descendants, is_alive, kill
-from tests.support.server import ROOT, environment, free_port
+from tests.support.server import ROOT, environment
 from tests.support.waiting import wait_until
 
 MANAGE = [sys.executable, str(ROOT / "manage.py")]

@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -20,6 +19,8 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import psycopg
 
+from tests.support.free_ports import free_port
+from tests.support.object_store import ObjectStore
 from tests.support.preloaded_processes import ROOT as ROOT
 from tests.support.preloaded_processes import AnyProcess, ReadyDjango, plain_environment
 from tests.support.run import result_of, words_for, words_for_name
@@ -109,22 +110,6 @@ def environment(home: Path, database_url: str, **settings: str) -> dict[str, str
     return found | {f"MILLRACE_{name}": value for name, value in settings.items()}
 
 
-# Each test process has ports of its own, and gives none twice: that of a server which is just started again is left
-# alone. They lie below those that the system gives to whoever asks for any.
-_OURS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-_ALL = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-_PORTS = list(range(11_000 + _OURS, 32_000, _ALL))
-random.shuffle(_PORTS)
-
-
-def free_port() -> int:
-    while True:
-        port = _PORTS.pop()
-        with contextlib.suppress(OSError), socket.socket() as listener:
-            listener.bind(("127.0.0.1", port))
-            return port
-
-
 @dataclass
 class Server:
     home: Path
@@ -160,6 +145,14 @@ class Server:
     def environment(self) -> dict[str, str]:
         found = environment(self.home, self.database_url, PORT=str(self.port), **self.settings)
         return found | {"BROKER_URL": self.broker_url, "CACHE_URL": self.cache_url, **self.variables}
+
+    def use_bucket(self, store: ObjectStore) -> str:
+        """Keep new bytes in a new bucket of this store, whose name is returned. To be called before the start."""
+        bucket = store.make_bucket()
+        self.settings = self.settings | {"STORAGE": f"s3://{bucket}/media"}
+        self.variables = self.variables | store.environment
+        self.call_by_name("tests.support.in_server.startup", "claim_the_store")
+        return bucket
 
     def start(self) -> None:
         self.process = self._launch(["-m", "gunicorn", "--config", f"python:{self.config}"], self.wrapper)

@@ -66,6 +66,7 @@ LAYERS = {
         "wsgi_environ",
         "env",
         "setting_parsers",
+        "storages",
         "processes",
         "secret_key",
         "backends",

@@ -20,7 +20,7 @@ class Blob(models.Model):
         )  # the sink has lost or changed the bytes; the row is kept in case they come back
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    sink = models.CharField(max_length=32)
+    sink = models.CharField(max_length=255)
     key = models.CharField(max_length=64)
     sha256 = models.CharField("SHA-256", max_length=SHA256_HEX, db_index=True)
     size = models.BigIntegerField()
@@ -48,7 +48,7 @@ class Blob(models.Model):
 class SinkMark(models.Model):
     """The identity of a sink, which its storage marker must equal. This row is also the lock for reserving space."""
 
-    sink = models.CharField(max_length=32, primary_key=True)
+    sink = models.CharField(max_length=255, primary_key=True)
     identity = models.UUIDField(default=uuid.uuid4)
     # Why the last sweep did nothing, for an administrator. Empty if it ran.
     warning = models.TextField(blank=True)
@@ -60,7 +60,7 @@ class SinkMark(models.Model):
 class Tombstone(models.Model):
     """A key whose bytes may be removed. Written in the transaction that deleted the last reference to them."""
 
-    sink = models.CharField(max_length=32)
+    sink = models.CharField(max_length=255)
     key = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -77,7 +77,7 @@ class SidecarChange(models.Model):
     Inserted in the transaction that changes the file; the sidecar is written within seconds.
     """
 
-    sink = models.CharField(max_length=32)
+    sink = models.CharField(max_length=255)
     key = models.CharField(max_length=64)
     file_id = models.UUIDField(db_index=True)
 

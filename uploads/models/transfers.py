@@ -32,7 +32,7 @@ class Upload(models.Model):
     name = models.CharField(max_length=255)
     protocol = models.CharField(max_length=16, choices=Protocol.choices)
     state = models.CharField(max_length=16, choices=State.choices, default=State.RECEIVING)
-    sink = models.CharField(max_length=32)
+    sink = models.CharField(max_length=255)
     declared_size = models.BigIntegerField(null=True, blank=True)
     reserved = models.BigIntegerField(default=0)  # bytes of quota and disk space, while receiving
     offset = models.BigIntegerField(default=0)

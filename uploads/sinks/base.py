@@ -165,8 +165,11 @@ class Sink(ABC):
         """Begin to write `key`. `size`, where known, lets a store that writes in parts choose their size."""
 
     @abstractmethod
-    def open(self, key: str, start: int = 0) -> BinaryIO:
-        """Read committed bytes from `start` on. Raises NoSuchKey."""
+    def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
+        """Read committed bytes from `start` on. Raises NoSuchKey.
+
+        A caller that needs no bytes from `end` on says so: a store in the network then does not send them.
+        """
 
     @abstractmethod
     def size(self, key: str) -> int | None:

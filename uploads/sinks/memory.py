@@ -185,7 +185,7 @@ class MemorySink(ResumableSink):
         self.partial.pop(key, None)
         self.checkpoints.pop(key, None)
 
-    def open(self, key: str, start: int = 0) -> BinaryIO:
+    def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
         try:
             reader = io.BytesIO(self.committed[key][0])
         except KeyError:

@@ -12,6 +12,8 @@ from django.conf import settings
 from config import file_modes, first_start, snapshots
 from config.processes.reports import Reporter
 from media_jobs.worker.process_table import Process
+from uploads.storage.marker import claim_store
+from uploads.storage.stores import sink
 
 
 def prepare_and_make_first_account() -> tuple[str, str] | None:
@@ -60,3 +62,8 @@ def serve_with_wsgiref() -> None:
     server = _WsgirefServer(("127.0.0.1", int(os.environ["MILLRACE_PORT"])), WSGIRequestHandler)
     server.set_app(application)
     server.serve_forever()
+
+
+def claim_the_store() -> None:
+    """Mark the configured store as this installation's, as each start does."""
+    claim_store(sink())

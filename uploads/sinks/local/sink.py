@@ -119,7 +119,7 @@ class LocalSink(ResumableSink):
     def open_partial(self, key: str, start: int = 0) -> BinaryIO:
         return self._open(self.layout.partial(key), start)
 
-    def open(self, key: str, start: int = 0) -> BinaryIO:
+    def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
         return self._open(self.layout.path(key), start)
 
     def _open(self, path: Path, start: int) -> BinaryIO:
