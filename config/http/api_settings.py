@@ -19,6 +19,8 @@ API_FRAMEWORK: dict[str, Any] = {
         "rest_framework.throttling.AnonRateThrottle",
         "rest_framework.throttling.UserRateThrottle",
     ],
+    # Count by REMOTE_ADDR, which the middleware has set, and not by whatever X-Forwarded-For says.
+    "NUM_PROXIES": 0,
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.content_negotiation.Lenient",
     "DEFAULT_METADATA_CLASS": "config.http.content_negotiation.Metadata",
     "EXCEPTION_HANDLER": "config.http.error_responses.api_exception",
