@@ -393,6 +393,10 @@ def test_behind_nginx_nginx_sends_the_bytes(start_server: StartServer, film: Fil
     assert answer.headers["Content-Type"] == "video/mp4"
     assert disposition_of(answer) == 'inline; filename="film.mp4"'
     assert mine.ask(user="bob").status == 404
+    for unlike in (mine.ask("HEAD"), mine.ask(If_Match=mine.etag)):  # nginx would get these wrong
+        assert (unlike.status, unlike.headers["X-Accel-Redirect"]) == (200, None)
+    stored.unlink()
+    assert mine.ask().code == "content_unavailable"
 
 
 # Readers

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -63,7 +64,8 @@ def content_response(request: HttpRequest, file: MediaFile) -> HttpResponseBase:
     response = answered or _body_response(request, blob, etag, modified)
     response["ETag"] = etag
     response["Last-Modified"] = http_date(modified)
-    response["Accept-Ranges"] = "bytes"
+    if "X-Accel-Redirect" not in response:  # nginx adds its own
+        response["Accept-Ranges"] = "bytes"
     response["Vary"] = "Authorization, Cookie"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = _CONTENT_POLICY
@@ -81,7 +83,7 @@ def _base64(sha256: str) -> str:
 
 
 def _body_response(request: HttpRequest, blob: Blob, etag: str, modified: int) -> HttpResponseBase:
-    if limits().accel_prefix and local_path(blob) is not None:
+    if _sent_by_nginx(request, blob):
         return _accel(blob)
     try:
         wanted = _wanted_range(request, blob, etag, modified)
@@ -120,18 +122,36 @@ def _whole_or_part(request: HttpRequest, blob: Blob, sent: ByteRange) -> HttpRes
 
 
 def _open(blob: Blob, start: int) -> BinaryIO:
-    try:
-        if not is_whole(blob):
-            raise ContentUnavailable("The content of this file is missing. Ask your administrator.")
+    with _as_unavailable():
+        _check_presence(blob)
         return open_blob(blob, start)
+
+
+def _check_presence(blob: Blob) -> None:
+    if not is_whole(blob):
+        raise ContentUnavailable("The content of this file is missing. Ask your administrator.")
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    try:
+        yield
     except SinkError as error:
         raise ContentUnavailable(
             "The content of this file cannot be read now. Try again later, or ask your administrator."
         ) from error
 
 
+def _sent_by_nginx(request: HttpRequest, blob: Blob) -> bool:
+    """Not with If-Match, which nginx would compare with an ETag of its own, nor for HEAD, which needs no bytes."""
+    asks = request.method == "GET" and "If-Match" not in request.headers
+    return bool(limits().accel_prefix and asks and local_path(blob) is not None)
+
+
 def _accel(blob: Blob) -> HttpResponse:
     """Let nginx send the content and handle ranges."""
+    with _as_unavailable():
+        _check_presence(blob)
     return HttpResponse(headers={"X-Accel-Redirect": quote(f"{limits().accel_prefix}{blob.key[:2]}/{blob.key}")})
 
 
