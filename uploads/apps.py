@@ -12,11 +12,14 @@ class UploadsConfig(AppConfig):
         from .conf import limits
         from .http.read_buffers import budget
         from .maintenance import storage_warnings
+        from .models import MediaFile
         from .monitoring import chore_records
+        from .storage.content_file import StoredContent
         from .storage.stores import sink
 
         hooks.warnings.append(lambda: storage_warnings.warnings(sink()))
         hooks.warnings.append(chore_records.warnings)
 
+        MediaFile.content_of = StoredContent
         budget.limit, budget.chunk_size = limits().buffer_memory, limits().chunk_size
         post_migrate.connect(permissions.make_groups, sender=self)

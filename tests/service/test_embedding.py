@@ -99,6 +99,12 @@ def test_another_django_project_receives_a_file_with_progress_and_makes_a_job(
         "print(job.status, job.operation, job.file_id)",
     )  # fmt: skip
     assert f"queued thumbnail {found['file']}" in shown
+    end = manage(
+        project, "shell", "-c",
+        "from shop.excerpts import last_bytes; from uploads.models import MediaFile; "
+        f"file = MediaFile.objects.get(pk='{found['file']}'); print(last_bytes(file, {4_000_000 + 8}).hex()[:20])",
+    )  # fmt: skip
+    assert (clip[-8:] + bytes(2)).hex() in end
 
 
 def test_another_django_project_refuses_a_file_from_an_anonymous_client(

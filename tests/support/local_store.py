@@ -9,9 +9,11 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from media_jobs.models import Job
+from tests.support.object_store import ObjectStore
 from uploads.content.intake import Intake
 from uploads.models import Blob, MediaFile, SidecarChange, Tombstone, Transition, Upload
 from uploads.sinks.local.sink import LocalSink
+from uploads.sinks.s3.sink import S3Sink
 from uploads.storage.blobs import new_key, store
 from uploads.storage.files import create_file
 from uploads.storage.marker import claim_store
@@ -25,6 +27,17 @@ def own_store(settings: Any, root: Path) -> LocalSink:
     settings.UPLOADS = replace(settings.UPLOADS, media_root=root)
     place = sink()
     assert isinstance(place, LocalSink)
+    claim_store(place)
+    return place
+
+
+def own_bucket(settings: Any, store: ObjectStore, url: str = "") -> S3Sink:
+    """As `own_store`, a bucket. `url`: where the store is reached, if not at its own address."""
+    entry = store.storage(store.make_bucket(), "media")
+    entry["OPTIONS"]["endpoint_url"] = url or store.url
+    settings.STORAGES = settings.STORAGES | {"millrace": entry}
+    place = sink()
+    assert isinstance(place, S3Sink)
     claim_store(place)
     return place
 

@@ -20,6 +20,7 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.sent = 0  # bytes of clients that the server's end of the wire took
+        self.answered = 0  # bytes of the server
         self._lock = threading.Lock()
         self._clients: set[socket.socket] = set()
         self._servers: set[socket.socket] = set()
@@ -104,6 +105,8 @@ class Relay:
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
+                with self._lock:
+                    self.answered += len(data)
                 client.sendall(data)
         self._end(client, server)
 

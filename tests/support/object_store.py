@@ -73,8 +73,12 @@ class ObjectStore:
             return False
 
     @property
+    def port(self) -> int:
+        return self.ports["s3.port"]
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['s3.port']}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:

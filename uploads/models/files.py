@@ -1,9 +1,12 @@
 """The table of files: a Blob with an owner and a name."""
 
 import uuid
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, ClassVar
 
 from django.conf import settings
+from django.core.files import File
 from django.db import models
 from django.db.models import Q
 
@@ -50,6 +53,8 @@ class MediaFile(models.Model):
     # Part of every signed link to this file: incrementing it revokes all of them.
     link_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Makes the File of `content`. Set at start-up (apps.py): models do not know the stores.
+    content_of: ClassVar["Callable[[MediaFile], File[bytes]]"]
 
     class Meta:
         verbose_name = "file"
@@ -92,3 +97,8 @@ class MediaFile(models.Model):
         """The facts read from its content, None before its own inspection. Use this instead of `blob.facts`."""
         found: dict[str, Any] | None = self.blob.facts
         return found if self.has_facts else None
+
+    @cached_property
+    def content(self) -> "File[bytes]":
+        """Its bytes as a Django File, opened at the first read. For Python code; close it, or use `with`."""
+        return type(self).content_of(self)

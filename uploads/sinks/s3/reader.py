@@ -1,14 +1,14 @@
-"""Read a range of an object as a file. A connection that breaks is opened again where the bytes ended."""
+"""Read a range of an object, with one request. After a connection broke, another request fetches the rest."""
 
 import io
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from ..base import SinkError
 from .bucket import Bucket
-from .retries import repeat
+from .retries import code_of, repeat
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -21,7 +21,10 @@ class S3Reader(io.RawIOBase):
         self._bucket, self._name = bucket, name
         self._at, self._end = start, end  # end: None until the first answer tells it
         self._body: StreamingBody | None = None
-        self._open()
+        if end is not None and start >= end:
+            repeat(lambda: bucket.client.head_object(Bucket=bucket.name, Key=name))  # or raise NoSuchKey
+        else:
+            self._request()
 
     def readable(self) -> bool:
         return True
@@ -31,33 +34,36 @@ class S3Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         for _ in range(_TRIES):
-            if self._end is not None and self._at >= self._end:
+            if self._is_at_end or not len(buffer):
                 return 0
             try:
                 if self._body is None:
-                    self._open()
-                assert self._body is not None
-                data = self._body.read(len(buffer))
+                    self._request()
+                    continue
+                count = self._body.readinto(buffer)
             except (BotoCoreError, HTTPError, OSError):
-                data = b""
-            if data:
-                buffer[: len(data)] = data
-                self._at += len(data)
-                return len(data)
+                count = 0
+            if count:
+                self._at += count
+                return count
             self._drop()  # it ended too early
         raise SinkError("The object store breaks off its answers.")
 
-    def _open(self) -> None:
-        """Request the rest of the range."""
-        head = repeat(lambda: self._bucket.client.head_object(Bucket=self._bucket.name, Key=self._name))
-        size = head["ContentLength"]
-        self._end = size if self._end is None else min(self._end, size)
-        if self._at < self._end:
-            wanted = f"bytes={self._at}-{self._end - 1}"
-            found = repeat(
-                lambda: self._bucket.client.get_object(Bucket=self._bucket.name, Key=self._name, Range=wanted)
-            )
-            self._body = found["Body"]
+    @property
+    def _is_at_end(self) -> bool:
+        return self._end is not None and self._at >= self._end
+
+    def _request(self) -> None:
+        """Request the rest of the range. Learns where it ends: at the end of the object, if not before."""
+        store, wanted = self._bucket, f"bytes={self._at}-{'' if self._end is None else self._end - 1}"
+        try:
+            found = repeat(lambda: store.client.get_object(Bucket=store.name, Key=self._name, Range=wanted))
+        except SinkError as error:
+            if not _is_behind_the_end(error):
+                raise
+            self._end = self._at
+        else:
+            self._body, self._end = found["Body"], self._at + found["ContentLength"]
 
     def _drop(self) -> None:
         if self._body is not None:
@@ -67,3 +73,8 @@ class S3Reader(io.RawIOBase):
     def close(self) -> None:
         self._drop()
         super().close()
+
+
+def _is_behind_the_end(error: SinkError) -> bool:
+    """Whether the store refused a range that begins at the end of the object, or behind it."""
+    return isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "InvalidRange"
