@@ -68,8 +68,8 @@ def test_it_is_read_as_any_file(file: MediaFile, content: bytes) -> None:
     assert found.seek(-20, io.SEEK_END) == len(content) - 20
     assert found.readlines() == content[-20:].splitlines(keepends=True)
     assert b"".join(found.chunks(100_000)) == content
-    buffer = bytearray(10)
-    assert (found.seek(100), found.readinto(buffer), buffer) == (100, 10, content[100:110])  # type: ignore[attr-defined]
+    found.seek(100)
+    assert found.read(10) == content[100:110]
     assert (found.readable(), found.seekable(), found.writable()) == (True, True, False)
 
 
@@ -96,7 +96,7 @@ def test_it_cannot_be_changed(file: MediaFile, content: bytes) -> None:
 def test_a_row_with_open_content_can_be_pickled(file: MediaFile, content: bytes) -> None:
     with file.content as found:
         found.read(10)
-        copy = pickle.loads(pickle.dumps(file))
+        copy = pickle.loads(pickle.dumps(file))  # noqa: S301  # our own
     with copy.content as again:
         assert again.read() == content
 
@@ -110,7 +110,7 @@ def test_a_program_that_jumps_about_reads_it(place: Sink, tmp_path: Path) -> Non
     if sink() is not place:
         move(file, place, content)
         file.blob.refresh_from_db()
-    with file.content as found, zipfile.ZipFile(found) as archive:  # type: ignore[type-var]
+    with file.content as found, zipfile.ZipFile(found) as archive:
         assert archive.read("b.txt") == b"b"
 
 
