@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -11,22 +10,12 @@ import structlog
 from ...content.hashing import Sha256
 from ...content.intake import Intake
 from ...content.sniffing import Kind, MediaType
+from ...runtime.boot_id import BOOT_ID as BOOT_ID
 from ...sinks.resumable import ResumableWriter
 from ...storage.stores import resumable_sink
 
 log = structlog.get_logger(__name__)
 _PIECE = 1024**2
-
-
-def _read_boot_id() -> str:
-    """The id of this boot of the system; "" where the system has none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-BOOT_ID = _read_boot_id()
 
 
 @dataclass(frozen=True, slots=True)
