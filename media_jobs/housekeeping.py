@@ -57,7 +57,7 @@ def _forget(still_old: QuerySet[Job]) -> int:
 CHORES = [
     Chore("take back lost jobs", timedelta(seconds=1), take_back_lost),
     Chore("wake idle workers", timedelta(seconds=1), wake_idle_again),
-    Chore("sweep work folders", timedelta(seconds=10), sweep_work),
+    Chore("sweep work folders", timedelta(seconds=10), sweep_work, per_host=True),
     Chore("forget lost workers", timedelta(minutes=1), forget_workers),
     Chore("forget old jobs", timedelta(hours=1), forget_jobs, by_clock=True),
 ]

@@ -23,7 +23,7 @@ from media_jobs.queue import job_metrics
 from media_jobs.queue.lanes import loads
 from media_jobs.worker.process_table import processes
 from uploads.conf import limits
-from uploads.models import ChoreRecord
+from uploads.monitoring import chore_records
 from uploads.monitoring.counters import StoredMetrics
 from uploads.sinks.base import SinkError
 from uploads.storage.stores import sink
@@ -109,12 +109,12 @@ def _chores() -> Iterator[Metric]:
     failing = GaugeMetricFamily(
         "millrace_chore_failing", "1 if the last run of this chore failed, else 0.", labels=["chore"]
     )
-    for chore in ChoreRecord.objects.order_by("name"):
-        runs.add_metric([chore.name, "done"], chore.done)
-        runs.add_metric([chore.name, "failed"], chore.failed)
-        failing.add_metric([chore.name], chore.failing_since is not None)
+    for name, chore in chore_records.totals().items():
+        runs.add_metric([name, "done"], chore.done)
+        runs.add_metric([name, "failed"], chore.failed)
+        failing.add_metric([name], chore.is_failing)
         if chore.succeeded_at is not None:
-            last.add_metric([chore.name], chore.succeeded_at.timestamp())
+            last.add_metric([name], chore.succeeded_at.timestamp())
     yield from (runs, last, failing)
 
 

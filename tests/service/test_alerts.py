@@ -1,9 +1,11 @@
 """Alerts by e-mail: when something begins, when it is over, and a reminder a day; to a real mail server."""
 
+import socket
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from tests.support.in_server import chores
 from tests.support.job_rows import a_job, a_worker
 from tests.support.mail_server import MailServer, mail_server, text_of
 from tests.support.running_servers import StartServer
-from tests.support.server import query
+from tests.support.server import Server, Template, query
 from tests.support.waiting import wait_until
 from uploads.hooks import current_warnings
 from uploads.maintenance.housekeeping import Chore, run
@@ -161,6 +163,42 @@ def test_housekeeping_that_does_not_run_is_told_of() -> None:
     assert codes() == []
     ChoreRecord.objects.update(written_at=Now() - timedelta(minutes=15))
     assert codes() == ["housekeeping_silent"]
+
+
+@pytest.mark.django_db
+def test_a_chore_of_each_host_fails_on_one_host_alone_and_is_silent_on_this_host_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chore_records, "_unwritten", {})
+    run(Chore("breathe", timedelta(hours=1), lambda: 0))
+    run(Chore("look after the disk", timedelta(hours=1), lambda: 0, per_host=True))
+    chore_records.record_run("look after the disk", "another-host", failed=True)
+    here, there = ChoreRecord.objects.get(host=socket.gethostname()), ChoreRecord.objects.get(host="another-host")
+    assert codes() == []
+    ChoreRecord.objects.filter(pk=there.pk).update(failing_since=Now() - timedelta(minutes=2))
+    assert codes() == ["chore_fails:look after the disk on another-host"]
+    metrics = Client().get("/metrics").content.decode()
+    for series in (
+        'runs_total{chore="look after the disk",result="done"} 1',
+        'failing{chore="look after the disk"} 1',
+    ):
+        assert f"millrace_chore_{series}.0" in metrics
+
+    ChoreRecord.objects.filter(pk=there.pk).update(written_at=Now() - timedelta(days=2))  # that host is gone
+    assert codes() == []
+    ChoreRecord.objects.filter(pk=here.pk).update(written_at=Now() - timedelta(minutes=15))
+    assert codes() == [f"housekeeping_silent:{socket.gethostname()}"]
+
+
+def test_records_of_an_earlier_version_keep_their_counts(template: Template, tmp_path: Path) -> None:
+    server = Server(tmp_path / "home", template.tokens, template.copy_to(tmp_path / "home"))
+    try:
+        server.manage("migrate", "uploads", "0010_sink_names")
+        server.call(chores.insert_record_of_0010, "keep the ballast", done=7)
+        server.manage("migrate")
+        assert query(server, "SELECT chore, host, done FROM uploads_chorerecord") == [("keep the ballast", "", 7)]
+    finally:
+        server.end()
 
 
 _MAILED = "SELECT done FROM uploads_chorerecord WHERE name = 'mail alerts' AND done > 0"

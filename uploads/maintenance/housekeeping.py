@@ -1,5 +1,6 @@
 """The periodic chores of this app. Each may run at any time, twice at once, or be killed half way."""
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,6 +37,8 @@ class Chore:
     do: Callable[[], int]  # returns how many items were processed
     # It deletes by age: runs only while the clock can be trusted (uploads.maintenance.steady_clock).
     by_clock: bool = False
+    # Each host runs it, as it looks after the host's own disk. The others are run by one process of the installation.
+    per_host: bool = False
 
 
 def sweep_store() -> int:
@@ -108,7 +111,7 @@ def keep_ballast() -> int:
 
 
 CHORES = [
-    Chore("keep the ballast", timedelta(seconds=1), keep_ballast),
+    Chore("keep the ballast", timedelta(seconds=1), keep_ballast, per_host=True),
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
     Chore("recover resumable uploads", timedelta(seconds=10), recover_stalled),
     Chore("release idle reservations", timedelta(seconds=10), disk_space.release_idle),
@@ -127,14 +130,15 @@ CHORES = [
 
 def run(chore: Chore) -> int:
     """Run one chore. A failure is logged and recorded; the chore runs again at its next turn."""
+    host = socket.gethostname() if chore.per_host else ""
     try:
         release_connection()
         done = chore.do()
     except Exception:
         log.exception("chore_failed", chore=chore.name)
-        chore_records.record_run(chore.name, failed=True)
+        chore_records.record_run(chore.name, host, failed=True)
         return 0
-    chore_records.record_run(chore.name, failed=False)
+    chore_records.record_run(chore.name, host, failed=False)
     if done:
         log.info("chore_done", chore=chore.name, count=done)
     return done

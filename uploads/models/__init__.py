@@ -7,6 +7,8 @@ from .files import NameKey as NameKey
 from .service import Alert as Alert
 from .service import ChoreRecord as ChoreRecord
 from .service import CounterIncrement as CounterIncrement
+from .service import HousekeepingLeader as HousekeepingLeader
+from .service import NightlySnapshot as NightlySnapshot
 from .storage import SHA256_HEX as SHA256_HEX
 from .storage import Blob as Blob
 from .storage import SidecarChange as SidecarChange

@@ -1,4 +1,4 @@
-"""Tables about the running service: counters, chores, and the alerts that were sent."""
+"""Tables about the running service: counters, chores, snapshots, and the alerts that were sent."""
 
 from django.db import models
 
@@ -18,10 +18,25 @@ class CounterIncrement(models.Model):
         return f"{self.name} {self.labels}: {self.count}"
 
 
+class HousekeepingLeader(models.Model):
+    """The housekeeping process that runs the chores of the installation. One row: config/processes/leadership.py."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    token = models.UUIDField()  # of the process
+    home = models.CharField(max_length=128)  # identifies the lock file that the process holds; "" if it holds none
+    host = models.CharField(max_length=255)
+    until = models.DateTimeField()  # by the database's clock
+
+    def __str__(self) -> str:
+        return self.host
+
+
 class ChoreRecord(models.Model):
     """The results of a housekeeping chore so far."""
 
-    name = models.CharField(max_length=64, primary_key=True)
+    name = models.CharField(max_length=330, primary_key=True)  # the chore, and the host if each host runs it
+    chore = models.CharField(max_length=64)
+    host = models.CharField(max_length=255, blank=True)  # empty for a chore of the whole installation
     done = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
     succeeded_at = models.DateTimeField(null=True)
@@ -30,6 +45,16 @@ class ChoreRecord(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class NightlySnapshot(models.Model):
+    """When the last nightly snapshot was taken on a host's own disk: for the other hosts."""
+
+    home = models.CharField(max_length=255, primary_key=True)  # HOST:FOLDER
+    taken_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.home}: {self.taken_at:%Y-%m-%d %H:%M}"
 
 
 class Alert(models.Model):

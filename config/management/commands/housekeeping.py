@@ -1,12 +1,16 @@
 import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn
+
+from django.conf import settings
 
 from config.celery import make_folders
 from config.monitoring.email_alerts import ALERTS
 from config.processes import instance_lock, parent_death
+from config.processes.leadership import Leadership
 from config.snapshots import snapshot_nightly
 from media_jobs import housekeeping as of_jobs
 from uploads.maintenance import housekeeping as of_uploads
@@ -16,11 +20,11 @@ from uploads.management.terminal_command import TerminalCommand
 from uploads.runtime.essential_threads import start_essential
 
 _URGENT = timedelta(seconds=1)
-_CHECK_CLOCK_AGAIN = timedelta(minutes=1)
+_LOOK_AGAIN = timedelta(minutes=1)
 CHORES = [
     *of_uploads.CHORES,
     *of_jobs.CHORES,
-    Chore("make the folders of messages", timedelta(seconds=1), make_folders),
+    Chore("make the folders of messages", timedelta(seconds=1), make_folders, per_host=True),
     Chore("snapshot the database", timedelta(hours=1), snapshot_nightly),
 ]
 
@@ -48,10 +52,13 @@ class Command(TerminalCommand):
         # Urgent chores must not wait for others that may take minutes, such as a sweep of a large disk.
         urgent = [chore for chore in CHORES if chore.every <= _URGENT]
         others = [chore for chore in CHORES if chore.every > _URGENT]
-        clock = watch_clocks()
-        start_essential("slow chores", lambda: _run_forever(others, clock))
-        start_essential("alerts", lambda: _run_forever([ALERTS], clock))  # a mail server may be slow, too
-        _run_forever(urgent, clock)
+        leadership = Leadership(settings.HOME / "housekeeping.lock")
+        leadership.renew()
+        start_essential("leadership", leadership.keep)
+        turns = Turns(watch_clocks(), leadership)
+        start_essential("slow chores", lambda: turns.run_forever(others))
+        start_essential("alerts", lambda: turns.run_forever([ALERTS]))  # a mail server may be slow, too
+        turns.run_forever(urgent)
 
     def _do_once(self, *, with_deletions: bool) -> None:
         for chore in [*CHORES, ALERTS]:
@@ -62,15 +69,27 @@ class Command(TerminalCommand):
             self.stdout.write(f"Not run, because they delete by age: {left_out}. Use --now to run them, too.")
 
 
-def _run_forever(chores: Sequence[Chore], clock: SteadyClock) -> NoReturn:
-    due = {chore.name: 0.0 for chore in chores}
-    while True:
-        for chore in chores:
-            if time.monotonic() >= due[chore.name]:
-                pause = chore.every
-                if chore.by_clock and not clock.is_steady():
-                    pause = min(pause, _CHECK_CLOCK_AGAIN)
-                else:
-                    run(chore)
-                due[chore.name] = time.monotonic() + pause.total_seconds()
-        time.sleep(1)
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Runs chores when they are due, as far as this process may run them."""
+
+    clock: SteadyClock
+    leadership: Leadership
+
+    def run_forever(self, chores: Sequence[Chore]) -> NoReturn:
+        due = {chore.name: 0.0 for chore in chores}
+        while True:
+            for chore in chores:
+                if time.monotonic() >= due[chore.name]:
+                    due[chore.name] = self.take(chore).total_seconds() + time.monotonic()
+            time.sleep(1)
+
+    def take(self, chore: Chore) -> timedelta:
+        """Run the chore if this process may. Returns the time until its next turn."""
+        # The clocks are read while another process leads, too: their jumps must be known when this one takes over.
+        if chore.by_clock and not (self.clock.is_steady() and self.leadership.is_held):
+            return min(chore.every, _LOOK_AGAIN)
+        if chore.per_host or self.leadership.is_held:
+            run(chore)
+            return chore.every
+        return timedelta(0)
