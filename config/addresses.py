@@ -1,6 +1,9 @@
-"""IP addresses of clients and of this server, and how they are written."""
+"""Addresses of clients, of this server and of its folder, and how they are written."""
 
+import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from django.conf import settings
 
 _MAPPED = "::ffff:"
 
@@ -19,3 +22,8 @@ def unmapped(text: str) -> str:
 def with_port(host: str, port: int) -> str:
     """Host and port as in a URL, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def home_address() -> str:
+    """HOME as scp writes it, with its host: several hosts may share a database, each with a HOME of its own."""
+    return f"{socket.gethostname()}:{settings.HOME}"[-255:]

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 
 from config import snapshots
-from tests.support.in_server import accounts, startup
+from tests.support.in_server import accounts, chores, startup
 from tests.support.local_store import Film
 from tests.support.running_servers import StartServer
 from tests.support.server import Server, Template, query
@@ -118,6 +118,15 @@ def test_one_is_taken_a_day_and_the_newest_are_kept(home: Server) -> None:
     assert ages == [2, 1, 0]
     assert not list(folder.glob("*.half"))
     assert (folder / "millrace-20200102T000000Z").is_dir()
+
+
+def test_the_snapshot_of_another_host_counts_and_is_not_taken_again(home: Server) -> None:
+    home.call(chores.note_snapshot_of, "other:/srv", hours_ago=5)
+    assert nightly(home) == []
+    assert home.call(startup.snapshot_warnings) == []
+    home.call(chores.note_snapshot_of, "other:/srv", hours_ago=24)
+    assert len(nightly(home)) == 1
+    assert nightly(home) == []
 
 
 def taken_at(manifest: Path) -> datetime:

@@ -181,13 +181,12 @@ def take_nightly(folder: Path, kept: int, every: timedelta, also: Sequence[Path]
     return 1
 
 
-def trouble(folder: Path) -> str:
-    """What is wrong with the nightly snapshots; "" if nothing."""
-    existing = snapshots(folder)
-    since = existing[0].taken_at if existing else _first_account()
+def trouble(newest_at: datetime | None) -> str:
+    """What is wrong with the nightly snapshots, of which the newest was taken then; "" if nothing."""
+    since = newest_at or _first_account()
     if since is None or datetime.now(UTC) - since < _STALE:
         return ""
-    newest = f"The newest one is from {since:%Y-%m-%d}." if existing else "There is none yet."
+    newest = f"The newest one is from {since:%Y-%m-%d}." if newest_at else "There is none yet."
     return f"The nightly snapshot of the database fails. {newest} See the log of housekeeping for the reason."
 
 
