@@ -2,13 +2,16 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 
 from config.web_server.gunicorn_private import FileWrapper, has_fileno
 from config.web_server.socket_io import WireInput, timeval
+from uploads.http.composed_response import ComposedResponse, FileRange
 
 _MOMENT = 0.01  # seconds
 _AT_ONCE = 64 * 1024  # bytes that the kernel accepts without waiting for the client
@@ -25,12 +28,9 @@ class Outgoing:
 
     def __init__(self, body: Any, length: int) -> None:
         self._body, self._length, self._left = body, length, length
-        self._pieces, self._piece = iter(body), memoryview(b"")
+        self._pieces, self._piece = _pieces_of(body, length), memoryview(b"")
+        self._range: FileRange | None = None  # what sendfile() sends of it, until it is empty
         self._chunk_size = settings.UPLOADS.chunk_size or length
-        self._file = None
-        if isinstance(body, FileWrapper) and has_fileno(body.filelike):
-            self._file = body.filelike.fileno()
-            self._offset = os.lseek(self._file, 0, os.SEEK_CUR)
 
     @property
     def sent(self) -> int:
@@ -56,17 +56,26 @@ class Outgoing:
         return True
 
     def _send(self, wire: socket.socket) -> int:
-        if self._file is not None:
-            sent = os.sendfile(wire.fileno(), self._file, self._offset, min(self._left, self._chunk_size))
-            self._offset += sent
-            if not sent:
-                raise EOFError("The file became shorter while it was sent.")
-            return sent
-        while not self._piece:
+        while not self._piece and self._range is None:
             piece = next(self._pieces, None)
             if piece is None:
                 raise EOFError("The response is shorter than its Content-Length.")
-            self._piece = memoryview(piece)[: self._left]
+            if isinstance(piece, FileRange):
+                self._range = piece
+            else:
+                self._piece = memoryview(piece)[: self._left]
+        return self._send_range(wire, self._range) if self._range is not None else self._send_piece(wire)
+
+    def _send_range(self, wire: socket.socket, part: FileRange) -> int:
+        most = min(self._left, part.end - part.start, self._chunk_size)
+        sent = os.sendfile(wire.fileno(), part.fileno, part.start, most)
+        if not sent:
+            raise EOFError("The file became shorter while it was sent.")
+        at = part.start + sent
+        self._range = replace(part, start=at) if at < part.end else None
+        return sent
+
+    def _send_piece(self, wire: socket.socket) -> int:
         sent = wire.send(self._piece)
         self._piece = self._piece[sent:]
         return sent
@@ -74,6 +83,16 @@ class Outgoing:
     def close(self) -> None:
         if hasattr(self._body, "close"):
             self._body.close()
+
+
+def _pieces_of(body: Any, length: int) -> Iterator[bytes | FileRange]:
+    if isinstance(body, ComposedResponse):
+        return body.pieces()
+    if isinstance(body, FileWrapper) and has_fileno(body.filelike):
+        number = body.filelike.fileno()
+        begin = os.lseek(number, 0, os.SEEK_CUR)
+        return iter([FileRange(number, begin, begin + length)])
+    return iter(body)
 
 
 class Exchange:

@@ -220,9 +220,9 @@ def is_whole(blob: Blob) -> bool:
     return blob.state == Blob.State.STORED and sink_named(blob.sink).size(blob.key) == blob.size
 
 
-def open_blob(blob: Blob, start: int = 0) -> BinaryIO:
-    """Read the bytes of a Blob from `start` on. Raises SinkError."""
-    return sink_named(blob.sink).open(blob.key, start)
+def open_blob(blob: Blob, start: int = 0, end: int | None = None) -> BinaryIO:
+    """Read the bytes of a Blob from `start` on; none from `end` on is needed. Raises SinkError."""
+    return sink_named(blob.sink).open(blob.key, start, end)
 
 
 def local_path(blob: Blob) -> Path | None:
