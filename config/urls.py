@@ -14,8 +14,8 @@ from media_jobs.admin import dashboard
 from uploads.admin.accounts import change_own_password
 
 api: list[Any] = [
+    path("", include("media_jobs.api.urls")),  # first: links/TOKEN/hls/ is more special than links/TOKEN/NAME
     path("", include("uploads.api.urls")),
-    path("", include("media_jobs.api.urls")),
     path("", EntrancesView.as_view(), name="entrances"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

@@ -134,6 +134,12 @@ class AlreadyFinished(Refusal):
     code = "already_finished"
 
 
+class NotStreamable(Refusal):
+    """The file cannot be played as HLS without being encoded. The detail says why."""
+
+    code = "not_streamable"
+
+
 class NoSuchFile(Refusal):
     """The request names a file that does not exist, or that the account may not use."""
 

@@ -47,6 +47,7 @@ STATUS: dict[str, int] = {
     "missing_file": 400,
     "not_an_entrance": 400,
     "not_found": 404,
+    "not_streamable": 409,
     "offset_mismatch": 409,
     "quota_exceeded": 413,
     "scope_missing": 403,

@@ -1,6 +1,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from .hls import HlsView, link_hls
 from .jobs import ArtifactView, JobViewSet
 from .operations import OperationsView
 
@@ -10,5 +11,7 @@ router.register("jobs", JobViewSet, basename="job")
 urlpatterns = [
     *router.urls,
     path("jobs/<uuid:pk>/artifacts/<str:name>", ArtifactView.as_view(), name="job-artifact"),
+    path("files/<uuid:pk>/hls/<path:name>", HlsView.as_view(), name="file-hls"),
+    path("links/<str:token>/hls/<path:name>", link_hls, name="link-hls"),
     path("operations/", OperationsView.as_view(), name="operations"),
 ]

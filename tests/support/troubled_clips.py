@@ -61,6 +61,28 @@ RECIPES = {
     f":color=red:t=fill,drawgrid=enable=gt(t\\,9)*lt(t\\,14):w=20:h=20:c=white -g 10 {X264}",
 }
 
+# For HLS: long enough for several segments, with key frames every two seconds and frames out of order.
+_LONG = "-f lavfi -i testsrc2=s=160x90:r={rate}:d=14 -f lavfi -i sine=440:d=14:sample_rate=44100"
+_ORDERLY = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -bf 2 -x264-params keyint=50:scenecut=0:open-gop=0"
+RECIPES |= {
+    "index-last.mp4": f"{_LONG.format(rate=25)} {_ORDERLY} {AAC}",
+    "faststart.mp4": f"{_LONG.format(rate=25)} {_ORDERLY} {AAC} -movflags +faststart",
+    "camera.mov": f"{_LONG.format(rate=25)} {_ORDERLY} {AAC}",
+    "ntsc.mp4": f"{_LONG.format(rate='30000/1001')} {_ORDERLY} {AAC}",
+    "variable-rate.mp4": f"{_LONG.format(rate=25)} -vf select=not(mod(n\\,3))+lt(n\\,100) -fps_mode vfr {_ORDERLY} "
+    f"{AAC}",
+    "negative-offsets.mp4": f"{_LONG.format(rate=25)} {_ORDERLY} {AAC} -movflags +negative_cts_offsets",
+    "two-languages.mp4": f"{_LONG.format(rate=25)} -f lavfi -i sine=880:d=9 -map 0 -map 1 -map 2 {_ORDERLY} {AAC} "
+    "-metadata:s:a:0 language=eng -metadata:s:a:1 language=fra",
+    "wide-and-silent.mp4": f"-f lavfi -i testsrc2=s=160x90:r=25:d=14 -vf setsar=4/3 {_ORDERLY}",
+    "open-gop.mp4": f"{_LONG.format(rate=25)} -c:v libx264 -preset veryfast -pix_fmt yuv420p "
+    f"-x264-params open-gop=1:bframes=3:b-adapt=0:keyint=50:scenecut=0 {AAC}",
+    "few-key-frames.mp4": f"{_LONG.format(rate=25)} {_ORDERLY.replace('keyint=50', 'keyint=500')} {AAC}",
+    "fragmented.mp4": f"{PICTURE} {SOUND} {X264} {AAC} -movflags frag_keyframe+empty_moov",
+    "hevc.mp4": f"{PICTURE} {SOUND} -c:v libx265 -preset ultrafast -x265-params log-level=error {AAC}",
+    "surround.mp4": f"{PICTURE} {SOUND} {X264} -c:a ac3",
+}
+
 
 def _cut(whole: bytes) -> bytes:
     return whole[: len(whole) // 2]
@@ -93,6 +115,14 @@ DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
+# Name of the file -> the clip that it is a copy of, and options before and after it.
+COPIES = {
+    "rotated.mp4": ("film.mp4", "-display_rotation 90", ""),
+    "turned.mp4": ("index-last.mp4", "-display_rotation 90", ""),
+    "begins-in-a-gop.mp4": ("index-last.mp4", "-ss 3.3", ""),
+}
+
+
 def clip(name: str, folder: Path) -> Path:
     path = folder / name
     if not path.exists():
@@ -106,8 +136,9 @@ def _make(name: str, folder: Path, path: Path) -> None:
     if name in DAMAGED:
         whole, damage = DAMAGED[name]
         path.write_bytes(damage(clip(whole, folder).read_bytes()))
-    elif name == "rotated.mp4":
-        ffmpeg("-display_rotation", "90", "-i", str(clip("film.mp4", folder)), "-c", "copy", str(path))
+    elif name in COPIES:
+        origin, before, after = COPIES[name]
+        ffmpeg(*before.split(), "-i", str(clip(origin, folder)), *after.split(), "-c", "copy", str(path))
     else:
         ffmpeg(*(word.strip("'") for word in RECIPES[name].split()), str(path))
 

@@ -45,6 +45,7 @@ LAYERS = {
     ],
     "media_jobs": [
         "errors",
+        "hls",
         "ffmpeg",
         "operations",
         "conf",
@@ -100,6 +101,7 @@ WITHOUT_DJANGO = {
     "uploads.text.sizes",
     "uploads.text.terminal_safety",
     "media_jobs.errors",
+    "media_jobs.hls",
     "media_jobs.ffmpeg",
     "media_jobs.operations",
 }
