@@ -10,7 +10,7 @@ from django.db import transaction
 
 from ..errors import StorageUnavailable
 from ..models import Blob, MediaFile, SinkMark
-from ..sinks.base import Sink
+from ..sinks.base import Sink, SinkError
 
 _WAYS_OUT = """
   - Is the right disk mounted, and is this the right DATABASE_URL and MILLRACE_HOME? Correct that and start again.
@@ -31,19 +31,30 @@ def is_ours(sink: Sink, mark: SinkMark | None = None) -> bool:
 
 def claim_store(sink: Sink) -> None:
     """At each start: accept our store, mark a new and empty one as ours, and refuse any other."""
+    try:
+        _claim_store(sink)
+    except SinkError as error:
+        raise _wrong(sink, f"It cannot be read: {error}") from error
+
+
+def _claim_store(sink: Sink) -> None:
     if is_ours(sink):
         return
     identity, mark = sink.identity(), SinkMark.objects.filter(sink=sink.name).first()
     if identity is not None:
         whose = "another database" if mark is None else "another installation"
-        raise WrongStore(f"The storage marker belongs to {whose} (it says {identity}).{_WAYS_OUT}")
+        raise _wrong(sink, f"The storage marker belongs to {whose} (it says {identity}).")
     if not sink.is_empty():
-        raise WrongStore(f"The store contains files, but its marker is missing.{_WAYS_OUT}")
+        raise _wrong(sink, "The store contains files, but its marker is missing.")
     if Blob.objects.filter(sink=sink.name).exists():
-        raise WrongStore(f"The database lists files, but the store is empty and has no marker.{_WAYS_OUT}")
+        raise _wrong(sink, "The database lists files, but the store is empty and has no marker.")
     # The row first: after a crash the store is empty and has no marker, and the next start marks it.
     mark, _ = SinkMark.objects.get_or_create(sink=sink.name)
     sink.set_identity(str(mark.identity))
+
+
+def _wrong(sink: Sink, why: str) -> WrongStore:
+    return WrongStore(f"The store “{sink.name}” is refused. {why}{_WAYS_OUT}")
 
 
 def adopt(sink: Sink) -> None:
