@@ -19,7 +19,7 @@ from ..runtime.ballast_file import ballast
 from ..runtime.database_connections import release_connection, write
 from ..sinks.base import SinkError, SinkFull, Writer
 from ..storage.blobs import new_key, store
-from ..storage.stores import sink
+from ..storage.stores import sink, sink_named
 from ..text.sizes import exact_size
 from . import disk_space, quota, upload_counters
 from .admission import Announcement, admit
@@ -102,7 +102,7 @@ class Reception:
         """As `commit`, but do not abort on failure: a resumable upload keeps its bytes."""
         content = self.content or self.seal()
         with storage_refusals():
-            file = store(self.writer, content, partial(complete, self.upload))
+            file = store(self.writer, content, partial(complete, self.upload), sink_named(self.upload.sink))
         self._ended = True
         flusher.unwatch(self.upload.pk)
         return file
@@ -153,7 +153,7 @@ def _reserve_more(upload: Upload, offset: int) -> int:
         quota.check_size(offset, allowed.max_file_size)
         wanted = min(upload.reserved + disk_space.RESERVATION_STEP, max(allowed.max_file_size, offset))
         upload.reserved += disk_space.reserve(
-            upload.owner_id, allowed, sink(),
+            upload.owner_id, allowed, sink_named(upload.sink),
             needed=offset - upload.reserved, wanted=wanted - upload.reserved, is_growth=True,
         )  # fmt: skip
         Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(

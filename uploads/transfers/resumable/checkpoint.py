@@ -11,8 +11,7 @@ from ...content.hashing import Sha256
 from ...content.intake import Intake
 from ...content.sniffing import Kind, MediaType
 from ...runtime.boot_id import BOOT_ID as BOOT_ID
-from ...sinks.resumable import ResumableWriter
-from ...storage.stores import resumable_sink
+from ...sinks.resumable import ResumableSink, ResumableWriter
 
 log = structlog.get_logger(__name__)
 _PIECE = 1024**2
@@ -58,23 +57,23 @@ def save(intake: Intake, writer: ResumableWriter) -> bool:
     return True
 
 
-def load(writer: ResumableWriter) -> Checkpoint | None:
+def load(place: ResumableSink, writer: ResumableWriter) -> Checkpoint | None:
     """Read the checkpoint. None if there is none, or if it does not match the bytes."""
-    found = Checkpoint.from_json(resumable_sink().read_checkpoint(writer.key))
+    found = Checkpoint.from_json(place.read_checkpoint(writer.key))
     if found is None or found.offset > writer.offset:
         return None
-    if found.boot_id != BOOT_ID and not _verify_after_boot(found, writer):
+    if found.boot_id != BOOT_ID and not _verify_after_boot(place, found, writer):
         return None
     return found
 
 
-def _verify_after_boot(found: Checkpoint, writer: ResumableWriter) -> bool:
+def _verify_after_boot(place: ResumableSink, found: Checkpoint, writer: ResumableWriter) -> bool:
     """Check a checkpoint of an earlier boot: a power cut may have lost bytes before it.
 
     The bytes are hashed again. If the hash differs, it is unknown which bytes are wrong, and the client sends all of
     them again. Bytes after the checkpoint were never acknowledged, and are cut off.
     """
-    if hash_bytes(writer.key, found.offset).hexdigest() != Sha256(found.state).hexdigest():
+    if hash_bytes(place, writer.key, found.offset).hexdigest() != Sha256(found.state).hexdigest():
         log.error("upload_bytes_lost", key=writer.key, offset=found.offset)
         writer.truncate(0)
         return False
@@ -83,10 +82,10 @@ def _verify_after_boot(found: Checkpoint, writer: ResumableWriter) -> bool:
     return True
 
 
-def hash_bytes(key: str, size: int) -> Sha256:
+def hash_bytes(place: ResumableSink, key: str, size: int) -> Sha256:
     """Hash the first `size` bytes of an open write."""
     found = Sha256()
-    for piece in pieces(key, 0):
+    for piece in pieces(place, key, 0):
         found.update(piece[:size])
         size -= len(piece[:size])
         if not size:
@@ -94,8 +93,8 @@ def hash_bytes(key: str, size: int) -> Sha256:
     return found
 
 
-def pieces(key: str, start: int) -> Iterator[bytes]:
+def pieces(place: ResumableSink, key: str, start: int) -> Iterator[bytes]:
     """Read an open write from `start` to its end."""
-    with resumable_sink().open_partial(key, start) as reader:
+    with place.open_partial(key, start) as reader:
         while piece := reader.read(_PIECE):
             yield piece

@@ -15,10 +15,10 @@ from ...errors import AlreadyComplete, Forbidden, Gone, Locked, StorageUnavailab
 from ...models import Blob, Upload
 from ...runtime.database_connections import release_connection
 from ...sinks.base import KeyLocked, NoSuchKey
-from ...sinks.resumable import ResumableWriter
+from ...sinks.resumable import ResumableSink, ResumableWriter
 from ...storage.blobs import find_claim, store
 from ...storage.marker import is_ours
-from ...storage.stores import resumable_sink, sink
+from ...storage.stores import resumable_sink
 from ..completion import complete
 from ..progress import flusher
 
@@ -52,7 +52,8 @@ def acquire(upload_id: UUID, patience: float = PATIENCE) -> tuple[Upload, Resuma
 
 def _try_acquire(upload_id: UUID) -> tuple[Upload, ResumableWriter | None]:
     """The row, and the Writer if no other request holds the lock."""
-    writer, is_held = _resume(str(upload_id))
+    place = _place_of(upload_id)
+    writer, is_held = _resume(place, str(upload_id))
     try:
         upload = _read(upload_id)
         if upload.state != Upload.State.RECEIVING:
@@ -62,7 +63,7 @@ def _try_acquire(upload_id: UUID) -> tuple[Upload, ResumableWriter | None]:
         if not upload.is_resumable:
             raise Forbidden("This upload is not resumable: it ends with its request.")
         if writer is None and not is_held:
-            writer = _begin(upload)
+            writer = _begin(place, upload)
         if writer is not None and upload.stop_asked:
             Upload.objects.filter(pk=upload.pk).update(stop_asked=False)
     except BaseException:
@@ -72,10 +73,22 @@ def _try_acquire(upload_id: UUID) -> tuple[Upload, ResumableWriter | None]:
     return upload, writer
 
 
-def _resume(key: str) -> tuple[ResumableWriter | None, bool]:
+def _place_of(upload_id: UUID) -> ResumableSink:
+    """The store that the upload was begun in: new bytes may go to another one since then."""
+    name = Upload.objects.filter(pk=upload_id).values_list("sink", flat=True).first()
+    if name is None:
+        raise _deleted()
+    return resumable_sink(name)
+
+
+def _deleted() -> Gone:
+    return Gone("This upload has been deleted.")
+
+
+def _resume(place: ResumableSink, key: str) -> tuple[ResumableWriter | None, bool]:
     """The Writer if it is free, and whether another request holds it. (None, False): no byte has arrived yet."""
     try:
-        return resumable_sink().resume(key), False
+        return place.resume(key), False
     except KeyLocked:
         return None, True
     except NoSuchKey:
@@ -86,7 +99,7 @@ def _read(upload_id: UUID) -> Upload:
     try:
         return Upload.objects.get(pk=upload_id)
     except Upload.DoesNotExist as error:
-        raise Gone("This upload has been deleted.") from error
+        raise _deleted() from error
 
 
 def _refuse_ended(upload: Upload) -> None:
@@ -97,34 +110,34 @@ def _refuse_ended(upload: Upload) -> None:
     raise Gone(upload.error_detail)
 
 
-def _begin(upload: Upload) -> ResumableWriter | None:
+def _begin(place: ResumableSink, upload: Upload) -> ResumableWriter | None:
     """Open the first Writer. If a crash left all bytes committed, complete the upload instead."""
-    if not is_ours(sink()):
+    if not is_ours(place):
         raise StorageUnavailable("The server cannot reach its storage. Try again later.", retry_after=60)
-    claim, size = find_claim(sink(), upload.key), sink().size(upload.key)
+    claim, size = find_claim(place, upload.key), place.size(upload.key)
     if claim is not None and size == claim.size:
         if not flusher.is_held(upload.pk):  # else a request of this process is completing it
-            _complete_committed(upload, claim)
+            _complete_committed(place, upload, claim)
         return None
     if claim is None and size is not None:
-        _refuse_unknown(upload)
+        _refuse_unknown(place, upload)
         return None
     with suppress(KeyLocked):
-        return resumable_sink().create_resumable(upload.key, size=upload.declared_size)
+        return place.create_resumable(upload.key, size=upload.declared_size)
     return None
 
 
-def _complete_committed(upload: Upload, claim: Blob) -> None:
+def _complete_committed(place: ResumableSink, upload: Upload, claim: Blob) -> None:
     content = Content(claim.sha256, claim.size, claim.kind, claim.media_type)
     with suppress(StorageUnavailable):  # the request that committed them is alive, and was first
-        store(_Committed(upload.key), content, partial(complete, upload))
+        store(_Committed(upload.key), content, partial(complete, upload), place)
 
 
-def _refuse_unknown(upload: Upload) -> None:
+def _refuse_unknown(place: ResumableSink, upload: Upload) -> None:
     """All bytes are stored. Either another request is completing the upload, or an older database was restored."""
     is_open = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).exists()
     # In this order: completing an upload deletes its claim in the transaction that ends the upload.
-    if is_open and find_claim(sink(), upload.key) is None:
+    if is_open and find_claim(place, upload.key) is None:
         raise Gone(
             "This upload was completed before the database was restored. An administrator can rebuild its file."
         )

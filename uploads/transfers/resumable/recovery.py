@@ -46,10 +46,11 @@ def peek_offset(upload: Upload) -> int:
     """Return the offset without stopping the request that sends. The sink knows it; the row may be behind."""
     if not upload.is_resumable or upload.state != Upload.State.RECEIVING:
         return upload.offset
-    try:
-        come = resumable_sink().offset(upload.key)
-    except NoSuchKey:
-        return 0
+    with storage_refusals():
+        try:
+            come = resumable_sink(upload.sink).offset(upload.key)
+        except NoSuchKey:
+            return 0
     return come if upload.unverified_from is None else min(come, upload.unverified_from)
 
 

@@ -25,7 +25,7 @@ from ...models import Upload
 from ...runtime.database_connections import release_connection, write
 from ...sinks.base import SinkError
 from ...sinks.resumable import ResumableWriter
-from ...storage.stores import sink
+from ...storage.stores import resumable_sink, sink_named
 from .. import disk_space, quota
 from ..progress import flusher
 from ..quota import limits_of
@@ -61,8 +61,8 @@ class Session:
     def __init__(self, upload: Upload, writer: ResumableWriter) -> None:
         self.upload = upload
         self.speed = 0  # in bytes per second, of the sessions directly before
-        self._writer = writer
-        self._reception = Reception(upload, writer, checkpoint.load(writer))
+        self._place, self._writer = resumable_sink(upload.sink), writer
+        self._reception = Reception(upload, writer, checkpoint.load(self._place, writer))
         self._is_hashed = True
         self._hash_earlier_bytes()
         self._began_at = self._checkpoint_at = self.offset
@@ -148,7 +148,7 @@ class Session:
 
     def _make_file(self) -> None:
         if not self._is_hashed:
-            self._reception.intake.hash = checkpoint.hash_bytes(self.upload.key, self._writer.offset)
+            self._reception.intake.hash = checkpoint.hash_bytes(self._place, self.upload.key, self._writer.offset)
         try:
             self._reception.make_file()
             self._is_closed = True
@@ -192,7 +192,7 @@ class Session:
         with write():
             quota.lock_owner(owner_id)
             if missing > 0:
-                disk_space.reserve(owner_id, limits_of(owner_id), sink(), needed=missing, wanted=missing)
+                disk_space.reserve(owner_id, limits_of(owner_id), self._place, needed=missing, wanted=missing)
             Upload.objects.filter(pk=self.upload.pk).update(declared_size=size, reserved=size)
         self.upload.declared_size = self.upload.reserved = self._reception.intake.granted = size
 
@@ -202,7 +202,7 @@ class Session:
         In the second case only the first bytes are read now, to know the media type; the rest at the end.
         """
         intake, missing = self._reception.intake, self._writer.offset - self.offset
-        for piece in checkpoint.pieces(self.upload.key, self.offset) if missing else ():
+        for piece in checkpoint.pieces(self._place, self.upload.key, self.offset) if missing else ():
             intake.feed_stored(piece)
             if intake.is_sniffed and not can_resume():
                 intake.offset, self._is_hashed = self._writer.offset, False
@@ -237,17 +237,18 @@ class Session:
 
 def start_sending(upload: Upload) -> None:
     """Start to send a paused upload: check the limit of parallel uploads, and renew its reservation."""
+    place = sink_named(upload.sink)
     with write():
         quota.lock_owner(upload.owner_id)
         allowed = limits_of(upload.owner_id)
         quota.check_parallel(upload.owner_id, allowed.max_uploads)
         row = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING)
-        reserved = disk_space.renew_reservation(upload, allowed, sink())
+        reserved = disk_space.renew_reservation(upload, allowed, place)
         while not row.filter(reserved=upload.reserved).update(heartbeat_at=Now(), reserved=reserved):
             # The reservation was released after the row was read.
             current = row.values_list("reserved", flat=True).first()
             if current is None:
                 raise Gone("This upload has been deleted.")
             upload.reserved = current
-            reserved = disk_space.renew_reservation(upload, allowed, sink())
+            reserved = disk_space.renew_reservation(upload, allowed, place)
     upload.reserved = reserved
