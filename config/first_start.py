@@ -20,7 +20,7 @@ from config.celery import make_folders
 from config.processes.file_locks import exclusive
 from uploads.runtime.ballast_file import ballast
 from uploads.storage.marker import claim_store
-from uploads.storage.stores import sink
+from uploads.storage.stores import sinks
 
 log = structlog.get_logger(__name__)
 ADMIN = "admin"
@@ -35,7 +35,8 @@ def prepare() -> None:
         for folder in (settings.JOBS.work_root, settings.STATIC_ROOT):
             folder.mkdir(parents=True, exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
-        claim_store(sink())
+        for place in sinks():
+            claim_store(place)
         file_modes.restrict()
 
 

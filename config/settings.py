@@ -83,6 +83,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "millrace": env.read("STORAGE", storages.LOCAL, storages.parse),
+    **env.read("OTHER_STORAGE", storages.NO_OTHERS, storages.parse_others),
 }
 _NINETY_DAYS: float | None = 90 * 86400.0
 JOBS = JobSettings(

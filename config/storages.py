@@ -1,4 +1,4 @@
-"""MILLRACE_STORAGE as an entry of Django's STORAGES, for django-storages."""
+"""MILLRACE_STORAGE and MILLRACE_OTHER_STORAGE as entries of Django's STORAGES, for django-storages."""
 
 import re
 from typing import Any
@@ -7,11 +7,13 @@ from urllib.parse import urlsplit
 # The names of buckets as S3 restricts them.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _EXPECTED = "write local, or s3://BUCKET or s3://BUCKET/PREFIX"
+Entry = dict[str, Any]
+NO_OTHERS: dict[str, Entry] = {}
 # The folder of a local store is HOME/media.
-LOCAL: dict[str, Any] = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+LOCAL: Entry = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
 
 
-def parse(raw: str) -> dict[str, Any]:
+def parse(raw: str) -> Entry:
     """Parse `local` or `s3://BUCKET/PREFIX`. Endpoint, region and credentials are the AWS SDK's own variables."""
     if raw == "local":
         return LOCAL
@@ -23,3 +25,8 @@ def parse(raw: str) -> dict[str, Any]:
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {"bucket_name": found.netloc, "location": location, "file_overwrite": False},
     }
+
+
+def parse_others(raw: str) -> dict[str, Entry]:
+    """Parse the stores that take no new bytes, with commas between them. Returns them by their alias in STORAGES."""
+    return {f"millrace-{number}": parse(word.strip()) for number, word in enumerate(raw.split(","), 1)}

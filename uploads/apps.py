@@ -18,6 +18,7 @@ class UploadsConfig(AppConfig):
         from .storage.stores import sink
 
         hooks.warnings.append(lambda: storage_warnings.warnings(sink()))
+        hooks.warnings.append(storage_warnings.missing_stores)
         hooks.warnings.append(chore_records.warnings)
 
         MediaFile.content_of = StoredContent

@@ -7,7 +7,6 @@ from django.conf import settings
 
 from .content.minimum_speed import Pace
 from .content.sniffing import Accepted, Kind
-from .sinks.base import Sink
 
 # The file size that means "no limit" (9 PB): the largest integer that JSON numbers hold exactly.
 UNLIMITED = 2**53
@@ -35,7 +34,6 @@ class Limits:
     accel_prefix: str = ""
     public_url: str = ""  # the base of links; "": the URL of the request
     media_group: int | None = None  # the id of a group that may read content, such as nginx's
-    other_sinks: tuple[Sink, ...] = ()  # stores that take no new bytes, and still have those of earlier uploads
     private: tuple[Path, ...] = ()  # other files and folders of Millrace's own: `ingest` does not read them
 
 

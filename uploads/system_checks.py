@@ -4,10 +4,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 
 from .conf import limits
 from .sinks.local.sink import LocalSink
-from .storage.stores import sink
+from .storage.stores import sink, sinks
 
 HANDLER = "uploads.http.upload_handler.StreamingUploadHandler"
 
@@ -23,6 +24,15 @@ def only_our_handler(**_: Any) -> list[CheckMessage]:
             id="uploads.E001",
         )
     ]
+
+
+@register()
+def each_store_once(**_: Any) -> list[CheckMessage]:
+    try:
+        sinks()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="uploads.E002")]
+    return []
 
 
 @register()

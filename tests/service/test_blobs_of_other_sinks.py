@@ -1,7 +1,6 @@
 """A blob is reached through the sink that its row names, whichever sink takes new bytes today."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,16 @@ import pytest
 
 from tests.support.api_client import api_client
 from tests.support.local_store import Film, an_owner, own_store, stored_keys, upload
+from tests.support.object_store import ObjectStore
 from uploads.content.intake import Intake
 from uploads.maintenance.housekeeping import remove_bytes, write_sidecars
 from uploads.models import Blob, MediaFile, Tombstone
-from uploads.sinks.base import SinkError
+from uploads.sinks.base import Sink, SinkError
 from uploads.sinks.local.sink import LocalSink
-from uploads.sinks.memory import MemorySink
 from uploads.storage.blobs import is_whole, local_path, new_key, open_blob, store
 from uploads.storage.files import create_file, delete_file
 from uploads.storage.marker import claim_store
-from uploads.storage.stores import sink, sink_named
+from uploads.storage.stores import sink, sink_named, sinks
 
 pytestmark = pytest.mark.django_db
 Committed = Callable[..., Any]  # pytest-django's django_capture_on_commit_callbacks
@@ -30,15 +29,16 @@ def local(settings: Any, tmp_path: Path) -> LocalSink:
 
 
 @pytest.fixture
-def former(local: LocalSink, settings: Any) -> MemorySink:
+def former(local: LocalSink, settings: Any, object_store: ObjectStore) -> Sink:
     """Took new bytes before the local disk did."""
-    former = MemorySink()
-    settings.UPLOADS = replace(settings.UPLOADS, other_sinks=(former,))
+    entry = object_store.storage(object_store.make_bucket(), "media")
+    settings.STORAGES = settings.STORAGES | {"millrace-former": entry}
+    _, former = sinks()
     claim_store(former)
     return former
 
 
-def upload_into(former: MemorySink, content: bytes) -> MediaFile:
+def upload_into(former: Sink, content: bytes) -> MediaFile:
     owner = an_owner()
     with former.create(new_key(), size=len(content)) as writer:
         intake = Intake(writer, grow=int, granted=len(content))
@@ -48,13 +48,13 @@ def upload_into(former: MemorySink, content: bytes) -> MediaFile:
 
 
 def test_new_bytes_go_to_the_first_sink_and_stored_ones_are_read_from_their_own(
-    local: LocalSink, former: MemorySink, film: Film
+    local: LocalSink, former: Sink, film: Film
 ) -> None:
     content = film()
     old = upload_into(former, content)
     new = upload(an_owner(), content)
     assert sink() is local
-    assert (old.blob.sink, new.blob.sink) == ("memory", "local")
+    assert (old.blob.sink, new.blob.sink) == (former.name, "local")
     assert [is_whole(file.blob) for file in (old, new)] == [True, True]
     for file in (old, new):
         with open_blob(file.blob, 4) as reader:
@@ -62,7 +62,7 @@ def test_new_bytes_go_to_the_first_sink_and_stored_ones_are_read_from_their_own(
     assert (local_path(old.blob), local_path(new.blob)) == (None, local.local_path(new.blob.key))
 
 
-def test_a_download_and_its_range_come_from_the_sink_of_the_blob(former: MemorySink, film: Film) -> None:
+def test_a_download_and_its_range_come_from_the_sink_of_the_blob(former: Sink, film: Film) -> None:
     content = film()
     file = upload_into(former, content)
     client, path = api_client(file.owner), f"/api/v1/files/{file.pk}/content"
@@ -72,7 +72,7 @@ def test_a_download_and_its_range_come_from_the_sink_of_the_blob(former: MemoryS
 
 
 def test_deleting_a_file_removes_the_bytes_of_its_own_sink_alone(
-    local: LocalSink, former: MemorySink, film: Film, django_capture_on_commit_callbacks: Committed
+    local: LocalSink, former: Sink, film: Film, django_capture_on_commit_callbacks: Committed
 ) -> None:
     file = upload_into(former, film())
     write_sidecars()
@@ -86,7 +86,7 @@ def test_deleting_a_file_removes_the_bytes_of_its_own_sink_alone(
     assert stored_keys(local) == {file.blob.key}
 
 
-def test_a_deletion_that_a_crash_cut_off_is_finished_in_the_sink_of_the_blob(former: MemorySink, film: Film) -> None:
+def test_a_deletion_that_a_crash_cut_off_is_finished_in_the_sink_of_the_blob(former: Sink, film: Film) -> None:
     file = upload_into(former, film())
     delete_file(file)  # and the process dies before its transaction's callbacks
     assert [stored.key for stored in former.walk()] == [file.blob.key]
@@ -96,18 +96,19 @@ def test_a_deletion_that_a_crash_cut_off_is_finished_in_the_sink_of_the_blob(for
 
 
 def test_a_sink_that_is_not_configured_loses_nothing(
-    former: MemorySink, film: Film, settings: Any, django_capture_on_commit_callbacks: Committed
+    former: Sink, film: Film, settings: Any, django_capture_on_commit_callbacks: Committed
 ) -> None:
     file = upload_into(former, film())
-    settings.UPLOADS = replace(settings.UPLOADS, other_sinks=())
-    with pytest.raises(SinkError, match="memory"):
+    both = settings.STORAGES
+    settings.STORAGES = {alias: entry for alias, entry in both.items() if alias != "millrace-former"}
+    with pytest.raises(SinkError, match=r"s3://.* is not configured"):
         sink_named(file.blob.sink)
     response = api_client(file.owner).get(f"/api/v1/files/{file.pk}/content")
     assert (response.status_code, response.json()["code"]) == (503, "content_unavailable")
     with django_capture_on_commit_callbacks(execute=True):
         assert delete_file(file)
-    assert (Blob.objects.count(), [tombstone.sink for tombstone in Tombstone.objects.all()]) == (0, ["memory"])
-    settings.UPLOADS = replace(settings.UPLOADS, other_sinks=(former,))
+    assert (Blob.objects.count(), [tombstone.sink for tombstone in Tombstone.objects.all()]) == (0, [former.name])
+    settings.STORAGES = both
     write_sidecars()
     remove_bytes()
     assert list(former.walk()) == []

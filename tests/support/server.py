@@ -151,7 +151,7 @@ class Server:
         bucket = store.make_bucket()
         self.settings = self.settings | {"STORAGE": f"s3://{bucket}/media"}
         self.variables = self.variables | store.environment
-        self.call_by_name("tests.support.in_server.startup", "claim_the_store")
+        self.call_by_name("tests.support.in_server.startup", "claim_the_stores")
         return bucket
 
     def start(self) -> None:

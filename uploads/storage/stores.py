@@ -1,15 +1,16 @@
 """Which stores are configured: the one for new bytes, and those that still have earlier ones.
 
-The store for new bytes is the entry "millrace" of Django's STORAGES: django-storages' S3Storage, or Django's
-FileSystemStorage, whose folder is `Limits.media_root`.
+They are entries of Django's STORAGES: "millrace" takes new bytes; those whose names begin with "millrace-" still have
+earlier bytes. Each is django-storages' S3Storage, or Django's FileSystemStorage, whose folder is `Limits.media_root`.
 """
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
+from django.core.files.storage import FileSystemStorage, storages
 
 from ..conf import limits
 from ..errors import UnsupportedRequest
@@ -17,20 +18,26 @@ from ..sinks.base import Sink, SinkError
 from ..sinks.local.sink import LocalSink
 from ..sinks.resumable import ResumableSink
 
-_ALIAS = "millrace"
+_NEW, _EARLIER = "millrace", "millrace-"
 
 
 def sink() -> Sink:
     """The store that new bytes go to."""
-    storage = _storage()
-    if storage is None or isinstance(storage, FileSystemStorage):
-        return _local_sink(limits().media_root, limits().media_group)
-    return _s3_sink(storage)
+    # A project that embeds Millrace needs no entry.
+    return _sink_of(_NEW) if _NEW in storages.backends else _local_sink(limits().media_root, limits().media_group)
 
 
 def sinks() -> tuple[Sink, ...]:
     """All stores, the one for new bytes first."""
-    return sink(), *limits().other_sinks
+    earlier = sorted(alias for alias in storages.backends if alias.startswith(_EARLIER))
+    found = (sink(), *map(_sink_of, earlier))
+    name, times = Counter(place.name for place in found).most_common(1)[0]
+    if times > 1:
+        raise ImproperlyConfigured(
+            f"The store “{name}” is configured {times} times. MILLRACE_STORAGE and MILLRACE_OTHER_STORAGE, or the "
+            f'entries of STORAGES whose names begin with "{_NEW}", must be different stores.'
+        )
+    return found
 
 
 def sink_named(name: str) -> Sink:
@@ -41,24 +48,23 @@ def sink_named(name: str) -> Sink:
     raise SinkError(f"The store “{name}” is not configured.")
 
 
-def resumable_sink() -> ResumableSink:
-    """The store that the bytes of resumable uploads go to."""
-    found = sink()
+def resumable_sink(name: str | None = None) -> ResumableSink:
+    """The store that the bytes of resumable uploads go to, or the one with this name."""
+    found = sink() if name is None else sink_named(name)
     if not isinstance(found, ResumableSink):
         raise UnsupportedRequest("This server takes no resumable uploads. Send the file in one request.")
     return found
 
 
-def _storage() -> Any:
-    """The backend of the entry "millrace". None if there is no entry: a project that embeds Millrace needs none."""
-    try:
-        return storages[_ALIAS]
-    except InvalidStorageError:
-        return None
+def _sink_of(alias: str) -> Sink:
+    storage = storages[alias]
+    if isinstance(storage, FileSystemStorage):
+        return _local_sink(limits().media_root, limits().media_group)
+    return _s3_sink(storage, alias)
 
 
 @cache
-def _s3_sink(storage: Any) -> Sink:
+def _s3_sink(storage: Any, alias: str) -> Sink:
     """Only now, as the AWS SDK takes a third of a second to import."""
     from storages.backends.s3 import S3Storage
 
@@ -68,7 +74,7 @@ def _s3_sink(storage: Any) -> Sink:
 
     if not isinstance(storage, S3Storage):
         raise ImproperlyConfigured(
-            f'STORAGES["{_ALIAS}"] must be a FileSystemStorage or an S3Storage, not {type(storage).__name__}.'
+            f'STORAGES["{alias}"] must be a FileSystemStorage or an S3Storage, not {type(storage).__name__}.'
         )
     prefix = f"{storage.location.strip('/')}/" if storage.location.strip("/") else ""
     bucket = Bucket(client_of(storage), storage.bucket_name, prefix)

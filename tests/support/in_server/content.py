@@ -20,6 +20,10 @@ def key_of_file(pk: str) -> str:
     return MediaFile.objects.get(pk=pk).blob.key
 
 
+def store_of(pk: str) -> str:
+    return MediaFile.objects.get(pk=pk).blob.sink
+
+
 def key_of_sha256(sha256: str) -> str:
     return Blob.objects.get(sha256=sha256).key
 

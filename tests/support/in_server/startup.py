@@ -13,7 +13,7 @@ from config import file_modes, first_start, snapshots
 from config.processes.reports import Reporter
 from media_jobs.worker.process_table import Process
 from uploads.storage.marker import claim_store
-from uploads.storage.stores import sink
+from uploads.storage.stores import sinks
 
 
 def prepare_and_make_first_account() -> tuple[str, str] | None:
@@ -64,6 +64,7 @@ def serve_with_wsgiref() -> None:
     server.serve_forever()
 
 
-def claim_the_store() -> None:
-    """Mark the configured store as this installation's, as each start does."""
-    claim_store(sink())
+def claim_the_stores() -> None:
+    """Mark the configured stores as this installation's, as each start does."""
+    for place in sinks():
+        claim_store(place)
