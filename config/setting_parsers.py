@@ -145,6 +145,16 @@ def host(raw: str) -> str:
     return raw[1:-1] if raw.startswith("[") and raw.endswith("]") else raw
 
 
+def socket_address(raw: str) -> str | tuple[str, int]:
+    """`HOST:PORT`, or `unix:/PATH`, of which the path is returned."""
+    if raw.startswith("unix:/"):
+        return raw.removeprefix("unix:")
+    name, _, port = raw.rpartition(":")
+    if not name or not port.isdecimal() or not 0 < int(port) <= 65535:
+        raise ValueError("write HOST:PORT or unix:/PATH")
+    return host(name), int(port)
+
+
 def site(raw: str) -> str:
     """The URL of a site, without the slash at its end."""
     parts = urlsplit(raw)

@@ -23,6 +23,7 @@ from media_jobs.ffmpeg.sandbox import Level
 from uploads.conf import EVERY_KIND, UNLIMITED, Limits
 from uploads.content.minimum_speed import Pace
 from uploads.content.sniffing import parse_accept
+from uploads.content.virus_scan import Clamd, OnInfection
 
 garbage_collector.disable()
 
@@ -54,6 +55,11 @@ if TRUSTED_PROXIES:
     USE_X_FORWARDED_HOST = True
 
 _MIN_FREE = env.read("MIN_FREE", 1024**3, parse.size)
+_CLAMD: str | tuple[str, int] | None = env.read("CLAMD", None, parse.socket_address)
+_clamd_options: dict[str, Any] = {
+    "action": env.read("CLAMD_ACTION", OnInfection.REJECT, parse.one_of(*OnInfection)),
+    "timeout": env.read("CLAMD_TIMEOUT", 150.0, parse.positive_seconds),
+}
 _chunk_size = parse.between(parse.size, 64 * 1024, 8 * 1024**2, "adaptive, or 64KiB to 8MiB")
 UPLOADS = Limits(
     media_root=HOME / "media",
@@ -73,6 +79,7 @@ UPLOADS = Limits(
         timeout=env.read("UPLOAD_TIMEOUT", None, parse.optional(parse.seconds)),
         min_rate=env.read("MIN_RATE", None, parse.optional(parse.size)),
     ),
+    clamd=Clamd(_CLAMD, **_clamd_options) if _CLAMD else None,
     quarantine_kept=env.read("QUARANTINE_KEPT", 30 * 86400.0, parse.positive_seconds),
     accel_prefix=env.read("ACCEL_PREFIX", "", str),
     public_url=PUBLIC_URL,

@@ -13,13 +13,14 @@ class UploadsConfig(AppConfig):
         from .http.read_buffers import budget
         from .maintenance import storage_warnings
         from .models import MediaFile
-        from .monitoring import chore_records
+        from .monitoring import chore_records, scanner_health
         from .storage.content_file import StoredContent
         from .storage.stores import sink
 
         hooks.warnings.append(lambda: storage_warnings.warnings(sink()))
         hooks.warnings.append(storage_warnings.missing_stores)
         hooks.warnings.append(chore_records.warnings)
+        hooks.warnings.append(scanner_health.warnings)
 
         MediaFile.content_of = StoredContent
         budget.limit, budget.chunk_size = limits().buffer_memory, limits().chunk_size

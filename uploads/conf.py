@@ -7,6 +7,7 @@ from django.conf import settings
 
 from .content.minimum_speed import Pace
 from .content.sniffing import Accepted, Kind
+from .content.virus_scan import Clamd, VirusScan
 
 # The file size that means "no limit" (9 PB): the largest integer that JSON numbers hold exactly.
 UNLIMITED = 2**53
@@ -30,6 +31,7 @@ class Limits:
     upload_expiry: float = 7 * 86400.0  # seconds without a request until a resumable upload expires
     progress_interval: float = 0.5  # seconds between updates of the progress of uploads in the database
     pace: Pace = field(default_factory=Pace)
+    clamd: Clamd | None = None  # the virus scanner
     quarantine_kept: float = 30 * 86400.0  # seconds until bytes in quarantine are deleted
     accel_prefix: str = ""
     public_url: str = ""  # the base of links; "": the URL of the request
@@ -45,3 +47,9 @@ def finite(size: int) -> int | None:
 def limits() -> Limits:
     found: Limits = settings.UPLOADS
     return found
+
+
+def virus_scan() -> VirusScan | None:
+    """A scan of one content. None if no scanner is configured."""
+    clamd = limits().clamd
+    return VirusScan(clamd) if clamd is not None else None

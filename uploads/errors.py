@@ -86,8 +86,30 @@ class EmptyFile(Refusal):
     code = "empty_file"
 
 
-class UnsupportedMedia(Refusal):
+class ContentRefused(Refusal):
+    """The content itself is refused: sending it again does not help. Its bytes are not kept for a next request."""
+
+
+class UnsupportedMedia(ContentRefused):
     code = "unsupported_media"
+
+
+class Infected(ContentRefused):
+    """The virus scanner found something in the content. Answers name it as `signature`."""
+
+    code = "infected"
+
+
+class TooLargeToScan(ContentRefused):
+    """The content exceeds a limit of the virus scanner."""
+
+    code = "too_large_to_scan"
+
+
+class ScanUnavailable(Refusal):
+    """The virus scanner does not answer."""
+
+    code = "scan_unavailable"
 
 
 class UnsupportedCoding(Refusal):

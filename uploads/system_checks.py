@@ -7,6 +7,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from .conf import limits
+from .monitoring import scanner_health
 from .sinks.local.sink import LocalSink
 from .storage.stores import sink, sinks
 
@@ -45,5 +46,18 @@ def anonymous_files(**_: Any) -> list[CheckMessage]:
             f"The filesystem of {limits().media_root} does not support anonymous files (O_TMPFILE).",
             hint="Uploads work, but a crash leaves partial files behind until housekeeping removes them.",
             id="uploads.W001",
+        )
+    ]
+
+
+@register()
+def virus_scanner(**_: Any) -> list[CheckMessage]:
+    if not (problem := scanner_health.problem()):
+        return []
+    return [
+        Warning(
+            f"The virus scanner does not answer: {problem}",
+            hint="Every upload is refused until it does. Start clamd, or correct MILLRACE_CLAMD.",
+            id="uploads.W002",
         )
     ]

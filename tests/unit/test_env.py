@@ -56,6 +56,18 @@ def test_a_time_is_read(raw: str, seconds: float) -> None:
     assert parse.seconds(raw) == seconds
 
 
+@pytest.mark.parametrize(
+    ("raw", "address"),
+    [
+        ("unix:/run/clamd.ctl", "/run/clamd.ctl"),
+        ("clamd.example.com:3310", ("clamd.example.com", 3310)),
+        ("[::1]:3310", ("::1", 3310)),
+    ],
+)
+def test_addresses_of_sockets(raw: str, address: object) -> None:
+    assert parse.socket_address(raw) == address
+
+
 @pytest.mark.parametrize("parse", [parse.size, parse.seconds])
 @pytest.mark.parametrize("raw", ["-1", "ten", "10 parsecs", "1e9", "1,5MB", "inf", "nan", "0x10", "10MB10", ".5"])
 def test_what_is_no_quantity_is_refused_with_an_example(parse: Callable[[str], float], raw: str) -> None:
@@ -130,6 +142,9 @@ def test_an_empty_variable_is_an_absent_one(raw: str, monkeypatch: pytest.Monkey
         ("DEBUG", "maybe", parse.switch, "write on or off"),
         ("PORT", "70000", parse.number(1, 65535), "write a number from 1 to 65535"),
         ("PORT", "http", parse.number(1, 65535), "invalid literal"),
+        ("CLAMD", "clamd.example.com", parse.socket_address, "write HOST:PORT or unix:/PATH"),
+        ("CLAMD", "unix:run/clamd.ctl", parse.socket_address, "write HOST:PORT or unix:/PATH"),
+        ("CLAMD", "127.0.0.1:70000", parse.socket_address, "write HOST:PORT or unix:/PATH"),
         ("ATTEMPTS", "0", parse.number(1), "write a number of at least 1"),
     ],
 )

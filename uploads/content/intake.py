@@ -1,7 +1,7 @@
 """The single point that every received byte passes: `Intake.feed`.
 
-In one pass it checks the size limit and the pace, sniffs the first bytes, hashes and writes. It does not depend on
-HTTP, Django's forms or database rows.
+In one pass it checks the size limit and the pace, sniffs the first bytes, hashes, scans for viruses if asked to, and
+writes. It does not depend on HTTP, Django's forms or database rows.
 """
 
 import time
@@ -13,6 +13,7 @@ from ..sinks.base import Writer
 from .hashing import Sha256
 from .minimum_speed import Pace, SpeedCheck
 from .sniffing import HEAD_SIZE, Accepted, MediaType, is_accepted, sniff
+from .virus_scan import VirusScan
 
 UNKNOWN = "application/octet-stream"
 
@@ -36,6 +37,7 @@ class Intake:
     accept: Accepted | None = None  # None accepts anything
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = time.monotonic
+    scan: VirusScan | None = None  # None: no scanner is configured, or the content is scanned when it is complete
     offset: int = 0
     media: MediaType | None = None
     hash: Sha256 = field(default_factory=Sha256)
@@ -88,12 +90,22 @@ class Intake:
             raise EmptyFile("The file is empty.")
         if self._head is not None:
             self._accept_head()
+        if self.scan is not None:
+            self.scan.finish()
         kind, name = (self.media.kind.value, self.media.name) if self.media else ("", UNKNOWN)
         return Content(self.hash.hexdigest(), self.offset, kind, name)
 
-    def _process(self, data: bytes | memoryview) -> None:
+    def close(self) -> None:
+        """Give the content up: no verdict of the scanner is needed."""
+        if self.scan is not None:
+            self.scan.close()
+
+    def _process(self, data: bytes | memoryview, written: int = 0) -> None:
+        """Hash, scan and write these bytes. The first `written` of them are written already."""
         self.hash.update(data)
-        self.writer.write(data)
+        if self.scan is not None:
+            self.scan.feed(data)
+        self.writer.write(data[written:] if written else data)
 
     def _sniff_head(self, data: bytes | memoryview) -> None:
         """Hold the head back until there is enough of it to sniff: refused content is never written."""
@@ -110,5 +122,4 @@ class Intake:
             found = f"This is {self.media.name}" if self.media else "This is not a known media type"
             accepted = ", ".join(sorted(self.accept))
             raise UnsupportedMedia(f"{found}, by its content. Accepted are: {accepted}.")
-        self.hash.update(head)
-        self.writer.write(head[self._written :])
+        self._process(head, self._written)

@@ -62,15 +62,19 @@ def _log_complete(upload: Upload, file: MediaFile) -> None:
     )  # fmt: skip
 
 
-def fail(upload: Upload, refusal: Refusal) -> bool:
-    """Mark an unfinished upload as failed. False if it had ended before; then nothing changes."""
+def fail(upload: Upload, refusal: Refusal, *, keep_bytes: bool = False) -> bool:
+    """Mark an unfinished upload as failed, and its bytes as ones to delete, unless the caller has a use for them.
+
+    False if it had ended before; then nothing changes.
+    """
     with write():
         ended = Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
             state=Upload.State.FAILED, reserved=0, offset=upload.offset, error_code=refusal.code,
             error_detail=refusal.detail[:500], finished_at=Now(),
         )  # fmt: skip
         if ended:
-            bury(upload.sink, upload.key)
+            if not keep_bytes:
+                bury(upload.sink, upload.key)
             Transition.record("upload", upload.pk, Upload.State.FAILED, refusal.code)
             if isinstance(refusal, Terminated):
                 audit_log.note(upload, "Terminated before it was complete.")

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
 from django.contrib.auth.models import User
 
+from ..conf import virus_scan
 from ..content.intake import Intake
 from ..errors import InvalidParams, StorageUnavailable
 from ..models import Blob, MediaFile, Upload
@@ -97,9 +99,9 @@ def _restore(source: Source, file: MediaFile, mode: Mode, seen: Callable[[int], 
         linker = _linker(source, mode)
         check_unreserved(sink(), 0 if linker else source.size)
         with linker or sink().create(new_key(), size=source.size) as writer:
-            intake = Intake(writer, grow=_refuse_more, granted=source.size)
-            source.read(intake.feed, seen)
-            content = intake.finish()
+            with closing(Intake(writer, grow=_refuse_more, granted=source.size, scan=virus_scan())) as intake:
+                source.read(intake.feed, seen)
+                content = intake.finish()
             if not source.is_unchanged():
                 raise InvalidParams(_CHANGED)
             if content.sha256 != file.blob.sha256:

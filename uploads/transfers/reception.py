@@ -11,9 +11,10 @@ import structlog
 from django.db import Error as DatabaseFailure
 from django.db.models.functions import Now
 
-from ..conf import limits
+from ..conf import limits, virus_scan
 from ..content.intake import Content, Intake
-from ..errors import Abandoned, InsufficientStorage, Refusal, StorageUnavailable, TooLarge
+from ..content.virus_scan import OnInfection, VirusScan
+from ..errors import Abandoned, Infected, InsufficientStorage, Refusal, StorageUnavailable, TooLarge
 from ..models import MediaFile, Upload
 from ..runtime.ballast_file import ballast
 from ..runtime.database_connections import release_connection, write
@@ -38,10 +39,12 @@ class Reception:
     For a resumable upload, each request has a Reception of its own, inside a `resumable.session.Session`.
     """
 
-    def __init__(self, upload: Upload, writer: Writer, checkpoint: Checkpoint | None = None) -> None:
+    def __init__(
+        self, upload: Upload, writer: Writer, checkpoint: Checkpoint | None = None, scan: VirusScan | None = None
+    ) -> None:
         self.upload, self.writer = upload, writer
         self.intake = Intake(
-            writer, grow=partial(_reserve_more, upload), granted=upload.reserved,
+            writer, grow=partial(_reserve_more, upload), granted=upload.reserved, scan=scan,
             accept=limits().accept, pace=limits().pace, **(checkpoint.intake_state() if checkpoint else {}),
         )  # fmt: skip
         self.content: Content | None = None
@@ -59,7 +62,7 @@ class Reception:
         except Refusal as refusal:
             fail(upload, refusal)
             raise
-        reception = cls(upload, writer)
+        reception = cls(upload, writer, scan=virus_scan())
         flusher.watch(upload.pk, lambda: reception.offset, size=upload.declared_size)
         release_connection()
         return reception
@@ -114,20 +117,41 @@ class Reception:
                 return
             self._ended = True
         flusher.unwatch(self.upload.pk)
+        self.intake.close()
         self.upload.offset = self.offset
         refusal = reason if isinstance(reason, Refusal) else Abandoned("The request ended too early.")
         try:
-            self.writer.abort()
-            fail(self.upload, refusal)
+            if isinstance(refusal, Infected) and _keeps_infected():
+                self._quarantine(refusal)
+            else:
+                self.writer.abort()
+                fail(self.upload, refusal)
         except (SinkError, DatabaseFailure):
             # Housekeeping will end the row, which has no heartbeat any more, and remove the bytes.
             log.warning("upload_failure_not_written", upload=str(self.upload.pk), exc_info=True)
+
+    def _quarantine(self, refusal: Infected) -> None:
+        """Keep infected bytes, where no file can name them. If a crash prevents it, the sweep moves them there."""
+        key = self.writer.key
+        try:
+            # First: bytes that are committed, of an upload that could still be continued, are taken for its file.
+            fail(self.upload, Infected(f"{refusal.detail} Its key there is {key}."), keep_bytes=True)
+            self.writer.commit()
+            sink_named(self.upload.sink).quarantine.put(key, "infected")
+        finally:
+            self.writer.close()
+        log.warning("infected_content_in_quarantine", upload=str(self.upload.pk), key=key, **refusal.more)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.abort(error)
+
+
+def _keeps_infected() -> bool:
+    clamd = limits().clamd
+    return clamd is not None and clamd.action is OnInfection.QUARANTINE
 
 
 @contextmanager

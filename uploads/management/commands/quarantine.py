@@ -8,11 +8,15 @@ from uploads.sinks.base import Quarantined, SinkError
 from uploads.storage.stores import sink
 from uploads.text.sizes import human_size
 
-_REASONS = {"unknown": "no row and no sidecar names it", "unused": "no file used it"}
+_REASONS = {
+    "unknown": "no row and no sidecar names it",
+    "unused": "no file used it",
+    "infected": "the virus scanner found something in it; the failed upload says what",
+}
 
 
 class Command(TerminalCommand):
-    help = "List content that the sweep moved into quarantine because no file uses it. Take it back, or delete it."
+    help = "List content in quarantine: no file uses it, or it is infected. Take it back, or delete it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         what = parser.add_mutually_exclusive_group()

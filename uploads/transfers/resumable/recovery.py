@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import structlog
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from ...errors import (
@@ -13,10 +14,12 @@ from ...errors import (
     Gone,
     Locked,
     Refusal,
+    ScanUnavailable,
     Terminated,
     UploadComplete,
 )
 from ...models import Blob, Upload
+from ...monitoring import scanner_health
 from ...runtime.database_connections import frees_space
 from ...sinks.base import NoSuchKey
 from ...storage.stores import resumable_sink
@@ -70,7 +73,13 @@ def recover_stalled() -> int:
     # Uploads whose pieces all arrived between two heartbeats never had a heartbeat; a crash leaves only their claim.
     claims = Blob.objects.filter(state=Blob.State.STORING, created_at__lt=timezone.now() - quota.HOLDER_TIMEOUT)
     claimed = Upload.objects.filter(state=Upload.State.RECEIVING, key__in=claims.values("key"))
-    return _each(quota.stalled_uploads() | claimed, _recover)
+    # All bytes arrived, but the store or the virus scanner failed, and the client did not try again.
+    whole = Upload.objects.filter(state=Upload.State.RECEIVING, offset=F("declared_size"), unverified_from=None)
+    overdue = whole.filter(paused_at__lt=Now() - quota.HOLDER_TIMEOUT)
+    found = quota.stalled_uploads() | claimed | overdue
+    if scanner_health.problem():
+        found = found.exclude(offset=F("declared_size"))  # each would wait for the scanner in vain
+    return _each(found, _recover)
 
 
 def expire_uploads() -> int:
@@ -99,6 +108,8 @@ def _each(uploads: QuerySet[Upload], do: Callable[[Upload], None]) -> int:
             do(upload)
         except (Locked, AlreadyComplete, Gone):
             continue
+        except ScanUnavailable:
+            break  # the next ones would also wait for it, and other chores for them
         except Refusal:
             log.warning("upload_not_recovered", upload=str(upload.pk), exc_info=True)
             continue

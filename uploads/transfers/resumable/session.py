@@ -12,8 +12,10 @@ from django.db import Error as DatabaseFailure
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from ...conf import virus_scan
 from ...content.hashing import can_resume
 from ...errors import (
+    ContentRefused,
     Gone,
     InvalidParams,
     OffsetMismatch,
@@ -149,6 +151,7 @@ class Session:
     def _make_file(self) -> None:
         if not self._is_hashed:
             self._reception.intake.hash = checkpoint.hash_bytes(self._place, self.upload.key, self._writer.offset)
+        self._scan()
         try:
             self._reception.make_file()
             self._is_closed = True
@@ -160,12 +163,27 @@ class Session:
             # Another request found all the bytes and completed the upload first.
         self.upload.expires_at = None
 
+    def _scan(self) -> None:
+        """Let the virus scanner read all bytes: a scan of the first ones cannot be continued by another request.
+
+        If it fails, or a crash ends it, the upload stays complete but for this, and the next session scans again.
+        """
+        scan = virus_scan()
+        if scan is None:
+            return
+        with scan, storage_refusals():
+            self._reception.seal()
+            self._writer.flush()  # a store may hold the last bytes in memory
+            for piece in checkpoint.pieces(self._place, self.upload.key, 0):
+                scan.feed(piece)
+            scan.finish()
+
     def close(self, reason: BaseException | None = None) -> None:
         """Keep the bytes that arrived, unless they cannot become a file. A second call does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
-        if isinstance(reason, UnsupportedMedia):
+        if isinstance(reason, ContentRefused):
             self._reception.abort(reason)
             return
         try:
