@@ -49,11 +49,12 @@ class ObjectStore:
         wait_until(self._works, 120)
 
     def _command(self) -> list[str]:
+        # A bucket takes seven volumes. They are small, so that the disk has room for those of many buckets.
         ports = [f"-{name}={port}" for name, port in self.ports.items()]
         return [
             str(Path(sys.executable).parent / "weed"), "-logtostderr=true", "server", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}", "-master.telemetry=false",
-            "-master.electionTimeout=1s", "-master.heartbeatInterval=150ms", "-master.volumeSizeLimitMB=1024",
+            "-master.electionTimeout=1s", "-master.heartbeatInterval=150ms", "-master.volumeSizeLimitMB=128",
             "-master.garbageThreshold=0.1", "-master.vacuumIntervalSeconds=30", "-volume.max=0",
             "-volume.preStopSeconds=0", "-filer", f"-filer.localSocket={self.folder / 'filer.sock'}", "-s3",
             f"-s3.localSocket={self.folder / 's3.sock'}", f"-s3.config={self.folder / 's3.json'}",
