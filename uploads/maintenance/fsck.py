@@ -18,7 +18,7 @@ from django.utils import timezone
 from ..models import Blob, MediaFile, SidecarChange
 from ..runtime.database_connections import write
 from ..sinks.base import Sink, SinkError, Stored
-from ..storage.blobs import withdraw
+from ..storage.claims import withdraw
 from ..storage.keys_in_use import arriving, named
 from ..storage.sidecars import changed, key_and_file, name_of
 from ..storage.tombstones import remove

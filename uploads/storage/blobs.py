@@ -26,6 +26,7 @@ from ..sinks.base import Sink, SinkError
 from ..sinks.crash_points import Step, reached
 from ..sinks.local.sink import LocalSink
 from . import sidecars
+from .claims import delete_claim, find_claim, make_claim, withdraw_and_remove
 from .stores import sink, sink_named
 from .tombstones import bury, remove
 
@@ -57,7 +58,7 @@ def store(writer: Publishable, content: Content, attach: Attach, into: Sink | No
     claim = find_claim(into, writer.key) if writer.resumable else None
     if claim is not None and (claim.sha256, claim.size) != (content.sha256, content.size):
         # A power cut lost the end of the claimed bytes, and the client has sent other bytes.
-        _delete_claim(claim)
+        delete_claim(claim)
         claim = None
     found = claim or _share_or_claim(into, content, attach, writer)
     file = found if isinstance(found, MediaFile) else _publish(into, found, attach, writer)
@@ -77,7 +78,7 @@ def _publish(into: Sink, claim: Blob, attach: Attach, writer: Publishable) -> Me
         return _mark_stored(into, claim, attach)
     except BaseException:
         if not writer.resumable:  # or the next try finds the claim and the bytes
-            _withdraw(into, claim)
+            withdraw_and_remove(into, claim)
         raise
 
 
@@ -85,45 +86,33 @@ def heal_blob(writer: Publishable, content: Content) -> None:
     """Store the bytes of a Blob that has lost them. Its files are whole again; no file is created."""
     into = sink()
     with write():
-        claim = _claim(into, writer.key, content)
+        claim = make_claim(into, writer.key, content)
     try:
         writer.commit()
         with write():
             unneeded = _resolve_healing(into, claim)
     except BaseException:
-        _withdraw(into, claim)
+        withdraw_and_remove(into, claim)
         raise
     remove(into, unneeded)
 
 
 def _resolve_healing(into: Sink, claim: Blob) -> str:
     """Return the key that is not needed: that of the lost bytes, or of ours if the Blob has its bytes."""
-    twin = _lock_twin(into, claim.sha256, claim.size)
-    _delete_claim(claim)
+    twin = lock_twin(into, claim.sha256, claim.size)
+    delete_claim(claim)
     if twin is not None:
-        return _keep_one(into, twin, claim.key)
+        return keep_one(into, twin, claim.key)
     bury(into.name, claim.key)  # the last file of this content was deleted meanwhile
     return claim.key
-
-
-def find_claim(into: Sink, key: str) -> Blob | None:
-    """Return the claim of an earlier try to store the bytes of `key`."""
-    return Blob.objects.filter(sink=into.name, key=key, state=Blob.State.STORING).first()
-
-
-def _claim(into: Sink, key: str, content: Content) -> Blob:
-    return Blob.objects.create(
-        sink=into.name, key=key, sha256=content.sha256, size=content.size,
-        kind=content.kind, media_type=content.media_type,
-    )  # fmt: skip
 
 
 def _share_or_claim(into: Sink, content: Content, attach: Attach, writer: Publishable) -> MediaFile | Blob:
     """Return a file of the Blob with equal bytes, or else a claim of the writer's key. In one transaction."""
     with write():
-        twin = _lock_twin(into, content.sha256, content.size)
+        twin = lock_twin(into, content.sha256, content.size)
         if twin is None or not is_whole(twin):
-            return _claim(into, writer.key, content)
+            return make_claim(into, writer.key, content)
         if writer.resumable:  # its bytes have a name, and remain after a crash
             bury(into.name, writer.key)
         return _attach(twin, attach)
@@ -145,19 +134,19 @@ def _mark_stored(into: Sink, claim: Blob, attach: Attach) -> MediaFile:
 
 def _store_or_share(into: Sink, claim: Blob, attach: Attach) -> tuple[MediaFile, str]:
     """Store our Blob, or share its twin. Returns the file, and the key that is not needed."""
-    twin = _lock_twin(into, claim.sha256, claim.size)
+    twin = lock_twin(into, claim.sha256, claim.size)
     if twin is None:
         stored = Blob.objects.filter(pk=claim.pk, state=Blob.State.STORING).update(state=Blob.State.STORED)
         if stored != 1:
             raise StorageUnavailable("Storing the upload took too long, and it was given up. Send it again.")
         claim.state = Blob.State.STORED
         return _attach(claim, attach), ""
-    _delete_claim(claim)
-    unneeded = _keep_one(into, twin, claim.key)
+    delete_claim(claim)
+    unneeded = keep_one(into, twin, claim.key)
     return _attach(twin, attach), unneeded
 
 
-def _keep_one(into: Sink, twin: Blob, key: str) -> str:
+def keep_one(into: Sink, twin: Blob, key: str) -> str:
     """Give the twin our bytes if it has lost its own. Returns the key that is not needed, with a tombstone."""
     unneeded = key if is_whole(twin) else _heal(twin, key)
     bury(into.name, unneeded)
@@ -172,14 +161,14 @@ def register(key: str, content: Content, facts: dict[str, object] | None) -> tup
     its transaction.
     """
     into = sink()
-    twin = _lock_twin(into, content.sha256, content.size)
+    twin = lock_twin(into, content.sha256, content.size)
     if twin is None:
         blob = Blob.objects.create(
             sink=into.name, key=key, sha256=content.sha256, size=content.size, state=Blob.State.STORED,
             kind=content.kind, media_type=content.media_type, facts=facts,
         )  # fmt: skip
         return blob, ""
-    return twin, _keep_one(into, twin, key)
+    return twin, keep_one(into, twin, key)
 
 
 def _heal(twin: Blob, key: str) -> str:
@@ -190,27 +179,8 @@ def _heal(twin: Blob, key: str) -> str:
     return lost
 
 
-def _withdraw(into: Sink, claim: Blob) -> None:
-    """After a failure: delete the claim and its bytes, unless the Blob was stored after all."""
-    if withdraw(claim):
-        remove(into, claim.key)
-
-
-def withdraw(claim: Blob) -> bool:
-    """Delete a claim that will not be stored, and bury its key. False if it was stored or deleted meanwhile."""
-    with write():
-        withdrawn = Blob.objects.filter(pk=claim.pk, state=Blob.State.STORING).delete()[0]
-        if withdrawn:
-            bury(claim.sink, claim.key)
-    return bool(withdrawn)
-
-
-def _delete_claim(claim: Blob) -> None:
-    if not Blob.objects.filter(pk=claim.pk, state=Blob.State.STORING).delete()[0]:
-        raise StorageUnavailable("Storing the upload took too long, and it was given up. Send it again.")
-
-
-def _lock_twin(into: Sink, sha256: str, size: int) -> Blob | None:
+def lock_twin(into: Sink, sha256: str, size: int) -> Blob | None:
+    """Lock the Blob with this content until the transaction ends."""
     twins = Blob.objects.select_for_update().exclude(state=Blob.State.STORING)
     return twins.filter(sink=into.name, sha256=sha256, size=size).first()
 

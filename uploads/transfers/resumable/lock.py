@@ -16,7 +16,8 @@ from ...models import Blob, Upload
 from ...runtime.database_connections import release_connection
 from ...sinks.base import KeyLocked, NoSuchKey
 from ...sinks.resumable import ResumableSink, ResumableWriter
-from ...storage.blobs import find_claim, store
+from ...storage.blobs import store
+from ...storage.claims import find_claim
 from ...storage.marker import is_ours
 from ...storage.stores import resumable_sink
 from ..completion import complete
