@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 from uploads.content.intake import Content
 from uploads.models import Blob, MediaFile
 from uploads.storage.blobs import discard, register
-from uploads.storage.files import create_file
-from uploads.storage.stores import sink
+from uploads.storage.files import create_file, lock_blob
+from uploads.storage.stores import sinks
 from uploads.storage.tombstones import bury
 from uploads.transfers.quota import left_of_quota, lock_quotas
 
@@ -59,10 +59,14 @@ def _token_of(key: str) -> uuid.UUID | None:
 
 
 def bury_outputs(held: QuerySet[Job]) -> None:
-    """Bury the keys of an attempt. In the transaction that ends it."""
+    """Bury the keys of an attempt. In the transaction that ends it.
+
+    In every store: it may have begun while another one took new bytes.
+    """
     for token, outputs in held.values_list("token", "outputs"):
         if token is not None:
-            bury(sink().name, *(key_of(token, number) for number in range(outputs)))
+            for place in sinks():
+                bury(place.name, *(key_of(token, number) for number in range(outputs)))
 
 
 def discard_outputs(job: Job) -> None:
@@ -138,7 +142,7 @@ def save_facts(job: Job, facts: dict[str, Any] | None) -> None:
 
     Call it before the job's row is locked: uploads lock in this order, too.
     """
-    blob = Blob.objects.select_for_update().filter(pk__in=Blob.objects.filter(files__jobs=job)).first()
+    blob = lock_blob(MediaFile.objects.filter(jobs=job))
     if facts is not None and blob is not None and blob.facts is None:
         Blob.objects.filter(pk=blob.pk).update(facts=facts)
 

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 
 from .. import audit_log
 from ..hooks import file_deleting
@@ -36,11 +37,24 @@ def create_file(owner_id: int, name: str, blob: Blob, origin: str, file_id: uuid
 def keep_from_deletion(files: Collection[MediaFile]) -> set[uuid.UUID]:
     """Return which of these files exist. They cannot be deleted until the caller's transaction ends.
 
-    Locks the Blobs, as `delete_file` does first, in the order of their ids. Then it looks for the files.
+    Locks the Blobs, as `delete_file` does first, in the order of their ids. Then it looks for the files, which may
+    have got other Blobs meanwhile: `move-storage` lets them share one of the other store.
     """
-    blobs = Blob.objects.select_for_update(no_key=True).filter(pk__in={file.blob_id for file in files})
-    list(blobs.order_by("pk").values_list("pk"))
-    return set(MediaFile.objects.filter(pk__in=[file.pk for file in files]).values_list("pk", flat=True))
+    blobs = {file.pk: file.blob_id for file in files}
+    while True:
+        rows = Blob.objects.select_for_update(no_key=True).filter(pk__in=blobs.values()).order_by("pk")
+        locked = set(rows.values_list("pk", flat=True))
+        blobs = dict(MediaFile.objects.filter(pk__in=[file.pk for file in files]).values_list("pk", "blob_id"))
+        if locked.issuperset(blobs.values()):
+            return set(blobs)
+
+
+def lock_blob(file: QuerySet[MediaFile]) -> Blob | None:
+    """Lock the Blob of a file until the caller's transaction ends. None if the file does not exist."""
+    while (blob_id := file.values_list("blob_id", flat=True).first()) is not None:
+        if (blob := Blob.objects.select_for_update().filter(pk=blob_id).first()) is not None:
+            return blob
+    return None
 
 
 def rename_file(file: MediaFile, name: str) -> bool:
@@ -60,7 +74,7 @@ def delete_file(file: MediaFile) -> bool:
     """Delete a file, and its Blob and bytes if no other file shares them. False if it does not exist."""
     with write():
         # Lock the Blob first, as store() does: an upload of equal bytes then waits, and finds no Blob.
-        blob = Blob.objects.select_for_update().filter(pk=file.blob_id).first()
+        blob = lock_blob(MediaFile.objects.filter(pk=file.pk))
         if blob is None:
             return False
         for act in file_deleting:

@@ -7,7 +7,7 @@ SidecarChange in its transaction; a chore then writes the sidecar within seconds
 import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -15,6 +15,7 @@ from typing import Any, Self
 from django.db.models import QuerySet
 
 from ..models import MediaFile, SidecarChange
+from ..runtime.database_connections import write
 from ..sinks.base import Sink
 
 _VERSION = 1
@@ -111,8 +112,18 @@ def write_changed(sink: Sink) -> int:
     done, until = 0, time.monotonic() + _LONGEST
     while time.monotonic() < until and (batch := list(waiting[:_BATCH])):
         update(sink, *{(change.key, change.file_id) for change in batch})
-        done += SidecarChange.objects.filter(pk__in=[change.pk for change in batch]).delete()[0]
+        with write():
+            _follow(batch)
+            done += SidecarChange.objects.filter(pk__in=[change.pk for change in batch]).delete()[0]
     return done
+
+
+def _follow(batch: Sequence[SidecarChange]) -> None:
+    """Schedule the sidecars of files that have moved since their change was scheduled: those have to tell it, too."""
+    known = {(change.sink, change.key, change.file_id) for change in batch}
+    files = MediaFile.objects.filter(pk__in={change.file_id for change in batch})
+    places = files.values_list("blob__sink", "blob__key", "pk")
+    SidecarChange.objects.bulk_create(_change(*place) for place in places if place not in known)
 
 
 def update(sink: Sink, *changed: tuple[str, uuid.UUID]) -> None:
@@ -122,7 +133,7 @@ def update(sink: Sink, *changed: tuple[str, uuid.UUID]) -> None:
     """
     todo, written = set(changed), dict[tuple[str, uuid.UUID], Sidecar | None]()
     while todo:
-        wanted = _from_rows(todo)
+        wanted = _from_rows(sink, todo)
         todo = {one for one in todo if one not in written or written[one] != wanted.get(one)}
         for one in todo:
             written[one] = wanted.get(one)
@@ -136,7 +147,9 @@ def _write(sink: Sink, name: str, sidecar: Sidecar | None) -> None:
         sink.sidecars.write(name, sidecar.encoded())
 
 
-def _from_rows(wanted: set[tuple[str, uuid.UUID]]) -> dict[tuple[str, uuid.UUID], Sidecar]:
+def _from_rows(sink: Sink, wanted: set[tuple[str, uuid.UUID]]) -> dict[tuple[str, uuid.UUID], Sidecar]:
     """Return the sidecars of those files that exist. One query, as it runs for each new file."""
-    files = MediaFile.objects.select_related("blob", "owner").filter(pk__in={file_id for _, file_id in wanted})
+    files = MediaFile.objects.select_related("blob", "owner").filter(
+        pk__in={file_id for _, file_id in wanted}, blob__sink=sink.name
+    )
     return {(file.blob.key, file.pk): Sidecar.of(file) for file in files if (file.blob.key, file.pk) in wanted}
