@@ -14,13 +14,14 @@ class MediaJobsConfig(AppConfig):
 
         from . import permissions, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_operation
-        from .queue import artifacts, deletion, lanes, submission
+        from .queue import artifacts, deletion, lanes, leases, submission
 
         hooks.warnings.append(lanes.warnings)
         hooks.file_stored.append(submission.inspect_new)
         hooks.file_deleting.append(deletion.release_file)
         hooks.upload_ended.append(submission.begin_uploaded)
         hooks.keys_in_use.append(artifacts.keys_in_use)
+        hooks.oldest_readers.append(leases.oldest_attempt)
         hooks.file_pictures.append(file_panels.pictures)
         hooks.file_panels.append(file_panels.panels)
         hooks.owners_rights.update(permissions.OWNERS_RIGHTS)

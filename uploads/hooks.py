@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -37,6 +38,9 @@ upload_progress: list[Callable[[UploadProgress], None]] = []
 
 # Called in the transaction that ends an upload, with its file, or None if it failed.
 upload_ended: list[Callable[[Upload, MediaFile | None], None]] = []
+
+# Return when the oldest work began that is running and may read content: it may know a key that has been moved since.
+oldest_readers: list[Callable[[], datetime | None]] = []
 
 # Return which of these keys hold bytes that have no Blob yet but are in use: the sweep leaves them alone.
 keys_in_use: list[Callable[[Collection[str]], Collection[str]]] = []

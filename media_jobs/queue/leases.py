@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import Q, QuerySet
+from django.db.models import Min, Q, QuerySet
 from django.db.models.functions import Now
 
 from uploads.runtime.database_connections import write
@@ -176,6 +176,12 @@ def _fail_followers(job: Job, failure: Failure) -> None:
     for follower in followers(job) if failure.permanent else ():
         if follower.owner_id == job.owner_id or not failure.personal:
             states.mark_failed(states.waiting(follower), follower, failure)
+
+
+def oldest_attempt() -> datetime | None:
+    """hooks.oldest_readers: when the oldest of the running attempts was started."""
+    started: datetime | None = Job.objects.filter(status=Status.RUNNING).aggregate(at=Min("started_at"))["at"]
+    return started
 
 
 def reap(wait: Callable[[], object]) -> int:

@@ -63,6 +63,9 @@ class Tombstone(models.Model):
     sink = models.CharField(max_length=255)
     key = models.CharField(max_length=64)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Not before this time, and not while work that began earlier is running: others may still read bytes that were
+    # moved to another store. Empty: at once.
+    due_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["sink", "key"], name="tombstone_once")]
