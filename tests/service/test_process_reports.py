@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from config.processes import reports
+from config.processes import health_check, reports
 from config.processes.reports import Reporter
 from media_jobs.worker.process_table import Process, process_troubles
 from tests.support.in_server import startup
@@ -54,6 +54,14 @@ def test_one_that_is_down_or_fell_lately_is_told_of(
     with Reporter("serve") as reporter:
         reporter.write([process])
         assert process_troubles() == words
+
+
+def test_a_container_with_a_process_that_is_down_is_unhealthy() -> None:
+    with Reporter("worker-quick") as reporter:
+        reporter.write([Process("quick 1", 5, NOW), Process("quick 2", None, NOW)])
+        assert list(health_check.problems()) == ["quick 2 is down"]
+        reporter.write([Process("quick 1", 5, NOW), Process("quick 2", 6, NOW)])
+        assert list(health_check.problems()) == []
 
 
 def test_the_report_of_one_that_was_killed_counts_for_nothing_and_is_removed(home: Path) -> None:

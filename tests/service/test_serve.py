@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ from tests.support.films import sha256
 from tests.support.processes import descendants, is_alive, kill
 from tests.support.running_servers import StartServer
 from tests.support.serve_process import MANAGE, Serve, alive
-from tests.support.server import Server, Template, drop_database, query, sql
+from tests.support.server import ROOT, Server, Template, drop_database, query, sql
 from tests.support.waiting import wait_until
 
 Film = Callable[..., bytes]
@@ -221,6 +222,17 @@ def test_web_only_starts_the_web_server_alone(serve: Serve) -> None:
     wait_until(serve.is_ready, 90, lambda: serve.output)
     wait_until(lambda: {"web", "web worker"} <= set(serve.tree()), 30)
     assert set(serve.tree()) == {"web", "web worker"}
+    assert health(serve) == ""
+    os.kill(serve.tree()["web worker"], signal.SIGSTOP)
+    assert "the web server does not respond" in health(serve)
+
+
+def health(serve: Serve) -> str:
+    """What the health check of a container says."""
+    command = [sys.executable, "-m", "config.processes.health_check"]
+    done = subprocess.run(command, cwd=ROOT, env=serve.environment, capture_output=True, text=True)
+    assert bool(done.returncode) == bool(done.stderr)
+    return done.stderr
 
 
 def test_a_port_that_is_taken_ends_serve_with_words(serve: Serve) -> None:
