@@ -1,10 +1,10 @@
 """Signing in with a password: limits for failed attempts and for passwords that are hashed at the same time."""
 
-import os
 from contextvars import ContextVar
 from threading import Semaphore
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
@@ -27,7 +27,7 @@ _REMEMBERED = 30 * 86400  # seconds for which the address of a successful login 
 _KNOWN_ADDRESS_WAITS = 5.0  # seconds to wait for a free core, for a login from a known address
 
 # A hash takes a core for a third of a second, by design. Two hundred at once kept the machine busy for half a minute.
-HASHES_AT_ONCE = Semaphore(os.cpu_count() or 1)
+HASHES_AT_ONCE = Semaphore(settings.PASSWORDS_AT_ONCE)
 _max_wait: ContextVar[float] = ContextVar("max_wait", default=0.0)
 
 

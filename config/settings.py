@@ -37,8 +37,19 @@ SECRET_KEY = env.read("SECRET_KEY", "", str) or kept_key(HOME / "secret_key")
 DEBUG = env.read("DEBUG", False, parse.switch)
 HOST = env.read("HOST", "127.0.0.1", parse.host)
 PORT = env.read("PORT", 8000, parse.number(1, 65535))
-THREADS = env.read("THREADS", 512, parse.number(2, 10_000))
-CONNECTIONS_PER_ADDRESS: int | None = env.read("CONNECTIONS_PER_ADDRESS", None, parse.number(1))
+WEB_PROCESSES = env.read("WEB_PROCESSES", 1, parse.number(1, 32))
+
+
+def _share(limit: int, least: int = 1) -> int:
+    """What each web process has of a limit of the web server."""
+    return max(least, -(-limit // WEB_PROCESSES))
+
+
+# Of each web process.
+THREADS = _share(env.read("THREADS", 512, parse.number(2, 10_000)), least=2)
+_connections: int | None = env.read("CONNECTIONS_PER_ADDRESS", None, parse.number(1))
+CONNECTIONS_PER_ADDRESS = _share(_connections) if _connections else None
+PASSWORDS_AT_ONCE = _share(os.cpu_count() or 1)
 PUBLIC_URL = env.read("PUBLIC_URL", "", parse.site)
 TRUSTED_PROXIES: list[str] = env.read("TRUSTED_PROXIES", [], parse.networks)
 ADMIN_PASSWORD = env.read("ADMIN_PASSWORD", "", str)
@@ -71,7 +82,7 @@ UPLOADS = Limits(
     ballast=env.read("BALLAST", 64 * 1024**2, parse.size),
     max_uploads_per_user=env.read("MAX_UPLOADS_PER_USER", 32, parse.number(1)),
     chunk_size=env.read("CHUNK_SIZE", None, parse.optional(_chunk_size, "adaptive")),
-    buffer_memory=env.read("BUFFER_MEMORY", 64 * 1024**2, parse.size),
+    buffer_memory=_share(env.read("BUFFER_MEMORY", 64 * 1024**2, parse.size)),
     idle_timeout=env.read("UPLOAD_IDLE_TIMEOUT", 60.0, parse.positive_seconds),
     progress_interval=env.read("PROGRESS_INTERVAL", 0.5, parse.between(parse.seconds, 0.1, 2, "100ms to 2s")),
     upload_expiry=env.read("UPLOAD_EXPIRY", 7 * 86400.0, parse.positive_seconds),
@@ -104,6 +115,7 @@ JOBS = JobSettings(
     threads=env.read("JOB_THREADS", min(os.cpu_count() or 1, 8), parse.number(1)),
     kept=env.read("JOBS_KEPT", _NINETY_DAYS, parse.optional(parse.positive_seconds)),
     share_results=env.read("SHARE_RESULTS", False, parse.switch),
+    waiting_requests=_share(64),
 )
 SNAPSHOTS = HOME / "snapshots"
 SNAPSHOTS_KEPT = env.read("SNAPSHOTS_KEPT", 7, parse.number(0))
@@ -131,13 +143,14 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;",
     }
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    # By default PostgreSQL allows a hundred connections, and Millrace has more threads. They share these 40.
+    # By default PostgreSQL allows a hundred connections, and Millrace has more threads. Those of all web processes
+    # share these 40.
     # reconnect_timeout: the pauses between attempts to connect double until the timeout, and then begin again. With
     # the default of 5 minutes, Millrace would reconnect long after the database is back.
-    pool = {"min_size": 1, "max_size": 40, "timeout": 30, "reconnect_timeout": 10}
+    pool = {"min_size": 1, "max_size": _share(40, least=8), "timeout": 30, "reconnect_timeout": 10}
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = pool
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have restarted
-CACHES = {"default": fallback_cache.configured(env.cache("locmemcache://"))}
+CACHES = {"default": fallback_cache.configured(env.cache("locmemcache://"), processes=WEB_PROCESSES)}
 BROKER_URL = env.text("BROKER_URL", "filesystem://localhost")
 _EMAIL = env.email("smtp://localhost:25")
 EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _EMAIL["EMAIL_BACKEND"], _EMAIL["EMAIL_HOST"], _EMAIL["EMAIL_PORT"] or 25

@@ -21,6 +21,7 @@ class JobSettings:
     threads: int = 1  # for one run of ffmpeg
     kept: float | None = 90 * 86400.0  # seconds after its end until a job is deleted; its files stay
     share_results: bool = False  # a result of one owner also answers identical jobs of others
+    waiting_requests: int = 64  # requests of a web process that wait for the end of a job at the same time
 
     @property
     def lease_time(self) -> timedelta:

@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 
 log = structlog.get_logger(__name__)
 _LOCAL = "django.core.cache.backends.locmem.LocMemCache"
+_SHARED = "config.backends.shared_cache.SharedCache"
 # Django's default is 300: guesses from more addresses than that would remove the counters of others.
 _SIZE = {"MAX_ENTRIES": 20_000}
 _PAUSE = 2.0  # seconds between attempts to reach the cache again
@@ -23,11 +24,14 @@ _PAUSE = 2.0  # seconds between attempts to reach the cache again
 _TIMEOUT = 0.25
 
 
-def configured(found: dict[str, Any]) -> dict[str, Any]:
-    """Django's setting of a cache, from the parsed CACHE_URL."""
+def configured(found: dict[str, Any], processes: int) -> dict[str, Any]:
+    """Django's setting of a cache, from the parsed CACHE_URL and the number of web processes."""
     options = found.get("OPTIONS", {})
     if found["BACKEND"] == _LOCAL:
-        return {**found, "OPTIONS": _SIZE | options}
+        found, options = {**found}, _SIZE | options
+        if processes == 1:
+            return {**found, "OPTIONS": options}
+        found["BACKEND"] = _SHARED
     return {**found, "BACKEND": f"{__name__}.FallbackCache", "OPTIONS": {**options, "shared": found["BACKEND"]}}
 
 

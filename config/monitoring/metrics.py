@@ -1,7 +1,7 @@
 """/metrics, for Prometheus. See deploy/prometheus/ and docs/operations.md.
 
-Events in this process are counted in the modules where they happen. This module collects the values of other
-processes at each scrape, from the database and from HOME/run.
+Events in the web processes are counted in the modules where they happen (process_metrics). This module adds what
+other processes know, at each scrape: from the database and from HOME/run.
 """
 
 import os
@@ -13,40 +13,27 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, disable_created_metrics, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from config.monitoring import request_metrics  # noqa: F401  # registers its metrics before the first request
+from config.monitoring import (
+    process_metrics,
+    request_metrics,  # noqa: F401  # registers its metrics before the first request
+)
 from config.snapshots import newest_snapshot
 from media_jobs.queue import job_metrics
 from media_jobs.queue.lanes import loads
 from media_jobs.worker.process_table import processes
 from uploads.conf import limits
 from uploads.monitoring import chore_records
-from uploads.monitoring.counters import StoredMetrics
+from uploads.monitoring.counters import IN_MEMORY, stored_families
 from uploads.sinks.base import SinkError
 from uploads.storage.stores import sink
 from uploads.transfers import upload_counters as of_uploads
 from uploads.transfers.disk_space import floor, reserved_bytes
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-class _OnScrape(Collector):
-    """Metrics that are collected at each scrape. If one cannot be collected, it is left out and the others stay."""
-
-    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
-        self._collect = collect
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            yield from self._collect()
-        except (DatabaseFailure, SinkError, OSError):
-            return
-
-    def describe(self) -> Iterator[Metric]:
-        return iter(())
 
 
 def _gauge(name: str, help: str, value: float | None) -> Iterator[Metric]:
@@ -127,39 +114,66 @@ def _backup() -> Iterator[Metric]:
         yield from _gauge("millrace_backup_last_success_timestamp_seconds", help, value)
 
 
-class _Memory(Collector):
-    """Memory of this process per upload: what it uses more than while no upload was active."""
+class _Memory:
+    """Memory of the web processes per upload: what they use more than while no upload was active."""
 
     def __init__(self) -> None:
         self._idle = 0
 
-    def collect(self) -> Iterator[Metric]:
-        try:
-            resident = int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-        except OSError:  # not Linux
+    def families(self, active: float) -> Iterator[Metric]:
+        resident = sum(_resident(pid) for pid in process_metrics.pids())
+        if not resident:
             return
-        active = sum(sample.value for family in of_uploads.ACTIVE.collect() for sample in family.samples)
         if not active or not self._idle:
             self._idle = resident
         each = max(0, resident - self._idle) / active if active else 0
-        yield from _gauge("millrace_upload_memory_bytes", "Memory of this process per active upload.", each)
+        yield from _gauge("millrace_upload_memory_bytes", "Memory of this server per active upload.", each)
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    except OSError:  # not Linux, or the process has just ended
+        return 0
+
+
+def _limit() -> Iterator[Metric]:
+    help = "How many uploads this server can receive at once (MILLRACE_THREADS)."
+    yield from _gauge("millrace_uploads_active_limit", help, settings.THREADS * settings.WEB_PROCESSES)
+
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
+_memory = _Memory()
+_ON_SCRAPE = (_limit, _lanes, _restarts, _storage, _reserved, _chores, _backup)
+
+
+class _Everything(Collector):
+    def collect(self) -> Iterator[Metric]:
+        counted = {family.name: family for family in process_metrics.counted()}
+        active = sum(sample.value for sample in counted["millrace_uploads_active"].samples)
+        yield from _tried(lambda: stored_families(_STORED, counted))
+        yield from _memory.families(active)
+        for collect in _ON_SCRAPE:
+            yield from _tried(collect)
+        yield from (family for name, family in counted.items() if not name.endswith(IN_MEMORY))
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
 
 
-def _limit() -> Iterator[Metric]:
-    help = "How many uploads this process can receive at once (MILLRACE_THREADS)."
-    yield from _gauge("millrace_uploads_active_limit", help, settings.THREADS)
+def _tried(collect: Callable[[], Iterator[Metric]]) -> Iterator[Metric]:
+    """Metrics that cannot be collected are left out, and the others stay."""
+    try:
+        yield from collect()
+    except (DatabaseFailure, SinkError, OSError):
+        return
 
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
-REGISTRY.register(StoredMetrics([*of_uploads.STORED, *job_metrics.METRICS]))
-REGISTRY.register(_Memory())
-for _collect in (_limit, _lanes, _restarts, _storage, _reserved, _chores, _backup):
-    REGISTRY.register(_OnScrape(_collect))
+_STORED = [*of_uploads.STORED, *job_metrics.METRICS]
+_exposed = CollectorRegistry()
+_exposed.register(_Everything())
 
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(_exposed), content_type=CONTENT_TYPE_LATEST)

@@ -1,6 +1,8 @@
-"""gunicorn's configuration: one process, with a thread for each request in progress.
+"""gunicorn's configuration: a thread for each request in progress, in one process or several that share the port.
 
-One process is enough: hashing, reading and writing release the interpreter lock (GIL).
+One process is enough for large uploads: hashing, reading and writing release the interpreter lock (GIL). More of them
+(MILLRACE_WEB_PROCESSES) answer more small requests at a time. They inherit one listening socket: those that are idle
+accept, and connections that wait outlive a process that is killed.
 """
 
 import ctypes
@@ -15,7 +17,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 from django.conf import settings
 
 from config.addresses import with_port
-from config.processes import garbage_collector, instance_lock, parent_death
+from config.processes import garbage_collector, instance_lock, parent_death, shared_folder
+from config.web_server.accept_balance import Balance, Counts
 
 
 def raise_open_files_limit() -> int:
@@ -48,12 +51,11 @@ def share_heaps() -> None:
 
 wsgi_app = "config.wsgi:application"
 worker_class = "config.web_server.gunicorn_worker.Worker"
-workers = 1
+workers = settings.WEB_PROCESSES
 threads = settings.THREADS
 # The worker's heartbeat is a file that the poller thread touches. On a disk that is busy with uploads this took up to
 # seven seconds, during which no connection was served. So the file is in memory.
-_MEMORY = "/dev/shm"  # noqa: S108  # gunicorn creates a file of its own there
-worker_tmp_dir = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+worker_tmp_dir = (memory := shared_folder.memory()) and str(memory)
 worker_connections = max_connections(settings.THREADS, raise_open_files_limit())
 bind = with_port(settings.HOST, settings.PORT)
 forwarded_allow_ips = ",".join(settings.TRUSTED_PROXIES) or "127.0.0.1"
@@ -68,12 +70,38 @@ control_socket_disable = True
 # several times, and with Python's default of 5 ms it waited 5 ms each time for every computing thread.
 _SWITCH_INTERVAL = 0.001
 _M_ARENA_MAX = -8  # of glibc's malloc.h
+_counts: Counts | None = None  # of several web processes
 
 
 def on_starting(server: object) -> None:
     garbage_collector.enable()  # the settings disabled it; here no apps are loaded that would enable it again
     parent_death.end_with_parent()
     instance_lock.hold_shared()
+
+
+def when_ready(server: object) -> None:
+    global _counts
+    if settings.WEB_PROCESSES > 1:
+        shared_folder.make()
+        _counts = Counts(settings.WEB_PROCESSES)
+
+
+def pre_fork(server: object, worker: Any) -> None:
+    if _counts is not None:
+        worker.balance = Balance(_counts, _counts.take_slot())
+
+
+def child_exit(server: object, worker: Any) -> None:
+    if _counts is not None:
+        # Not before: prometheus_client decides at its import whether several processes count.
+        from config.monitoring import process_metrics
+
+        process_metrics.forget(worker.pid)
+        _counts.free_slot(worker.balance.slot)
+
+
+def on_exit(server: object) -> None:
+    shared_folder.remove()
 
 
 def post_fork(server: object, worker: Any) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from django.conf import settings
 
+from config.web_server.accept_balance import Balance
 from config.web_server.connection_limits import ConnectionLimits
 from config.web_server.gunicorn_private import (
     Body,
@@ -48,6 +49,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         super().__init__(*args, **kwargs)
         self._serving = threading.local()
         self._unsent: dict[TConn, float] = {}
+        self.balance = Balance(None, 0)
         self.log.error_log.addFilter(_is_not_client_gone)
 
     def load_wsgi(self) -> None:
@@ -75,7 +77,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         self.wsgi: Any = partial(self._exchange, application)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        super().set_accept_enabled(enabled)
+        super().set_accept_enabled(enabled and not self.balance.pause)
         if not enabled and not self.alive:
             # Fixes gunicorn: during a stop the kernel still accepted connections, which nobody served.
             for listener in self.sockets:
@@ -85,6 +87,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         # Fixes gunicorn, which accepts one connection in each round of the poller, after all other events.
         for _ in range(_ACCEPTED_AT_ONCE):
             if self.nr_conns >= self.worker_connections:
+                return
+            if self.balance.leaves(self.nr_conns):
+                self.set_accept_enabled(False)
                 return
             try:
                 client, address = listener.accept()
@@ -228,7 +233,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             self.method_queue.defer(self._turns.end, conn)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        super().wait_for_and_dispatch_events(min(timeout, COUNTS_FOR / 2) if self._turns.are_waited_for else timeout)
+        self.balance.show(self.nr_conns)
+        if self._turns.are_waited_for:
+            timeout = min(timeout, COUNTS_FOR / 2)
+        super().wait_for_and_dispatch_events(min(timeout, self.balance.pause or timeout))
 
     def _close(self, conn: TConn, graceful: bool = False) -> None:
         """Close a connection so that the client receives a response that was sent before it had sent the whole body.

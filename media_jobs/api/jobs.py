@@ -35,6 +35,7 @@ from uploads.transfers.idempotency import Replay
 from uploads.transfers.resumable.expiry import lifetime
 
 from .. import permissions
+from ..conf import jobs
 from ..models import Job
 from ..queue import cancel_and_retry
 from ..queue.deletion import delete_job
@@ -56,7 +57,7 @@ _ORDER = "_millrace_order"
 LONGEST_WAIT = 60.0
 _POLL_INTERVAL = 0.25
 # Waiting requests each hold a thread, and uploads need threads too. Beyond this number they are answered at once.
-_wait_slots = threading.Semaphore(64)
+_wait_slots = threading.Semaphore(jobs().waiting_requests)
 
 
 def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:

@@ -5,18 +5,16 @@ after a million jobs.
 """
 
 import json
-import threading
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
-from django.db import Error as DatabaseFailure
+import prometheus_client
 from django.db import connection
 from django.db.models import Sum
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from ..models.service import CounterIncrement
 from ..runtime.database_connections import write
@@ -24,6 +22,7 @@ from ..runtime.database_connections import write
 Values = dict[tuple[str, ...], tuple[int, float]]  # by labels: the count, and the sum of the observed values
 _INSERT = "INSERT INTO uploads_counterincrement (name, labels, count, total) VALUES "
 _AT_ONCE = 20_000
+IN_MEMORY = "_in_memory"  # ends the name of a counter whose values become a part of a stored one
 
 
 @dataclass(frozen=True)
@@ -31,28 +30,32 @@ class StoredCounter:
     name: str  # without _total
     help: str
     labels: Sequence[str]
-    # Counts of this process only, lost when it ends: for events that must not cost a write. A series must be counted
-    # either here or in the database: if in both, it would fall at a restart.
-    here: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    # Also counts in memory, lost when the web server ends: for events that must not cost a write. A series must be
+    # counted either here or in the database: if in both, it would fall at a restart.
+    in_memory: prometheus_client.Counter | None = None
 
     def one(self, *labels: str) -> CounterIncrement:
         """An increment of one, for `count`."""
         return CounterIncrement(name=self.name, labels=json.dumps(labels))
 
     def count_here(self, *labels: str) -> None:
-        """Count in this process only."""
-        with self._lock:
-            self.here[labels] += 1
+        """Count in memory only."""
+        assert self.in_memory is not None
+        self.in_memory.labels(*labels).inc()
 
-    def family(self, values: Values) -> Metric:
+    def family(self, values: Values, counted: Mapping[str, Metric]) -> Metric:
+        """`counted`: the metrics that are counted in memory, by name."""
         family = CounterMetricFamily(self.name, self.help, labels=self.labels)
-        with self._lock:
-            counts = Counter(self.here)
-        counts.update({labels: count for labels, (count, _) in values.items()})
+        counts = Counter({labels: float(count) for labels, (count, _) in values.items()})
+        counts.update(self._counted_here(counted))
         for labels, count in sorted(counts.items()):
             family.add_metric(labels, count)
         return family
+
+    def _counted_here(self, counted: Mapping[str, Metric]) -> dict[tuple[str, ...], float]:
+        found = counted.get(self.name + IN_MEMORY)
+        samples = [sample for sample in found.samples if sample.name.endswith("_total")] if found else []
+        return {tuple(sample.labels[label] for label in self.labels): sample.value for sample in samples}
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class StoredHistogram:
         bucket = str(bisect_left(self.buckets, value))
         return CounterIncrement(name=self.name, labels=json.dumps([*labels, bucket]), total=value)
 
-    def family(self, values: Values) -> Metric:
+    def family(self, values: Values, counted: Mapping[str, Metric]) -> Metric:
         family = HistogramMetricFamily(self.name, self.help, labels=self.labels)
         bounds = [*(str(float(bound)) for bound in self.buckets), "+Inf"]
         found: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * len(bounds))
@@ -91,22 +94,13 @@ def count(*increments: CounterIncrement) -> None:
         cursor.execute(_INSERT + ", ".join(["(%s, %s, %s, %s)"] * len(values)), list(chain.from_iterable(values)))
 
 
-class StoredMetrics(Collector):
-    """Reads all stored metrics with one query."""
-
-    def __init__(self, metrics: Iterable[StoredCounter | StoredHistogram]) -> None:
-        self._metrics = list(metrics)
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            values = _read()
-        except DatabaseFailure:
-            return  # the other metrics are still useful
-        for metric in self._metrics:
-            yield metric.family(values[metric.name])
-
-    def describe(self) -> Iterator[Metric]:
-        return iter(())
+def stored_families(
+    metrics: Iterable[StoredCounter | StoredHistogram], counted: Mapping[str, Metric]
+) -> Iterator[Metric]:
+    """All stored metrics, read with one query, with what is counted in memory of them."""
+    values = _read()
+    for metric in metrics:
+        yield metric.family(values[metric.name], counted)
 
 
 def _read() -> dict[str, Values]:

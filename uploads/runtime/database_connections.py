@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
 from django.db import OperationalError, connection, transaction
@@ -13,9 +13,8 @@ from .ballast_file import ballast
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_turns = {"sqlite": threading.Semaphore(1)}
-# Writers at a time on a database server. The pool has 40 connections: writers that wait for locks leave the others.
-_other_turns = threading.Semaphore(16)
+_POOL_SIZE = 40  # if there is no pool, or its size is not set
+_WRITERS_SHARE = 0.4  # of the pool: writers that wait for locks leave the other connections
 
 # Set by the server.
 when_waiting: Callable[[], None] | None = None
@@ -45,8 +44,18 @@ def write() -> Iterator[None]:
             yield
         return
     release_connection()  # wait without a connection
-    with _turns.get(connection.vendor, _other_turns), transaction.atomic():
+    with _turns(connection.vendor), transaction.atomic():
         yield
+
+
+@cache
+def _turns(vendor: str) -> threading.Semaphore:
+    """For as many threads of this process as write at a time."""
+    if vendor == "sqlite":
+        return threading.Semaphore(1)
+    pool = connection.settings_dict.get("OPTIONS", {}).get("pool")
+    size = pool.get("max_size", _POOL_SIZE) if isinstance(pool, dict) else _POOL_SIZE
+    return threading.Semaphore(max(1, int(_WRITERS_SHARE * size)))
 
 
 def frees_space(function: Callable[P, T]) -> Callable[P, T]:

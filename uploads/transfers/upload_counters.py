@@ -5,18 +5,20 @@ from datetime import datetime
 from django.utils import timezone
 from prometheus_client import Counter, Gauge
 
-from ..monitoring.counters import StoredCounter, StoredHistogram, count
+from ..monitoring.counters import IN_MEMORY, StoredCounter, StoredHistogram, count
 
 _MEGABYTE = 1024**2
 _GIGABYTE = 1024**3
 
-# Of this process.
-RECEIVED = Counter("millrace_received_bytes", "Bytes of content received by this process.")
-SENT = Counter("millrace_sent_bytes", "Bytes of content sent by this process, by Content-Length.")
-ACTIVE = Gauge("millrace_uploads_active", "Uploads that this process is receiving.")
+# Of this web server.
+RECEIVED = Counter("millrace_received_bytes", "Bytes of content received by this server.")
+SENT = Counter("millrace_sent_bytes", "Bytes of content sent by this server, by Content-Length.")
+ACTIVE = Gauge("millrace_uploads_active", "Uploads that this server is receiving.", multiprocess_mode="livesum")
 
-# Of all processes. The result is complete, failed, or refused: before the first byte, counted in this process only.
-UPLOADS = StoredCounter("millrace_uploads", "Uploads that ended.", ["protocol", "result", "reason"])
+# Of all processes. The result is complete, failed, or refused: before the first byte, counted in this server only.
+_LABELS = ["protocol", "result", "reason"]
+_REFUSED = Counter(f"millrace_uploads{IN_MEMORY}", "A part of millrace_uploads.", _LABELS)
+UPLOADS = StoredCounter("millrace_uploads", "Uploads that ended.", _LABELS, _REFUSED)
 DURATION = StoredHistogram(
     "millrace_upload_duration_seconds", "Time from the start of an upload until its file was stored.", ["size_class"],
     buckets=(0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600),

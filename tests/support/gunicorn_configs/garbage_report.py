@@ -7,7 +7,8 @@ from config.web_server import gunicorn_config as production
 from config.web_server.gunicorn_config import *  # noqa: F403
 
 
-def when_ready(server: Any) -> None:
+def when_ready(server: Any) -> None:  # type: ignore[no-redef]
+    production.when_ready(server)
     server.log.warning("the arbiter collects: %s", gc.isenabled())
 
 
