@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from grp import getgrgid, getgrnam
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -102,6 +103,14 @@ def group(raw: str) -> int | None:
         return getgrgid(int(raw)).gr_gid if raw.isdecimal() else getgrnam(raw).gr_gid
     except (KeyError, OverflowError):
         raise ValueError(f"there is no group {raw} on this machine") from None
+
+
+def text_of_file(raw: str) -> str:
+    """The content of a file, such as a private key."""
+    try:
+        return Path(raw).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the file cannot be read: {error}") from None
 
 
 def one_of(*choices: T) -> Callable[[str], T]:

@@ -20,7 +20,7 @@ from config.processes import garbage_collector
 from config.secret_key import kept_key
 from media_jobs.conf import JobSettings
 from media_jobs.ffmpeg.sandbox import Level
-from uploads.conf import EVERY_KIND, UNLIMITED, Limits
+from uploads.conf import EVERY_KIND, UNLIMITED, Downloads, Limits
 from uploads.content.minimum_speed import Pace
 from uploads.content.sniffing import parse_accept
 from uploads.content.virus_scan import Clamd, OnInfection
@@ -93,6 +93,9 @@ UPLOADS = Limits(
     clamd=Clamd(_CLAMD, **_clamd_options) if _CLAMD else None,
     quarantine_kept=env.read("QUARANTINE_KEPT", 30 * 86400.0, parse.positive_seconds),
     accel_prefix=env.read("ACCEL_PREFIX", "", str),
+    downloads=env.read("DOWNLOADS", "proxy", parse.one_of(*get_args(Downloads))),
+    download_expiry=env.read("DOWNLOAD_EXPIRY", 3600.0, parse.between(parse.seconds, 1, 7 * 86400, "1s to 7d")),
+    storage_public_url=env.read("STORAGE_PUBLIC_URL", "", parse.site),
     public_url=PUBLIC_URL,
     media_group=env.read("MEDIA_GROUP", None, parse.group),
     private=tuple(HOME / name for name in ("work", "broker", "static", "snapshots", "run", "ballast", "secret_key")),
@@ -100,7 +103,12 @@ UPLOADS = Limits(
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    "millrace": env.read("STORAGE", storages.LOCAL, storages.parse),
+    "millrace": storages.with_cdn(
+        env.read("STORAGE", storages.LOCAL, storages.parse),
+        url=env.read("CDN_URL", "", parse.site),
+        key_id=env.read("CDN_KEY_ID", "", str),
+        key=env.read("CDN_KEY", "", parse.text_of_file),
+    ),
     **env.read("OTHER_STORAGE", storages.NO_OTHERS, storages.parse_others),
 }
 _NINETY_DAYS: float | None = 90 * 86400.0

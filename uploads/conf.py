@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from django.conf import settings
 
@@ -13,6 +14,10 @@ from .content.virus_scan import Clamd, VirusScan
 UNLIMITED = 2**53
 # None accepts any content.
 EVERY_KIND: Accepted | None = frozenset(Kind)
+
+
+# This server sends content, or it redirects clients to the store or to its CDN.
+Downloads = Literal["proxy", "redirect", "cdn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,9 @@ class Limits:
     clamd: Clamd | None = None  # the virus scanner
     quarantine_kept: float = 30 * 86400.0  # seconds until bytes in quarantine are deleted
     accel_prefix: str = ""
+    downloads: Downloads = "proxy"  # who sends content that is in an object store
+    download_expiry: float = 3600.0  # seconds for which a client may use a URL of the store or of its CDN
+    storage_public_url: str = ""  # at which clients reach an object store; "": at the same as this server
     public_url: str = ""  # the base of links; "": the URL of the request
     media_group: int | None = None  # the id of a group that may read content, such as nginx's
     private: tuple[Path, ...] = ()  # other files and folders of Millrace's own: `ingest` does not read them

@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .conf import limits
 from .monitoring import scanner_health
+from .sinks.download_urls import DownloadSink
 from .sinks.local.sink import LocalSink
 from .storage.stores import sink, sinks
 
@@ -61,3 +62,26 @@ def virus_scanner(**_: Any) -> list[CheckMessage]:
             id="uploads.W002",
         )
     ]
+
+
+@register()
+def downloads(**_: Any) -> list[CheckMessage]:
+    if limits().downloads == "proxy":
+        return []
+    if not isinstance(place := sink(), DownloadSink):
+        message = f"MILLRACE_DOWNLOADS={limits().downloads} has no effect: new files are not in an object store."
+        return [Warning(message, hint="Set MILLRACE_STORAGE to s3://BUCKET/PREFIX.", id="uploads.W002")]
+    if limits().downloads == "redirect":
+        return []
+    if place.cdn is None:
+        hint = "Set MILLRACE_CDN_URL, or the option custom_domain of the entry in STORAGES."
+        return [Error("MILLRACE_DOWNLOADS=cdn needs a CDN.", hint=hint, id="uploads.E002")]
+    return [] if place.cdn.expires else [_public_cdn()]
+
+
+def _public_cdn() -> Warning:
+    return Warning(
+        "URLs of the CDN do not expire: who had a link once can download the file until it is deleted.",
+        hint="Set MILLRACE_CDN_KEY_ID and MILLRACE_CDN_KEY, if the CDN is CloudFront.",
+        id="uploads.W003",
+    )

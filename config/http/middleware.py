@@ -1,8 +1,9 @@
 """Middleware: security headers, trusted proxies, probes, tus headers, and limits of request bodies."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC
-from functools import partial
+from functools import cache, partial
 from ipaddress import ip_address, ip_network
 from itertools import takewhile
 from typing import Any, cast
@@ -25,6 +26,7 @@ from uploads.http import tus_headers
 from uploads.http.body import is_chunked
 from uploads.http.upload_handler import takes_large_body, takes_small_body
 from uploads.models import Upload
+from uploads.storage.download_urls import download_origins
 from uploads.text.sizes import human_size
 from uploads.transfers import upload_counters
 from uploads.transfers.quota import largest_file
@@ -59,8 +61,14 @@ def content_policy(get_response: GetResponse) -> GetResponse:
 
 def _policy_for(path: str) -> str:
     if path.startswith("/admin/"):
-        return _ADMIN
+        return _admin_policy()
     return _DOCS if path == "/api/v1/docs/" else _STRICT
+
+
+@cache
+def _admin_policy() -> str:
+    """Allows content from the store or its CDN, where downloads are redirected to it."""
+    return re.sub("(img|media)-src 'self'", " ".join([r"\g<0>", *download_origins()]), _ADMIN)
 
 
 def api_in_utc(get_response: GetResponse) -> GetResponse:

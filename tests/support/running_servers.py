@@ -1,6 +1,6 @@
 """Servers for fixtures of several tests: each has its own home and database, and is removed at the end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,14 +19,19 @@ def running(
     *,
     config: str = "config.web_server.gunicorn_config",
     store: ObjectStore | None = None,
+    variables: Mapping[str, str] | None = None,
     **settings: str,
 ) -> Iterator[Server]:
-    """For fixtures of more than one test: a server of their own, gone with them. `store`: where its bytes live."""
+    """For fixtures of more than one test: a server of their own, gone with them. `store`: where its bytes live.
+
+    `variables` of the environment are without our prefix.
+    """
     home = tmp_path_factory.mktemp("server") / "home"
     server = Server(home, template.tokens, template.copy_to(home), settings, config=config)
     try:
         if store is not None:
             server.use_bucket(store)
+        server.variables |= variables or {}
         server.start()
         yield server
     finally:

@@ -1,5 +1,6 @@
 """Signed links to a file. They expire; incrementing the file's `link_epoch` revokes all of them."""
 
+import math
 import time
 import uuid
 from dataclasses import dataclass
@@ -28,6 +29,12 @@ class Link:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ResolvedLink:
+    file: MediaFile
+    seconds_left: int
+
+
 def make(file: MediaFile, seconds: int, request: HttpRequest) -> Link:
     """Create a link that is valid for `seconds`, at PUBLIC_URL or else at the host of this request."""
     expires_at = int(time.time()) + seconds
@@ -43,16 +50,21 @@ def sign(file: MediaFile, expires_at: int, signer: int | None) -> str:
 
 
 def resolve(token: str) -> MediaFile:
-    """The file of a link; InvalidLink if it is forged, expired or revoked, or if the file was deleted.
+    return resolve_link(token).file
 
-    A link also stops working when the owner of the file or the creator of the link is deactivated.
+
+def resolve_link(token: str) -> ResolvedLink:
+    """The file of a link, and for how long it works.
+
+    Raises InvalidLink if the link is forged, expired or revoked, or if the file was deleted. A link
+    also stops working when the owner of the file or the creator of the link is deactivated.
     """
     try:
         # Links of older releases do not contain their creator.
         file_id, epoch, expires_at, *signer = signing.loads(token, salt=_SALT)
     except (signing.BadSignature, ValueError) as error:
         raise InvalidLink("This link is invalid.") from error
-    if time.time() >= expires_at:
+    if (seconds_left := math.ceil(expires_at - time.time())) <= 0:
         raise InvalidLink("This link has expired. Ask for a new one.")
     files = MediaFile.objects.select_related("blob").filter(owner__is_active=True)
     for account in signer:
@@ -60,7 +72,7 @@ def resolve(token: str) -> MediaFile:
     found = files.filter(pk=uuid.UUID(file_id), link_epoch=epoch).first()
     if found is None:
         raise InvalidLink("This link was revoked, or its file was deleted.")
-    return found
+    return ResolvedLink(found, seconds_left)
 
 
 def revoke(file: MediaFile) -> None:

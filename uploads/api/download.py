@@ -2,8 +2,10 @@
 
 import base64
 import io
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -27,8 +29,11 @@ from ..models import Blob, MediaFile
 from ..runtime.database_connections import release_connection
 from ..scopes import Scope
 from ..sinks.base import SinkError
+from ..sinks.download_urls import Presentation
 from ..storage.blobs import is_whole, local_path, open_blob
+from ..storage.download_urls import download_urls
 from ..transfers import upload_counters
+from .redirects import may_redirect, redirect_to, url_lifetime
 
 # Content comes from users: a browser may show media, but must not run anything in it.
 _CONTENT_POLICY = "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'; sandbox"
@@ -50,86 +55,139 @@ class ContentView(APIView):
 @require_safe
 def link_content(request: HttpRequest, token: str, name: str) -> HttpResponseBase:
     """Download by signed link. The name in the URL is for people and for `curl -O`."""
-    response = content_response(request, signed_links.resolve(token))
+    link = signed_links.resolve_link(token)
+    response = content_response(request, link.file, seconds_left=link.seconds_left)
     response["Referrer-Policy"] = "no-referrer"
     response["Cache-Control"] = "private, no-store"
     return response
 
 
-def content_response(request: HttpRequest, file: MediaFile) -> HttpResponseBase:
-    blob = file.blob
-    # The date of the file, not of its Blob: another account may have uploaded the same bytes earlier.
-    etag, modified = f'"{blob.sha256}"', int(file.created_at.timestamp())
-    answered = get_conditional_response(request, etag=etag, last_modified=modified)
-    response = answered or _body_response(request, blob, etag, modified)
-    response["ETag"] = etag
-    response["Last-Modified"] = http_date(modified)
-    if "X-Accel-Redirect" not in response:  # nginx adds its own
-        response["Accept-Ranges"] = "bytes"
-    response["Vary"] = "Authorization, Cookie"
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = _CONTENT_POLICY
-    response.setdefault("Cache-Control", "private, no-cache")
-    if response.status_code in {200, 206}:
-        inline = blob.kind in _INLINE and "download" not in request.GET
-        response["Content-Type"] = blob.media_type
-        response["Content-Disposition"] = content_disposition_header(not inline, file.name) or "attachment"
-        response.setdefault("Repr-Digest", f"sha-256=:{_base64(blob.sha256)}:")
-    return response
+def content_response(request: HttpRequest, file: MediaFile, *, seconds_left: float = math.inf) -> HttpResponseBase:
+    """Send the content, or redirect the client to it. `seconds_left`: for how long the client may read it."""
+    return _Download(request, file, seconds_left).response()
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    request: HttpRequest
+    file: MediaFile
+    seconds_left: float
+
+    @property
+    def blob(self) -> Blob:
+        return self.file.blob
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.blob.sha256}"'
+
+    @property
+    def modified(self) -> int:
+        """The date of the file, not of its Blob: another account may have uploaded the same bytes earlier."""
+        return int(self.file.created_at.timestamp())
+
+    @property
+    def shown(self) -> Presentation:
+        disposition = content_disposition_header(not self.is_inline, self.file.name) or "attachment"
+        return Presentation(self.blob.media_type, disposition)
+
+    @property
+    def is_inline(self) -> bool:
+        return self.blob.kind in _INLINE and "download" not in self.request.GET
+
+    def response(self) -> HttpResponseBase:
+        response = self._answer()
+        response["Vary"] = "Authorization, Cookie"
+        if response.status_code == 302:
+            return response
+        response["ETag"] = self.etag
+        response["Last-Modified"] = http_date(self.modified)
+        if "X-Accel-Redirect" not in response:  # nginx adds its own
+            response["Accept-Ranges"] = "bytes"
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Content-Security-Policy"] = _CONTENT_POLICY
+        response.setdefault("Cache-Control", "private, no-cache")
+        if response.status_code in {200, 206}:
+            response["Content-Type"] = self.shown.media_type
+            response["Content-Disposition"] = self.shown.disposition
+            response.setdefault("Repr-Digest", f"sha-256=:{_base64(self.blob.sha256)}:")
+        return response
+
+    def _answer(self) -> HttpResponseBase:
+        conditional = get_conditional_response(self.request, etag=self.etag, last_modified=self.modified)
+        if conditional is not None and conditional.status_code != 412:
+            return conditional
+        if conditional is None and self._is_sent_by_nginx:
+            return _accel(self.blob)
+        try:
+            wanted = self._wanted_range()
+        except Unsatisfiable:
+            return HttpResponse(status=416, headers={"Content-Range": f"bytes */{self.blob.size}"})
+        return self._redirect(wanted) or conditional or self._content(wanted)
+
+    @property
+    def _is_sent_by_nginx(self) -> bool:
+        """Not with If-Match, which nginx would compare with an ETag of its own, nor for HEAD: it needs no bytes."""
+        asks = self.request.method == "GET" and "If-Match" not in self.request.headers
+        return bool(limits().accel_prefix and asks and local_path(self.blob) is not None)
+
+    def _wanted_range(self) -> ByteRange | None:
+        header = self.request.headers.get("Range")
+        if header is None or self.request.method != "GET":
+            return None
+        condition = self.request.headers.get("If-Range")
+        if condition is not None and condition != self.etag and parse_http_date_safe(condition) != self.modified:
+            return None
+        return parse_range(header, self.blob.size)
+
+    def _redirect(self, wanted: ByteRange | None) -> HttpResponse | None:
+        """None: this server sends the content, or refuses to."""
+        with _as_unavailable():
+            urls = download_urls(self.blob)
+            if urls is None or not may_redirect(self.request, self.blob, wanted):
+                return None
+        _require_whole(self.blob)
+        seconds = min(self.seconds_left, url_lifetime(self.file, is_inline=self.is_inline))
+        return redirect_to(urls.url(self.blob.key, self.shown, math.ceil(seconds)))
+
+    def _content(self, wanted: ByteRange | None) -> HttpResponseBase:
+        sent = wanted or ByteRange(0, self.blob.size)
+        response = _head(self.blob) if self.request.method == "HEAD" else _body(self.blob, sent)
+        response["Content-Length"] = str(len(sent))
+        if wanted:
+            response.status_code = 206
+            response["Content-Range"] = wanted.content_range(self.blob.size)
+        return response
 
 
 def _base64(sha256: str) -> str:
     return base64.b64encode(bytes.fromhex(sha256)).decode()
 
 
-def _body_response(request: HttpRequest, blob: Blob, etag: str, modified: int) -> HttpResponseBase:
-    if _sent_by_nginx(request, blob):
-        return _accel(blob)
-    try:
-        wanted = _wanted_range(request, blob, etag, modified)
-    except Unsatisfiable:
-        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{blob.size}"})
-    sent = wanted or ByteRange(0, blob.size)
-    response = _whole_or_part(request, blob, sent)
-    if wanted:
-        response.status_code = 206
-        response["Content-Range"] = wanted.content_range(blob.size)
-    return response
+def _accel(blob: Blob) -> HttpResponse:
+    """Let nginx send the content and handle ranges."""
+    _require_whole(blob)
+    return HttpResponse(headers={"X-Accel-Redirect": quote(f"{limits().accel_prefix}{blob.key[:2]}/{blob.key}")})
 
 
-def _wanted_range(request: HttpRequest, blob: Blob, etag: str, modified: int) -> ByteRange | None:
-    header = request.headers.get("Range")
-    if header is None or request.method != "GET":
-        return None
-    condition = request.headers.get("If-Range")
-    if condition is not None and condition != etag and parse_http_date_safe(condition) != modified:
-        return None
-    return parse_range(header, blob.size)
+def _head(blob: Blob) -> HttpResponse:
+    _require_whole(blob)
+    return HttpResponse()
 
 
-def _whole_or_part(request: HttpRequest, blob: Blob, sent: ByteRange) -> HttpResponseBase:
-    reader = _open(blob, sent.start)
-    response: HttpResponseBase
-    if request.method == "HEAD":
-        reader.close()
-        response = HttpResponse()
-    else:
-        upload_counters.SENT.inc(len(sent))
-        release_connection()
-        response = FileResponse(_Part(reader, len(sent)))
-    response["Content-Length"] = str(len(sent))
-    return response
-
-
-def _open(blob: Blob, start: int) -> BinaryIO:
+def _body(blob: Blob, sent: ByteRange) -> FileResponse:
+    _require_whole(blob)
     with _as_unavailable():
-        _check_presence(blob)
-        return open_blob(blob, start)
+        reader = open_blob(blob, sent.start, sent.stop)
+    upload_counters.SENT.inc(len(sent))
+    release_connection()
+    return FileResponse(_Part(reader, len(sent)))
 
 
-def _check_presence(blob: Blob) -> None:
-    if not is_whole(blob):
-        raise ContentUnavailable("The content of this file is missing. Ask your administrator.")
+def _require_whole(blob: Blob) -> None:
+    with _as_unavailable():
+        if not is_whole(blob):
+            raise ContentUnavailable("The content of this file is missing. Ask your administrator.")
 
 
 @contextmanager
@@ -140,19 +198,6 @@ def _as_unavailable() -> Iterator[None]:
         raise ContentUnavailable(
             "The content of this file cannot be read now. Try again later, or ask your administrator."
         ) from error
-
-
-def _sent_by_nginx(request: HttpRequest, blob: Blob) -> bool:
-    """Not with If-Match, which nginx would compare with an ETag of its own, nor for HEAD, which needs no bytes."""
-    asks = request.method == "GET" and "If-Match" not in request.headers
-    return bool(limits().accel_prefix and asks and local_path(blob) is not None)
-
-
-def _accel(blob: Blob) -> HttpResponse:
-    """Let nginx send the content and handle ranges."""
-    with _as_unavailable():
-        _check_presence(blob)
-    return HttpResponse(headers={"X-Accel-Redirect": quote(f"{limits().accel_prefix}{blob.key[:2]}/{blob.key}")})
 
 
 class _Part(io.RawIOBase):

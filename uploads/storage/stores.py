@@ -69,7 +69,8 @@ def _s3_sink(storage: Any, alias: str) -> Sink:
     from storages.backends.s3 import S3Storage
 
     from ..sinks.s3.bucket import Bucket
-    from ..sinks.s3.client import client_of
+    from ..sinks.s3.client import client_of, public_client_of
+    from ..sinks.s3.download_urls import CdnUrls
     from ..sinks.s3.sink import S3Sink
 
     if not isinstance(storage, S3Storage):
@@ -77,8 +78,11 @@ def _s3_sink(storage: Any, alias: str) -> Sink:
             f'STORAGES["{alias}"] must be a FileSystemStorage or an S3Storage, not {type(storage).__name__}.'
         )
     prefix = f"{storage.location.strip('/')}/" if storage.location.strip("/") else ""
-    bucket = Bucket(client_of(storage), storage.bucket_name, prefix)
-    return S3Sink(bucket, f"s3://{storage.bucket_name}/{prefix}".rstrip("/"))
+    public_url = limits().storage_public_url
+    public_client = public_client_of(storage, public_url) if public_url else None
+    bucket = Bucket(client_of(storage), storage.bucket_name, prefix, public_client)
+    cdn = CdnUrls(storage, bucket) if storage.custom_domain else None
+    return S3Sink(bucket, f"s3://{storage.bucket_name}/{prefix}".rstrip("/"), cdn)
 
 
 @cache

@@ -13,7 +13,7 @@ from .retries import repeat
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectTypeDef
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
 
 CONTENT, META, QUARANTINE, MARKER = "content/", "meta/", "quarantine/", "millrace-store"
 
@@ -23,6 +23,12 @@ class Bucket:
     client: "S3Client"
     name: str
     prefix: str  # "", or it ends with a slash
+    public_client: "S3Client | None" = None  # signs URLs for others, who reach the store at another endpoint
+
+    @property
+    def signer(self) -> "S3Client":
+        """The client that signs URLs for others."""
+        return self.public_client or self.client
 
     def content(self, key: str) -> str:
         return self.object(CONTENT + key)
@@ -46,10 +52,14 @@ class Bucket:
         name = self.object(place)
         repeat(lambda: self.client.delete_object(Bucket=self.name, Key=name))
 
-    def size(self, place: str) -> int | None:
+    def head(self, place: str) -> "HeadObjectOutputTypeDef":
+        """What the store knows of an object. Raises NoSuchKey."""
         name = self.object(place)
+        return repeat(lambda: self.client.head_object(Bucket=self.name, Key=name))
+
+    def size(self, place: str) -> int | None:
         try:
-            return repeat(lambda: self.client.head_object(Bucket=self.name, Key=name))["ContentLength"]
+            return self.head(place)["ContentLength"]
         except NoSuchKey:
             return None
 

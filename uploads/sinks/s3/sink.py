@@ -3,17 +3,20 @@
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
-from ..base import NoSuchKey, Sink, SinkError, Stored, Writer
+from ..base import NoSuchKey, SinkError, Stored, Writer
+from ..download_urls import DownloadSink
 from .bucket import CONTENT, MARKER, Bucket
+from .download_urls import CdnUrls, PresignedUrls
 from .quarantine import S3Quarantine
 from .reader import S3Reader
 from .sidecars import S3Sidecars
 from .writer import S3Writer
 
 
-class S3Sink(Sink):
-    def __init__(self, bucket: Bucket, name: str) -> None:
+class S3Sink(DownloadSink):
+    def __init__(self, bucket: Bucket, name: str, cdn: CdnUrls | None = None) -> None:
         self.bucket, self.name = bucket, name
+        self.presigned, self.cdn = PresignedUrls(bucket), cdn
         self.sidecars, self.quarantine = S3Sidecars(bucket), S3Quarantine(bucket)
 
     def create(self, key: str, *, size: int | None = None) -> Writer:
@@ -24,6 +27,9 @@ class S3Sink(Sink):
 
     def size(self, key: str) -> int | None:
         return self.bucket.size(CONTENT + key)
+
+    def etag(self, key: str) -> str:
+        return self.bucket.head(CONTENT + key)["ETag"]
 
     def delete(self, key: str) -> None:
         self.bucket.delete(CONTENT + key)
