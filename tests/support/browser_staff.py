@@ -23,15 +23,19 @@ def sign_in(page: Page, server: Server, user: str) -> None:
 
 @contextmanager
 def signed_in(
-    browser: Browser, server: Server, user: str = "operator", *, may_say: str = "", **look: Any
+    browser: Browser, server: Server, user: str = "operator", *, may_say: str = "", may_ask: str = "", **look: Any
 ) -> Iterator[Page]:
-    """No error or warning in the console, except those that end with `may_say`, and no request to anybody else."""
+    """No error or warning in the console, except those that end with `may_say`, and no request to anybody else.
+
+    Except for requests to URLs that begin with `may_ask`.
+    """
+    allowed = _ours(server) + ((may_ask,) if may_ask else ())
     page = _context(browser, server, user, look).new_page()
     wrong: list[str] = []
     page.on("console", lambda said: wrong.append(said.text) if said.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("dialog", lambda dialog: wrong.append(dialog.message))
-    page.on("request", lambda asked: None if asked.url.startswith(_ours(server)) else wrong.append(asked.url))
+    page.on("request", lambda asked: None if asked.url.startswith(allowed) else wrong.append(asked.url))
     try:
         page.goto(f"{server.url}/admin/")
         yield page
