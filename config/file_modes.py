@@ -15,7 +15,7 @@ from uploads.sinks.base import SinkError
 from uploads.sinks.local.filesystem_layout import set_mode
 from uploads.sinks.local.sink import LocalSink
 from uploads.storage.stores import sink
-from uploads.transfers.server_files import database_files
+from uploads.transfers.ingest.server_files import database_files
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,8 @@ from uploads.models import Blob, MediaFile
 from uploads.storage.blobs import local_path
 from uploads.storage.marker import adopt
 from uploads.storage.stores import sink
-from uploads.transfers.ingest import Mode, Outcome, ingest
+from uploads.transfers.ingest.files import Mode, ingest_file
+from uploads.transfers.ingest.storing import Outcome
 
 pytestmark = pytest.mark.django_db
 Film = Callable[..., bytes]
@@ -165,7 +166,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_taken(
             source.write_bytes(film())
 
     with pytest.raises(InvalidParams, match="changed"):
-        ingest(source, User.objects.get(), Mode(mode), swap)
+        ingest_file(source, User.objects.get(), Mode(mode), swap)
     assert (os.path.lexists(source), moved.exists()) == (True, True)
     assert (MediaFile.objects.count(), list(sink().walk())) == (0, [])
 
@@ -250,5 +251,5 @@ def test_what_cannot_be_read_is_refused(closed: Path) -> None:
 
 def test_the_outcome_is_told(source: Path) -> None:
     owner = User.objects.get()
-    outcomes = [ingest(source, owner, Mode.COPY, lambda _: None)[1] for _ in range(2)]
+    outcomes = [ingest_file(source, owner, Mode.COPY, lambda _: None)[1] for _ in range(2)]
     assert outcomes == [Outcome.INGESTED, Outcome.SKIPPED]

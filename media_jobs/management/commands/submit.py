@@ -17,7 +17,7 @@ from uploads.management.terminal_command import TerminalCommand
 from uploads.models import MediaFile
 from uploads.text.sizes import human_size
 from uploads.text.terminal_safety import printable
-from uploads.transfers.ingest import Mode, ingest
+from uploads.transfers.ingest.files import Mode, ingest_file
 
 from ... import operations
 from ...errors import AlreadyFinished
@@ -84,7 +84,7 @@ class Command(TerminalCommand):
         owner, size = _account(name), path.stat().st_size
         with tqdm(total=size, desc="Ingest", unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
             try:
-                return ingest(path, owner, Mode.COPY, bar.update)[0], owner
+                return ingest_file(path, owner, Mode.COPY, bar.update)[0], owner
             except OSError as error:
                 raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
             except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.contrib.auth.models import User
 
 from uploads.errors import Refusal
-from uploads.transfers.ingest import Mode, ingest
+from uploads.transfers.ingest.files import Mode, ingest_file
 
 
 def _grow(path: Path) -> None:
@@ -39,7 +39,7 @@ def ingest_while_it_changes(path: str, change: str, mode: str) -> str:
             CHANGES[change](film)
 
     try:
-        ingest(film, User.objects.get(username="alice"), Mode(mode), change_once)
+        ingest_file(film, User.objects.get(username="alice"), Mode(mode), change_once)
     except Refusal as refusal:
         return f"{refusal.code} {refusal.detail}"
     return ""

@@ -98,7 +98,7 @@ def ingested(film: str) -> dict[str, Any]:
     from uploads.errors import Refusal
     from uploads.models import Blob, MediaFile
     from uploads.storage.stores import sink
-    from uploads.transfers.ingest import Mode, ingest
+    from uploads.transfers.ingest.files import Mode, ingest_file
 
     path, owner, place = Path(film), User.objects.get(username="alice"), sink()
     assert isinstance(place, LocalSink)
@@ -107,11 +107,11 @@ def ingested(film: str) -> dict[str, Any]:
         fail("fdatasync", 1, folder)
         code = ""
         try:
-            ingest(path, owner, mode, lambda _: None)
+            ingest_file(path, owner, mode, lambda _: None)
         except Refusal as refusal:
             code = refusal.code
         seen[mode] = [code, has_failed(), Blob.objects.count(), MediaFile.objects.count(), _files(place)]
-    ingest(path, owner, Mode.LINK, lambda _: None)
+    ingest_file(path, owner, Mode.LINK, lambda _: None)
     return dict(**seen, at_last=[Blob.objects.count(), MediaFile.objects.count()])
 
 
@@ -125,10 +125,10 @@ def job(film: str, function: str) -> dict[str, Any]:
     from media_jobs.queue.submission import Order, submit
     from media_jobs.worker.attempt import run_job
     from media_jobs.worker.slot import Slot, equipment
-    from uploads.transfers.ingest import Mode, ingest
+    from uploads.transfers.ingest.files import Mode, ingest_file
 
     owner = User.objects.get(username="alice")
-    file, _ = ingest(Path(film), owner, Mode.COPY, lambda _: None)
+    file, _ = ingest_file(Path(film), owner, Mode.COPY, lambda _: None)
     Job.objects.all().delete()  # those that begin by themselves
     made, _ = submit(Order.parse(owner, "thumbnail", file=file))
     slot = Slot("quick", equipment().binary.build, {})

@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from uploads.errors import Refusal
 from uploads.management.terminal_command import TerminalCommand
-from uploads.transfers.ingest import Mode, Outcome, ingest
-from uploads.transfers.server_files import find_files
+from uploads.transfers.ingest.files import Mode, ingest_file
+from uploads.transfers.ingest.server_files import find_files
+from uploads.transfers.ingest.storing import Outcome
 
 
 class Command(TerminalCommand):
@@ -52,7 +53,7 @@ class Command(TerminalCommand):
         ) as bar:  # fmt: skip
             for path in files:
                 try:
-                    outcomes[ingest(path, account, mode, bar.update)[1]] += 1
+                    outcomes[ingest_file(path, account, mode, bar.update)[1]] += 1
                 except (Refusal, OSError) as error:
                     refused += 1
                     self.stderr.write(f"{path}: {getattr(error, 'strerror', None) or error}")

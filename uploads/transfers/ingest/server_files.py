@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from django.db import connection
 
-from ..conf import limits
-from ..errors import InvalidParams
+from ...conf import limits
+from ...errors import InvalidParams
 
 _PIECE = 1024**2
 # Device, inode, size and modification time of a file. They differ for another file, and after a change.
