@@ -3,7 +3,6 @@
 No bytes are deleted here. Those that no row and no sidecar names are moved into quarantine.
 """
 
-import hashlib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from django.utils import timezone
 
 from ..models import Blob, MediaFile, SidecarChange
 from ..runtime.database_connections import write
-from ..sinks.base import Sink, SinkError, Stored
+from ..sinks.base import Sink, Stored
+from ..storage.blobs import stored_hash
 from ..storage.claims import withdraw
 from ..storage.keys_in_use import arriving, named
 from ..storage.sidecars import changed, key_and_file, name_of
@@ -26,7 +26,6 @@ from ..storage.tombstones import remove
 # Younger rows and bytes are left alone: while a file is being stored, one of them exists without the other.
 GRACE = timedelta(hours=1)
 _BATCH = 500
-_PIECE = 1024**2
 
 
 class Defect(StrEnum):
@@ -79,7 +78,7 @@ def _defect_of(sink: Sink, blob: Blob, used: bool, before: datetime, deep: bool)
     if blob.state == Blob.State.STORING:
         return Defect.STALE_CLAIM if blob.created_at < before else None
     size = sink.size(blob.key)
-    sound = size == blob.size and (not deep or _hash_of(sink, blob.key) == blob.sha256)
+    sound = size == blob.size and (not deep or stored_hash(blob) == blob.sha256)
     if blob.state == Blob.State.MISSING:
         # Only after reading them: a disk that was lost may return with other content.
         return Defect.RECOVERED if deep and sound else Defect.MISSING
@@ -88,17 +87,6 @@ def _defect_of(sink: Sink, blob: Blob, used: bool, before: datetime, deep: bool)
     if blob.created_at < before and not used:
         return Defect.UNUSED
     return None
-
-
-def _hash_of(sink: Sink, key: str) -> str | None:
-    digest = hashlib.sha256()
-    try:
-        with sink.open(key) as reader:
-            while piece := reader.read(_PIECE):
-                digest.update(piece)
-    except (SinkError, OSError):
-        return None  # unreadable bytes count as damaged
-    return digest.hexdigest()
 
 
 def find_in_sink(

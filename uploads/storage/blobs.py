@@ -9,6 +9,7 @@ Storing has three steps:
 A crash in between leaves nothing, or a claim that housekeeping finds. A file that users see is complete.
 """
 
+import hashlib
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 # Creates the MediaFile of a Blob, in the transaction that stores the Blob.
 Attach = Callable[[Blob], MediaFile]
 _TRIES = 5
+_PIECE = 1024**2
 
 
 class Publishable(Protocol):
@@ -188,6 +190,18 @@ def lock_twin(into: Sink, sha256: str, size: int) -> Blob | None:
 def is_whole(blob: Blob) -> bool:
     """Whether the store has the bytes of a Blob. Checks their number."""
     return blob.state == Blob.State.STORED and sink_named(blob.sink).size(blob.key) == blob.size
+
+
+def stored_hash(blob: Blob) -> str | None:
+    """Read all bytes of a Blob, and return their SHA-256. None if they cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with open_blob(blob) as reader:
+            while piece := reader.read(_PIECE):
+                digest.update(piece)
+    except (SinkError, OSError):
+        return None
+    return digest.hexdigest()
 
 
 def open_blob(blob: Blob, start: int = 0, end: int | None = None) -> BinaryIO:

@@ -1,25 +1,40 @@
 import sys
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from uploads.errors import Refusal
 from uploads.management.terminal_command import TerminalCommand
+from uploads.models import MediaFile
 from uploads.transfers.ingest.files import Mode, ingest_file
+from uploads.transfers.ingest.rows import ingest_row
 from uploads.transfers.ingest.server_files import find_files
 from uploads.transfers.ingest.storing import Outcome
+from uploads.transfers.ingest.tables.base import ConnectionLost, TableError
+from uploads.transfers.ingest.tables.connect import connect
+
+# Ingests one thing, and calls the function with the size of each piece.
+Ingest = Callable[[Callable[[int], object]], tuple[MediaFile, Outcome]]
+_MARK = "%s"  # of the id in a delete query
 
 
 class Command(TerminalCommand):
-    help = "Ingest files and folders on this server. If interrupted, run it again: ingested files are skipped."
+    help = (
+        "Ingest files and folders on this server, or rows of another database. If interrupted, run it again: what is "
+        "stored already is skipped."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+        parser.add_argument("paths", nargs="*", type=Path, metavar="PATH")
         parser.add_argument("--owner", required=True, help="username of the account that will own the files")
         modes = parser.add_mutually_exclusive_group()
         modes.add_argument(
@@ -37,29 +52,74 @@ class Command(TerminalCommand):
             help="hard-link instead of copying: do not change the originals afterwards",
         )
         parser.set_defaults(mode=Mode.COPY)
+        rows = parser.add_argument_group("rows of another database")
+        rows.add_argument("--from-table", metavar="DSN", help="postgres://USER@HOST/NAME or sqlite:////PATH")
+        rows.add_argument("--query", help="SELECT with the columns id, name and content")
+        rows.add_argument(
+            "--delete-query", default="", metavar="QUERY",
+            help=f"run for each row after its file was verified; {_MARK} stands for the id",
+        )  # fmt: skip
 
-    def handle(self, *args: Any, paths: list[Path], owner: str, mode: Mode, **options: Any) -> None:
+    def handle(self, *args: Any, owner: str, from_table: str | None, **options: Any) -> None:
         account = get_user_model().objects.filter(username=owner).first()
         if account is None:
             raise CommandError(f"There is no account “{owner}”.")
+        if from_table is None:
+            self._ingest_files(account, **options)
+        else:
+            self._ingest_rows(account, from_table, **options)
+
+    def _ingest_files(
+        self, owner: User, *, paths: list[Path], mode: Mode, query: str | None, delete_query: str, **_: Any
+    ) -> None:
+        if query or delete_query:
+            raise CommandError("--query and --delete-query need --from-table.")
+        if not paths:
+            raise CommandError("Name files or folders, or a database with --from-table.")
         if missing := [str(path) for path in paths if _is_missing(path)]:
             raise CommandError(f"There is no file or folder {', '.join(missing)}.")
         files = list(find_files(paths, self._leave_out))
+        things = ((str(path), partial(ingest_file, path, owner, mode)) for path in files)
+        self._ingest(things, sum(map(_size_of, files)))
+
+    def _ingest_rows(
+        self, owner: User, dsn: str, *, paths: list[Path], mode: Mode, query: str | None, delete_query: str, **_: Any
+    ) -> None:
+        if paths or mode is not Mode.COPY:
+            raise CommandError("--from-table takes no files, no --move and no --link.")
+        if not query:
+            raise CommandError("--from-table needs --query: a SELECT with the columns id, name and content.")
+        if delete_query and delete_query.count(_MARK) != 1:
+            raise CommandError(f"The delete query must have one {_MARK}, in the place of the id.")
+        try:
+            with closing(connect(dsn, query, writable=bool(delete_query))) as table:
+                if delete_query:
+                    table.check_statement(delete_query)
+                one = partial(ingest_row, table, owner, delete_by=delete_query)
+                self._ingest(((f"row {row.id}", partial(one, row)) for row in table.rows()), table.total())
+        except ConnectionLost as error:
+            raise CommandError(f"{error} Run the command again: rows that were ingested are skipped.") from error
+        except TableError as error:
+            raise CommandError(str(error)) from error
+
+    def _ingest(self, things: Iterable[tuple[str, Ingest]], total: int | None) -> None:
+        """Ingest each thing. What is refused is printed with its label, and the others go on."""
         outcomes: Counter[Outcome] = Counter()
         refused = 0
         with tqdm(
-            total=sum(map(_size_of, files)), desc="ingest", unit="B", unit_scale=True,
-            disable=not sys.stderr.isatty(),
+            total=total, desc="ingest", unit="B", unit_scale=True, disable=not sys.stderr.isatty()
         ) as bar:  # fmt: skip
-            for path in files:
+            for label, ingest in things:
                 try:
-                    outcomes[ingest_file(path, account, mode, bar.update)[1]] += 1
-                except (Refusal, OSError) as error:
+                    outcomes[ingest(bar.update)[1]] += 1
+                except ConnectionLost:
+                    raise
+                except (Refusal, OSError, TableError) as error:
                     refused += 1
-                    self.stderr.write(f"{path}: {getattr(error, 'strerror', None) or error}")
+                    self.stderr.write(f"{label}: {getattr(error, 'strerror', None) or error}")
         self.stdout.write(_summary(outcomes, refused))
         if refused:
-            raise CommandError("Some files were refused. See the reasons above.")
+            raise CommandError(f"{refused} were refused. See the reasons above.")
 
     def _leave_out(self, path: Path) -> None:
         self.stderr.write(f"{path}: skipped, because it belongs to Millrace itself.")

@@ -1,0 +1,1 @@
+"""Tables of other databases, whose rows can be ingested."""
