@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db.models.functions import Now
 from model_bakery import baker
 
@@ -258,3 +260,24 @@ def test_a_copy_that_the_store_returns_with_other_bytes_does_not_count(
     assert isinstance(CopyDiffers(""), SinkError)
     assert_nothing_is_left_behind(bucket)
     assert store_of(file) == "local"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ("local", "local", "are the same store"),
+        ("local", "s3://elsewhere/media", r"“s3://elsewhere/media” is not configured. Configured are: local, s3://"),
+        ("nowhere", "local", "“nowhere” is not configured"),
+    ],
+)
+def test_the_command_refuses_stores_that_it_cannot_move(bucket: Sink, source: str, target: str, words: str) -> None:
+    with pytest.raises(CommandError, match=words):
+        call_command("move_storage", source, target)
+
+
+def test_the_command_refuses_a_store_of_another_installation(local: LocalSink, bucket: Sink, film: Film) -> None:
+    upload(an_owner(), film())
+    bucket.set_identity("11111111-0000-4000-8000-000000000001")
+    with pytest.raises(CommandError, match=r"marker of “s3://.*” is missing or belongs to another installation"):
+        call_command("move_storage", "local", bucket.name)
+    assert len(stored_keys(local)) == 1

@@ -11,7 +11,7 @@ from media_jobs.models import Job
 from uploads.maintenance.sweep import sweep
 from uploads.models import Blob, MediaFile, SinkMark, Upload
 from uploads.storage.sidecars import write_changed
-from uploads.storage.stores import sink
+from uploads.storage.stores import sink, sinks
 from uploads.storage.tombstones import remove_buried
 from uploads.transfers.completion import fail_stalled
 
@@ -22,6 +22,22 @@ def key_of_file(pk: str) -> str:
 
 def store_of(pk: str) -> str:
     return MediaFile.objects.get(pk=pk).blob.sink
+
+
+def keys_of_stores() -> dict[str, dict[str, list[str]]]:
+    """The committed keys of each store, as it lists them and as rows name them; without those of claims."""
+    found = {}
+    for place in sinks():
+        blobs = Blob.objects.filter(sink=place.name)
+        claimed = set(blobs.filter(state="storing").values_list("key", flat=True))
+        there = {stored.key for stored in place.walk() if not stored.partial} - claimed
+        named = blobs.exclude(state="storing").values_list("key", flat=True)
+        found[place.name] = {"there": sorted(there), "in rows": sorted(named)}
+    return found
+
+
+def claims_of(store: str) -> list[str]:
+    return list(Blob.objects.filter(sink=store, state="storing").values_list("key", flat=True))
 
 
 def key_of_sha256(sha256: str) -> str:
