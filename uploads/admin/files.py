@@ -14,11 +14,10 @@ from django.utils.safestring import SafeString
 
 from .. import hooks, search
 from ..access import permissions
-from ..api.redirects import url_lifetime
 from ..hooks import FilePage
 from ..models import Blob, MediaFile, NameKey
 from ..search import Found
-from ..storage.download_urls import download_origins
+from ..storage.download_urls import download_origins, url_lifetime
 from ..templatetags.local_times import local_time
 from ..text.sizes import exact_size, human_size
 from .file_actions import FileDeletionMixin, FileLinksMixin
@@ -116,7 +115,7 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
             "is_here": is_here,
             "plays": file.blob.kind if is_here and file.blob.kind in PLAYABLE_KINDS else "",
             "content_url": reverse("file-content", args=[file.pk]),
-            "url_lifetime": int(url_lifetime(file, is_inline=True)) if download_origins() else 0,
+            "url_lifetime": int(url_lifetime(file.facts, is_inline=True)) if download_origins() else 0,
             "picture_url": _content(thumbnails_of([file]).get(file.pk)),
             "panels": {
                 place: [each for each in panels if each.place == place] for place in ("player", "main", "side")

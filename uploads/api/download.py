@@ -31,9 +31,9 @@ from ..scopes import Scope
 from ..sinks.base import SinkError
 from ..sinks.download_urls import Presentation
 from ..storage.blobs import is_whole, local_path, open_blob
-from ..storage.download_urls import download_urls
+from ..storage.download_urls import download_urls, url_lifetime
 from ..transfers import upload_counters
-from .redirects import may_redirect, redirect_to, url_lifetime
+from .redirects import may_redirect, redirect_to
 
 # Content comes from users: a browser may show media, but must not run anything in it.
 _CONTENT_POLICY = "default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'; sandbox"
@@ -147,7 +147,7 @@ class _Download:
             if urls is None or not may_redirect(self.request, self.blob, wanted):
                 return None
         _require_whole(self.blob)
-        seconds = min(self.seconds_left, url_lifetime(self.file, is_inline=self.is_inline))
+        seconds = min(self.seconds_left, url_lifetime(self.file.facts, is_inline=self.is_inline))
         return redirect_to(urls.url(self.blob.key, self.shown, math.ceil(seconds)))
 
     def _content(self, wanted: ByteRange | None) -> HttpResponseBase:

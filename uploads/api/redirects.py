@@ -14,9 +14,8 @@ import re
 
 from django.http import HttpRequest, HttpResponse
 
-from ..conf import limits
 from ..http.byte_ranges import ByteRange
-from ..models import Blob, MediaFile
+from ..models import Blob
 from ..storage.download_urls import etag_in_store
 
 # Fetched by the server, content up to this size costs no more than the redirect and the client's second request.
@@ -26,8 +25,6 @@ _SMALL = 1024**2
 _DROPS_CREDENTIALS = re.compile(
     r"curl/(7\.(8[3-9]|9\d)|[89]|\d\d)|python-requests/2\.|python-httpx/|Python/3\.\d+ aiohttp/3\."
 )
-_MOST = 7 * 86400  # seconds: S3 refuses longer ones
-_WATCHING = 2  # a film with pauses takes at most so many times its duration
 
 
 def may_redirect(request: HttpRequest, blob: Blob, wanted: ByteRange | None) -> bool:
@@ -45,16 +42,6 @@ def _drops_credentials(request: HttpRequest) -> bool:
     if "Authorization" not in request.headers:
         return True
     return _DROPS_CREDENTIALS.match(request.headers.get("User-Agent", "")) is not None
-
-
-def url_lifetime(file: MediaFile, *, is_inline: bool) -> float:
-    """For how many seconds a URL of the store is to work.
-
-    It cannot be taken back, so not for long. But Chromium, once redirected, sends all further requests of a player to
-    the store: a URL that expires before the end of the film stops it.
-    """
-    duration = (file.facts or {}).get("duration") if is_inline else None
-    return min(max(limits().download_expiry, _WATCHING * (duration or 0.0)), _MOST)
 
 
 def redirect_to(url: str) -> HttpResponse:

@@ -29,6 +29,7 @@ from ..sinks.crash_points import Step, reached
 from . import sidecars
 from .blobs import is_whole, keep_one, new_key
 from .claims import delete_claim, make_claim, renew_claim, withdraw_and_remove
+from .download_urls import longest_use
 from .tombstones import bury, remove
 
 log = structlog.get_logger(__name__)
@@ -211,6 +212,7 @@ def _give_files_to(twin: Blob, old: Blob, route: Route) -> None:
 
 def _leave(old: Blob, files: Collection[UUID], new: Blob, route: Route) -> None:
     """Schedule the sidecars at the new place, then those at the old one, and later the deletion of the old bytes."""
+    kept = max(route.kept, timedelta(seconds=longest_use(old)))
     sidecars.moved(files, new.sink, new.key)
     sidecars.moved(files, old.sink, old.key)
-    bury(old.sink, old.key, after=route.kept)
+    bury(old.sink, old.key, after=kept)
