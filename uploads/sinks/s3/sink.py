@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from ..base import NoSuchKey, SinkError, Stored, Writer
+from ..direct import DirectSink
 from ..download_urls import DownloadSink
 from .bucket import CONTENT, MARKER, Bucket
+from .direct import S3DirectWrites
 from .download_urls import CdnUrls, PresignedUrls
 from .quarantine import S3Quarantine
 from .reader import S3Reader
@@ -13,11 +15,12 @@ from .sidecars import S3Sidecars
 from .writer import S3Writer
 
 
-class S3Sink(DownloadSink):
+class S3Sink(DownloadSink, DirectSink):
     def __init__(self, bucket: Bucket, name: str, cdn: CdnUrls | None = None) -> None:
         self.bucket, self.name = bucket, name
         self.presigned, self.cdn = PresignedUrls(bucket), cdn
         self.sidecars, self.quarantine = S3Sidecars(bucket), S3Quarantine(bucket)
+        self.direct = S3DirectWrites(bucket)
 
     def create(self, key: str, *, size: int | None = None) -> Writer:
         return S3Writer(self.bucket, key, size)
