@@ -72,6 +72,7 @@ _clamd_options: dict[str, Any] = {
     "timeout": env.read("CLAMD_TIMEOUT", 150.0, parse.positive_seconds),
 }
 _chunk_size = parse.between(parse.size, 64 * 1024, 8 * 1024**2, "adaptive, or 64KiB to 8MiB")
+_DIRECT_UPLOADS = env.read("DIRECT_UPLOADS", False, parse.switch)
 UPLOADS = Limits(
     media_root=HOME / "media",
     max_file_size=env.read("MAX_FILE_SIZE", 10 * 1024**3, parse.size_or_none(UNLIMITED)),
@@ -97,6 +98,7 @@ UPLOADS = Limits(
     download_expiry=env.read("DOWNLOAD_EXPIRY", 3600.0, parse.between(parse.seconds, 1, 7 * 86400, "1s to 7d")),
     storage_public_url=env.read("STORAGE_PUBLIC_URL", "", parse.site),
     public_url=PUBLIC_URL,
+    direct_uploads=_DIRECT_UPLOADS,
     media_group=env.read("MEDIA_GROUP", None, parse.group),
     private=tuple(HOME / name for name in ("work", "broker", "static", "snapshots", "run", "ballast", "secret_key")),
 )
@@ -129,6 +131,7 @@ SNAPSHOTS = HOME / "snapshots"
 SNAPSHOTS_KEPT = env.read("SNAPSHOTS_KEPT", 7, parse.number(0))
 SLOTS = {
     "quick": env.read("SLOTS_QUICK", 1, parse.number(0)),
+    "bulk": env.read("SLOTS_BULK", int(_DIRECT_UPLOADS), parse.number(0)),
     "heavy": env.read("SLOTS_HEAVY", 1, parse.number(0)),
 }
 ALERT_EMAIL: list[str] = env.read("ALERT_EMAIL", [], parse.addresses)

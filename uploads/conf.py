@@ -43,6 +43,7 @@ class Limits:
     download_expiry: float = 3600.0  # seconds for which a client may use a URL of the store or of its CDN
     storage_public_url: str = ""  # at which clients reach an object store; "": at the same as this server
     public_url: str = ""  # the base of links; "": the URL of the request
+    direct_uploads: bool = False  # whether clients may send parts straight to the store, if the store can take them
     media_group: int | None = None  # the id of a group that may read content, such as nginx's
     private: tuple[Path, ...] = ()  # other files and folders of Millrace's own: `ingest` does not read them
 

@@ -148,6 +148,16 @@ class UnsupportedRequest(Refusal):
     code = "unsupported_request"
 
 
+class NoDirectUploads(Refusal):
+    code = "no_direct_uploads"
+
+
+class PartsMismatch(Refusal):
+    """Parts of a direct upload are missing, or are not those that the client names."""
+
+    code = "parts_mismatch"
+
+
 class OffsetMismatch(Refusal):
     code = "offset_mismatch"
 
@@ -226,6 +236,12 @@ class Terminated(Refusal):
     """The client cancelled the upload. Not a response: stored with the Upload."""
 
     code = "terminated"
+
+
+class NotChecked(Refusal):
+    """The content of a direct upload could not be checked. Not a response: stored with the Upload."""
+
+    code = "not_checked"
 
 
 class InvalidLink(Refusal):

@@ -42,6 +42,9 @@ upload_ended: list[Callable[[Upload, MediaFile | None], None]] = []
 # Return when the oldest work began that is running and may read content: it may know a key that has been moved since.
 oldest_readers: list[Callable[[], datetime | None]] = []
 
+# Called in the transaction that marks a direct upload as sent: a worker is to check its content.
+upload_sent: list[Callable[[Upload], None]] = []
+
 # Return which of these keys hold bytes that have no Blob yet but are in use: the sweep leaves them alone.
 keys_in_use: list[Callable[[Collection[str]], Collection[str]]] = []
 

@@ -16,7 +16,7 @@ from ..ffmpeg.command import Command
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.probing.verification import Expected
 
-QUICK, HEAVY = LANES = "quick", "heavy"
+QUICK, BULK, HEAVY = LANES = "quick", "bulk", "heavy"
 
 
 class Params(BaseModel):

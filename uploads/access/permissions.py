@@ -24,7 +24,7 @@ def visible_files(user: Account) -> QuerySet[MediaFile]:
 
 
 def visible_uploads(user: Account) -> QuerySet[Upload]:
-    uploads = Upload.objects.select_related("file")
+    uploads = Upload.objects.select_related("file", "direct")
     return uploads if _is_permitted(user, "view_upload") else uploads.filter(owner_id=user.pk)
 
 

@@ -35,14 +35,14 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
     search_fields = ["name"]
     search_help_text = "Start of name, or the ID"
     sortable_by = ["created_at"]
-    list_select_related = ["owner"]
+    list_select_related = ["owner", "direct"]
     ordering = ["-created_at", "-id"]
     actions = ["end_selected"]
     fields = [
         "state_now", "progress_now", "created_file", "error_code", "size", "protocol", "owner", "created_at",
         "finished_at", "expires_at", "idempotency_key", "id_to_copy",
     ]  # fmt: skip
-    live_only = ("state", "offset", "declared_size", "speed", "key", "error_detail")
+    live_only = ("state", "offset", "declared_size", "speed", "key", "protocol", "error_detail")
     change_form_template = "admin/uploads/upload.html"
     export_values = {
         "state_now": lambda upload: upload.state, "progress_now": upload_message,
@@ -124,5 +124,5 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
 
 
 def _is_open(upload: Upload) -> bool:
-    """Whether it is resumable and still unfinished. Other uploads end with their request."""
-    return upload.state == Upload.State.RECEIVING and upload.is_resumable
+    """Whether it is unfinished and goes on without a request. Other uploads end with theirs."""
+    return upload.state == Upload.State.RECEIVING and upload.outlives_requests

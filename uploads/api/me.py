@@ -10,6 +10,7 @@ from rest_framework.views import APIView
 
 from ..access.authentication import Scopes, principal_of
 from ..scopes import NAMES, Scope
+from ..storage.stores import takes_direct_uploads
 from ..transfers.quota import usage_of
 from .tokens import TokenSerializer
 
@@ -30,6 +31,10 @@ class UploadsSerializer(serializers.Serializer[Any]):
     max_file_size = serializers.IntegerField(
         source="limits.largest", allow_null=True, help_text="In bytes; null: no limit."
     )
+    direct = serializers.SerializerMethodField(help_text="Whether files can be sent straight to the store.")
+
+    def get_direct(self, _: Any) -> bool:
+        return takes_direct_uploads()
 
 
 class MeSerializer(serializers.Serializer[Any]):

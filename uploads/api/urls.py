@@ -1,6 +1,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from .direct import DirectViewSet
 from .download import ContentView, link_content
 from .files import FileViewSet
 from .me import MeView
@@ -24,6 +25,18 @@ urlpatterns = [
         ),
         name="upload-detail",
     ),
+    path("uploads/direct/", DirectViewSet.as_view({"get": "list", "post": "create"}), name="direct-list"),
+    path(
+        "uploads/direct/<uuid:pk>/",
+        DirectViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
+        name="direct-detail",
+    ),
+    path(
+        "uploads/direct/<uuid:pk>/parts/",
+        DirectViewSet.as_view({"get": "arrived", "post": "sign"}),
+        name="direct-parts",
+    ),
+    path("uploads/direct/<uuid:pk>/complete/", DirectViewSet.as_view({"post": "complete"}), name="direct-complete"),
     path("tokens/", TokenViewSet.as_view({"get": "list", "post": "create"}), name="token-list"),
     path("tokens/<uuid:pk>/", TokenViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="token-detail"),
     path("me/", MeView.as_view(), name="me"),

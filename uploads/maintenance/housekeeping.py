@@ -22,6 +22,7 @@ from ..storage.stores import sink, sinks
 from ..storage.tombstones import remove_buried
 from ..transfers import disk_space
 from ..transfers.completion import fail_stalled
+from ..transfers.direct.cleanup import close_ended, pause_silent
 from ..transfers.idempotency import KEY_KEPT
 from ..transfers.resumable.recovery import expire_uploads, recover_stalled
 from .sweep import sweep
@@ -114,6 +115,8 @@ CHORES = [
     Chore("keep the ballast", timedelta(seconds=1), keep_ballast, per_host=True),
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
     Chore("recover resumable uploads", timedelta(seconds=10), recover_stalled),
+    Chore("pause silent direct uploads", timedelta(seconds=10), pause_silent),
+    Chore("close direct uploads", timedelta(minutes=1), close_ended),
     Chore("release idle reservations", timedelta(seconds=10), disk_space.release_idle),
     Chore("end expired uploads", timedelta(minutes=1), expire_uploads, by_clock=True),
     Chore("write sidecars", timedelta(seconds=1), write_sidecars),

@@ -2,6 +2,7 @@
 
 from .accounts import AccountLimits as AccountLimits
 from .accounts import Token as Token
+from .direct_uploads import DirectUpload as DirectUpload
 from .files import MediaFile as MediaFile
 from .files import NameKey as NameKey
 from .service import Alert as Alert

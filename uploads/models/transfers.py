@@ -23,6 +23,7 @@ class Upload(models.Model):
         FORM = "form", "form"
         PUT = "put", "raw PUT"
         TUS = "tus", "tus"
+        DIRECT = "direct", "direct to the store"
         INGEST = "ingest", "ingest"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -89,7 +90,17 @@ class Upload(models.Model):
         return f"{self.name} ({self.state})"
 
     @property
+    def is_direct(self) -> bool:
+        """Whether its client sends the bytes straight to the store."""
+        return self.protocol == self.Protocol.DIRECT
+
+    @property
     def is_resumable(self) -> bool:
+        return bool(self.key) and not self.is_direct
+
+    @property
+    def outlives_requests(self) -> bool:
+        """Whether it goes on when the request that made it has ended."""
         return bool(self.key)
 
 

@@ -18,6 +18,7 @@ class Step(StrEnum):
     ROW_DELETED = "row_deleted"  # the deletion of the rows is committed
     SIDECAR_DELETED = "sidecar_deleted"  # the sidecar is deleted
     BYTES_DELETED = "bytes_deleted"  # the bytes are deleted
+    ASSEMBLED = "assembled"  # the parts of a direct upload are one object; its row does not say so yet
     QUEUED = "queued"  # a queued job is committed, and its message is not sent yet
 
 

@@ -13,8 +13,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, storages
 
 from ..conf import limits
-from ..errors import UnsupportedRequest
+from ..errors import NoDirectUploads, UnsupportedRequest
 from ..sinks.base import Sink, SinkError
+from ..sinks.direct import DirectSink
 from ..sinks.local.sink import LocalSink
 from ..sinks.resumable import ResumableSink
 
@@ -53,6 +54,27 @@ def resumable_sink(name: str | None = None) -> ResumableSink:
     found = sink() if name is None else sink_named(name)
     if not isinstance(found, ResumableSink):
         raise UnsupportedRequest("This server takes no resumable uploads. Send the file in one request.")
+    return found
+
+
+def takes_direct_uploads() -> bool:
+    """Whether clients may send the bytes of new uploads straight to the store."""
+    return limits().direct_uploads and isinstance(sink(), DirectSink)
+
+
+def direct_sink() -> DirectSink:
+    """The store that clients send the bytes of new direct uploads to."""
+    found = sink()
+    if not limits().direct_uploads or not isinstance(found, DirectSink):
+        raise NoDirectUploads("This server takes no direct uploads. Send the file as a form, by PUT or by tus.")
+    return found
+
+
+def direct_sink_named(name: str) -> DirectSink:
+    """The store of a direct upload that exists, even if no new ones are taken. Raises SinkError."""
+    found = sink_named(name)
+    if not isinstance(found, DirectSink):
+        raise SinkError(f"The store “{name}” takes no direct uploads.")
     return found
 
 

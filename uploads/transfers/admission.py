@@ -34,7 +34,7 @@ class Announcement:
     claims: str = ""
     token: uuid.UUID | None = None  # public_id of the token that the client used
     length: int | None = None  # of the request, as the client knows it
-    # Of a resumable upload only: how long it is kept, and its Upload-Metadata.
+    # Of a resumable or a direct upload only: how long it is kept, and its Upload-Metadata.
     lifetime: timedelta | None = None
     metadata: str = ""
 
@@ -68,7 +68,8 @@ def _admit(announcement: Announcement) -> Upload:
         quota.check_parallel(owner.pk, allowed.max_uploads)
         resumable: dict[str, Any] = {}
         if announcement.lifetime is not None:
-            resumable_sink()  # or refuse: not every store takes them
+            if announcement.protocol == Upload.Protocol.TUS:
+                resumable_sink()  # or refuse: not every store takes them
             quota.check_unfinished(owner.pk, allowed.max_uploads)
             identity = uuid.uuid4()
             resumable = {

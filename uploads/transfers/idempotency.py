@@ -65,7 +65,7 @@ def claim_key(owner: User, route: str, key: str, fingerprint: str) -> None:
         return
     if holder.fingerprint != fingerprint:
         raise KeyReused("This Idempotency-Key was used for a different request. Choose a new key.")
-    if holder.file is not None or holder.is_resumable:
+    if holder.file is not None or holder.outlives_requests:
         raise Replay(holder)
     if quota.live_uploads().filter(pk=holder.pk).exists():
         raise InFlight("A request with this Idempotency-Key is still being processed.", retry_after=5)

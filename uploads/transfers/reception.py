@@ -121,26 +121,14 @@ class Reception:
         self.upload.offset = self.offset
         refusal = reason if isinstance(reason, Refusal) else Abandoned("The request ended too early.")
         try:
-            if isinstance(refusal, Infected) and _keeps_infected():
-                self._quarantine(refusal)
+            if isinstance(refusal, Infected) and keeps_infected():
+                quarantine_infected(self.upload, refusal, self.writer)
             else:
                 self.writer.abort()
                 fail(self.upload, refusal)
         except (SinkError, DatabaseFailure):
             # Housekeeping will end the row, which has no heartbeat any more, and remove the bytes.
             log.warning("upload_failure_not_written", upload=str(self.upload.pk), exc_info=True)
-
-    def _quarantine(self, refusal: Infected) -> None:
-        """Keep infected bytes, where no file can name them. If a crash prevents it, the sweep moves them there."""
-        key = self.writer.key
-        try:
-            # First: bytes that are committed, of an upload that could still be continued, are taken for its file.
-            fail(self.upload, Infected(f"{refusal.detail} Its key there is {key}."), keep_bytes=True)
-            self.writer.commit()
-            sink_named(self.upload.sink).quarantine.put(key, "infected")
-        finally:
-            self.writer.close()
-        log.warning("infected_content_in_quarantine", upload=str(self.upload.pk), key=key, **refusal.more)
 
     def __enter__(self) -> Self:
         return self
@@ -149,9 +137,22 @@ class Reception:
         self.abort(error)
 
 
-def _keeps_infected() -> bool:
+def keeps_infected() -> bool:
     clamd = limits().clamd
     return clamd is not None and clamd.action is OnInfection.QUARANTINE
+
+
+def quarantine_infected(upload: Upload, refusal: Infected, writer: Writer) -> None:
+    """Keep infected bytes, where no file can name them. If a crash prevents it, the sweep moves them there."""
+    key = writer.key
+    try:
+        # First: bytes that are committed, of an upload that could still be continued, are taken for its file.
+        fail(upload, Infected(f"{refusal.detail} Its key there is {key}."), keep_bytes=True)
+        writer.commit()
+        sink_named(upload.sink).quarantine.put(key, "infected")
+    finally:
+        writer.close()
+    log.warning("infected_content_in_quarantine", upload=str(upload.pk), key=key, **refusal.more)
 
 
 @contextmanager

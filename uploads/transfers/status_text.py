@@ -1,6 +1,6 @@
 """The progress of an upload as numbers, and as text for people."""
 
-from ..models import Upload
+from ..models import DirectUpload, Upload
 from ..text.sizes import human_size
 from ..text.times import human_time
 
@@ -11,7 +11,9 @@ def upload_progress(upload: Upload) -> float | None:
         return 1.0
     if not upload.declared_size:
         return None
-    return min(round(upload.offset / upload.declared_size, 4), 0.9999)
+    check = _check_of(upload)
+    done = upload.offset if check is None else check.checked
+    return min(round(done / upload.declared_size, 4), 0.9999)
 
 
 def upload_eta(upload: Upload) -> int | None:
@@ -29,7 +31,24 @@ def upload_message(upload: Upload) -> str:
         return upload.error_detail
     progress, eta = upload_progress(upload), upload_eta(upload)
     done = "" if progress is None else f" ({100 * progress:.0f} %)"
+    if upload.is_direct:
+        return _direct_message(upload, f"{size}{done}")
     if upload.is_resumable and upload.speed == 0:
         return f"Paused: {size}{done}"
     left = "" if eta is None else f", {human_time(eta)} left"
     return f"Uploading: {size}{done} at {human_size(upload.speed)}/s{left}"
+
+
+def _direct_message(upload: Upload, sent: str) -> str:
+    check = _check_of(upload)
+    if check is None:
+        return f"Sent to the store: {sent}"
+    if check.token is None:
+        return f"Waiting to be checked: {human_size(upload.offset)}"
+    return f"Checking: {100 * (upload_progress(upload) or 0):.0f} % of {human_size(upload.offset)}"
+
+
+def _check_of(upload: Upload) -> DirectUpload | None:
+    """The row of a direct upload whose bytes are all in the store: a worker checks them."""
+    found: DirectUpload | None = getattr(upload, "direct", None) if upload.is_direct else None
+    return found if found is not None and found.sent_at is not None else None

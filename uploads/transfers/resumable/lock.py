@@ -62,7 +62,7 @@ def _try_acquire(upload_id: UUID) -> tuple[Upload, ResumableWriter | None]:
                 writer.abort()  # an ended upload needs no open write
             _refuse_ended(upload)
         if not upload.is_resumable:
-            raise Forbidden("This upload is not resumable: it ends with its request.")
+            raise Forbidden("This upload takes no bytes here: it ends with its request, or is sent to the store.")
         if writer is None and not is_held:
             writer = _begin(place, upload)
         if writer is not None and upload.stop_asked:

@@ -25,6 +25,7 @@ from ...sinks.base import NoSuchKey
 from ...storage.stores import resumable_sink
 from .. import quota
 from ..completion import fail
+from ..direct import cleanup
 from ..progress import flusher
 from ..reception import storage_refusals
 from .lock import PATIENCE, acquire
@@ -60,6 +61,9 @@ def peek_offset(upload: Upload) -> int:
 @frees_space
 def terminate(upload: Upload) -> None:
     """End an unfinished upload for its client, and delete its bytes. Raises UploadComplete if it has completed."""
+    if upload.is_direct:
+        cleanup.terminate(upload)
+        return
     if not upload.is_resumable:
         raise Forbidden("This upload is not resumable: it ends with its request.")
     try:
@@ -76,7 +80,7 @@ def recover_stalled() -> int:
     # All bytes arrived, but the store or the virus scanner failed, and the client did not try again.
     whole = Upload.objects.filter(state=Upload.State.RECEIVING, offset=F("declared_size"), unverified_from=None)
     overdue = whole.filter(paused_at__lt=Now() - quota.HOLDER_TIMEOUT)
-    found = quota.stalled_uploads() | claimed | overdue
+    found = (quota.stalled_uploads() | claimed | overdue).exclude(protocol=Upload.Protocol.DIRECT)
     if scanner_health.problem():
         found = found.exclude(offset=F("declared_size"))  # each would wait for the scanner in vain
     return _each(found, _recover)
@@ -94,7 +98,9 @@ def _recover(upload: Upload) -> None:
 
 
 def _expire(upload: Upload) -> None:
-    if peek_offset(upload) > upload.offset:
+    if upload.is_direct:
+        cleanup.expire(upload)
+    elif peek_offset(upload) > upload.offset:
         _recover(upload)  # bytes arrived before a crash that the row does not count: it was continued
     else:
         _end(upload, Expired("This upload was not continued before it expired."), patience=0)
