@@ -14,11 +14,12 @@ class MediaJobsConfig(AppConfig):
 
         from . import permissions, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_operation
-        from .queue import artifacts, deletion, lanes, leases, submission
+        from .queue import artifacts, deletion, lanes, leases, notify, submission
 
         hooks.warnings.append(lanes.warnings)
         hooks.file_stored.append(submission.inspect_new)
         hooks.file_deleting.append(deletion.release_file)
+        hooks.upload_sent.append(notify.wake_for_upload)
         hooks.upload_ended.append(submission.begin_uploaded)
         hooks.keys_in_use.append(artifacts.keys_in_use)
         hooks.oldest_readers.append(leases.oldest_attempt)

@@ -17,8 +17,10 @@ from .models import Worker
 from .queue import leases, scheduling
 from .queue.leases import Lease
 from .queue.notify import TASK, wake
+from .queue.upload_checks import has_work
 from .worker.attempt import run_job
 from .worker.slot import BEAT, Slot, equipment
+from .worker.upload_check import check_next_upload
 
 log = structlog.get_logger(__name__)
 _RETRY_AFTER = 1.0
@@ -36,12 +38,20 @@ def work(lane: str) -> None:
 
 
 def run_jobs(slot: Slot) -> None:
-    """Run jobs of the slot's lane, one after another, until there is none or the slot is to stop."""
-    while not slot.is_stopping and (lease := _claim_next(slot)):
-        slot.set_state(Worker.State.BUSY)
-        if scheduling.claimable(slot.lane).exists():
-            wake(slot.lane)
-        run_job(lease, slot)
+    """Do what waits in the slot's lane, one after another, until there is nothing or the slot is to stop."""
+    while not slot.is_stopping and (check_next_upload(slot) or _run_next_job(slot)):
+        pass
+
+
+def _run_next_job(slot: Slot) -> bool:
+    lease = _claim_next(slot)
+    if lease is None:
+        return False
+    slot.set_state(Worker.State.BUSY)
+    if has_work(slot.lane):
+        wake(slot.lane)
+    run_job(lease, slot)
+    return True
 
 
 def _claim_next(slot: Slot) -> Lease | None:

@@ -14,8 +14,10 @@ from uploads.hooks import ServiceWarning
 
 from ..models import Job, Lane, Worker
 from ..operations.base import LANES
+from . import upload_checks
 from .notify import wake_idle
 from .scheduling import claimable, is_paused, lacking
+from .upload_checks import used_lanes
 
 # A little longer than worker/slot.py waits before a worker without messages restarts itself.
 _OVERDUE = timedelta(seconds=35)
@@ -44,8 +46,8 @@ def overview(lane: str) -> Overview:
     return Overview(
         paused=is_paused(lane),
         workers=Worker.live().filter(lane=lane).count(),
-        running=of_lane.filter(status=Job.Status.RUNNING).count(),
-        queued=of_lane.filter(status=Job.Status.QUEUED).count(),
+        running=of_lane.filter(status=Job.Status.RUNNING).count() + upload_checks.running(lane).count(),
+        queued=of_lane.filter(status=Job.Status.QUEUED).count() + upload_checks.waiting(lane).count(),
     )
 
 
@@ -60,17 +62,23 @@ class Load:
 
 
 def loads() -> dict[str, Load]:
-    """The load of each lane. Three queries, each answered from a partial index."""
+    """The load of each lane. Few queries, each answered from a partial index or a small table."""
     waiting = Job.objects.filter(status=Job.Status.QUEUED, leader=None).order_by().values_list("lane")
     waits = {lane: (number, oldest) for lane, number, oldest in waiting.annotate(Count("pk"), Min("queued_at"))}
     running = _count_by_lane(Job.objects.filter(status=Job.Status.RUNNING))
     workers = _count_by_lane(Worker.live())
     now = timezone.now()
-    return {
-        lane: Load(number, running.get(lane, 0), _seconds(oldest, now), workers.get(lane, 0))
-        for lane in LANES
-        for number, oldest in [waits.get(lane, (0, None))]
-    }
+    found = {}
+    for lane in LANES:
+        number, oldest = waits.get(lane, (0, None))
+        checks = upload_checks.waiting(lane).aggregate(number=Count("pk"), oldest=Min("sent_at"))
+        found[lane] = Load(
+            queued=number + checks["number"],
+            running=running.get(lane, 0) + upload_checks.running(lane).count(),
+            oldest_wait=max(_seconds(oldest, now), _seconds(checks["oldest"], now)),
+            workers=workers.get(lane, 0),
+        )
+    return found
 
 
 def _count_by_lane(found: QuerySet[Any]) -> dict[str, int]:
@@ -94,7 +102,7 @@ def warnings() -> Iterator[ServiceWarning]:
 def troubles() -> list[str]:
     """Sentences about lanes without workers, and about idle workers that do not take waiting jobs."""
     with_workers = set(Worker.live().values_list("lane", flat=True))
-    missing = [f"No worker of the lane {lane} is running." for lane in LANES if lane not in with_workers]
+    missing = [f"No worker of the lane {lane} is running." for lane in used_lanes() if lane not in with_workers]
     deaf = Counter(worker.lane for worker in _deaf_workers())
     return missing + [
         f"Jobs wait in the lane {lane}, but {number} idle worker{' does' if number == 1 else 's do'} not take them."
@@ -114,4 +122,7 @@ def _deaf_workers() -> list[Worker]:
 
 def _is_overdue(lane: str, long_ago: Any) -> bool:
     ready = Q(not_before=None) | Q(not_before__lt=long_ago)
-    return not is_paused(lane) and claimable(lane).filter(ready, queued_at__lt=long_ago).exists()
+    if is_paused(lane):
+        return False
+    jobs, checks = claimable(lane).filter(ready, queued_at__lt=long_ago), upload_checks.waiting(lane)
+    return jobs.exists() or checks.filter(ready, sent_at__lt=long_ago).exists()

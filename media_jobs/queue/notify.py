@@ -10,11 +10,15 @@ from typing import Any
 
 import structlog
 from celery import current_app
+from django.db import transaction
 from kombu.exceptions import ChannelError, OperationalError
 
+from uploads.models import Upload
 from uploads.sinks.crash_points import Step, reached
 
 from ..models import Lane, Worker
+from ..operations.base import BULK
+from . import upload_checks
 from .scheduling import claimable
 
 log = structlog.get_logger(__name__)
@@ -32,6 +36,11 @@ def wake(lane: str) -> None:
     reached(Step.QUEUED)
     if Worker.live().filter(lane=lane, state=Worker.State.IDLE).exists():
         _send(lane, 1)
+
+
+def wake_for_upload(upload: Upload) -> None:
+    """hooks.upload_sent: wake a worker that checks the content of the upload."""
+    transaction.on_commit(lambda: wake(BULK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +70,14 @@ def wake_idle_again() -> int:
 
 
 def _lanes_to_wake() -> Iterator[tuple[str, list[tuple[Any, Any]], int]]:
-    """Lanes with idle workers and claimable jobs, their idle workers, and how many of them have a job to claim."""
+    """Lanes with idle workers and work for them, their idle workers, and how many of them have something to do."""
     paused = Lane.objects.filter(paused=True).values("name")
     idle = Worker.live().filter(state=Worker.State.IDLE).exclude(lane__in=paused).order_by("pk")
     for lane in set(idle.values_list("lane", flat=True)):
         workers = list(idle.filter(lane=lane).values_list("pk", "heard_at"))
-        if number := len(claimable(lane).values("pk")[: len(workers)]):
+        most = len(workers)
+        number = len(claimable(lane).values("pk")[:most]) + len(upload_checks.waiting(lane).values("pk")[:most])
+        if number := min(number, most):
             yield lane, workers, number
 
 

@@ -25,7 +25,8 @@ from ..ffmpeg.sandbox import Sandbox
 from ..models import Worker
 from ..queue.leases import lost
 from ..queue.notify import wake
-from ..queue.scheduling import claimable, is_paused
+from ..queue.scheduling import is_paused
+from ..queue.upload_checks import has_work
 
 log = structlog.get_logger(__name__)
 BEAT = 1.0  # seconds between heartbeats
@@ -148,10 +149,10 @@ class Slot:
 
         A worker that receives no broker messages ends itself, so that its supervisor starts another.
         """
-        has_work = claimable(self.lane).exists() and not is_paused(self.lane)
-        if not has_work:
+        there_is_work = has_work(self.lane) and not is_paused(self.lane)
+        if not there_is_work:
             self.note_message()
-        if has_work or lost().exists():
+        if there_is_work or lost().exists():
             wake(self.lane)
         if time.monotonic() - self._heard_at > _DEAF_AFTER:
             log.error("worker_deaf", reason="no broker message although the lane has work: the worker restarts")

@@ -21,6 +21,8 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self.sent = 0  # bytes of clients that the server's end of the wire took
         self.answered = 0  # bytes of the server
+        self._hold_at: int | None = None
+        self._may_answer = threading.Event()
         self._lock = threading.Lock()
         self._clients: set[socket.socket] = set()
         self._servers: set[socket.socket] = set()
@@ -36,6 +38,14 @@ class Relay:
     def do_at(self, sent: int, trouble: Callable[[], object]) -> None:
         """Once, when clients have sent that much. The connection that came to this point goes no further."""
         self._trouble_at, self._trouble = sent, trouble
+
+    def hold_answers_at(self, answered: int) -> None:
+        """Pass on no more of the server's bytes than this, until `go_on`."""
+        self._hold_at = answered
+
+    def go_on(self) -> None:
+        self._hold_at = None
+        self._may_answer.set()
 
     def cut(self) -> None:
         """Reset every connection, at both ends."""
@@ -54,6 +64,7 @@ class Relay:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.go_on()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
@@ -107,6 +118,8 @@ class Relay:
             while data := server.recv(65536):
                 with self._lock:
                     self.answered += len(data)
+                if self._hold_at is not None and self.answered > self._hold_at:
+                    self._may_answer.wait()
                 client.sendall(data)
         self._end(client, server)
 

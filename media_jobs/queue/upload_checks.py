@@ -1,0 +1,55 @@
+"""Checks of direct uploads: work of the lane `bulk` that is no job, as there is no file yet.
+
+The rows and leases are those of uploads.transfers.direct.content_check. Owners take turns, as they do for jobs.
+"""
+
+from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Now
+
+from uploads.models import DirectUpload
+from uploads.storage.stores import takes_direct_uploads
+from uploads.transfers.direct import content_check
+from uploads.transfers.direct.content_check import ContentCheck
+
+from ..conf import jobs
+from ..models import Share, Worker
+from ..operations import registry
+from ..operations.base import BULK, LANES
+from .scheduling import claimable, is_paused
+
+_TRIES = 5
+
+
+def waiting(lane: str) -> QuerySet[DirectUpload]:
+    return content_check.waiting() if lane == BULK else DirectUpload.objects.none()
+
+
+def running(lane: str) -> QuerySet[DirectUpload]:
+    return content_check.running() if lane == BULK else DirectUpload.objects.none()
+
+
+def has_work(lane: str) -> bool:
+    """Whether a worker of the lane could begin something now."""
+    return claimable(lane).exists() or waiting(lane).exists()
+
+
+def used_lanes() -> list[str]:
+    """The lanes that need workers in this installation."""
+    used = {operation.lane for operation in registry.values()}
+    if takes_direct_uploads() or waiting(BULK).exists():
+        used.add(BULK)
+    return [lane for lane in LANES if lane in used]
+
+
+def claim(worker: Worker) -> ContentCheck | None:
+    """Lease the next upload to check, of the owner who was served least recently. None: there is none."""
+    if worker.lane != BULK or is_paused(BULK):
+        return None
+    served = Share.objects.filter(lane=BULK, owner=OuterRef("upload__owner")).values("served_at")
+    found = waiting(BULK).annotate(served=Subquery(served)).select_related("upload__owner")
+    for direct in found.order_by(F("served").asc(nulls_first=True), "sent_at")[:_TRIES]:
+        check = content_check.claim(direct, jobs().lease_time, jobs().attempts)
+        if check is not None:
+            Share.objects.update_or_create(lane=BULK, owner_id=direct.upload.owner_id, defaults={"served_at": Now()})
+            return check
+    return None

@@ -1,0 +1,20 @@
+"""Rows of direct uploads, changed in a server's Django. Tests run these by Server.call."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.utils import timezone
+
+from uploads.models import DirectUpload, Upload
+
+
+def expire(uploads: Sequence[str]) -> None:
+    """As if nobody had continued them in time."""
+    Upload.objects.filter(pk__in=uploads).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def lose_workers(upload: str, number: int) -> None:
+    """As if so many workers had been lost while they checked it, the last one a minute ago."""
+    long_ago = timezone.now() - timedelta(minutes=1)
+    DirectUpload.objects.filter(upload_id=upload).update(attempts=number, token=uuid.uuid4(), lease_until=long_ago)
