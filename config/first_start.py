@@ -18,6 +18,7 @@ from django.db import connection
 from config import file_modes
 from config.celery import make_folders
 from config.processes.file_locks import exclusive
+from config.shared_key import check_key
 from uploads.runtime.ballast_file import ballast
 from uploads.storage.marker import claim_store
 from uploads.storage.stores import sinks
@@ -35,6 +36,7 @@ def prepare() -> None:
         for folder in (settings.JOBS.work_root, settings.STATIC_ROOT):
             folder.mkdir(parents=True, exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
+        check_key()
         for place in sinks():
             claim_store(place)
         file_modes.restrict()

@@ -35,6 +35,12 @@ def configured(found: dict[str, Any], processes: int) -> dict[str, Any]:
     return {**found, "BACKEND": f"{__name__}.FallbackCache", "OPTIONS": {**options, "shared": found["BACKEND"]}}
 
 
+def is_of_one_host(configured: dict[str, Any]) -> bool:
+    """Whether other hosts count by themselves, going by Django's setting of the cache."""
+    backend = configured["OPTIONS"].get("shared", configured["BACKEND"])
+    return backend in {_LOCAL, _SHARED}
+
+
 class _Outage:
     """Whether the shared cache is down. When one thread has noticed it, the others do not wait."""
 

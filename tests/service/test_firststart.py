@@ -31,7 +31,7 @@ def environments(tmp_path: Path) -> Iterator[list[dict[str, str]]]:
     for home in homes:
         home.mkdir()
         (home / "media").symlink_to(tmp_path / "media")
-    yield [environment(home, database_url) for home in homes]
+    yield [environment(home, database_url, SECRET_KEY="one for all " * 5) for home in homes]
     drop_database(database_url)
 
 

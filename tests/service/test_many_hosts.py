@@ -3,10 +3,13 @@
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from config import first_start
 from tests.support.hosts import hosts, start_together
+from tests.support.in_server import chores, startup
 from tests.support.local_store import Film
 from tests.support.processes import kill, signalled
 from tests.support.serve_process import Serve
@@ -19,11 +22,16 @@ TAKE_OVER = 90
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Serve]]:
-    """Two hosts that were started at the same time, on an empty database. Nobody else is on them."""
-    with hosts(tmp_path_factory.mktemp("hosts"), 2, SLOTS_QUICK="0", SLOTS_HEAVY="0") as made:
-        start_together(made)
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Serve]]:
+    """Two hosts that were started at the same time, on an empty database, and one that was never started."""
+    with hosts(tmp_path_factory.mktemp("hosts"), 3, SLOTS_QUICK="0", SLOTS_HEAVY="0") as made:
+        start_together(made[:2])
         yield made
+
+
+@pytest.fixture(scope="module")
+def pair(three: list[Serve]) -> list[Serve]:
+    return three[:2]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +66,39 @@ def test_an_upload_goes_on_at_another_host_whose_request_ends_the_one_that_sends
 def test_failed_attempts_count_on_all_hosts_together(servers: list[Server]) -> None:
     wrong = [servers[number % 2].get("/api/v1/me/", {"Authorization": f"Bearer {number}"}) for number in range(31)]
     assert [answer.status for answer in wrong] == [401] * 30 + [429]
+
+
+def test_a_host_with_another_secret_key_does_not_start_while_others_may_be_running(three: list[Serve]) -> None:
+    new = Server(three[2].home, {}, three[2].database_url, three[2].settings)
+    with_another = replace(new, settings={"SECRET_KEY": "another key, as long and as random as that of the others"})
+    try:
+        said = with_another.run(first_start.prepare).stderr
+        assert "The database is used with another secret key" in said
+        assert re.search(r"Copy \S+/host-[01]/secret_key to \S+/host-2/secret_key", said)
+        assert query(new, "SELECT count(*) FROM uploads_secretkeyuse") == [(1,)]
+        new.call(first_start.prepare)
+
+        new.manage("adopt-secret-key")  # the key of all, but now it is this host that brought it
+        new.call(chores.record_run_on, "another-host")
+        assert with_another.run(first_start.prepare).returncode == 1
+        new.call(chores.forget_host, "another-host")
+        with_another.call(first_start.prepare)  # a single host may change its key
+        assert new.run(first_start.prepare).returncode == 0  # and back
+    finally:
+        new.ready.end()
+
+
+def test_hosts_whose_cache_or_broker_is_their_own_are_warned_of(three: list[Serve]) -> None:
+    new = Server(three[2].home, {}, three[2].database_url, three[2].settings)
+    shared = replace(new, variables=three[2].variables)
+    try:
+        assert new.call(startup.warning_codes, "_not_shared") == []
+        new.call(chores.record_run_on, "another-host")
+        assert new.call(startup.warning_codes, "_not_shared") == ["cache_not_shared", "broker_not_shared"]
+        assert shared.call(startup.warning_codes, "_not_shared") == []
+    finally:
+        new.call(chores.forget_host, "another-host")
+        new.ready.end()
 
 
 def leader(pair: list[Serve]) -> Serve | None:

@@ -82,6 +82,7 @@ LAYERS = {
         "wsgi",
         "web_server",
         "file_modes",
+        "shared_key",
         "first_start",
         "apps",
         "management",

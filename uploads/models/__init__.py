@@ -10,6 +10,7 @@ from .service import ChoreRecord as ChoreRecord
 from .service import CounterIncrement as CounterIncrement
 from .service import HousekeepingLeader as HousekeepingLeader
 from .service import NightlySnapshot as NightlySnapshot
+from .service import SecretKeyUse as SecretKeyUse
 from .storage import SHA256_HEX as SHA256_HEX
 from .storage import Blob as Blob
 from .storage import SidecarChange as SidecarChange

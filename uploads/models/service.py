@@ -57,6 +57,17 @@ class NightlySnapshot(models.Model):
         return f"{self.home}: {self.taken_at:%Y-%m-%d %H:%M}"
 
 
+class SecretKeyUse(models.Model):
+    """Which secret key the hosts of this database use, as a fingerprint. One row: config/shared_key.py."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    fingerprint = models.CharField(max_length=64)
+    home = models.CharField(max_length=255)  # HOST:FOLDER that brought this key
+
+    def __str__(self) -> str:
+        return self.home
+
+
 class Alert(models.Model):
     """A problem, and whether the administrators were e-mailed about it."""
 

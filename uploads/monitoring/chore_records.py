@@ -97,6 +97,13 @@ def warnings() -> Iterator[ServiceWarning]:
         )
 
 
+def live_hosts(*, but_this: bool = False) -> list[str]:
+    """The hosts whose housekeeping has run lately; without this one if asked."""
+    lately = ChoreRecord.objects.exclude(host="").filter(written_at__gt=timezone.now() - _SILENT)
+    found = set(lately.values_list("host", flat=True))
+    return sorted(found - {socket.gethostname()} if but_this else found)
+
+
 def _newest(**of: str) -> datetime | None:
     newest: datetime | None = ChoreRecord.objects.filter(**of).aggregate(newest=Max("written_at"))["newest"]
     return newest

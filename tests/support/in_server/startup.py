@@ -12,6 +12,7 @@ from django.conf import settings
 from config import file_modes, first_start, snapshots
 from config.processes.reports import Reporter
 from media_jobs.worker.process_table import Process
+from uploads.hooks import current_warnings
 from uploads.storage.marker import claim_store
 from uploads.storage.stores import sinks
 
@@ -28,6 +29,11 @@ def is_garbage_collected() -> bool:
 
 def snapshot_warnings() -> list[str]:
     return [warning.words for warning in snapshots.warnings()]
+
+
+def warning_codes(ending: str) -> list[str]:
+    """The codes of current warnings that end like this."""
+    return [warning.code for warning in current_warnings() if warning.code.endswith(ending)]
 
 
 def restrict_modes_as(account: int) -> None:
