@@ -1,5 +1,6 @@
 """Move one Blob to another store, whatever else happens to its files meanwhile."""
 
+import os
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +14,7 @@ from model_bakery import baker
 
 from media_jobs.models import Job, Worker
 from tests.support.local_store import Film, an_owner, own_store, stored_keys, upload
+from tests.support.network_relay import Relay
 from tests.support.object_store import ObjectStore
 from uploads.content.intake import Intake
 from uploads.maintenance.housekeeping import remove_bytes, write_sidecars
@@ -144,6 +146,29 @@ def test_old_bytes_stay_until_their_time_is_over_and_jobs_that_began_before_have
     Job.objects.filter(pk=running.pk).update(started_at=Now())  # another one, which knows the new place
     remove_bytes()
     assert_nothing_is_left_behind(local)
+
+
+def test_a_reader_goes_on_in_the_other_store_when_the_old_bytes_are_gone(
+    local: LocalSink, settings: Any, object_store: ObjectStore, bucket_name: str, film: Film
+) -> None:
+    content = film(20_000_000)
+    with Relay(object_store.ports["s3.port"]) as relay:
+        entry = object_store.storage(bucket_name, uuid.uuid4().hex)
+        entry["OPTIONS"]["endpoint_url"] = relay.url
+        settings.STORAGES = settings.STORAGES | {"millrace-bucket": entry}
+        _, bucket = sinks()
+        claim_store(bucket)
+        file = upload_into(bucket, content)
+        with open_blob(file.blob) as reader, file.content as opened:
+            assert reader.read(100_000) + opened.read(10) == content[:100_000] + content[:10]
+            assert move(file, Route(bucket, local, timedelta(0))) == Outcome.MOVED
+            write_sidecars()
+            remove_bytes()
+            assert_nothing_is_left_behind(bucket)
+            relay.cut()
+            assert b"".join(iter(lambda: reader.read(1024**2), b"")) == content[100_000:]
+            opened.seek(-10, os.SEEK_END)
+            assert opened.read() == content[-10:]
 
 
 def test_files_get_the_blob_of_the_other_store_that_has_equal_content(

@@ -28,6 +28,7 @@ from ..sinks.crash_points import Step, reached
 from ..sinks.local.sink import LocalSink
 from . import sidecars
 from .claims import delete_claim, find_claim, make_claim, withdraw_and_remove
+from .moved_content import open_wherever
 from .stores import sink, sink_named
 from .tombstones import bury, remove
 
@@ -206,7 +207,7 @@ def stored_hash(blob: Blob) -> str | None:
 
 def open_blob(blob: Blob, start: int = 0, end: int | None = None) -> BinaryIO:
     """Read the bytes of a Blob from `start` on; none from `end` on is needed. Raises SinkError."""
-    return sink_named(blob.sink).open(blob.key, start, end)
+    return open_wherever(blob, start, end)
 
 
 def local_path(blob: Blob) -> Path | None:

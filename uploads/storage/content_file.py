@@ -1,7 +1,8 @@
 """The content of a file as a Django File, for Python code: `with file.content as content: content.read(100)`."""
 
 import io
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from django.core.files import File
 
@@ -9,6 +10,7 @@ from ..models import MediaFile
 from ..sinks.base import NoSuchKey
 from ..sinks.local.sink import LocalSink
 from ..sinks.seekable_reader import SeekableReader
+from .moved_content import open_wherever, where_now
 from .stores import sink_named
 
 if TYPE_CHECKING:
@@ -53,21 +55,16 @@ class StoredContent(FileOfBytes):
         try:
             return self._seekable()
         except NoSuchKey:
-            self._blob.refresh_from_db()  # the bytes have moved since the row was read
+            if (moved := where_now(self._blob)) is None:
+                raise
+            self._blob = moved
             return self._seekable()
 
     def _seekable(self) -> io.RawIOBase:
         found = sink_named(self._blob.sink)
         if isinstance(found, LocalSink):
             return cast(io.RawIOBase, found.open(self._blob.key))
-        return SeekableReader(self._open_range, self._blob.size)
-
-    def _open_range(self, start: int, end: int) -> BinaryIO:
-        try:
-            return sink_named(self._blob.sink).open(self._blob.key, start, end)
-        except NoSuchKey:
-            self._blob.refresh_from_db()
-            return sink_named(self._blob.sink).open(self._blob.key, start, end)
+        return SeekableReader(partial(open_wherever, self._blob), self._blob.size)
 
     def __getstate__(self) -> dict[str, Any]:
         """A row that is pickled into a cache takes no open reader with it."""
