@@ -124,6 +124,7 @@ JOBS = JobSettings(
     sandbox=env.read("SANDBOX", "on", parse.one_of(*get_args(Level))),
     threads=env.read("JOB_THREADS", min(os.cpu_count() or 1, 8), parse.number(1)),
     kept=env.read("JOBS_KEPT", _NINETY_DAYS, parse.optional(parse.positive_seconds)),
+    split_after=env.read("SPLIT_AFTER", 120.0, parse.seconds),
     share_results=env.read("SHARE_RESULTS", False, parse.switch),
     waiting_requests=_share(64),
 )

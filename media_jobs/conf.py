@@ -20,6 +20,8 @@ class JobSettings:
     sandbox: Level = "on"
     threads: int = 1  # for one run of ffmpeg
     kept: float | None = 90 * 86400.0  # seconds after its end until a job is deleted; its files stay
+    # Seconds of media: the encode of a longer file is split into parts while several workers live.
+    split_after: float = 120.0
     share_results: bool = False  # a result of one owner also answers identical jobs of others
     waiting_requests: int = 64  # requests of a web process that wait for the end of a job at the same time
 

@@ -3,21 +3,24 @@
 import time
 from datetime import timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from uploads.maintenance.housekeeping import Chore
 from uploads.runtime.database_connections import write
+from uploads.storage.blobs import discard
 
 from .conf import jobs
 from .ffmpeg.work_folder import sweep
 from .models import WORKER_TIMEOUT, Job, Worker
+from .queue.children import end_all
 from .queue.deletion import forget
 from .queue.leases import reap
 from .queue.notify import wake_idle_again
 from .worker.slot import BEAT
 
 _BATCH = 500
+_SCRATCH_KEPT = timedelta(days=1)
 
 
 def take_back_lost() -> int:
@@ -44,6 +47,21 @@ def forget_jobs() -> int:
     return sum(_forget(old.filter(pk=pk)) for pk in list(old.values_list("pk", flat=True)[:_BATCH]))
 
 
+def forget_scratch() -> int:
+    """Delete what children have made for jobs that failed a day ago: until then a retry uses it."""
+    failed = Job.objects.filter(status=Job.Status.FAILED, finished_at__lt=Now() - _SCRATCH_KEPT)
+    parents = failed.filter(Exists(Job.with_children.filter(parent=OuterRef("pk"))))
+    return sum(_forget_scratch(parents.filter(pk=pk)) for pk in list(parents.values_list("pk", flat=True)))
+
+
+def _forget_scratch(still_failed: QuerySet[Job]) -> int:
+    with write():
+        job = still_failed.select_for_update().first()
+        keys = end_all(job) if job is not None else []
+    discard(*keys)
+    return len(keys)
+
+
 def _forget(still_old: QuerySet[Job]) -> int:
     """Delete one job in a transaction of its own. It is read again, as it may have been retried."""
     with write():
@@ -59,5 +77,6 @@ CHORES = [
     Chore("wake idle workers", timedelta(seconds=1), wake_idle_again),
     Chore("sweep work folders", timedelta(seconds=10), sweep_work, per_host=True),
     Chore("forget lost workers", timedelta(minutes=1), forget_workers),
+    Chore("delete parts of failed jobs", timedelta(hours=1), forget_scratch, by_clock=True),
     Chore("forget old jobs", timedelta(hours=1), forget_jobs, by_clock=True),
 ]

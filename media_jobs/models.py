@@ -68,8 +68,19 @@ class Worker(models.Model):
         return cls.objects.filter(seen_at__gte=Now() - WORKER_TIMEOUT)
 
 
+class TopLevelJobs(models.Manager["Job"]):
+    """Jobs without their children: what users see, count and search."""
+
+    def get_queryset(self) -> QuerySet["Job"]:
+        return super().get_queryset().filter(parent=None)
+
+
 class Job(models.Model):
-    """One Operation on one main file, or on an Upload that will become that file."""
+    """One Operation on one main file, or on an Upload that will become that file.
+
+    A job may be split into child jobs, each with one part of its work (queue/children.py). While they are unfinished
+    the parent is queued and no worker can claim it.
+    """
 
     class Status(models.TextChoices):
         UPLOADING = "uploading", "waits for its upload"
@@ -105,6 +116,15 @@ class Job(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     # Equal for identical jobs (queue/single_flight.py). Empty until the file is known.
     cache_key = models.CharField(max_length=SHA256_HEX, blank=True)
+    # The constraint job_child_numbered is its index. Another one would be chosen for lists, and not serve them.
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    pending_children = models.PositiveIntegerField(default=0, db_default=0)  # that have not succeeded yet
+    # Of a child: its place among its siblings, its share of the work, and what the operation needs to know of it.
+    number = models.PositiveIntegerField(default=0, db_default=0)
+    weight = models.FloatField(default=1, db_default=1)  # seconds of media
+    part = models.JSONField(null=True, blank=True)
     leader = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="followers")
     cached = models.BooleanField(default=False)
 
@@ -137,26 +157,41 @@ class Job(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    objects = TopLevelJobs()
+    with_children = models.Manager["Job"]()
+
     class Meta:
-        # The first five are for lists.
+        # The first five are for lists, which show no children.
         indexes = [
-            models.Index(fields=["-created_at", "-id", "status", "operation", "lane", "owner"], name="job_newest"),
             models.Index(
-                fields=["owner", "-created_at", "-id", "status", "operation", "lane"], name="job_newest_of_owner"
+                fields=["-created_at", "-id", "status", "operation", "lane", "owner"],
+                name="job_newest",
+                condition=Q(parent=None),
             ),
             models.Index(
-                fields=["status", "-created_at", "-id", "operation", "lane", "owner"], name="job_newest_of_status"
+                fields=["owner", "-created_at", "-id", "status", "operation", "lane"],
+                name="job_newest_of_owner",
+                condition=Q(parent=None),
             ),
             models.Index(
-                fields=["operation", "-created_at", "-id", "status", "lane", "owner"], name="job_newest_of_operation"
+                fields=["status", "-created_at", "-id", "operation", "lane", "owner"],
+                name="job_newest_of_status",
+                condition=Q(parent=None),
             ),
             models.Index(
-                fields=["lane", "-created_at", "-id", "status", "operation", "owner"], name="job_newest_of_lane"
+                fields=["operation", "-created_at", "-id", "status", "lane", "owner"],
+                name="job_newest_of_operation",
+                condition=Q(parent=None),
+            ),
+            models.Index(
+                fields=["lane", "-created_at", "-id", "status", "operation", "owner"],
+                name="job_newest_of_lane",
+                condition=Q(parent=None),
             ),
             # For the claim: the best priority, then the owner, then the oldest job.
             models.Index(
                 fields=["lane", "-priority", "owner", "queued_at", "id"],
-                condition=Q(status="queued", leader=None),
+                condition=Q(status="queued", leader=None, pending_children=0),
                 name="job_claimable",
             ),
             models.Index(fields=["lease_until"], condition=Q(status="running"), name="job_leases"),
@@ -196,6 +231,12 @@ class Job(models.Model):
                 name="job_progress_ends",
             ),
             models.CheckConstraint(condition=Q(leader=None) | ~Q(status="running"), name="job_follower_waits"),
+            models.CheckConstraint(
+                condition=Q(pending_children=0) | Q(status="queued", parent=None), name="job_waits_for_children"
+            ),
+            models.UniqueConstraint(
+                fields=["parent", "number"], condition=Q(parent__isnull=False), name="job_child_numbered"
+            ),
             # Single flight: of identical jobs one runs at a time, and the others follow it.
             models.UniqueConstraint(
                 fields=["cache_key"],
@@ -224,6 +265,26 @@ class Job(models.Model):
             self.status == self.Status.SUCCEEDED and not self.cached
         )
         return self.attempts + is_or_was_the_last
+
+
+class ScratchBlob(models.Model):
+    """Stored bytes that a child job made for its parent. They are no file, and go when the parent ends."""
+
+    child = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="scratch")
+    name = models.CharField(max_length=64)
+    sink = models.CharField(max_length=255)
+    key = models.CharField(max_length=64)
+    size = models.BigIntegerField()
+    sha256 = models.CharField("SHA-256", max_length=SHA256_HEX)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key"], name="scratch_key_once"),
+            models.UniqueConstraint(fields=["child", "name"], name="scratch_named"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.child_id}"
 
 
 class JobInput(models.Model):

@@ -14,6 +14,7 @@ from uploads.text.sizes import human_size
 
 from .. import operations, permissions
 from ..models import Artifact, Job
+from ..queue.children import children_of
 from . import job_cells
 from .failure_advice import advice
 from .job_actions import account
@@ -74,10 +75,12 @@ def context(request: HttpRequest, job: Job) -> dict[str, Any]:
         "duration": job_cells.duration(job),
         "advice": advice(job),
         "steps": steps(job),
+        "state_of_timeline": _state_of_timeline(job),
         "parameters": parameters(job),
         "artifacts": [
             ShownArtifact.of(artifact) for artifact in permissions.visible_artifacts(user, job).order_by("name")
         ],
+        "parts": children_of(job),
         "inputs": [item.file for item in job.inputs.select_related("file").order_by("number")],
         "allowed": allowed(user, job),
     }
@@ -85,7 +88,13 @@ def context(request: HttpRequest, job: Job) -> dict[str, Any]:
 
 def live(job: Job) -> dict[str, Any]:
     """Further values that change while the job runs. When `steps` has grown, job.js reloads parts of the page."""
-    return {"command": job.command, "log": job.log, "steps": str(Transition.history("job", job.pk).count())}
+    return {"command": job.command, "log": job.log, "steps": _state_of_timeline(job)}
+
+
+def _state_of_timeline(job: Job) -> str:
+    """Changes with each entry of the timeline, and whenever a worker takes or ends a part."""
+    parts = [child.status for child in children_of(job)]
+    return f"{Transition.history('job', job.pk).count()} {parts.count('running')} {parts.count('succeeded')}"
 
 
 def steps(job: Job) -> list[Step]:

@@ -29,7 +29,7 @@ class WorkerAdmin(LiveAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
         """Whether a worker is alive is decided by the database's clock, which also wrote `seen_at`."""
-        running = Job.objects.filter(status=Job.Status.RUNNING).select_related("file").defer("log", "command")
+        running = Job.with_children.filter(status=Job.Status.RUNNING).select_related("file").defer("log", "command")
         alive = Case(When(pk__in=Worker.live().values("pk"), then=Value(True)), default=Value(False))
         workers: QuerySet[Worker] = super().get_queryset(request)
         return workers.annotate(alive=alive).prefetch_related(Prefetch("jobs", running, to_attr="running"))
@@ -89,8 +89,9 @@ def _doing(worker: Any) -> tuple[str, str]:
     if not worker.running:
         return "–", ""
     job = worker.running[0]
-    words = f"{job.operation}: {job.file.name if job.file else 'deleted file'}"
-    return words, reverse("admin:media_jobs_job_change", args=[job.pk])
+    part = f", part {job.number + 1}" if job.parent_id else ""
+    words = f"{job.operation}{part}: {job.file.name if job.file else 'deleted file'}"
+    return words, reverse("admin:media_jobs_job_change", args=[job.parent_id or job.pk])
 
 
 def _seen(worker: Worker) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -10,7 +11,7 @@ from rest_framework.reverse import reverse
 from uploads.models import Transition
 
 from ..models import Artifact, Job
-from ..queue import status_text
+from ..queue import children, status_text
 
 
 class ArtifactSerializer(serializers.ModelSerializer[Artifact]):
@@ -31,12 +32,14 @@ class JobUrls(serializers.Serializer[Job]):
 
 
 class JobListSerializer(serializers.ListSerializer[Job]):
-    """Queries the lanes once for all jobs of a page."""
+    """Queries the lanes and the children once for all jobs of a page."""
 
     lanes: status_text.Lanes
+    children: dict[UUID, dict[str, int]]
 
     def to_representation(self, data: Any) -> Any:
         jobs = list(data)
+        self.children = children.counts([job.pk for job in jobs if not job.is_finished])
         self.lanes = status_text.Lanes.now(jobs)
         return super().to_representation(jobs)
 
@@ -51,6 +54,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         read_only=True, help_text="The number of the latest attempt; 0 before the first one and for a cached result"
     )
     waiting_for = serializers.SerializerMethodField()
+    children = serializers.SerializerMethodField(
+        help_text="While it is split into parts: how many there are, and how many are queued, running and succeeded"
+    )
     urls = serializers.SerializerMethodField()
 
     class Meta:
@@ -58,8 +64,8 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         list_serializer_class = JobListSerializer
         fields = [
             "id", "status", "phase", "progress", "message", "operation", "version", "params", "file", "inputs",
-            "artifacts", "error", "attempt", "cached", "automatic", "priority", "owner", "waiting_for", "speed",
-            "eta_seconds", "created_at", "started_at", "finished_at", "urls",
+            "artifacts", "error", "attempt", "cached", "automatic", "priority", "owner", "waiting_for", "children",
+            "speed", "eta_seconds", "created_at", "started_at", "finished_at", "urls",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -77,6 +83,12 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         page = self.parent
         lanes = page.lanes if isinstance(page, JobListSerializer) else status_text.Lanes.now([job])
         return status_text.waiting_for(job, lanes)
+
+    @extend_schema_field(serializers.DictField(child=serializers.IntegerField(), allow_null=True))
+    def get_children(self, job: Job) -> dict[str, int] | None:
+        page = self.parent
+        counts = page.children if isinstance(page, JobListSerializer) else children.counts([job.pk])
+        return counts.get(job.pk)
 
     @extend_schema_field(JobUrls)
     def get_urls(self, job: Job) -> dict[str, str]:

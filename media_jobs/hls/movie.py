@@ -7,7 +7,7 @@ from fractions import Fraction
 from .boxes import DAMAGED, Box, TopBox, boxes_in, parse_header
 from .errors import Unsuitable
 from .sample_entries import Coding, read_coding
-from .sample_tables import Samples, read_samples
+from .sample_tables import Integers, Samples, read_samples
 
 # Of an index: that of two hours at 25 frames a second has 9 MB.
 LARGEST_INDEX = 64 * 1024**2
@@ -22,18 +22,29 @@ Read = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    coding: Coding
+class Timeline:
+    """When the samples of a track are decoded and presented."""
+
     samples: Samples
     timescale: int  # units per second
     shift: int  # what its edit list adds to each time, in units
-    display: bytes  # the matrix, width and height of `tkhd`: how the picture is turned and scaled
-    language: str  # three letters; "" for undetermined
 
     @property
     def begin(self) -> Fraction:
         """When its first sample is presented, in seconds."""
         return Fraction(int(self.samples.pts.min()) + self.shift, self.timescale)
+
+    @property
+    def presented(self) -> Integers:
+        """When each sample is presented, in units, in decoding order."""
+        return self.samples.pts + self.shift
+
+
+@dataclass(frozen=True, slots=True)
+class Track(Timeline):
+    coding: Coding
+    display: bytes  # the matrix, width and height of `tkhd`: how the picture is turned and scaled
+    language: str  # three letters; "" for undetermined
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +55,28 @@ class Movie:
 
 def read_movie(read: Read, size: int) -> Movie:
     """Raises Unsuitable with the reason why the file cannot be played as it is."""
+    found = _read_traks(read, size)
+    return Movie(_picture(found).read(), [trak.read() for trak in found if trak.kind == b"soun"])
+
+
+def read_picture_times(read: Read, size: int) -> Timeline:
+    """The timeline of the picture, however it is coded."""
+    return _picture(_read_traks(read, size)).read_timeline()
+
+
+def _read_traks(read: Read, size: int) -> "list[_Trak]":
     moov = _find_moov(read, size)
     scale = moov.inside(b"mvhd")
     timescale = scale.integer(20 if scale.version else 12, 4)
-    found = [_Trak(trak, timescale, size) for trak in boxes_in(moov.content) if trak.type == b"trak"]
+    return [_Trak(trak, timescale, size) for trak in boxes_in(moov.content) if trak.type == b"trak"]
+
+
+def _picture(found: "list[_Trak]") -> "_Trak":
     pictures = [trak for trak in found if trak.kind == b"vide"]
     video = [trak for trak in pictures if not trak.is_still] or pictures[:1]
     if len(video) != 1:
         raise Unsuitable("it has no picture" if not video else "it has more than one picture track")
-    return Movie(video[0].read(), [trak.read() for trak in found if trak.kind == b"soun"])
+    return video[0]
 
 
 def _find_moov(read: Read, size: int) -> Box:
@@ -98,13 +122,17 @@ class _Trak:
 
     def read(self) -> Track:
         mdhd, tkhd = self._trak.inside(b"mdia", b"mdhd"), self._trak.inside(b"tkhd")
+        coding = read_coding(self._stbl.inside(b"stsd"), is_video=self.kind == b"vide")
+        times, display = self.read_timeline(), bytes(tkhd.content[-_DISPLAY:])
+        return Track(times.samples, times.timescale, times.shift, coding, display, _language(mdhd))
+
+    def read_timeline(self) -> Timeline:
+        mdhd = self._trak.inside(b"mdia", b"mdhd")
         timescale = mdhd.integer(20 if mdhd.version else 12, 4)
         if not timescale or not self._movie_scale:
             raise Unsuitable(DAMAGED)
-        coding = read_coding(self._stbl.inside(b"stsd"), is_video=self.kind == b"vide")
         samples = read_samples(self._stbl, self._size)
-        display = bytes(tkhd.content[-_DISPLAY:])
-        return Track(coding, samples, timescale, self._shift(timescale, samples), display, _language(mdhd))
+        return Timeline(samples, timescale, self._shift(timescale, samples))
 
     def _shift(self, timescale: int, samples: Samples) -> int:
         """What the edit list adds to all times: a wait before the first sample, less the media that it skips."""

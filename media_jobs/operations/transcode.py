@@ -1,6 +1,8 @@
 """The operation `transcode`: one video for any player: upright, even size, square pixels, 8 bits, standard range."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -8,10 +10,12 @@ from ..errors import UnfitMedia
 from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from ..ffmpeg.probing.verification import Expected
-from .base import HEAVY, Operation, Outcome, Output, Params, Work
+from .base import HEAVY, Outcome, Output, Params, Work
+from .divisible import DivisibleOperation, DonePart, Indivisible, Part
 from .shared.audio_filters import sound_filters
 from .shared.codecs import AUDIO, VIDEO, VideoCodec, audio_encoder, container_for
 from .shared.parameters import Bitrate, End, ParameterError, Start
+from .shared.split_encode import PIECE_NAME, Piece, join_pieces, split_picture
 from .shared.time_range import TimeRange, duration_of, is_duration_estimated, output_limit
 from .shared.video_filters import (
     deinterlace_filters,
@@ -80,7 +84,7 @@ class TranscodeParams(Params):
         return self
 
 
-class Transcode(Operation[TranscodeParams]):
+class Transcode(DivisibleOperation[TranscodeParams]):
     name = "transcode"
     version = 2
     title = "Transcode"
@@ -108,6 +112,48 @@ class Transcode(Operation[TranscodeParams]):
             frames=plan.frames,
         )
         return Outcome([Output(path.name, path, "video", plan.container.media_type, plan.expected())])
+
+    def split(self, work: Work[TranscodeParams], slots: int) -> Sequence[Part]:
+        if work.params.fps or not work.params.time_range.is_whole:
+            raise Indivisible("fps, start and end are not divided")
+        return split_picture(work.main, slots)
+
+    def run_part(self, work: Work[TranscodeParams], spec: Mapping[str, Any]) -> Outcome:
+        plan, piece = Plan(work.params, work.main.facts), Piece(**spec)
+        path = work.folder / PIECE_NAME
+        options = (*plan.picture_options(work.threads, piece), "-an", *piece.muxer)
+        work.tools.ffmpeg(
+            Command(
+                sources=[Source(work.main.path, work.main.facts.format, piece.seek, plan.picture.pixels)],
+                targets=[Target(path, options)],
+                threads=work.threads,
+                max_duration=output_limit(plan.length),
+            ),
+            frames=piece.frames,
+        )
+        return Outcome([Output(path.name, path, "video", "video/mp4", piece.expected(plan.size))])
+
+    def join(self, work: Work[TranscodeParams], parts: Sequence[DonePart]) -> Outcome:
+        plan = Plan(work.params, work.main.facts)
+        joined = join_pieces([part.files[PIECE_NAME] for part in parts], work.folder / "joined.mp4")
+        path = work.folder / f"video.{plan.container.name}"
+        sources = [Source(joined, "mov"), Source(work.main.path, work.main.facts.format)]
+        copied = ("-map", "0:v:0", "-c:v", "copy", *plan.codec.tag)
+        options = (*copied, *plan.sound_options(source=1), "-map_chapters", "-1", *plan.container.muxer)
+        work.tools.ffmpeg(
+            Command(
+                sources=sources if plan.sound else sources[:1],
+                targets=[Target(path, options)],
+                threads=work.threads,
+                max_duration=output_limit(plan.length),
+            ),
+            seconds=plan.length,
+            share=(0.97, 1.0),
+            verb="Joined",
+        )
+        frames = sum(Piece(**part.spec).frames for part in parts)
+        expected = replace(plan.expected(), frames=frames)
+        return Outcome([Output(path.name, path, "video", plan.container.media_type, expected)])
 
 
 class Plan:
@@ -137,12 +183,14 @@ class Plan:
         return self.sound.codec if self.params.audio == "copy" else self.params.audio
 
     def options(self, threads: int) -> tuple[str, ...]:
-        return (*self._picture_options(threads), *self._sound_options(), "-map_chapters", "-1", *self.container.muxer)
+        return (*self.picture_options(threads), *self.sound_options(), "-map_chapters", "-1", *self.container.muxer)
 
-    def _picture_options(self, threads: int) -> tuple[str, ...]:
+    def picture_options(self, threads: int, piece: Piece | None = None) -> tuple[str, ...]:
+        """How the picture is encoded: all of it, or one piece."""
         quality = self.params.quality
         crf = quality if isinstance(quality, int) else self.codec.crf[quality]
         filters = [
+            *([piece.trim_filter] if piece else []),
             *deinterlace_filters(self.picture),
             *(drop_frames_filters(self.params.fps) if self.params.fps else []),
             scale_filter(self.picture, self.size),
@@ -150,7 +198,8 @@ class Plan:
             "format=yuv420p",
         ]
         mapping = ("-map", f"0:{self.picture.index}", "-vf", ",".join(filters))
-        return (*mapping, *self._timestamps(), *self.codec.encoder(threads), "-crf", str(crf))
+        timestamps = piece.timestamps if piece else self._timestamps()
+        return (*mapping, *timestamps, *self.codec.encoder(threads), "-crf", str(crf))
 
     def _timestamps(self) -> tuple[str, ...]:
         if self.params.fps:
@@ -158,10 +207,11 @@ class Plan:
         # With the default time base the encoder moves the frames of a variable rate to a steady one.
         return ("-fps_mode", "vfr", "-enc_time_base", "1/90000")
 
-    def _sound_options(self) -> tuple[str, ...]:
+    def sound_options(self, source: int = 0) -> tuple[str, ...]:
+        """How the sound is encoded, which is in this source of the command."""
         if self.sound is None:
             return ()
-        mapping = ("-map", f"0:{self.sound.index}")
+        mapping = ("-map", f"{source}:{self.sound.index}")
         name = self._sound_codec()
         if self.params.audio == "copy" or name is None:
             return (*mapping, "-c:a", "copy")

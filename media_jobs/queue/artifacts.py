@@ -22,7 +22,7 @@ from uploads.transfers.quota import left_of_quota, lock_quotas
 
 from .. import operations
 from ..errors import QuotaReached
-from ..models import Artifact, Job
+from ..models import Artifact, Job, ScratchBlob
 from . import states
 from .single_flight import Result, followers
 
@@ -43,11 +43,12 @@ def key_of(token: uuid.UUID, number: int) -> str:
 
 
 def keys_in_use(keys: Collection[str]) -> Collection[str]:
-    """hooks.keys_in_use: the keys of attempts that still run."""
+    """hooks.keys_in_use: the keys of attempts that still run, and of what child jobs have made for their parents."""
     tokens = {key: _token_of(key) for key in keys}
-    running = Job.objects.filter(token__in=filter(None, tokens.values()), status=Job.Status.RUNNING)
+    running = Job.with_children.filter(token__in=filter(None, tokens.values()), status=Job.Status.RUNNING)
     held = set(running.values_list("token", flat=True))
-    return [key for key, token in tokens.items() if token in held]
+    scratch = set(ScratchBlob.objects.filter(key__in=keys).values_list("key", flat=True))
+    return [key for key, token in tokens.items() if token in held or key in scratch]
 
 
 def _token_of(key: str) -> uuid.UUID | None:
@@ -71,13 +72,17 @@ def bury_outputs(held: QuerySet[Job]) -> None:
 
 def discard_outputs(job: Job) -> None:
     """Remove the bytes that a lost attempt may have stored, after its keys were buried."""
-    if job.token is not None:
-        discard(*(key_of(job.token, number) for number in range(job.outputs)))
+    discard(*keys_of(job))
+
+
+def keys_of(job: Job) -> list[str]:
+    """The keys under which the attempt that runs may have stored bytes."""
+    return [key_of(job.token, number) for number in range(job.outputs)] if job.token is not None else []
 
 
 def forget_outputs() -> None:
     """After a restore: attempts that ran when the snapshot was taken may have succeeded since, with these outputs."""
-    Job.objects.filter(status=Job.Status.RUNNING).update(outputs=0)
+    Job.with_children.filter(status=Job.Status.RUNNING).update(outputs=0)
 
 
 def publish(job: Job, stored: Sequence[StoredOutput]) -> tuple[Result, list[str]]:

@@ -8,12 +8,13 @@ from django.db.models.functions import Now
 from uploads import audit_log
 from uploads.models import MediaFile
 from uploads.runtime.database_connections import frees_space, write
+from uploads.storage.blobs import discard
 from uploads.storage.files import keep_from_deletion
 
 from ..conf import jobs
 from ..errors import AlreadyFinished, Failure, NotFinished
 from ..models import Job
-from . import states
+from . import children, states
 from .artifacts import bury_outputs, discard_outputs
 from .notify import wake
 from .single_flight import find_leader
@@ -24,7 +25,10 @@ _LONGEST_PAUSE = timedelta(minutes=10)
 
 @frees_space
 def cancel(job: Job) -> Job:
-    """Ask the worker of a running job to stop, or end a waiting job. It is cancelled within two seconds."""
+    """Ask the worker of a running job to stop, or end a waiting job. It is cancelled within two seconds.
+
+    The children of a job end with it: their workers lose the lease at the next heartbeat.
+    """
     with write():
         job = states.lock_job(job)
         if job.is_finished:
@@ -33,6 +37,7 @@ def cancel(job: Job) -> Job:
             Job.objects.filter(pk=job.pk, status=Status.RUNNING).update(cancel_asked=True)
         else:
             states.mark_cancelled(states.waiting(job), job)
+            _end_children(job)
         audit_log.note(job, "Cancelled.")
         job.refresh_from_db()
     return job
@@ -41,14 +46,20 @@ def cancel(job: Job) -> Job:
 def cancel_at_once(job: Job) -> None:
     """Cancel a job whose file is being deleted, in the transaction of the caller. Its worker loses the lease."""
     unfinished = Job.objects.filter(pk=job.pk, status__in=Job.UNFINISHED)
+    _end_children(job)
     bury_outputs(unfinished)
     states.mark_cancelled(unfinished, job)
     transaction.on_commit(lambda: discard_outputs(job))
 
 
+def _end_children(job: Job) -> None:
+    keys = children.end_all(job)
+    transaction.on_commit(lambda: discard(*keys))
+
+
 @states.in_retried_transaction
 def retry(job: Job) -> Job:
-    """Run a failed or cancelled job again, from the beginning."""
+    """Run a failed or cancelled job again, from the beginning. Parts that its children have finished are used."""
     # Before the job's row is locked: deleting its file locks the file first, and a leader locks its followers.
     keep_from_deletion(list(MediaFile.objects.filter(jobs=job)))
     leader = find_leader(job.cache_key)
@@ -62,6 +73,7 @@ def retry(job: Job) -> Job:
     states.mark_queued(
         Job.objects.filter(pk=job.pk, status=job.status), job, "retried", message="Waiting for another attempt",
         leader=leader, queued_at=Now(), attempts=0, error_code="", error_detail="", finished_at=None, started_at=None,
+        pending_children=states.queue_children_again(job),
     )  # fmt: skip
     audit_log.note(job, "Retried.")
     if leader is None:

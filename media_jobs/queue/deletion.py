@@ -3,15 +3,18 @@
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
+from django.db import transaction
 from django.db.models import QuerySet
 
 from uploads import audit_log
 from uploads.models import MediaFile, Transition
 from uploads.runtime.database_connections import frees_space, write
+from uploads.storage.blobs import discard
 from uploads.storage.files import delete_file
 
 from ..errors import NoSuchJob, NotFinished
 from ..models import Job
+from . import children
 from .cancel_and_retry import cancel_at_once
 from .states import lock_job
 
@@ -78,6 +81,8 @@ def _delete(job: Job, *, keep_artifacts: bool = False, approve: Callable[[MediaF
 
 
 def forget(job: Job) -> None:
-    """Delete the row and its Transitions, in the transaction of the caller, which has locked the row."""
+    """Delete the row, its children and its timeline, in the transaction of the caller, which has locked the row."""
+    keys = children.end_all(job)
+    transaction.on_commit(lambda: discard(*keys))
     Transition.history("job", job.pk).delete()
     job.delete()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import Min, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -25,7 +25,8 @@ from ..conf import jobs
 from ..errors import Cancelled, Failure, LeaseLost, WorkerLost
 from ..ffmpeg.progress import MAX_ETA, Report, finite
 from ..models import Job, Worker
-from . import artifacts, states
+from ..operations.divisible import Part
+from . import artifacts, children, states
 from .cancel_and_retry import pause_before_retry
 from .job_metrics import count_lost_lease
 from .scheduling import claimable, is_paused
@@ -60,7 +61,7 @@ def claim(worker: Worker) -> Lease | None:
 
 
 def _held(lease: Lease) -> QuerySet[Job]:
-    return Job.objects.filter(pk=lease.job.pk, token=lease.token, status=Status.RUNNING)
+    return Job.with_children.filter(pk=lease.job.pk, token=lease.token, status=Status.RUNNING)
 
 
 def _require(held: object) -> None:
@@ -82,6 +83,8 @@ def renew(lease: Lease, phase: str, report: Report, **ran: str) -> bool:
     _require(renewed)
     cancel_asked = _held(lease).values_list("cancel_asked", flat=True).first()
     _require(cancel_asked is not None)  # the file, and the job with it, may go between the two statements
+    if lease.job.parent_id is not None:
+        children.show_progress(lease.job.parent_id)
     return bool(cancel_asked)
 
 
@@ -119,21 +122,55 @@ def _finish(
         _require(_held(lease).exists())
         raise Cancelled
     artifacts.show_facts(job)
+    scratch = children.end_all(job)
     if failure is None:
         result, unneeded = artifacts.publish(job, stored)
         artifacts.share(result)
-        return unneeded
+        return [*unneeded, *scratch]
     if not without:
         raise failure
     promote(job)  # the followers' owners may have room
     keys = [output.key for output in stored]
     bury(sink().name, *keys)
-    return keys
+    return [*keys, *scratch]
+
+
+def split(lease: Lease, parts: Sequence[Part]) -> None:
+    """End the attempt of a job that is split into parts. It waits for its children, and is then claimed again."""
+    job = lease.job
+    words = f"split into {len(parts)} parts"
+    with write():
+        going_on = _held(lease).filter(cancel_asked=False)
+        if states.mark_queued(going_on, job, words, message=words.capitalize(), pending_children=len(parts)):
+            children.insert(job, parts)
+        else:
+            _require(_mark_cancelled(_held(lease).filter(cancel_asked=True), job))
+
+
+def wait_again(lease: Lease, lost: Sequence[int]) -> None:
+    """End the attempt of a parent that found outputs of its children missing: these children work again."""
+    words = f"made {len(lost)} parts again, as their bytes were lost"
+    with write():
+        _require(states.mark_queued(_held(lease), lease.job, words, pending_children=len(lost)))
+        children.redo(lease.job, lost)
+
+
+def finish_child(
+    lease: Lease, stored: Sequence[artifacts.StoredOutput], *, message: str, ran: dict[str, str]
+) -> None:
+    """End a child with success: its outputs are kept for its parent, which goes on after the last child."""
+    with write():
+        _require(children.lock_parent(lease.job))
+        changes: dict[str, Any] = {"message": message, "outputs": len(stored), **ran}
+        _require(states.mark_succeeded(_held(lease), lease.job, **changes))
+        children.keep(lease.job, stored)
 
 
 def end_failed(lease: Lease, failure: Failure, ran: dict[str, str]) -> None:
     """End a failed attempt. The job is queued again if another attempt can help and some are left, else it fails."""
     with write():
+        if lease.job.parent_id is not None:
+            children.lock_parent(lease.job)
         _require(_end_failed(_held(lease), lease.job, failure, f"{failure.code}: {failure.detail}", **ran))
 
 
@@ -145,14 +182,21 @@ def end_released(lease: Lease) -> None:
         queued = states.mark_queued(
             held.filter(cancel_asked=False), job, "its worker stopped", message="Waiting to start again"
         )
-        _require(queued or states.mark_cancelled(held.filter(cancel_asked=True), job))
+        _require(queued or _mark_cancelled(held.filter(cancel_asked=True), job))
 
 
 def end_cancelled(lease: Lease) -> None:
     """End a job that was to be cancelled, after its holder has stopped and removed everything."""
     with write():
         artifacts.bury_outputs(_held(lease))
-        _require(states.mark_cancelled(_held(lease), lease.job))
+        _require(_mark_cancelled(_held(lease), lease.job))
+
+
+def _mark_cancelled(held: QuerySet[Job], job: Job) -> bool:
+    done = states.mark_cancelled(held, job)
+    keys = children.end_all(job) if done else []
+    transaction.on_commit(lambda: discard(*keys))
+    return done
 
 
 def _end_failed(held: QuerySet[Job], job: Job, failure: Failure, reason: str, **ran: str) -> bool:
@@ -162,25 +206,37 @@ def _end_failed(held: QuerySet[Job], job: Job, failure: Failure, reason: str, **
     if (pause := pause_before_retry(failure, job.attempts)) is None:
         done = states.mark_failed(going_on, job, failure, attempts=attempts, **ran)
         if done:
-            _fail_followers(job, failure)
-            promote(job)
+            _fail_parent(job, failure, **ran) if job.parent_id is not None else _end_followers(job, failure)
     else:
         done = states.mark_queued(
             going_on, job, reason, attempts=attempts, not_before=Now() + pause, message=failure.detail[:255], **ran
         )
-    return done or states.mark_cancelled(held.filter(cancel_asked=True), job)
+    return done or _mark_cancelled(held.filter(cancel_asked=True), job)
 
 
-def _fail_followers(job: Job, failure: Failure) -> None:
-    """Fail those for whom the same attempt would fail in the same way."""
+def _fail_parent(child: Job, failure: Failure, **ran: str) -> None:
+    """Fail the parent of a child that failed for good. What other children have made is kept for a retry."""
+    parent = children.lock_parent(child)
+    if parent is not None:
+        waiting = states.waiting(parent)
+        states.mark_failed(waiting, parent, failure, attempts=parent.attempts + 1, **ran)
+        artifacts.bury_outputs(Job.with_children.filter(parent=parent, status=Status.RUNNING))
+        states.cancel_children(parent)
+        _end_followers(parent, failure)
+
+
+def _end_followers(job: Job, failure: Failure) -> None:
+    """Fail the followers for whom the same attempt would fail in the same way, and let another one lead."""
     for follower in followers(job) if failure.permanent else ():
         if follower.owner_id == job.owner_id or not failure.personal:
             states.mark_failed(states.waiting(follower), follower, failure)
+    promote(job)
 
 
 def oldest_attempt() -> datetime | None:
     """hooks.oldest_readers: when the oldest of the running attempts was started."""
-    started: datetime | None = Job.objects.filter(status=Status.RUNNING).aggregate(at=Min("started_at"))["at"]
+    running = Job.with_children.filter(status=Status.RUNNING)
+    started: datetime | None = running.aggregate(at=Min("started_at"))["at"]
     return started
 
 
@@ -199,7 +255,7 @@ def reap(wait: Callable[[], object]) -> int:
 def lost() -> QuerySet[Job]:
     """Running jobs whose lease is not renewed."""
     over = Q(lease_until__lt=Now()) | Q(lease_until__gt=Now() + jobs().lease_time + _CLOCK_ERROR)
-    return Job.objects.filter(over, status=Status.RUNNING)
+    return Job.with_children.filter(over, status=Status.RUNNING)
 
 
 def _reap(job: Job) -> int:
@@ -207,6 +263,8 @@ def _reap(job: Job) -> int:
     times = f" {job.attempts + 1} times" if job.attempts else ""
     failure = WorkerLost(f"The worker of this job was lost{times}. The job may need more memory.")
     with write():
+        if job.parent_id is not None:
+            children.lock_parent(job)
         done = _end_failed(held, job, failure, "its worker was lost")
         if done:
             count_lost_lease(job)

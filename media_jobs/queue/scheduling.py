@@ -29,7 +29,8 @@ _NEXT = """
     ORDER BY queued_at, id LIMIT 1 {for_update}
 """
 _CLAIMABLE = """
-    lane = %(lane)s AND status = 'queued' AND leader_id IS NULL AND (not_before IS NULL OR not_before <= {now})
+    lane = %(lane)s AND status = 'queued' AND leader_id IS NULL AND pending_children = 0
+    AND (not_before IS NULL OR not_before <= {now})
 """
 # A share that another worker has locked is skipped: that worker is writing served_at for the same owner.
 SERVE_OWNER = """
@@ -42,7 +43,8 @@ SERVE_OWNER = """
 
 def claimable(lane: str) -> QuerySet[Job]:
     ready = Q(not_before=None) | Q(not_before__lte=Now())
-    return Job.objects.filter(ready, lane=lane, status=Job.Status.QUEUED, leader=None)
+    jobs = Job.with_children.filter(lane=lane, status=Job.Status.QUEUED, leader=None, pending_children=0)
+    return jobs.filter(ready)
 
 
 def is_paused(lane: str) -> bool:

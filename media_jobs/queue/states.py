@@ -33,6 +33,7 @@ T = TypeVar("T")
 _TRIES = 5
 _RESET: dict[str, Any] = {
     "token": None, "lease_until": None, "phase": "", "speed": None, "eta_seconds": None, "cancel_asked": False,
+    "pending_children": 0,
 }  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def mark_queued(found: QuerySet[Job], job: Job, reason: str, **changes: Any) -> 
     reset = _RESET | {"progress": 0, "outputs": 0, "not_before": None}
     done = found.update(**(reset | changes), status=Status.QUEUED)
     if done:
-        Transition.record("job", job.pk, Status.QUEUED, reason)
+        _record(job, Status.QUEUED, reason)
     return bool(done)
 
 
@@ -85,8 +86,8 @@ def mark_succeeded(
         message=message[:255] or "Done",
     )  # fmt: skip
     if done:
-        Transition.record("job", job.pk, Status.SUCCEEDED, reason)
-        count_end(job, Status.SUCCEEDED, cached=cached)
+        _record(job, Status.SUCCEEDED, reason)
+        _count_end(job, Status.SUCCEEDED, cached=cached)
     return bool(done)
 
 
@@ -96,8 +97,8 @@ def mark_failed(found: QuerySet[Job], job: Job, failure: Failure, **changes: Any
         error_code=failure.code, error_detail=failure.detail[:500], message=failure.detail[:255],
     )  # fmt: skip
     if done:
-        Transition.record("job", job.pk, Status.FAILED, f"{failure.code}: {failure.detail}")
-        count_end(job, Status.FAILED, failure.code)
+        _record(job, Status.FAILED, f"{failure.code}: {failure.detail}")
+        _count_end(job, Status.FAILED, failure.code)
     return bool(done)
 
 
@@ -108,10 +109,44 @@ def mark_cancelled(found: QuerySet[Job], job: Job) -> bool:
         attempts=F("attempts") + Case(When(status=Status.RUNNING, then=1), default=0),
     )  # fmt: skip
     if done:
-        Transition.record("job", job.pk, Status.CANCELLED)
-        count_end(job, Status.CANCELLED)
+        _record(job, Status.CANCELLED)
+        _count_end(job, Status.CANCELLED)
         promote(job)
     return bool(done)
+
+
+def cancel_children(parent: Job) -> None:
+    """End the unfinished children of a job that has failed. Their workers lose the lease."""
+    unfinished = Job.with_children.filter(parent=parent, status__in=[Status.QUEUED, Status.RUNNING])
+    unfinished.update(**_RESET, status=Status.CANCELLED, finished_at=Now(), outputs=0, message="Cancelled")
+
+
+def queue_children_again(parent: Job) -> int:
+    """Queue the children that ended without a result. Returns how many."""
+    ended = Job.with_children.filter(parent=parent, status__in=[Status.FAILED, Status.CANCELLED])
+    return ended.update(
+        **_RESET, status=Status.QUEUED, progress=0, outputs=0, not_before=None, attempts=0, error_code="",
+        error_detail="", message="", started_at=None, finished_at=None,
+    )  # fmt: skip
+
+
+def queue_succeeded_children_again(lost: QuerySet[Job]) -> int:
+    """Queue children whose outputs are lost."""
+    return lost.filter(status=Status.SUCCEEDED).update(
+        **_RESET, status=Status.QUEUED, progress=0, outputs=0, attempts=0, message="", started_at=None,
+        finished_at=None,
+    )  # fmt: skip
+
+
+def _record(job: Job, status: str, reason: str = "") -> None:
+    """Add to the job's timeline. A child has none."""
+    if job.parent_id is None:
+        Transition.record("job", job.pk, status, reason)
+
+
+def _count_end(job: Job, result: str, reason: str = "", *, cached: bool = False) -> None:
+    if job.parent_id is None:
+        count_end(job, result, reason, cached=cached)
 
 
 # The claim is raw SQL, as workers ask for it hundreds of times a second and wait for each other meanwhile. On
@@ -121,13 +156,13 @@ _CLAIM = """
     UPDATE media_jobs_job SET
         status = 'running', worker_id = %(worker)s, token = %(token)s, lease_until = {until}, started_at = {now},
         phase = 'fetching', progress = 0, message = 'Starting', outputs = 0, not_before = NULL, command = '', log = ''
-    WHERE id = ({next}) AND status = 'queued' AND leader_id IS NULL
+    WHERE id = ({next}) AND status = 'queued' AND leader_id IS NULL AND pending_children = 0
 """
 _RECORD = """
     INSERT INTO uploads_transition (subject, subject_id, number, state, detail, created_at)
     SELECT 'job', claimed.id, 1 + COALESCE(
         (SELECT MAX(number) FROM uploads_transition WHERE subject = 'job' AND subject_id = claimed.id), 0
-    ), 'running', 'attempt ' || (claimed.attempts + 1), {now} FROM claimed
+    ), 'running', 'attempt ' || (claimed.attempts + 1), {now} FROM claimed WHERE claimed.parent_id IS NULL
 """
 _CLAIM_SERVE_RECORD = f"WITH claimed AS ({_CLAIM} RETURNING *), served AS ({SERVE_OWNER}), recorded AS ({_RECORD})"
 _ONE_STATEMENT = f"{_CLAIM_SERVE_RECORD} SELECT * FROM claimed"  # noqa: S608
@@ -143,7 +178,7 @@ def mark_running(worker: Worker, token: UUID) -> Job | None:
         release_connection()  # as `write` does: the connection that comes back has been checked
         return next(iter(Job.objects.raw(sql(_ONE_STATEMENT), _parameters(worker, token))), None)
     with write():
-        return Job.objects.get(token=token) if _claim_in_steps(_parameters(worker, token)) else None
+        return Job.with_children.get(token=token) if _claim_in_steps(_parameters(worker, token)) else None
 
 
 def _claim_in_steps(parameters: dict[str, Any]) -> bool:

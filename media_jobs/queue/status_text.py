@@ -74,6 +74,8 @@ def waiting_for(job: Job, lanes: Lanes) -> str | None:
         return lanes.lacking
     if job.not_before is not None and (left := (job.not_before - timezone.now()).total_seconds()) > 0:
         return f"Another attempt, in {human_time(max(1, left))}. {job.message}".rstrip()
+    if job.pending_children:
+        return f"Its parts: {job.pending_children} of them are not done yet."
     return _turn(job, lanes.ahead.get(job.pk, MOST))
 
 

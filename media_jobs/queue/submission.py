@@ -1,4 +1,7 @@
-"""Submitting jobs: check the request, then insert the job. This is the only module that inserts jobs."""
+"""Submitting jobs: check the request, then insert the job.
+
+This is the only module that inserts jobs; children.py inserts the child jobs of a job that is split.
+"""
 
 import hashlib
 import json

@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,19 @@ from ..errors import (
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.toolbox import Toolbox
 from ..ffmpeg.work_folder import work_folder
-from ..models import Job
-from ..operations.base import Input, Operation, Outcome, Output, Work
-from ..queue import artifacts, leases
+from ..models import Job, JobInput, Worker
+from ..operations.base import Input, Outcome, Output, Work
+from ..operations.divisible import DivisibleOperation, Indivisible, Part
+from ..queue import artifacts, children, leases
 from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
+from . import scratch
 from .heartbeat import Heartbeat
 from .slot import BEAT, Slot, equipment
 
 log = structlog.get_logger(__name__)
 _RETRY_AFTER = 0.5
+_FEWEST_SLOTS = 2  # that share the work of one job
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,23 @@ class Success:
     stored: Sequence[StoredOutput]
     facts: dict[str, Any] | None
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The job is to be done by children."""
+
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True, slots=True)
+class PartsLost:
+    """These children must work again: the store has lost what they made."""
+
+    numbers: Sequence[int]
+
+
+End = Success | Split | PartsLost | Failure | Interruption
 
 
 def run_job(lease: Lease, slot: Slot) -> None:
@@ -79,19 +99,19 @@ def run_job(lease: Lease, slot: Slot) -> None:
             log.info("job_run", job=str(lease.job.pk), operation=lease.job.operation, seconds=seconds)
 
 
-def _carry_out(lease: Lease, heartbeat: Heartbeat) -> tuple[Success | Failure | Interruption, dict[str, str]]:
+def _carry_out(lease: Lease, heartbeat: Heartbeat) -> tuple[End, dict[str, str]]:
     """How the attempt ended, and the commands it ran. By then its processes have ended and its folder is gone."""
     ran: dict[str, str] = {}
     try:
         with _as_failures(), work_folder(jobs().work_root, str(lease.token)) as folder:
             attempt = Attempt(lease, heartbeat, folder)
             try:
-                success = attempt.carry_out()
+                end = attempt.carry_out()
             finally:
                 ran = attempt.ran
-    except (Failure, Cancelled, Released) as end:
-        return end, ran
-    return success, ran
+    except (Failure, Cancelled, Released) as ended:
+        return ended, ran
+    return end, ran
 
 
 class Attempt:
@@ -117,12 +137,16 @@ class Attempt:
         commands = "\n".join(map(shlex.join, self._tools.commands))
         return {"command": commands, "log": self._tools.log, "build": equipment().binary.build}
 
-    def carry_out(self) -> Success:
+    def carry_out(self) -> Success | Split | PartsLost:
         operation = operations.get(self._job.operation)
         self._heartbeat.enter(Job.Phase.FETCHING, "Fetching")
         main, *others = self._fetch()
         self._heartbeat.enter(Job.Phase.WORKING, "Working")
-        outcome = self._run(operation, main, others)
+        params = operation.parameters.model_validate(self._job.params)
+        work = Work(params, main, others, self._folder, self._tools, jobs().threads)
+        outcome = self._divide(operation, work) if isinstance(operation, DivisibleOperation) else operation.run(work)
+        if not isinstance(outcome, Outcome):
+            return outcome
         size = sum(output.path.stat().st_size for output in outcome.outputs if output.path.exists())
         self._heartbeat.enter(Job.Phase.VERIFYING, "Verifying", size)
         found = [self._tools.verify(output.path, output.expected) for output in outcome.outputs]
@@ -135,7 +159,8 @@ class Attempt:
         job = self._job
         # Queried here and not with the claim, which is to be as short as possible.
         job.file = MediaFile.objects.select_related("blob").filter(jobs=job).first()
-        files = [job.file, *(item.file for item in job.inputs.select_related("file__blob").order_by("number"))]
+        inputs = JobInput.objects.filter(job=job.parent_id or job.pk).select_related("file__blob").order_by("number")
+        files = [job.file, *(item.file for item in inputs)]
         return [self._link(number, file) for number, file in enumerate(files)]
 
     def _link(self, number: int, file: MediaFile | None) -> Input:
@@ -150,14 +175,27 @@ class Attempt:
         facts = Facts.model_validate(file.blob.facts) if file.blob.facts else self._tools.probe(link)
         return Input(link, file.name, file.blob.kind, facts)
 
-    def _run(self, operation: Operation[Any], main: Input, others: Sequence[Input]) -> Outcome:
-        params = operation.parameters.model_validate(self._job.params)
-        return operation.run(Work(params, main, others, self._folder, self._tools, jobs().threads))
+    def _divide(self, operation: DivisibleOperation[Any], work: Work[Any]) -> Outcome | Split | PartsLost:
+        """Do one part, or join the parts, or split the work; or do it in one piece."""
+        if self._job.part is not None:
+            return operation.run_part(work, self._job.part)
+        if made := list(children.children_of(self._job)):  # all have succeeded, or nobody could claim the parent
+            fetched = [scratch.fetch(child, self._folder, self._check) for child in made]
+            lost = [child.number for child, part in zip(made, fetched, strict=True) if part is None]
+            return PartsLost(lost) if lost else operation.join(work, [part for part in fetched if part is not None])
+        slots = Worker.live().filter(lane=self._job.lane).count()
+        if slots < _FEWEST_SLOTS or (work.main.facts.duration or 0) < jobs().split_after:
+            return operation.run(work)
+        try:
+            return Split(operation.split(work, slots))
+        except Indivisible as reason:
+            outcome = operation.run(work)
+            return replace(outcome, message=f"{outcome.message} In one piece: {reason}.".strip())
 
     def _store(self, outputs: Sequence[Output], found: Sequence[Facts], size: int) -> list[StoredOutput]:
         # The quota is decided on in the transaction that ends the job. It is checked here, too, so that
         # gigabytes are not stored in vain.
-        failure = artifacts.quota_failure(self._job, size)
+        failure = artifacts.quota_failure(self._job, size) if self._job.parent_id is None else None
         if failure and not artifacts.success_without_outputs(self._job, failure):
             raise failure
         leases.reserve_keys(self._lease, len(outputs))
@@ -173,7 +211,7 @@ class Attempt:
         return stored
 
 
-def _record_end(lease: Lease, end: Success | Failure | Interruption, ran: dict[str, str]) -> None:
+def _record_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
     """Write how the attempt ended, and try again while the database is away. After a lease's time it is too late."""
     until = time.monotonic() + jobs().lease
     while True:
@@ -186,10 +224,14 @@ def _record_end(lease: Lease, end: Success | Failure | Interruption, ran: dict[s
             time.sleep(_RETRY_AFTER)
 
 
-def _write_end(lease: Lease, end: Success | Failure | Interruption, ran: dict[str, str]) -> None:
+def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
     match end:
         case Success():
             _write_success(lease, end, ran)
+        case Split():
+            leases.split(lease, end.parts)
+        case PartsLost():
+            leases.wait_again(lease, end.numbers)
         case Failure():
             leases.end_failed(lease, end, ran)
         case Cancelled():
@@ -201,7 +243,10 @@ def _write_end(lease: Lease, end: Success | Failure | Interruption, ran: dict[st
 def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
     number = len(success.stored)
     try:
-        leases.finish(lease, success.stored, facts=success.facts, message=success.message, ran=ran)
+        if lease.job.parent_id is not None:
+            leases.finish_child(lease, success.stored, message=success.message, ran=ran)
+        else:
+            leases.finish(lease, success.stored, facts=success.facts, message=success.message, ran=ran)
     except QuotaReached as failure:
         # In this order: until the failure is written, another try may still succeed and need the bytes.
         leases.end_failed(lease, failure, ran)

@@ -162,7 +162,7 @@ def test_a_page_shows_what_was_asked_run_and_made(server: Server, operator: Brow
 def test_what_moves_on_the_page_is_answered_at_once(server: Server, viewer: Browser, file: str) -> None:
     job = waiting(server, file)
     row = viewer.request("GET", f"{JOBS}{job}/live/").json()["rows"][job]
-    assert (row["state"], row["active"], row["steps"]) == ("queued", True, "1")
+    assert (row["state"], row["active"], row["steps"]) == ("queued", True, "1 0 0")
     assert row["message"] == "Waiting for a worker: the lane heavy has no running worker."
     assert {"speed", "left", "duration", "command", "log", "progress", "label"} <= row.keys()
 

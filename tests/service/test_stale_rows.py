@@ -23,7 +23,7 @@ from uploads.storage.files import delete_file, rename_file
 
 pytestmark = pytest.mark.django_db
 FILES, ACCOUNTS, JOBS = '"uploads_mediafile"', '"auth_user"', '"media_jobs_job"'
-AUTOMATIC_JOBS = f'{JOBS} WHERE ({JOBS}."automatic"'
+AUTOMATIC_JOBS = f'{JOBS} WHERE ({JOBS}."parent_id" IS NULL AND {JOBS}."automatic"'
 
 
 @contextmanager

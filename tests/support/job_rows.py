@@ -83,7 +83,7 @@ def past(job: Job) -> list[str]:
 
 
 def expire(job: Job) -> None:
-    Job.objects.filter(pk=job.pk).update(lease_until=Now() - timedelta(seconds=1))
+    Job.with_children.filter(pk=job.pk).update(lease_until=Now() - timedelta(seconds=1))
 
 
 @contextmanager

@@ -80,6 +80,7 @@ RECIPES |= {
     "few-key-frames.mp4": f"{_LONG.format(rate=25)} {_ORDERLY.replace('keyint=50', 'keyint=500')} {AAC}",
     "fragmented.mp4": f"{PICTURE} {SOUND} {X264} {AAC} -movflags frag_keyframe+empty_moov",
     "hevc.mp4": f"{PICTURE} {SOUND} -c:v libx265 -preset ultrafast -x265-params log-level=error {AAC}",
+    "one-minute.mp4": f"-f lavfi -i testsrc2=s=160x90:r=25:d=64 -f lavfi -i sine=440:d=64 {_ORDERLY} {AAC}",
     "surround.mp4": f"{PICTURE} {SOUND} {X264} -c:a ac3",
 }
 

@@ -16,6 +16,7 @@ class VideoCodec:
     crf: Mapping[str, int]  # for low, medium and high quality
     worst: int  # the highest CRF
     smallest: int = 2  # the least width and height in pixels
+    tag: Options = ()  # when its packets are copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,17 @@ class Container:
     audio: frozenset[str]  # ffmpeg's names of codecs
 
 
+_HVC1 = ("-tag:v", "hvc1")  # Apple's players need it
+
+
 def _x265(threads: int) -> Options:
-    # Apple's players need the tag hvc1. Without a pool size x265 uses every core.
+    # Without a pool size x265 uses every core.
     return (
         "-c:v",
         "libx265",
         "-preset",
         "fast",
-        "-tag:v",
-        "hvc1",
+        *_HVC1,
         "-x265-params",
         f"log-level=error:pools={threads}",
     )
@@ -68,7 +71,7 @@ VIDEO = {
         VideoCodec(
             "h264", lambda _: ("-c:v", "libx264", "-preset", "fast"), "mp4", {"low": 28, "medium": 23, "high": 18}, 51
         ),
-        VideoCodec("hevc", _x265, "mp4", {"low": 32, "medium": 26, "high": 21}, 51, smallest=16),
+        VideoCodec("hevc", _x265, "mp4", {"low": 32, "medium": 26, "high": 21}, 51, smallest=16, tag=_HVC1),
         VideoCodec("vp9", _vp9, "webm", {"low": 40, "medium": 33, "high": 26}, 63),
         VideoCodec("av1", _svtav1, "webm", {"low": 45, "medium": 35, "high": 27}, 63),
     )

@@ -1,0 +1,43 @@
+"""Operations whose work can be divided into parts, which several workers do at the same time."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .base import Operation, Outcome, P, Work
+
+
+class Indivisible(Exception):
+    """The work is done in one piece. The message completes the sentence "In one piece: …"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the work, which needs no other part."""
+
+    spec: dict[str, Any]  # JSON: what `run_part` needs to know
+    weight: float  # its share of the work, in seconds of media
+
+
+@dataclass(frozen=True, slots=True)
+class DonePart:
+    spec: Mapping[str, Any]
+    files: Mapping[str, Path]  # the outputs of `run_part` by their names
+
+
+class DivisibleOperation(Operation[P]):
+    """split → run_part for each part, on any worker → join. Or `run`, if `split` raises Indivisible."""
+
+    @abstractmethod
+    def split(self, work: Work[P], slots: int) -> Sequence[Part]:
+        """Divide the work. `slots` is the number of workers that could share it. Raises Indivisible."""
+
+    @abstractmethod
+    def run_part(self, work: Work[P], spec: Mapping[str, Any]) -> Outcome:
+        """Do one part. Its outputs are kept for `join`."""
+
+    @abstractmethod
+    def join(self, work: Work[P], parts: Sequence[DonePart]) -> Outcome:
+        """Make the result of all parts, which are in their order."""

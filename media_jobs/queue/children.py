@@ -1,0 +1,130 @@
+"""Child jobs: a parent is split into parts, which workers encode side by side, and joined when all are done.
+
+    parent: queued → running (splits) → queued, waits for its children → running (joins) → succeeded
+
+A child is a row of the same table, so claims, leases and retries are the same. It has no timeline, no files and no
+quota; its outputs are ScratchBlobs, which the parent joins. Lock the parent before its children.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, F, Q, QuerySet
+
+from uploads.storage.stores import sink
+from uploads.storage.tombstones import bury
+
+from ..models import Job, ScratchBlob
+from ..operations.divisible import Part
+from . import states
+from .artifacts import StoredOutput, bury_outputs, keys_of
+from .notify import wake
+
+Status = Job.Status
+# While the children work, the parent shows at most this progress: joining is the rest.
+_JOINED_AT = 0.97
+
+
+def insert(parent: Job, parts: Sequence[Part]) -> None:
+    """Write the children of a parent that is being split, in the transaction that queues it again.
+
+    They have their parent's place in the queue, and among each other the order of the parts.
+    """
+    assert parent.queued_at is not None
+    Job.with_children.bulk_create(
+        Job(
+            parent=parent, number=number, part=part.spec, weight=part.weight, owner_id=parent.owner_id,
+            operation=parent.operation, version=parent.version, params=parent.params, lane=parent.lane,
+            priority=parent.priority, file_id=parent.file_id, status=Status.QUEUED,
+            queued_at=parent.queued_at + timedelta(microseconds=number),
+            request_id=parent.request_id,
+        )
+        for number, part in enumerate(parts)
+    )  # fmt: skip
+    transaction.on_commit(lambda: wake(parent.lane))
+
+
+def lock_parent(child: Job) -> Job | None:
+    """Lock the parent of a child, before the child's row is changed. None if it waits for no child any more."""
+    parents = Job.objects.select_for_update(of=["self"]).filter(pk=_parent_of(child), pending_children__gt=0)
+    return parents.first()
+
+
+def _parent_of(child: Job) -> UUID:
+    assert child.parent_id is not None
+    return child.parent_id
+
+
+def keep(child: Job, stored: Sequence[StoredOutput]) -> None:
+    """Keep the outputs of a child that has succeeded, and let its parent go on after the last one."""
+    ScratchBlob.objects.bulk_create(
+        ScratchBlob(
+            child=child, name=output.name, sink=sink().name, key=output.key,
+            size=output.content.size, sha256=output.content.sha256,
+        )
+        for output in stored
+    )  # fmt: skip
+    Job.objects.filter(pk=_parent_of(child)).update(pending_children=F("pending_children") - 1)
+    transaction.on_commit(lambda: wake(child.lane))
+
+
+def children_of(parent: Job) -> QuerySet[Job]:
+    """The children of a job, in the order of their parts."""
+    return Job.with_children.filter(parent=parent).order_by("number").prefetch_related("scratch")
+
+
+def redo(parent: Job, numbers: Collection[int]) -> None:
+    """Queue children again whose outputs are lost."""
+    lost = Job.with_children.filter(parent=parent, number__in=numbers)
+    _bury_scratch(lost)
+    states.queue_succeeded_children_again(lost)
+
+
+def end_all(parent: Job) -> list[str]:
+    """Delete all children, as the parent has ended or starts anew. Returns the keys to remove after the transaction.
+
+    Workers that run one lose the lease, and discard what they made.
+    """
+    children = Job.with_children.filter(parent=parent)
+    if not children.exists():
+        return []
+    running = children.filter(status=Status.RUNNING)
+    keys = [key for child in running for key in keys_of(child)]
+    bury_outputs(running)
+    keys += _bury_scratch(children)
+    children.delete()
+    return keys
+
+
+def _bury_scratch(children: QuerySet[Job]) -> list[str]:
+    found = ScratchBlob.objects.filter(child__in=children.values("pk"))
+    keys = []
+    for name, key in found.values_list("sink", "key"):
+        bury(name, key)
+        keys.append(key)
+    found.delete()
+    return keys
+
+
+def show_progress(parent_id: UUID) -> None:
+    """Write the progress of the children into the row of their parent."""
+    rows = list(Job.with_children.filter(parent=parent_id).values_list("weight", "status", "progress"))
+    whole = sum(weight for weight, _, _ in rows)
+    if not whole:
+        return
+    done = sum(weight * (1 if status == Status.SUCCEEDED else progress) for weight, status, progress in rows)
+    ready = sum(status == Status.SUCCEEDED for _, status, _ in rows)
+    Job.objects.filter(pk=parent_id, status=Status.QUEUED, pending_children__gt=0).update(
+        progress=_JOINED_AT * done / whole, message=f"Encoded {ready} of {len(rows)} parts"
+    )
+
+
+def counts(parents: Collection[UUID]) -> dict[UUID, dict[str, int]]:
+    """How many children of each of these jobs are queued, running, and so on. Jobs without children are left out."""
+    of_status = {str(status): Count("pk", filter=Q(status=status)) for status in Status if status != Status.UPLOADING}
+    children = Job.with_children.filter(parent__in=parents).order_by()
+    rows = children.values("parent").annotate(total=Count("pk"), **of_status)
+    names = ["total", *of_status]
+    return {row["parent"]: {name: row[name] for name in names} for row in rows}  # type: ignore[misc, literal-required]
