@@ -2,6 +2,7 @@
 # make demo     see it work             make unit     tests that need no server, in a minute
 # make lock     pin the dependencies    make check    style, types, migrations, deployment
 # make bench    compare its speed with other servers, in 15 minutes; ARGS=--help lists the options
+# make deploy-check   build and start deploy/ without a container engine; needs root, debootstrap and 10 minutes
 # make drill    kill, stop and damage parts of it, and check that no job is lost; ARGS=--help
 
 # Keep the bytecode of our modules even where the environment forbids it: without it a start takes 20 % longer.
@@ -11,7 +12,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
-.PHONY: run test unit check demo lock bench drill
+.PHONY: run test unit check demo lock bench drill deploy-check
 
 run: .venv/.runtime node_modules/.runtime
 	@$(BIN)/python manage.py serve --with-parent
@@ -38,6 +39,9 @@ check: .venv/.development
 
 drill: .venv/.development
 	@$(BIN)/python -m tests.drill $(ARGS)
+
+deploy-check: .venv/.development
+	@$(BIN)/python -m tests.deploy_check $(ARGS)
 
 bench: .venv/.bench
 	@$(BIN)/python -m tests.bench $(ARGS)
