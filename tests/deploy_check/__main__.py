@@ -108,12 +108,12 @@ def main() -> int:
     check = Check(scratch)
     try:
         check.run()
+        report(check)
     finally:
         if arguments.keep:
             say(f"Kept: {scratch}")
         else:
             shutil.rmtree(scratch, ignore_errors=True)
-    report(check)
     return bool(check.failed)
 
 
