@@ -1,5 +1,6 @@
 """Uploads and a real clamd: what it does not call clean does not become a file, however it fails."""
 
+import http.client
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import pytest
 
 from tests.support.clamd import MIB, SCAN_LIMIT, SIGNATURE, STREAM_LIMIT, VIRUS, ClamdServer, clamd_server
 from tests.support.in_server import partial_uploads
+from tests.support.killable_server import MortalServer
 from tests.support.mail_server import mail_server
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, form_end, form_part
@@ -19,6 +21,7 @@ from tests.support.tus_client import Client
 from tests.support.waiting import wait_until
 from uploads.content.virus_scan import Clamd, VirusScan
 from uploads.errors import ScanUnavailable
+from uploads.sinks.crash_points import Step
 
 Film = Callable[..., bytes]
 Send = Callable[[Server, bytes], Answer]
@@ -58,10 +61,15 @@ def server(rejecting_server: Server, clamd: ClamdServer) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def quarantining_server(
     installed_clamd: ClamdServer, template: Template, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    address = installed_clamd.address
-    with running(template, tmp_path_factory, CLAMD=address, CLAMD_ACTION="quarantine") as server:
-        yield server
+) -> Iterator[MortalServer]:
+    home = tmp_path_factory.mktemp("quarantining") / "home"
+    settings = {"CLAMD": installed_clamd.address, "CLAMD_ACTION": "quarantine"}
+    config = "tests.support.gunicorn_configs.killed_at_a_step"
+    server = MortalServer(home, template.tokens, template.copy_to(home), settings, config=config)
+    server.alone = True
+    server.start()
+    yield server
+    server.end()
 
 
 def send_form(server: Server, data: bytes) -> Answer:
@@ -150,6 +158,25 @@ def test_the_administrator_sees_what_is_infected_and_can_take_it_back(
     server.manage("rebuild")
     assert [path.read_bytes() for path in server.stored_bytes()] == [data]
     assert "1 contents checked, no problems found" in fsck(server)[1]
+
+
+@pytest.mark.parametrize("send", [send_put, send_tus])
+@pytest.mark.parametrize("step", [Step.SYNCED, Step.LINKED])
+def test_a_crash_on_the_way_to_quarantine_makes_no_file(
+    quarantining_server: MortalServer, clamd: ClamdServer, film: Film, send: Send, step: Step
+) -> None:
+    server = quarantining_server
+    before = server.stored_bytes()  # what the test before has taken back
+    server.die_at(step)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        send(server, infected(film))
+    assert not server.is_alive_at()
+    server.restart()
+    assert last_upload(server)["error"]["code"] == "infected"
+    server.manage("fsck", "--repair", "--grace", "0")
+    assert (files(server), server.stored_bytes()) == ({}, before)
+    for kept in server.quarantined():
+        kept.unlink()
 
 
 def key_of(kept: Path) -> str:
