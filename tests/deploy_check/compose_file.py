@@ -35,15 +35,20 @@ def _document() -> dict[str, Any]:
 def commands() -> dict[str, list[str]]:
     """The arguments that each role of our image gets, without the variables."""
     return {
-        name: [_without_variables(word) for word in service["command"]]
+        name: [filled(word, {}) for word in service["command"]]
         for name, service in services().items()
         if service["image"] == _OURS and "entrypoint" not in service
     }
 
 
-def _without_variables(text: str) -> str:
-    """With the defaults of all variables, and without those that have none."""
-    return re.sub(r"\$\{\w+(?::-([^}]*)|:\?[^}]*)?\}", lambda found: found[1] or "", text)
+def filled(text: str, variables: dict[str, str]) -> str:
+    """With the values of variables, or their defaults."""
+    return re.sub(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}", lambda found: variables.get(found[1], found[2] or ""), text)
+
+
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    """The environment of our image."""
+    return {name: filled(value, variables) for name, value in services()["web"]["environment"].items()}
 
 
 def settings() -> set[str]:

@@ -1,6 +1,7 @@
 """What is in deploy/, as far as it can be checked in a moment. `make deploy-check` does more."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from django.core.management import get_commands, load_command_class
 
 from config import env, settings
 from tests.deploy_check import compose_file, dockerfile, units
-from tests.support.server import ROOT
+from tests.support.preloaded_processes import ROOT, plain_environment
 
 DEPLOY = ROOT / "deploy"
 
@@ -80,18 +81,38 @@ def test_a_misspelt_line_in_a_unit_is_seen(tmp_path: Path, monkeypatch: pytest.M
     assert "ProtectHouse" in found
 
 
-def test_new_secrets_are_long_unlike_and_never_overwritten(tmp_path: Path) -> None:
-    script = tmp_path / "make-env"
-    script.write_bytes((DEPLOY / "make-env").read_bytes())
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """make-env, in a folder of its own."""
+    copy = tmp_path / "make-env"
+    copy.write_bytes((DEPLOY / "make-env").read_bytes())
+    return copy
+
+
+def written_by(script: Path) -> dict[str, str]:
     subprocess.run(["sh", script, "media.example.com"], check=True)
-    written = tmp_path / ".env"
-    lines = [line.split("=", 1) for line in written.read_text().splitlines() if not line.startswith("#")]
-    found = dict(lines)
-    assert found["HOST_NAME"] == "media.example.com"
+    lines = script.with_name(".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def test_new_secrets_are_long_unlike_and_never_overwritten(script: Path) -> None:
+    found = written_by(script)
     secrets = [found[name] for name in ("SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "S3_SECRET_KEY")]
     assert len(set(secrets)) == len(secrets)
     assert min(map(len, secrets)) == 48
-    assert written.stat().st_mode & 0o077 == 0
-    again = subprocess.run(["sh", script, "other.example.com"], capture_output=True, text=True)
-    assert again.returncode == 1
-    assert dict(lines) == dict(line.split("=", 1) for line in written.read_text().splitlines() if line[0] != "#")
+    file = script.with_name(".env")
+    assert file.stat().st_mode & 0o077 == 0
+    before = file.read_bytes()
+    assert subprocess.run(["sh", script, "other.example.com"], capture_output=True).returncode == 1
+    assert file.read_bytes() == before
+
+
+def test_millrace_accepts_the_environment_of_compose(script: Path, tmp_path: Path) -> None:
+    """The health check, of a container in which nothing runs yet, reads all settings."""
+    given = compose_file.environment(written_by(script))
+    assert given["MILLRACE_PUBLIC_URL"] == "https://media.example.com"
+    its = {**plain_environment(), **given, "MILLRACE_HOME": str(tmp_path / "home"), "MILLRACE_ENV_FILE": "none"}
+    done = subprocess.run(
+        [sys.executable, "-m", "config.processes.health_check"], cwd=ROOT, env=its, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
