@@ -15,9 +15,8 @@ class UploadsConfig(AppConfig):
         from .models import MediaFile
         from .monitoring import chore_records, scanner_health
         from .storage.content_file import StoredContent
-        from .storage.stores import sink
 
-        hooks.warnings.append(lambda: storage_warnings.warnings(sink()))
+        hooks.warnings.append(storage_warnings.warnings)
         hooks.warnings.append(storage_warnings.missing_stores)
         hooks.warnings.append(chore_records.warnings)
         hooks.warnings.append(scanner_health.warnings)

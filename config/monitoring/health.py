@@ -13,9 +13,9 @@ from django.views.decorators.http import require_safe
 
 from media_jobs.queue.lanes import troubles
 from uploads import hooks
+from uploads.maintenance.store_health import trouble_of
 from uploads.runtime.ballast_file import RELEASED, ballast
 from uploads.sinks.base import SinkError
-from uploads.storage.marker import is_ours
 from uploads.storage.stores import sink
 from uploads.transfers.disk_space import floor, reserved_bytes
 
@@ -39,8 +39,11 @@ def _migrations() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations or ())
 
 
-def _storage() -> bool:
-    return is_ours(sink())
+def _storage_text() -> str:
+    try:
+        return trouble_of(sink())
+    except DatabaseFailure:
+        return _UNKNOWN
 
 
 def _writable() -> bool:
@@ -60,16 +63,15 @@ def _space_text() -> str:
     return f"{text} {RELEASED}" if ballast().is_released else text
 
 
-_WRONG_STORE = "The storage marker is missing or belongs to another installation. Is the disk mounted?"
+_UNKNOWN = "Unknown: the database does not respond."
+_NO_TABLES = "The database does not respond, or migrations are missing: run manage.py migrate."
 _READ_ONLY = "The storage is read-only. Linux makes a disk read-only after an error: see the kernel log (dmesg)."
-CHECKS: dict[str, tuple[Callable[[], bool], Callable[[], str]]] = {
-    "database": (
-        _database,
-        lambda: "The database does not respond, or migrations are missing: run manage.py migrate.",
-    ),
-    "storage": (_storage, lambda: _WRONG_STORE),
-    "writable": (_writable, lambda: _READ_ONLY),
-    "room": (_has_space, _space_text),
+# Each returns what is wrong, or "".
+CHECKS: dict[str, Callable[[], str]] = {
+    "database": lambda: "" if _passes(_database) else _NO_TABLES,
+    "storage": _storage_text,
+    "writable": lambda: "" if _passes(_writable) else _READ_ONLY,
+    "room": lambda: "" if _passes(_has_space) else _space_text(),
 }
 
 
@@ -80,11 +82,11 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    failed = {name: text() for name, (check, text) in CHECKS.items() if not _passes(check)}
-    checks = {name: failed.get(name, "ok") for name in CHECKS}
+    found = {name: check() for name, check in CHECKS.items()}
+    failed = any(found.values())
     body = {
         "status": "not ready" if failed else "ok",
-        "checks": checks,
+        "checks": {name: wrong or "ok" for name, wrong in found.items()},
         "workers": _workers(),
         "warnings": _warnings(),
         "space": _space(),
@@ -113,7 +115,7 @@ def _workers() -> str:
     try:
         return " ".join(troubles()) or "ok"
     except DatabaseFailure:
-        return "Unknown: the database does not respond."
+        return _UNKNOWN
 
 
 def _passes(check: Callable[[], bool]) -> bool:

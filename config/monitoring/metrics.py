@@ -26,10 +26,11 @@ from media_jobs.queue import job_metrics
 from media_jobs.queue.lanes import loads
 from media_jobs.worker.process_table import processes
 from uploads.conf import limits
+from uploads.maintenance.store_health import quarantine_of
 from uploads.monitoring import chore_records
 from uploads.monitoring.counters import IN_MEMORY, stored_families
 from uploads.sinks.base import SinkError
-from uploads.storage.stores import sink
+from uploads.storage.stores import sink, sinks
 from uploads.transfers import upload_counters as of_uploads
 from uploads.transfers.disk_space import floor, reserved_bytes
 
@@ -77,9 +78,9 @@ def _storage() -> Iterator[Metric]:
         "With less free space than this the disk is nearly full (MILLRACE_WARN_FREE).",
         limits().warn_free,
     )
-    sizes = [found.size for found in storage.quarantine.entries()]
-    yield from _gauge("millrace_quarantine_objects", "Objects in quarantine.", len(sizes))
-    yield from _gauge("millrace_quarantine_bytes", "Bytes in quarantine.", sum(sizes))
+    totals = [found for found in map(quarantine_of, sinks()) if found is not None]
+    yield from _gauge("millrace_quarantine_objects", "Objects in quarantine.", sum(number for number, _ in totals))
+    yield from _gauge("millrace_quarantine_bytes", "Bytes in quarantine.", sum(size for _, size in totals))
 
 
 def _reserved() -> Iterator[Metric]:

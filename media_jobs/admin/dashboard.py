@@ -131,7 +131,7 @@ def _space() -> dict[str, Any]:
     except SinkError:
         return {"warning": "The storage cannot be read. Uploads are refused."}
     if free is None:
-        return {"free": "unlimited"}
+        return {"is_unlimited": True, "warning": RELEASED if ballast().is_released else ""}
     taken = reserved_bytes(sink())
     left = max(0, free - taken - floor())
     return {

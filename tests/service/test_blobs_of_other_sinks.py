@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.api_client import api_client
-from tests.support.local_store import Film, an_owner, own_store, stored_keys, upload
+from tests.support.local_store import Film, an_owner, former_bucket, own_store, stored_keys, upload
 from tests.support.object_store import ObjectStore
 from uploads.content.intake import Intake
 from uploads.maintenance.housekeeping import remove_bytes, write_sidecars
@@ -16,8 +16,7 @@ from uploads.sinks.base import Sink, SinkError
 from uploads.sinks.local.sink import LocalSink
 from uploads.storage.blobs import is_whole, local_path, new_key, open_blob, store
 from uploads.storage.files import create_file, delete_file
-from uploads.storage.marker import claim_store
-from uploads.storage.stores import sink, sink_named, sinks
+from uploads.storage.stores import sink, sink_named
 
 pytestmark = pytest.mark.django_db
 Committed = Callable[..., Any]  # pytest-django's django_capture_on_commit_callbacks
@@ -31,11 +30,7 @@ def local(settings: Any, tmp_path: Path) -> LocalSink:
 @pytest.fixture
 def former(local: LocalSink, settings: Any, object_store: ObjectStore) -> Sink:
     """Took new bytes before the local disk did."""
-    entry = object_store.storage(object_store.make_bucket(), "media")
-    settings.STORAGES = settings.STORAGES | {"millrace-former": entry}
-    _, former = sinks()
-    claim_store(former)
-    return former
+    return former_bucket(settings, object_store)
 
 
 def upload_into(former: Sink, content: bytes) -> MediaFile:

@@ -131,7 +131,11 @@ def test_a_row_that_was_read_before_the_bytes_moved_finds_them(
         writer.write(content)
         writer.commit()
     place.delete(file.blob.key)
-    Blob.objects.filter(pk=file.blob_id).update(sink=new.name, key=key)
+    moved = Blob.objects.create(
+        sink=new.name, key=key, sha256=file.blob.sha256, size=file.size, state=Blob.State.STORED
+    )
+    MediaFile.objects.filter(pk=file.pk).update(blob=moved)
+    file.blob.delete()
     with file.content as found:
         assert found.read() == content
 

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.admin_client import Browser
 from tests.support.films import LongFilm
+from tests.support.network_relay import Relay
 from tests.support.object_store import ObjectStore
 from tests.support.running_servers import running
 from tests.support.server import Server, Template, form_end, form_part
@@ -49,6 +51,33 @@ def test_a_file_is_whole_in_the_bucket_and_goes_when_it_is_deleted(
     assert (part.status, part.body) == (206, content[-10:])
     assert server.request("DELETE", f"/api/v1/files/{made['id']}/", user="alice").status == 204
     wait_until(lambda: names[0] not in stored(server, object_store))
+
+
+def test_a_store_that_does_not_answer_is_named_and_comes_back(
+    template: Template, tmp_path_factory: pytest.TempPathFactory, object_store: ObjectStore, clip: bytes
+) -> None:
+    with running(template, tmp_path_factory, store=object_store) as server:
+        server.kill()
+        with Relay(object_store.port) as relay:
+            server.variables = server.variables | {"AWS_ENDPOINT_URL_S3": relay.url}
+            server.start()
+            assert server.get("/readyz").json()["checks"]["storage"] == "ok"
+            assert server.get("/readyz").json()["space"]["free"] is None
+            browser = Browser(server)
+            browser.sign_in("admin")
+            assert b"no fixed size" in browser.request("GET", "/admin/").body
+            wire = relay.port
+        ready = server.get("/readyz")
+        assert ready.status == 503
+        assert "does not answer" in ready.json()["checks"]["storage"]
+        assert str(wire) not in ready.body.decode()
+        assert server.get("/healthz").status == 200
+        with Relay(object_store.port, wire):
+            assert server.put("clip.mp4", clip, user="alice").status == 201
+            assert server.get("/readyz").status == 200
+        done = server.manage("fsck", check=False)
+        assert "The object store does not answer" in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_a_file_of_many_parts_is_whole(

@@ -12,12 +12,13 @@ from media_jobs.models import Job
 from tests.support.object_store import ObjectStore
 from uploads.content.intake import Intake
 from uploads.models import Blob, MediaFile, SidecarChange, Tombstone, Transition, Upload
+from uploads.sinks.base import Sink
 from uploads.sinks.local.sink import LocalSink
 from uploads.sinks.s3.sink import S3Sink
 from uploads.storage.blobs import new_key, store
 from uploads.storage.files import create_file
 from uploads.storage.marker import claim_store
-from uploads.storage.stores import sink
+from uploads.storage.stores import sink, sinks
 
 Film = Callable[..., bytes]
 
@@ -40,6 +41,16 @@ def own_bucket(settings: Any, store: ObjectStore, url: str = "") -> S3Sink:
     assert isinstance(place, S3Sink)
     claim_store(place)
     return place
+
+
+def former_bucket(settings: Any, store: ObjectStore) -> S3Sink:
+    """A bucket that took new bytes before the store that takes them now."""
+    entry = store.storage(store.make_bucket(), "media")
+    settings.STORAGES = settings.STORAGES | {"millrace-former": entry}
+    _, former = sinks()
+    assert isinstance(former, S3Sink)
+    claim_store(former)
+    return former
 
 
 def an_owner(name: str = "") -> User:
@@ -67,9 +78,9 @@ def lose_file(file: MediaFile) -> None:
     MediaFile.objects.filter(pk=file.pk).delete()
 
 
-def stored_keys(place: LocalSink) -> set[str]:
+def stored_keys(place: Sink) -> set[str]:
     return {stored.key for stored in place.walk()}
 
 
-def quarantined_keys(place: LocalSink) -> set[str]:
+def quarantined_keys(place: Sink) -> set[str]:
     return {found.key for found in place.quarantine.entries()}

@@ -15,9 +15,9 @@ class Relay:
     A client takes it for the server: what the server says of its addresses is made of the name it was called by.
     """
 
-    def __init__(self, server_port: int) -> None:
+    def __init__(self, server_port: int, port: int = 0) -> None:
         self._server_port = server_port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self.sent = 0  # bytes of clients that the server's end of the wire took
         self.answered = 0  # bytes of the server

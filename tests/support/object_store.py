@@ -20,9 +20,18 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-ACCESS_KEY, SECRET_KEY = "AKIAMILLRACE", "millrace-secret-key-000"
+KEYS = ACCESS_KEY, SECRET_KEY = "AKIAMILLRACE", "millrace-secret-key-000"
+READER_KEYS = "AKIAREADER", "reader-secret-key-00000"  # of an account that may write nothing
 _ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
+# Each bucket has volumes of its own: one at first, not seven. Free disk space does not limit their number.
+_ENVIRONMENT = {"GOMEMLIMIT": "512MiB", "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+_MOST_VOLUMES = 5000
 _SERVICES = ("master", "volume", "filer", "s3")
+
+
+def _identity(access_key: str, secret_key: str, actions: list[str]) -> dict[str, Any]:
+    credentials = [{"accessKey": access_key, "secretKey": secret_key}]
+    return {"name": access_key, "credentials": credentials, "actions": actions}
 
 
 @dataclass
@@ -37,25 +46,23 @@ class ObjectStore:
         self.ports = self.ports or {
             f"{name}{kind}": free_port() for name in _SERVICES for kind in (".port", ".port.grpc")
         }
-        credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
-        identity = {"name": "millrace", "credentials": credentials, "actions": _ACTIONS}
-        (self.folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        identities = [_identity(*KEYS, _ACTIONS), _identity(*READER_KEYS, ["Read", "List"])]
+        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
         (self.folder / "data").mkdir(exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                self._command(), stdout=log, stderr=log, env=os.environ | {"GOMEMLIMIT": "512MiB"},
+                self._command(), stdout=log, stderr=log, env=os.environ | _ENVIRONMENT,
                 start_new_session=True,
             )  # fmt: skip
         wait_until(self._works, 120)
 
     def _command(self) -> list[str]:
-        # A bucket takes seven volumes. They are small, so that the disk has room for those of many buckets.
         ports = [f"-{name}={port}" for name, port in self.ports.items()]
         return [
             str(Path(sys.executable).parent / "weed"), "-logtostderr=true", "server", "-ip=127.0.0.1",
             "-ip.bind=127.0.0.1", f"-dir={self.folder / 'data'}", "-master.telemetry=false",
-            "-master.electionTimeout=1s", "-master.heartbeatInterval=150ms", "-master.volumeSizeLimitMB=128",
-            "-master.garbageThreshold=0.1", "-master.vacuumIntervalSeconds=30", "-volume.max=0",
+            "-master.electionTimeout=1s", "-master.heartbeatInterval=150ms", "-master.volumeSizeLimitMB=1024",
+            "-master.garbageThreshold=0.1", "-master.vacuumIntervalSeconds=30", f"-volume.max={_MOST_VOLUMES}",
             "-volume.preStopSeconds=0", "-filer", f"-filer.localSocket={self.folder / 'filer.sock'}", "-s3",
             f"-s3.localSocket={self.folder / 's3.sock'}", f"-s3.config={self.folder / 's3.json'}",
             "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0", *ports,

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from ..models import Blob, MediaFile, SidecarChange
 from ..runtime.database_connections import write
-from ..sinks.base import Sink, Stored
+from ..sinks.base import Sink, SinkError, Stored
 from ..storage.blobs import stored_hash
 from ..storage.claims import withdraw
 from ..storage.keys_in_use import arriving, named
@@ -65,19 +65,21 @@ def find_in_rows(
     blobs = Blob.objects.filter(sink=sink.name).annotate(
         used=Exists(MediaFile.objects.filter(blob=OuterRef("pk"))), arriving=Exists(arriving(key=OuterRef("key")))
     )
-    for blob in blobs.order_by("pk").iterator(_BATCH):
-        # The claim of an upload that can still be continued is used when that upload completes.
-        defect = None if blob.arriving else _defect_of(sink, blob, blob.used, before, deep)
-        if defect is not None:
-            is_noted = defect in LOST and blob.state == Blob.State.MISSING
-            yield Finding(defect, blob.key, blob.size, blob.pk, is_noted)
-        seen(blob)
+    rows = blobs.order_by("key").iterator(_BATCH)  # so that a store that lists its keys has these side by side
+    while batch := list(islice(rows, _BATCH)):
+        sizes = sink.sizes({blob.key for blob in batch})
+        for blob in batch:
+            # The claim of an upload that can still be continued is used when that upload completes.
+            defect = None if blob.arriving else _defect_of(sink, blob, sizes.get(blob.key), blob.used, before, deep)
+            if defect is not None and (defect not in LOST or _is_true(sink, blob)):
+                is_noted = defect in LOST and blob.state == Blob.State.MISSING
+                yield Finding(defect, blob.key, blob.size, blob.pk, is_noted)
+            seen(blob)
 
 
-def _defect_of(sink: Sink, blob: Blob, used: bool, before: datetime, deep: bool) -> Defect | None:
+def _defect_of(sink: Sink, blob: Blob, size: int | None, used: bool, before: datetime, deep: bool) -> Defect | None:
     if blob.state == Blob.State.STORING:
         return Defect.STALE_CLAIM if blob.created_at < before else None
-    size = sink.size(blob.key)
     sound = size == blob.size and (not deep or stored_hash(blob) == blob.sha256)
     if blob.state == Blob.State.MISSING:
         # Only after reading them: a disk that was lost may return with other content.
@@ -87,6 +89,13 @@ def _defect_of(sink: Sink, blob: Blob, used: bool, before: datetime, deep: bool)
     if blob.created_at < before and not used:
         return Defect.UNUSED
     return None
+
+
+def _is_true(sink: Sink, blob: Blob) -> bool:
+    """Whether lost bytes are still those of the row. Raises SinkError if the store fails as a whole."""
+    if sink.identity() is None:
+        raise SinkError(f"The store “{sink.name}” cannot be read any more. The check was stopped.")
+    return Blob.objects.filter(pk=blob.pk, sink=blob.sink, key=blob.key).exists()
 
 
 def find_in_sink(
@@ -114,10 +123,11 @@ def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
     """Find sidecars whose file has no row, or another key: the database is older than the store, or is another."""
     names = filter(None, map(key_and_file, sink.sidecars.names()))
     while batch := {file_id: key for key, file_id in islice(names, _BATCH)}:
-        known = dict(MediaFile.objects.filter(pk__in=batch).values_list("pk", "blob__key"))
+        files = MediaFile.objects.filter(pk__in=batch)
+        known = {file_id: (place, key) for file_id, place, key in files.values_list("pk", "blob__sink", "blob__key")}
         changing = set(SidecarChange.objects.filter(file_id__in=batch).values_list("file_id", flat=True))
         for file_id, key in batch.items():
-            if known.get(file_id) != key and file_id not in changing:
+            if known.get(file_id) != (sink.name, key) and file_id not in changing:
                 defect = Defect.OLDER_ROW if file_id in known else Defect.UNKNOWN_FILE
                 yield Finding(defect, key, sink.size(key) or 0, file_id)
 

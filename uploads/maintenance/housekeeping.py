@@ -11,11 +11,13 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ..conf import limits
-from ..models import Token, Transition, Upload
+from ..models import SidecarChange, Token, Transition, Upload
 from ..monitoring import chore_records
 from ..monitoring.counters import add_up
 from ..runtime.ballast_file import ballast
 from ..runtime.database_connections import release_connection
+from ..sinks.base import Sink, SinkError
+from ..sinks.patience import patience_of
 from ..storage.marker import is_ours
 from ..storage.sidecars import write_changed
 from ..storage.stores import sink, sinks
@@ -29,6 +31,7 @@ from .sweep import sweep
 
 log = structlog.get_logger(__name__)
 FAILURES_KEPT = timedelta(days=7)
+_SHORT_PATIENCE = 2.0  # seconds, of chores that run again at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +43,53 @@ class Chore:
     by_clock: bool = False
     # Each host runs it, as it looks after the host's own disk. The others are run by one process of the installation.
     per_host: bool = False
+    # It takes as long as a store takes to answer, or to be reached again. Others do not wait for it.
+    uses_store: bool = False
 
 
-def sweep_store() -> int:
-    return sweep(sink())
+def in_each_store(do: Callable[[Sink], int]) -> int:
+    """Do it in every store. One that fails does not keep it from the others, and then fails the chore."""
+    done, failed = 0, None
+    for place in sinks():
+        try:
+            done += do(place)
+        except SinkError as error:
+            log.warning("store_failed", store=place.name, exc_info=True)
+            failed = error
+    if failed is not None:
+        raise failed
+    return done
+
+
+def sweep_stores() -> int:
+    return in_each_store(sweep)
 
 
 def remove_bytes() -> int:
     """Finish deletions whose process ended before it removed the bytes."""
-    return sum(remove_buried(place) for place in sinks() if is_ours(place))
+    return in_each_store(lambda place: remove_buried(place) if is_ours(place) else 0)
 
 
 def write_sidecars() -> int:
     """Write the sidecars of changed files. Returns 0, as this is too frequent for the log."""
-    for place in filter(is_ours, sinks()):
-        write_changed(place)
+    with patience_of(_SHORT_PATIENCE):
+        in_each_store(_write_sidecars)
     return 0
+
+
+def _write_sidecars(place: Sink) -> int:
+    # The marker of a store in the network is not read each second without a reason.
+    is_needed = SidecarChange.objects.filter(sink=place.name).exists()
+    return write_changed(place) if is_needed and is_ours(place) else 0
 
 
 def purge_quarantine() -> int:
     """Delete what has been in quarantine for longer than the setting."""
-    place, until = sink(), timezone.now() - timedelta(seconds=limits().quarantine_kept)
+    return in_each_store(_purge_quarantine)
+
+
+def _purge_quarantine(place: Sink) -> int:
+    until = timezone.now() - timedelta(seconds=limits().quarantine_kept)
     if not is_ours(place):
         return 0
     old = [found for found in place.quarantine.entries() if found.since < until]
@@ -114,15 +143,15 @@ def keep_ballast() -> int:
 CHORES = [
     Chore("keep the ballast", timedelta(seconds=1), keep_ballast, per_host=True),
     Chore("end stalled uploads", timedelta(seconds=10), fail_stalled),
-    Chore("recover resumable uploads", timedelta(seconds=10), recover_stalled),
+    Chore("recover resumable uploads", timedelta(seconds=10), recover_stalled, uses_store=True),
     Chore("pause silent direct uploads", timedelta(seconds=10), pause_silent),
-    Chore("close direct uploads", timedelta(minutes=1), close_ended),
+    Chore("close direct uploads", timedelta(minutes=1), close_ended, uses_store=True),
     Chore("release idle reservations", timedelta(seconds=10), disk_space.release_idle),
-    Chore("end expired uploads", timedelta(minutes=1), expire_uploads, by_clock=True),
-    Chore("write sidecars", timedelta(seconds=1), write_sidecars),
-    Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes),
-    Chore("sweep", timedelta(hours=1), sweep_store, by_clock=True),
-    Chore("purge the quarantine", timedelta(hours=1), purge_quarantine, by_clock=True),
+    Chore("end expired uploads", timedelta(minutes=1), expire_uploads, by_clock=True, uses_store=True),
+    Chore("write sidecars", timedelta(seconds=1), write_sidecars, uses_store=True),
+    Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes, uses_store=True),
+    Chore("sweep", timedelta(hours=1), sweep_stores, by_clock=True, uses_store=True),
+    Chore("purge the quarantine", timedelta(hours=1), purge_quarantine, by_clock=True, uses_store=True),
     Chore("free idempotency keys", timedelta(minutes=10), free_keys, by_clock=True),
     Chore("forget failed uploads", timedelta(hours=1), forget_failures, by_clock=True),
     Chore("forget expired tokens", timedelta(hours=1), forget_tokens, by_clock=True),

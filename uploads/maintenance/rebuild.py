@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 
 from django.contrib.auth.models import User
 
@@ -26,12 +27,13 @@ from ..storage.blobs import register
 from ..storage.files import create_file
 from ..storage.keys_in_use import arriving, named
 from ..storage.sidecars import Sidecar, UnreadableSidecar, key_and_file, name_of, write_changed
-from ..storage.tombstones import remove
+from ..storage.tombstones import bury, remove
 from ..transfers.completion import mark_complete
 
 # The owner of content whose sidecar is missing.
 NOBODY = ("recovered", datetime(1970, 1, 1, tzinfo=UTC))
 _PIECE = 1024**2
+_BATCH = 200
 _LONGEST_NAME = 150  # of a username
 
 
@@ -45,15 +47,20 @@ class Report:
     accounts: list[str] = field(default_factory=list)  # that were created, inactive
 
 
-def rebuild(place: Sink, seen: Callable[[str], object] = lambda _: None) -> Report:
-    """Create rows for everything in the store that the database does not know. May be run again at any time."""
+def rebuild(*places: Sink, seen: Callable[[str], object] = lambda _: None) -> Report:
+    """Create rows for everything in the stores that the database does not know. May be run again at any time."""
     report = Report()
+    for place in places:
+        _rebuild(place, report, seen)
+    return report
+
+
+def _rebuild(place: Sink, report: Report, seen: Callable[[str], object]) -> None:
     while SidecarChange.objects.filter(sink=place.name).exists():
         write_changed(place)  # files that were deleted last must not come back
     _take_back_from_quarantine(place)
-    for sidecar in _sidecars(place, report):
+    for sidecar, is_whole in _sidecars(place, report):
         file = MediaFile.objects.select_related("blob").filter(pk=sidecar.file).first()
-        is_whole = place.size(sidecar.key) == sidecar.size
         if file is not None:
             report.updated += is_whole and _bring_up_to_date(place, file, sidecar)
         elif is_whole:
@@ -73,7 +80,6 @@ def rebuild(place: Sink, seen: Callable[[str], object] = lambda _: None) -> Repo
         remove(place, superfluous)
         report.by_key.append(key)
         seen(key)
-    return report
 
 
 def _take_back_from_quarantine(place: Sink) -> None:
@@ -84,24 +90,30 @@ def _take_back_from_quarantine(place: Sink) -> None:
             place.quarantine.take_back(found)
 
 
-def _sidecars(place: Sink, report: Report) -> Iterator[Sidecar]:
-    for name in place.sidecars.names():
-        if key_and_file(name) is None:
-            continue
-        try:
-            sidecar = Sidecar.parse(place.sidecars.read(name))
-        except UnreadableSidecar:
-            report.unreadable.append(name)
-        except NoSuchKey:
-            continue  # its file has just been deleted
-        else:
-            yield sidecar
+def _sidecars(place: Sink, report: Report) -> Iterator[tuple[Sidecar, bool]]:
+    """Iterate over the sidecars, each with whether its bytes are there."""
+    names = (name for name in place.sidecars.names() if key_and_file(name) is not None)
+    while batch := list(islice(names, _BATCH)):
+        found = [sidecar for name in batch if (sidecar := _read(place, name, report)) is not None]
+        sizes = place.sizes({sidecar.key for sidecar in found})
+        for sidecar in found:
+            yield sidecar, sizes.get(sidecar.key) == sidecar.size
+
+
+def _read(place: Sink, name: str, report: Report) -> Sidecar | None:
+    try:
+        return Sidecar.parse(place.sidecars.read(name))
+    except UnreadableSidecar:
+        report.unreadable.append(name)
+    except NoSuchKey:
+        pass  # its file has just been deleted
+    return None
 
 
 def _unnamed(place: Sink) -> Iterator[str]:
-    for stored in place.walk():
-        if not stored.partial and not named(place, [stored.key]):
-            yield stored.key
+    keys = (stored.key for stored in place.walk() if not stored.partial)
+    while batch := set(islice(keys, _BATCH)):
+        yield from batch - named(place, batch)
 
 
 def _describe(place: Sink, key: str) -> Sidecar:
@@ -149,8 +161,9 @@ def _make_file(place: Sink, sidecar: Sidecar, owner: User) -> str:
 
 
 def _bring_up_to_date(place: Sink, file: MediaFile, sidecar: Sidecar) -> bool:
-    """Update a row: after the restored snapshot, the file was renamed, or its lost bytes were sent again."""
-    is_moved, is_renamed = file.blob.key != sidecar.key, file.name != sidecar.name
+    """Update a row: after the restored snapshot, the file was renamed or moved, or its lost bytes were sent again."""
+    is_moved = (file.blob.sink, file.blob.key) != (place.name, sidecar.key)
+    is_renamed = file.name != sidecar.name
     if not is_moved and not is_renamed:
         return False
     superfluous = ""
@@ -160,16 +173,30 @@ def _bring_up_to_date(place: Sink, file: MediaFile, sidecar: Sidecar) -> bool:
             return False
         MediaFile.objects.filter(pk=file.pk).update(name=sidecar.name)
         if is_moved:
-            _, superfluous = _register(place, sidecar)
-        sidecars.moved([file.pk], place.name, sidecar.key, file.blob.key)
+            blob, superfluous = _register(place, sidecar)
+            _change_blob(file, blob)
+        sidecars.moved([file.pk], place.name, sidecar.key)
+        sidecars.moved([file.pk], file.blob.sink, file.blob.key)
     remove(place, superfluous)
     return True
+
+
+def _change_blob(file: MediaFile, blob: Blob) -> None:
+    """After the restored snapshot, the bytes were moved to another store."""
+    old = file.blob
+    if blob.pk == old.pk:
+        return
+    MediaFile.objects.filter(pk=file.pk).update(blob=blob)
+    if not old.files.exists():
+        old.delete()
+        bury(old.sink, old.key)
 
 
 def _register(place: Sink, sidecar: Sidecar) -> tuple[Blob, str]:
     # A claim of this key is older than the sidecar, which was written after the claim became a file.
     Blob.objects.filter(sink=place.name, key=sidecar.key, state=Blob.State.STORING).delete()
-    return register(sidecar.key, Content(sidecar.sha256, sidecar.size, sidecar.kind, sidecar.media_type), None)
+    content = Content(sidecar.sha256, sidecar.size, sidecar.kind, sidecar.media_type)
+    return register(sidecar.key, content, None, place)
 
 
 def _account(name: str, joined: datetime, report: Report) -> User:

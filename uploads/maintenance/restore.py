@@ -45,9 +45,10 @@ def forget_intentions() -> None:
     Blob.objects.filter(state=Blob.State.STORING).delete()
 
 
-def compare(place: Sink) -> Comparison:
-    missing = [finding for finding in find_in_rows(place) if finding.defect in LOST]
-    return Comparison(list(find_in_sidecars(place)), missing, MediaFile.objects.count())
+def compare(*places: Sink) -> Comparison:
+    missing = [finding for place in places for finding in find_in_rows(place) if finding.defect in LOST]
+    newer = [finding for place in places for finding in find_in_sidecars(place)]
+    return Comparison(newer, missing, MediaFile.objects.count())
 
 
 def load(snapshot: Snapshot, kept_in: Path) -> str:

@@ -5,24 +5,32 @@ from collections.abc import Iterator
 from ..conf import limits
 from ..hooks import ServiceWarning
 from ..models import Blob, SinkMark
+from ..runtime.ballast_file import free_in
 from ..sinks.base import Sink, SinkError
 from ..storage.keys_in_use import arriving
-from ..storage.stores import sinks
+from ..storage.stores import sink, sinks
 from ..text.sizes import human_size
+from .store_health import quarantine_of, trouble_of
 from .sweep import warning_of
 
 _LONGEST_CODE = 96  # in the table of alerts
 
 
-def warnings(place: Sink) -> Iterator[ServiceWarning]:
-    """A sweep that refused to run, a disk that is nearly full, content in quarantine."""
-    if refused := warning_of(place):
-        yield ServiceWarning("sweep_refused", refused)
-    try:
-        yield from _disk_space(place)
-        yield from _quarantine(place)
-    except SinkError:
-        return  # /readyz reports a failing disk by itself
+def warnings() -> Iterator[ServiceWarning]:
+    """Of all stores: a sweep that refused to run, a full disk, an earlier store that fails, content in quarantine."""
+    for place in sinks():
+        if refused := warning_of(place):
+            yield ServiceWarning(_code("sweep_refused", place), refused)
+    yield from _disk_space(sink())
+    for place in sinks()[1:]:  # /readyz reports trouble of the first one by itself
+        if why := trouble_of(place):
+            text = f"The store “{place.name}”, which has earlier files, cannot be used. {why}"
+            yield ServiceWarning(_code("store_unusable", place), text)
+    yield from _quarantine()
+
+
+def _code(kind: str, place: Sink) -> str:
+    return kind if place is sink() else f"{kind}:{place.name}"[:_LONGEST_CODE]
 
 
 def missing_stores() -> Iterator[ServiceWarning]:
@@ -41,8 +49,13 @@ def missing_stores() -> Iterator[ServiceWarning]:
 
 
 def _disk_space(place: Sink) -> Iterator[ServiceWarning]:
-    free = place.free()
-    if free is not None and free < limits().warn_free:
+    """Of the store, or of HOME if the store is not on a disk: the database and the work of jobs need space, too."""
+    try:
+        free = place.free()
+    except SinkError:
+        return  # /readyz reports a failing disk by itself
+    free = free_in(limits().media_root.parent) if free is None else free
+    if free < limits().warn_free:
         yield ServiceWarning(
             "disk_nearly_full",
             f"The disk is nearly full: {human_size(free)} free. Below {human_size(limits().min_free)} "
@@ -50,9 +63,10 @@ def _disk_space(place: Sink) -> Iterator[ServiceWarning]:
         )
 
 
-def _quarantine(place: Sink) -> Iterator[ServiceWarning]:
-    sizes = [found.size for found in place.quarantine.entries()]
-    if sizes:
+def _quarantine() -> Iterator[ServiceWarning]:
+    totals = [found for found in map(quarantine_of, sinks()) if found is not None]
+    number, size = sum(number for number, _ in totals), sum(size for _, size in totals)
+    if number:
         # It stays there for weeks, and nothing breaks meanwhile: not worth a daily e-mail.
-        text = f"Objects in quarantine: {len(sizes)} ({human_size(sum(sizes))}). `manage.py quarantine` lists them."
+        text = f"Objects in quarantine: {number} ({human_size(size)}). `manage.py quarantine` lists them."
         yield ServiceWarning("quarantine", text, mailed=False)

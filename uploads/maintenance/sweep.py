@@ -25,7 +25,7 @@ def sweep(place: Sink, grace: timedelta = GRACE) -> int:
         return 0
     walked = count()
     found = [*find_in_rows(place, grace=grace), *find_in_sink(place, grace=grace, seen=lambda _: next(walked))]
-    warning = too_many(found, max(next(walked), Blob.objects.filter(sink=place.name).count()))
+    warning = too_many(place, found, max(next(walked), Blob.objects.filter(sink=place.name).count()))
     SinkMark.objects.filter(sink=place.name).exclude(warning=warning).update(warning=warning)
     if warning:
         log.error("sweep_refused", reason=warning)
@@ -40,16 +40,16 @@ def _mend(place: Sink, finding: Finding) -> bool:
     return mended
 
 
-def too_many(findings: Sequence[Finding], keys: int) -> str:
+def too_many(place: Sink, findings: Sequence[Finding], keys: int) -> str:
     """Why these findings need an administrator's decision; "" if they can be repaired."""
     new = Counter(str(finding.defect) for finding in findings if not finding.is_noted)
     if new.total() <= max(_FEW, _SHARE * keys):
         return ""
     what = ", ".join(f"{defect}: {number}" for defect, number in sorted(new.items()))
     return (
-        f"Of {keys} keys in the store, {new.total()} do not match the database ({what}). Is this the right database, "
-        "and the right disk? Nothing was changed. `manage.py fsck` lists them, `manage.py fsck --repair --yes` "
-        "repairs them. See README, “Backup and upgrade”."
+        f"Of {keys} keys in the store “{place.name}”, {new.total()} do not match the database ({what}). Is this the "
+        "right database, and the right disk or bucket? Nothing was changed. `manage.py fsck` lists them, `manage.py "
+        "fsck --repair --yes` repairs them. See README, “Backup and upgrade”."
     )
 
 

@@ -39,7 +39,7 @@ class Stored:
 
     key: str
     size: int
-    modified: datetime
+    modified: datetime  # by the clock of this host
     partial: bool = False  # an open write, not committed
 
 
@@ -157,6 +157,7 @@ class Quarantine(ABC):
 
 class Sink(ABC):
     name: str  # of the store, as in the `sink` column of rows
+    is_remote = False  # whether each question is a request over the network
     sidecars: Sidecars
     quarantine: Quarantine
 
@@ -175,6 +176,10 @@ class Sink(ABC):
     def size(self, key: str) -> int | None:
         """Return the size of committed bytes, or None if there are none."""
 
+    def sizes(self, keys: Collection[str]) -> dict[str, int]:
+        """Return the sizes of committed bytes of many keys. Those that have none are left out."""
+        return {key: size for key in keys if (size := self.size(key)) is not None}
+
     @abstractmethod
     def delete(self, key: str) -> None:
         """Delete what is under the key, committed or open. Does nothing if there is nothing."""
@@ -191,9 +196,16 @@ class Sink(ABC):
     def identity(self) -> str | None:
         """Return the identity in the store's marker. None if it cannot be read: not mounted, or never marked."""
 
+    def recent_identity(self) -> str | None:
+        """As `identity`, but may be some seconds old: for what happens often, such as the start of an upload."""
+        return self.identity()
+
     @abstractmethod
     def set_identity(self, identity: str) -> None:
         """Write the store's marker, in the place of an earlier one."""
+
+    def check_access(self) -> None:  # noqa: B027  # most stores need no check
+        """Raise SinkError, which says what to correct, if the store cannot be read, written and deleted from."""
 
     def is_read_only(self) -> bool:
         """Whether nothing can be written or deleted at the moment."""

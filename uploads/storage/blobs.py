@@ -156,14 +156,16 @@ def keep_one(into: Sink, twin: Blob, key: str) -> str:
     return unneeded
 
 
-def register(key: str, content: Content, facts: dict[str, object] | None) -> tuple[Blob, str]:
-    """Return the Blob of bytes that are durable under `key`. To be called in a transaction.
+def register(
+    key: str, content: Content, facts: dict[str, object] | None, into: Sink | None = None
+) -> tuple[Blob, str]:
+    """Return the Blob of bytes that are durable under `key` of `into`. To be called in a transaction.
 
     If a Blob with the same content exists, also returns the key of the duplicate bytes, which the caller removes
     after the transaction. Raises IntegrityError if the same content was stored at the same time: the caller repeats
     its transaction.
     """
-    into = sink()
+    into = into or sink()
     twin = lock_twin(into, content.sha256, content.size)
     if twin is None:
         blob = Blob.objects.create(

@@ -11,9 +11,12 @@ from django.db import transaction
 from ..errors import StorageUnavailable
 from ..models import Blob, MediaFile, SinkMark
 from ..sinks.base import Sink, SinkError
+from ..sinks.patience import patience_of
 
+_PATIENCE = 20.0  # seconds; a store that is started together with Millrace may need a while
 _WAYS_OUT = """
-  - Is the right disk mounted, and is this the right DATABASE_URL and MILLRACE_HOME? Correct that and start again.
+  - Is the right disk mounted, or MILLRACE_STORAGE the right bucket? Is this the right DATABASE_URL and MILLRACE_HOME?
+    Correct that and start again.
   - Was the database lost? Restore a snapshot: manage.py restore (snapshots are in HOME/snapshots).
   - Is there no snapshot, or is this store to be taken over? manage.py adopt-storage, then manage.py rebuild.
 See “Backup and upgrade” in the README. Nothing was changed."""
@@ -23,24 +26,54 @@ class WrongStore(StorageUnavailable):
     """The store and the database do not belong together. The message says what to do."""
 
 
+class UnusableStore(StorageUnavailable):
+    """The store cannot be reached, read or written. The message says why."""
+
+
 def is_ours(sink: Sink, mark: SinkMark | None = None) -> bool:
     """Whether the store belongs to this database. `mark`: its row, if the caller has it already."""
-    mark = mark or SinkMark.objects.filter(sink=sink.name).first()
-    return mark is not None and sink.identity() == str(mark.identity)
+    mark = mark or mark_of(sink)
+    return mark is not None and sink.recent_identity() == str(mark.identity)
+
+
+def mark_of(sink: Sink) -> SinkMark | None:
+    return SinkMark.objects.filter(sink=sink.name).first()
+
+
+def trouble(sink: Sink, mark: SinkMark | None) -> str:
+    """Why the store cannot be used; "" if it can. In a sentence or two, for an administrator.
+
+    Makes no query, and does not wait for a store that cannot be reached.
+    """
+    with patience_of(0):
+        identity = sink.identity()
+        if mark is not None and identity == str(mark.identity):
+            return ""
+        if identity is None:
+            try:
+                sink.check_access()
+            except SinkError as error:
+                return str(error)
+    return "The storage marker is missing or belongs to another installation. Is the disk mounted?"
 
 
 def claim_store(sink: Sink) -> None:
-    """At each start: accept our store, mark a new and empty one as ours, and refuse any other."""
+    """At each start: accept our store, mark a new and empty one as ours, and refuse any other.
+
+    Raises WrongStore, or UnusableStore.
+    """
     try:
-        _claim_store(sink)
+        with patience_of(_PATIENCE):
+            sink.check_access()
+            _claim_store(sink)
     except SinkError as error:
-        raise _wrong(sink, f"It cannot be read: {error}") from error
+        raise UnusableStore(f"The store “{sink.name}” cannot be used. {error}") from error
 
 
 def _claim_store(sink: Sink) -> None:
-    if is_ours(sink):
+    identity, mark = sink.identity(), mark_of(sink)
+    if identity is not None and mark is not None and identity == str(mark.identity):
         return
-    identity, mark = sink.identity(), SinkMark.objects.filter(sink=sink.name).first()
     if identity is not None:
         whose = "another database" if mark is None else "another installation"
         raise _wrong(sink, f"The storage marker belongs to {whose} (it says {identity}).")

@@ -5,9 +5,11 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from config.snapshots import secrets
-from uploads.conf import limits
 from uploads.maintenance.backup import BackupFailed, take
 from uploads.management.terminal_command import TerminalCommand
+from uploads.sinks.base import Sink
+from uploads.sinks.local.sink import LocalSink
+from uploads.storage.stores import sinks
 from uploads.text.sizes import human_size
 
 
@@ -26,6 +28,9 @@ class Command(TerminalCommand):
             raise CommandError(str(error)) from error
         size = human_size(snapshot.database.stat().st_size)
         self.stdout.write(f"{snapshot.folder}: the database ({size}) and the secret key.", self.style.SUCCESS)
-        self.stdout.write(
-            f"The files are not part of it. Copy {limits().media_root} now; a copy from before is incomplete."
-        )
+        places = " and ".join(_where(place) for place in sinks())
+        self.stdout.write(f"The files are not part of it. Copy {places} now; a copy from before is incomplete.")
+
+
+def _where(place: Sink) -> str:
+    return str(place.root) if isinstance(place, LocalSink) else place.name

@@ -49,14 +49,17 @@ class Command(TerminalCommand):
             return
         parent_death.end_with_parent()
         instance_lock.hold_shared()
-        # Urgent chores must not wait for others that may take minutes, such as a sweep of a large disk.
-        urgent = [chore for chore in CHORES if chore.every <= _URGENT]
-        others = [chore for chore in CHORES if chore.every > _URGENT]
+        # Urgent chores must not wait for others that may take minutes, such as a sweep of a large disk. And no chore
+        # waits for one that needs a store, which may be out of reach.
+        urgent, urgent_of_store = _chores(urgent=True, uses_store=False), _chores(urgent=True, uses_store=True)
+        others, others_of_store = _chores(urgent=False, uses_store=False), _chores(urgent=False, uses_store=True)
         leadership = Leadership(settings.HOME / "housekeeping.lock")
         leadership.renew()
         start_essential("leadership", leadership.keep)
         turns = Turns(watch_clocks(), leadership)
         start_essential("slow chores", lambda: turns.run_forever(others))
+        start_essential("urgent chores of stores", lambda: turns.run_forever(urgent_of_store))
+        start_essential("slow chores of stores", lambda: turns.run_forever(others_of_store))
         start_essential("alerts", lambda: turns.run_forever([ALERTS]))  # a mail server may be slow, too
         turns.run_forever(urgent)
 
@@ -67,6 +70,10 @@ class Command(TerminalCommand):
         if not with_deletions:
             left_out = ", ".join(chore.name for chore in CHORES if chore.by_clock)
             self.stdout.write(f"Not run, because they delete by age: {left_out}. Use --now to run them, too.")
+
+
+def _chores(*, urgent: bool, uses_store: bool) -> list[Chore]:
+    return [chore for chore in CHORES if (chore.every <= _URGENT) is urgent and chore.uses_store is uses_store]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from uploads.maintenance.backup import BackupFailed, Snapshot, snapshots
 from uploads.maintenance.fsck import Finding
 from uploads.maintenance.restore import compare, forget_intentions, load
 from uploads.management.terminal_command import TerminalCommand
-from uploads.storage.marker import is_ours
-from uploads.storage.stores import sink
+from uploads.sinks.base import SinkError
+from uploads.storage.marker import mark_of, trouble
+from uploads.storage.stores import sinks
 
 _SHOWN = 20
 
@@ -54,11 +55,15 @@ class Command(TerminalCommand):
             )
 
     def _compare(self) -> None:
-        if not is_ours(sink()):
-            self.stdout.write(
-                "The storage marker belongs to another database. If the disk is right: manage.py adopt-storage."
-            )
-        found = compare(sink())
+        for place in sinks():
+            if why := trouble(place, mark_of(place)):
+                self.stdout.write(f"The store “{place.name}”: {why} If it is right: manage.py adopt-storage.")
+        try:
+            found = compare(*sinks())
+        except SinkError as error:
+            raise CommandError(
+                f"The database was restored. It could not be compared with the store: {error}"
+            ) from error
         self.stdout.write(f"The database has {found.files} files.")
         self._show("are in the storage and not in the database. `manage.py rebuild` adds them", found.newer)
         self._show("are in the database, and their bytes are missing in the storage", found.missing)

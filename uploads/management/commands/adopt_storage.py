@@ -4,31 +4,34 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from uploads.conf import limits
 from uploads.management.terminal_command import TerminalCommand
-from uploads.sinks.base import SinkError
+from uploads.sinks.base import Sink, SinkError
 from uploads.storage.marker import adopt, describe, is_ours
-from uploads.storage.stores import sink
+from uploads.storage.stores import sinks
 
 
 class Command(TerminalCommand):
-    help = "Connect this store with this database after one of them was lost or replaced."
+    help = "Connect the configured stores with this database after one of them was lost or replaced."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, *args: Any, yes: bool, **options: Any) -> None:
         call_command("migrate", verbosity=0, interactive=False)  # a new database has no tables yet
-        place = sink()
-        if is_ours(place):
+        strange = [place for place in sinks() if not is_ours(place)]
+        if not strange:
             self.stdout.write("This store already belongs to this database.")
-            return
+        for place in strange:
+            self._adopt(place, yes)
+
+    def _adopt(self, place: Sink, yes: bool) -> None:
         try:
-            self.stdout.write(describe(place))
+            place.check_access()
+            self.stdout.write(f"The store “{place.name}”: {describe(place)}")
         except SinkError as error:
             raise CommandError(
-                f"The store {limits().media_root} cannot be read ({error}). Is the disk mounted? "
-                "If the store is new, make this folder first."
+                f"The store “{place.name}” cannot be read ({error}). Is the disk mounted? "
+                "If the store is a new folder, make it first."
             ) from error
         self.stdout.write("If another installation uses this store, it will stop writing to it.")
         if not yes and input("Adopt it? Type yes: ").strip() != "yes":

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db.models import Sum
+from django.db.models import Count, QuerySet, Sum
 from tqdm import tqdm
 
 from uploads.maintenance.fsck import (
@@ -20,9 +20,10 @@ from uploads.maintenance.fsck import (
 from uploads.maintenance.sweep import too_many
 from uploads.management.terminal_command import TerminalCommand
 from uploads.models import Blob
-from uploads.storage.marker import is_ours
+from uploads.sinks.base import Sink, SinkError
+from uploads.storage.marker import mark_of, trouble
 from uploads.storage.sidecars import write_changed
-from uploads.storage.stores import sink
+from uploads.storage.stores import sinks
 from uploads.storage.tombstones import remove_buried
 from uploads.text.sizes import human_size
 
@@ -50,46 +51,63 @@ class Command(TerminalCommand):
         )  # fmt: skip
 
     def handle(self, *args: Any, deep: bool, repair: bool, yes: bool, grace: float, **options: Any) -> None:
-        if not is_ours(sink()):
-            raise CommandError(
-                "The storage marker is missing or belongs to another installation. Is the disk mounted? Nothing was "
-                "checked."
-            )
-        if repair:
-            write_changed(sink())
-            remove_buried(sink())
-        found = self._find(deep, timedelta(seconds=grace))
-        count = Blob.objects.count()
-        if repair and not yes and (warning := too_many(found, count)):
-            raise CommandError(warning)
-        left = [finding for finding in found if not self._repair(finding, repair)]
-        self._report_quarantine()
+        for place in sinks():
+            if why := trouble(place, mark_of(place)):
+                raise CommandError(f"The store “{place.name}” cannot be used. {why} Nothing was checked.")
+        try:
+            left = [
+                one for place in sinks() for one in self._check(place, deep, repair, yes, timedelta(seconds=grace))
+            ]
+            self._report_quarantine()
+        except SinkError as error:
+            raise CommandError(f"The store failed, and the check was not finished: {error}") from error
+        for name, number in _elsewhere():
+            self.stdout.write(f"{number} contents are in the store “{name}”, which is not configured: not checked.")
+        count = Blob.objects.filter(sink__in=[place.name for place in sinks()]).count()
         if left:
             hints = " ".join(hint for hint, defects in _HINTS.items() if defects & {one.defect for one in left})
             raise CommandError(f"{count} contents checked, {len(left)} problems found. {hints}")
         self.stdout.write(f"{count} contents checked, no problems found.", self.style.SUCCESS)
 
-    def _repair(self, finding: Finding, repair: bool) -> bool:
+    def _check(self, place: Sink, deep: bool, repair: bool, yes: bool, grace: timedelta) -> list[Finding]:
+        """Check one store, and repair it. Returns the problems that remain."""
+        if repair:
+            write_changed(place)
+            remove_buried(place)
+        found = self._find(place, deep, grace)
+        if repair and not yes and (warning := too_many(place, found, _contents(place).count())):
+            raise CommandError(warning)
+        return [finding for finding in found if not self._repair(place, finding, repair)]
+
+    def _repair(self, place: Sink, finding: Finding, repair: bool) -> bool:
         """Repair and print a finding. False if a problem remains: lost bytes stay lost, but their row is marked."""
-        mended = repair and mend(sink(), finding)
+        mended = repair and mend(place, finding)
         is_lost = finding.defect in LOST
         done = "marked as lost" if is_lost else _DONE.get(finding.defect, "repaired")
         self.stdout.write(f"{finding}{f' — {done}' if mended else ''}")
         return mended and not is_lost
 
     def _report_quarantine(self) -> None:
-        if found := list(sink().quarantine.entries()):
+        if found := [one for place in sinks() for one in place.quarantine.entries()]:
             size = human_size(sum(one.size for one in found))
             self.stdout.write(f"Objects in quarantine: {len(found)} ({size}). manage.py quarantine lists them.")
 
-    def _find(self, deep: bool, grace: timedelta) -> list[Finding]:
-        place = sink()
-        total = Blob.objects.aggregate(total=Sum("size"))["total"] or 0
+    def _find(self, place: Sink, deep: bool, grace: timedelta) -> list[Finding]:
+        contents = _contents(place)
+        total = (contents.aggregate(total=Sum("size"))["total"] or 0) if deep else contents.count()
         unit = {"unit": "B", "unit_scale": True} if deep else {"unit": " contents"}
-        with tqdm(
-            total=total if deep else Blob.objects.count(), desc="fsck", disable=not sys.stderr.isatty(), **unit
-        ) as bar:
+        with tqdm(total=total, desc=f"fsck of {place.name}", disable=not sys.stderr.isatty(), **unit) as bar:
             found = list(
                 find_in_rows(place, deep=deep, grace=grace, seen=lambda blob: bar.update(blob.size if deep else 1))
             )
         return [*found, *find_in_sink(place, grace=grace), *find_in_sidecars(place), *find_without_sidecar(place)]
+
+
+def _contents(place: Sink) -> QuerySet[Blob]:
+    return Blob.objects.filter(sink=place.name)
+
+
+def _elsewhere() -> list[tuple[str, int]]:
+    """The names of stores that are not configured, each with the number of its contents."""
+    others = Blob.objects.exclude(sink__in=[place.name for place in sinks()])
+    return list(others.values("sink").annotate(number=Count("pk")).values_list("sink", "number").order_by("sink"))

@@ -8,8 +8,9 @@ from tqdm import tqdm
 from uploads.maintenance.fsck import find_in_sidecars
 from uploads.maintenance.rebuild import rebuild
 from uploads.management.terminal_command import TerminalCommand
-from uploads.storage.marker import is_ours
-from uploads.storage.stores import sink
+from uploads.sinks.base import SinkError
+from uploads.storage.marker import mark_of, trouble
+from uploads.storage.stores import sinks
 
 
 class Command(TerminalCommand):
@@ -19,15 +20,25 @@ class Command(TerminalCommand):
         parser.add_argument("--dry-run", action="store_true", help="list the files and change nothing")
 
     def handle(self, *args: Any, dry_run: bool, **options: Any) -> None:
-        place = sink()
-        if not is_ours(place):
-            raise CommandError("This store belongs to another database. Run manage.py adopt-storage first.")
-        if dry_run:
+        for place in sinks():
+            if why := trouble(place, mark_of(place)):
+                raise CommandError(
+                    f"The store “{place.name}” cannot be used. {why} If the right database and the right store are "
+                    "configured, and can be reached: run manage.py adopt-storage first."
+                )
+        try:
+            self._preview() if dry_run else self._rebuild()
+        except SinkError as error:
+            raise CommandError(f"The store failed: {error} Run the command again, and it continues.") from error
+
+    def _preview(self) -> None:
+        for place in sinks():
             for finding in find_in_sidecars(place):
                 self.stdout.write(str(finding))
-            return
+
+    def _rebuild(self) -> None:
         with tqdm(desc="rebuild", unit=" files", disable=not sys.stderr.isatty()) as bar:
-            report = rebuild(place, lambda _: bar.update())
+            report = rebuild(*sinks(), seen=lambda _: bar.update())
         for key in report.by_key:
             self.stdout.write(f"{key}: has no sidecar. The file is named by its key and owned by “recovered”.")
         for sidecar in report.lost:

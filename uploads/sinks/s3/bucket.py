@@ -4,8 +4,11 @@ Under the prefix, `content/KEY` is committed content, `meta/NAME.json` a sidecar
 quarantine, and `millrace-store` the marker.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ..base import NoSuchKey
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
 
 CONTENT, META, QUARANTINE, MARKER = "content/", "meta/", "quarantine/", "millrace-store"
+PROBE = "millrace-probe-"  # written and deleted at once, to find out what is allowed
+_PAGE, _SMALL_PAGE = 1000, 16  # names in the answer to one request: a store sends no more than a thousand
+_SMALL_DIFFERENCE = timedelta(seconds=10)  # of clocks: an answer takes that long at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +70,52 @@ class Bucket:
             return None
 
     def list(self, place: str) -> Iterator["ObjectTypeDef"]:
-        """Iterate over the objects whose names begin like this. Their `Key` is their full name."""
-        after = ""
-        while True:
-            last = after
-            page = repeat(
-                lambda: self.client.list_objects_v2(
-                    Bucket=self.name,
-                    Prefix=self.object(place),
-                    StartAfter=last,  # noqa: B023  # called at once
-                )
-            )
-            yield from page.get("Contents", [])
-            if not page.get("IsTruncated"):
+        """Iterate over the objects whose names begin like this, by name. Their `Key` is their full name."""
+        after, more = "", True
+        while more:
+            objects, more = self._page(place, after, _PAGE)
+            yield from objects
+            after = objects[-1]["Key"] if objects else ""
+
+    def list_some(self, place: str, beginnings: Iterable[str]) -> Iterator["ObjectTypeDef"]:
+        """Iterate over the objects under `place` whose names begin with one of these.
+
+        Takes no more requests than there are beginnings, and no more than listing everything does. A page is small
+        where the beginnings lie far apart, and grows where the next one lies on the next page.
+        """
+        wanted = deque(sorted(self.object(place + beginning) for beginning in beginnings))
+        after, page = "", _SMALL_PAGE
+        while wanted:
+            if wanted[0][:-1] > after:
+                after, page = wanted[0][:-1], _SMALL_PAGE
+            objects, more = self._page(place, after, page)
+            for found in objects:
+                while wanted and wanted[0] < found["Key"] and not found["Key"].startswith(wanted[0]):
+                    wanted.popleft()
+                if wanted and found["Key"].startswith(wanted[0]):
+                    yield found
+            if not more:
                 return
-            after = page["Contents"][-1]["Key"]
+            after, page = objects[-1]["Key"], min(page * 4, _PAGE)
+
+    def _page(self, place: str, after: str, size: int) -> tuple[Sequence["ObjectTypeDef"], bool]:
+        """Return objects with names after `after`, and whether there are more. Dates are by our clock."""
+        page = repeat(
+            lambda: self.client.list_objects_v2(
+                Bucket=self.name, Prefix=self.object(place), StartAfter=after, MaxKeys=size
+            )
+        )
+        ahead = _clock_difference(page["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+        objects = page.get("Contents", [])
+        for found in objects:
+            found["LastModified"] -= ahead
+        return objects, bool(objects) and page["IsTruncated"]
+
+
+def _clock_difference(date: str) -> timedelta:
+    """How far the store's clock is ahead of ours, by the date of its answer. Small differences do not count."""
+    try:
+        ahead = parsedate_to_datetime(date) - datetime.now(UTC)
+    except ValueError:
+        return timedelta(0)
+    return ahead if abs(ahead) > _SMALL_DIFFERENCE else timedelta(0)

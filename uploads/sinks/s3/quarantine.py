@@ -1,11 +1,25 @@
-"""The quarantine of an S3 store: objects `PREFIX/quarantine/DATE.REASON.KEY`. The store copies the bytes."""
+"""The quarantine of an S3 store: objects `PREFIX/quarantine/DATE.REASON.KEY`. The store copies the bytes.
+
+An object cannot be renamed: a crash between copy and deletion leaves it in both places, and the next sweep moves it
+again. Nothing is ever in neither.
+"""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
 
 from ..base import NoSuchKey, Quarantine, Quarantined, SinkError
 from .bucket import CONTENT, QUARANTINE, Bucket
 from .retries import repeat
+
+if TYPE_CHECKING:
+    from boto3.s3.transfer import TransferConfig
+
+_MB = 1024**2
+# Larger objects are copied in parts: a store takes 5 GB in one request, and a small copy ends before the timeout.
+_COPIED_AT_ONCE = 256 * _MB
 
 
 class S3Quarantine(Quarantine):
@@ -14,8 +28,10 @@ class S3Quarantine(Quarantine):
 
     def put(self, key: str, reason: str) -> None:
         size = self._bucket.size(CONTENT + key)
-        if size is not None:
-            self._move(CONTENT + key, QUARANTINE + Quarantined(key, size, reason, datetime.now(UTC)).name)
+        if size is None:
+            return
+        with suppress(NoSuchKey):  # it was deleted meanwhile
+            self._move(CONTENT + key, QUARANTINE + Quarantined(key, size, reason, datetime.now(UTC)).name, size)
 
     def entries(self) -> Iterator[Quarantined]:
         for found in self._bucket.list(QUARANTINE):
@@ -28,17 +44,26 @@ class S3Quarantine(Quarantine):
             raise NoSuchKey(found.key)
         if self._bucket.size(CONTENT + found.key) is not None:
             raise SinkError(f"The key {found.key} is in use.")
-        self._move(QUARANTINE + found.name, CONTENT + found.key)
+        self._move(QUARANTINE + found.name, CONTENT + found.key, found.size)
 
     def purge(self, found: Quarantined) -> None:
         self._bucket.delete(QUARANTINE + found.name)
 
-    def _move(self, source: str, target: str) -> None:
+    def _move(self, source: str, target: str, size: int) -> None:
         bucket = self._bucket
-        # The client's `copy` also copies objects above 5 GB, in parts.
         repeat(
             lambda: bucket.client.copy(
-                {"Bucket": bucket.name, "Key": bucket.object(source)}, bucket.name, bucket.object(target)
+                {"Bucket": bucket.name, "Key": bucket.object(source)}, bucket.name, bucket.object(target),
+                Config=_how_to_copy(),
             )
-        )
+        )  # fmt: skip
+        if bucket.size(target) != size:
+            raise SinkError(f"The object store has not copied {source} as a whole. The original is still there.")
         bucket.delete(source)
+
+
+@cache
+def _how_to_copy() -> "TransferConfig":
+    from boto3.s3.transfer import TransferConfig  # takes a moment to import, and is rarely needed
+
+    return TransferConfig(multipart_threshold=_COPIED_AT_ONCE, multipart_chunksize=_COPIED_AT_ONCE, use_threads=False)

@@ -4,26 +4,28 @@ botocore's own retries give up after a tenth of a second when a connection is re
 budget. So they are off, and every request passes `repeat`.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ..base import NoSuchKey, SinkError, SinkFull
+from ..patience import patience
+from .error_messages import NETWORK_ERRORS, explain
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-PATIENCE = 45.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _ABSENT = {"404", "NoSuchKey", "NoSuchUpload", "NotFound"}
 _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"}
 
 
-def repeat(request: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Return the result of `request`, which is repeated after errors that may pass. Raises SinkError."""
-    until, pause = time.monotonic() + patience, _FIRST_PAUSE
+def repeat(request: Callable[[], T], at_most: float = math.inf) -> T:
+    """Return the result of `request`. After errors that may pass it is repeated for some time. Raises SinkError."""
+    until, pause = time.monotonic() + min(patience(), at_most), _FIRST_PAUSE
     while True:
         try:
             return request()
@@ -39,14 +41,14 @@ def _may_pass(error: BotoCoreError | ClientError) -> bool:
     if isinstance(error, ClientError):
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         return status >= 500 or status in {408, 429} or code_of(error) in {"RequestTimeout", "SlowDown"}
-    return isinstance(error, HTTPClientError)
+    return isinstance(error, NETWORK_ERRORS)
 
 
 def to_sink_error(error: BotoCoreError | ClientError) -> SinkError:
     code = code_of(error)
     if code in _ABSENT:
         return NoSuchKey(code)
-    return (SinkFull if code in _FULL else SinkError)(f"The object store answered: {error}")
+    return (SinkFull if code in _FULL else SinkError)(explain(error))
 
 
 def code_of(error: BotoCoreError | ClientError) -> str:

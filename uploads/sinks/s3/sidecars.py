@@ -1,12 +1,15 @@
 """The sidecars of an S3 store: objects `PREFIX/meta/NAME.json`."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from ..base import Sidecars, sidecar_is_of
+from ..base import Sidecars
 from .bucket import META, Bucket
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
+
 _SUFFIX = ".json"
-_FEW = 8  # up to so many keys are looked up one by one
 
 
 class S3Sidecars(Sidecars):
@@ -23,15 +26,13 @@ class S3Sidecars(Sidecars):
         self._bucket.delete(_place(name))
 
     def of(self, keys: Collection[str]) -> set[str]:
-        if len(keys) > _FEW:
-            return {name for name in self.names() if sidecar_is_of(name, keys)}
-        return {name for key in keys for name in self._beginning(f"{key}.")}
+        return set(self._names(self._bucket.list_some(META, [f"{key}." for key in keys])))
 
     def names(self) -> Iterator[str]:
-        return self._beginning("")
+        return self._names(self._bucket.list(META))
 
-    def _beginning(self, name: str) -> Iterator[str]:
-        for found in self._bucket.list(META + name):
+    def _names(self, objects: Iterable["ObjectTypeDef"]) -> Iterator[str]:
+        for found in objects:
             if found["Key"].endswith(_SUFFIX):
                 yield found["Key"].removeprefix(self._bucket.object(META)).removesuffix(_SUFFIX)
 
