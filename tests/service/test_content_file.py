@@ -5,7 +5,6 @@ import io
 import pickle
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,19 @@ from tests.support.network_relay import Relay
 from tests.support.object_store import ObjectStore
 from uploads.models import Blob, MediaFile
 from uploads.sinks.base import NoSuchKey, Sink
-from uploads.sinks.memory import MemorySink
 from uploads.storage.blobs import new_key
-from uploads.storage.marker import claim_store
-from uploads.storage.stores import sink
+from uploads.storage.stores import sinks
 
 pytestmark = pytest.mark.django_db
 MB = 1024**2
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
+@pytest.fixture(params=["local", "s3"])
 def place(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Sink:
-    """The store that the file will be in, which need not be the one for new bytes."""
+    """The store that the file will be in."""
     if request.param == "s3":
         return own_bucket(settings, request.getfixturevalue("object_store"))
-    found: Sink = own_store(settings, tmp_path / "media")
-    if request.param == "memory":
-        found = MemorySink()
-        settings.UPLOADS = replace(settings.UPLOADS, other_sinks=(found,))
-        claim_store(found)
-    return found
+    return own_store(settings, tmp_path / "media")
 
 
 @pytest.fixture
@@ -47,18 +39,7 @@ def content(film: Film) -> bytes:
 @pytest.fixture
 def file(place: Sink, content: bytes) -> MediaFile:
     made = upload(an_owner(), content)
-    if sink() is not place:
-        move(made, place, content)
     return MediaFile.objects.get(pk=made.pk)
-
-
-def move(file: MediaFile, place: Sink, content: bytes) -> None:
-    key = new_key()
-    with place.create(key) as writer:
-        writer.write(content)
-        writer.commit()
-    sink().delete(file.blob.key)
-    Blob.objects.filter(pk=file.blob_id).update(sink=place.name, key=key)
 
 
 def test_it_is_read_as_any_file(file: MediaFile, content: bytes) -> None:
@@ -107,9 +88,6 @@ def test_a_program_that_jumps_about_reads_it(place: Sink, tmp_path: Path) -> Non
         made.writestr("b.txt", "b")
     content = (tmp_path / "a.zip").read_bytes()
     file = upload(an_owner(), content)
-    if sink() is not place:
-        move(file, place, content)
-        file.blob.refresh_from_db()
     with file.content as found, zipfile.ZipFile(found) as archive:
         assert archive.read("b.txt") == b"b"
 
@@ -121,11 +99,11 @@ def test_bytes_that_are_lost_are_an_error_of_the_store(place: Sink, file: MediaF
 
 
 def test_a_row_that_was_read_before_the_bytes_moved_finds_them(
-    place: Sink, file: MediaFile, content: bytes, settings: Any
+    place: Sink, file: MediaFile, content: bytes, settings: Any, object_store: ObjectStore
 ) -> None:
-    new = MemorySink()
-    new.name = "another"
-    settings.UPLOADS = replace(settings.UPLOADS, other_sinks=(*settings.UPLOADS.other_sinks, new))
+    entry = object_store.storage(object_store.make_bucket(), "another")
+    settings.STORAGES = settings.STORAGES | {"millrace-another": entry}
+    new = sinks()[1]
     key = new_key()
     with new.create(key) as writer:
         writer.write(content)
