@@ -45,7 +45,7 @@ def test_a_time_reads_as_people_say_it(seconds: float, words: str) -> None:
 
 def upload(**facts: Any) -> Upload:
     made: Upload = baker.prepare(
-        Upload, **{"state": "receiving", "declared_size": None, "offset": 0, "speed": 0} | facts
+        Upload, **{"protocol": "put", "state": "receiving", "declared_size": None, "offset": 0, "speed": 0} | facts
     )
     return made
 
