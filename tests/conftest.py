@@ -17,6 +17,8 @@ from tests.support.object_store import ObjectStore
 from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, drop_database, make_template
 from tests.support.tus_client import Client
+from uploads.sinks import crash_points
+from uploads.sinks.crash_points import Step
 
 # How long a busy machine takes to think of an example, or to try it, is nobody's fault.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -112,6 +114,15 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
     finally:
         store.kill()
         shutil.rmtree(store.folder)
+
+
+@pytest.fixture
+def passed() -> Iterator[list[Step]]:
+    """The crash points that this process reaches, in their order."""
+    found: list[Step] = []
+    crash_points.listeners.append(found.append)
+    yield found
+    crash_points.listeners.remove(found.append)
 
 
 @pytest.fixture

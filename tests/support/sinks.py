@@ -6,7 +6,7 @@ from typing import TypeVar
 from uploads.sinks.base import Sink, Writer
 from uploads.sinks.local.sink import LocalSink
 from uploads.sinks.memory import MemorySink
-from uploads.sinks.resumable import ResumableSink
+from uploads.sinks.resumable import ResumableSink, ResumableWriter
 
 KEY = "0b5c6c1e-0000-4000-8000-000000000001"
 ANOTHER = "0b5c6c1e-0000-4000-8000-000000000002"  # in the same folder of a local disk
@@ -39,6 +39,12 @@ def write(writer: W, *pieces: bytes) -> W:
     for piece in pieces:
         writer.write(piece)
     return writer
+
+
+def leave(writer: ResumableWriter) -> None:
+    """End a Writer as a request ends: its bytes are kept for the next one."""
+    writer.flush()
+    writer.close()
 
 
 def keep(sink: Sink, key: str, content: bytes) -> None:

@@ -70,6 +70,9 @@ class ResumableMemoryWriter(MemoryWriter, ResumableWriter):
         if self._open:
             self._sink.checkpoints[self.key] = text
 
+    def wants_checkpoint(self, size: int) -> bool:
+        return False
+
     def close(self) -> None:
         if self._open:
             self._open = False

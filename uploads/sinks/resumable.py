@@ -4,6 +4,7 @@ Such a write is found again by its key alone: nothing about it is kept in this p
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import BinaryIO
 
 from .base import Sink, Writer
@@ -13,25 +14,47 @@ class ResumableWriter(Writer):
     """A Writer whose bytes outlive it: after close(), and after a commit that failed, the write can be resumed."""
 
     resumable = True
+    # Whether bytes count only from a flush on, together with the last checkpoint, and are then safe from a power cut.
+    # If not, each byte counts once it was written, and a power cut may lose bytes at the end.
+    flushes_atomically = False
 
     @abstractmethod
     def flush(self) -> None:
-        """Wait until everything written so far has reached the medium, or raise SinkError.
+        """Wait until everything written so far, and the last checkpoint, has reached the medium, or raise SinkError.
 
-        Bytes that did not reach it, or may not have, are cut off: `offset` is then smaller.
+        Then bytes that did not reach it, or may not have, are cut off, at the latest by close(): `offset` is smaller.
+        A later call does nothing.
         """
 
     @abstractmethod
     def truncate(self, offset: int) -> None:
-        """Delete the bytes from `offset` on. Only before the first write of this Writer."""
+        """Delete the bytes from `offset` on. Only before the first write of this Writer.
+
+        A store that can cut only at some places deletes more: see `self.offset`.
+        """
 
     @abstractmethod
     def save_checkpoint(self, text: str) -> None:
-        """Keep a few hundred characters beside the bytes, in the place of earlier ones. As cheap as a write."""
+        """Keep a few hundred characters, about all bytes so far, in place of earlier ones. As cheap as a write."""
+
+    @abstractmethod
+    def wants_checkpoint(self, size: int) -> bool:
+        """Whether a checkpoint should be saved before the next `size` bytes are written.
+
+        A crash costs the work on the bytes that follow the last one.
+        """
+
+    @property
+    def readable_from(self) -> int:
+        """The offset from which on `ResumableSink.open_partial` can read the bytes that count."""
+        return 0
+
+    def call_when_lost(self, callback: Callable[[], None]) -> None:
+        """Call `callback`, in another thread, if another host takes the write over. Its lock must have been lost."""
 
     @abstractmethod
     def close(self) -> None:
-        """End this Writer, unlock the key, and keep the bytes: `ResumableSink.resume` continues the write."""
+        """End this Writer, unlock the key, and keep what was flushed: `ResumableSink.resume` continues the write."""
 
 
 class ResumableSink(Sink):
@@ -45,7 +68,7 @@ class ResumableSink(Sink):
 
     @abstractmethod
     def offset(self, key: str) -> int:
-        """Return how many bytes an open write has. What a row says must follow this. Raises NoSuchKey."""
+        """Return how many bytes of an open write count. What a row says must follow this. Raises NoSuchKey."""
 
     @abstractmethod
     def read_checkpoint(self, key: str) -> str:
@@ -53,4 +76,7 @@ class ResumableSink(Sink):
 
     @abstractmethod
     def open_partial(self, key: str, start: int = 0) -> BinaryIO:
-        """Read the bytes of an open write from `start` on. Raises NoSuchKey."""
+        """Read the bytes of an open write that count, from `start` on. Raises NoSuchKey.
+
+        Raises SinkError if `start` is before the `readable_from` of its Writers.
+        """

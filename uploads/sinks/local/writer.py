@@ -20,6 +20,8 @@ from .writeback import SMALL_STEP, WINDOW, WriteBack
 log = structlog.get_logger(__name__)
 # Each checkpoint has this size, so that one write replaces it: a kill cannot leave half of one.
 _CHECKPOINT_SIZE = 1024
+# After kill -9 at most this many bytes are read and hashed again.
+_CHECKPOINT_EVERY = 8 * 1024**2
 # The largest block of a filesystem. A block that is written again may be lost with its earlier content.
 _BLOCK = 64 * 1024
 
@@ -110,11 +112,13 @@ class ResumableLocalWriter(LocalWriter, ResumableWriter):
 
     def __init__(self, layout: Layout, key: str, fd: int) -> None:
         super().__init__(layout, key, fd, is_named=True)
-        self._checkpoint_fd = -1
+        self._checkpoint_fd, self._checkpoint_at = -1, self.offset
 
     def flush(self) -> None:
         # Now, not when the next request opens the file: an upload may pause for days, and the kernel forgets an
         # unreported error when it drops the inode of a closed file from memory.
+        if self._fd < 0 or self._writeback.failure is not None:
+            return
         with self._write_back() as back:
             back.wait(self.offset)
 
@@ -133,11 +137,14 @@ class ResumableLocalWriter(LocalWriter, ResumableWriter):
                 flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
                 self._checkpoint_fd = os.open(self._layout.checkpoint(self.key), flags, 0o600)
             os.pwrite(self._checkpoint_fd, text.encode().ljust(_CHECKPOINT_SIZE), 0)
+        self._checkpoint_at = self.offset
+
+    def wants_checkpoint(self, size: int) -> bool:
+        return self.offset - self._checkpoint_at >= _CHECKPOINT_EVERY
 
     def close(self) -> None:
         try:
-            if self._fd >= 0 and self._writeback.failure is None:
-                self.flush()
+            self.flush()
         finally:
             self._release()
 

@@ -60,11 +60,16 @@ def save(intake: Intake, writer: ResumableWriter) -> bool:
 def load(place: ResumableSink, writer: ResumableWriter) -> Checkpoint | None:
     """Read the checkpoint. None if there is none, or if it does not match the bytes."""
     found = Checkpoint.from_json(place.read_checkpoint(writer.key))
-    if found is None or found.offset > writer.offset:
+    if found is not None and found.offset > writer.offset:
+        found = None
+    if (found.offset if found else 0) < writer.readable_from:
+        # An earlier version wrote it, perhaps. The hash cannot be continued.
+        log.error("upload_checkpoint_unreadable", key=writer.key, offset=writer.offset)
+        writer.truncate(0)
         return None
-    if found.boot_id != BOOT_ID and not _verify_after_boot(place, found, writer):
-        return None
-    return found
+    if found is None or writer.flushes_atomically or found.boot_id == BOOT_ID:
+        return found
+    return found if _verify_after_boot(place, found, writer) else None
 
 
 def _verify_after_boot(place: ResumableSink, found: Checkpoint, writer: ResumableWriter) -> bool:

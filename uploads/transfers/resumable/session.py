@@ -36,8 +36,6 @@ from . import checkpoint
 from .expiry import lifetime
 from .lock import PATIENCE, acquire
 
-# After kill -9 at most this many bytes are read and hashed again.
-CHECKPOINT_EVERY = 8 * 1024**2
 log = structlog.get_logger(__name__)
 
 
@@ -87,6 +85,7 @@ class Session:
                 writer.close()
                 raise
         if stop is not None:
+            writer.call_when_lost(stop)
             session.speed = flusher.watch(upload.pk, lambda: session.offset, stop, upload.declared_size)
         return session
 
@@ -113,15 +112,16 @@ class Session:
         if size is not None and declared is None:
             self._declare(size)
         if has_checksum:
-            # Written before the first byte arrives: bytes that a crash leaves unverified must not count.
             self._is_verified = False
-            self._write_unverified_from(offset)
+            if not self._writer.flushes_atomically:
+                # Written before the first byte arrives: bytes that a crash leaves unverified must not count.
+                self._write_unverified_from(offset)
         release_connection()
 
     def feed(self, data: bytes | memoryview) -> None:
         """Receive the next bytes."""
         # Before this piece, not after: the hash of the last one is finished by now, so there is nothing to wait for.
-        if self._is_verified and self.offset - self._checkpoint_at >= CHECKPOINT_EVERY:
+        if self._is_verified and self._writer.wants_checkpoint(len(data)):
             with storage_refusals():
                 self._save_checkpoint()
         if self._refusal is not None:
@@ -137,7 +137,7 @@ class Session:
         """Accept the request's bytes: all arrived and match their checksum. Complete the upload if it is whole."""
         if self._refusal is not None:
             raise self._refusal
-        if self.is_whole and not self._is_verified:
+        if self.is_whole and self.upload.unverified_from is not None:
             # Before the file is made: recovery after a crash must not cut these bytes off again.
             self._write_unverified_from(None)
         self._is_verified = True
@@ -145,8 +145,7 @@ class Session:
             self._make_file()
         else:
             with storage_refusals():
-                self._reception.intake.pause()
-                self._writer.flush()
+                self._flush()
 
     def _make_file(self) -> None:
         if not self._is_hashed:
@@ -227,11 +226,10 @@ class Session:
                 break
 
     def _keep(self) -> None:
-        """Flush, save a checkpoint, release the lock, and write the row."""
+        """Save a checkpoint, flush, release the lock, and write the row."""
         try:
             if self._is_verified:
-                self._reception.intake.pause()
-                self._save_checkpoint()
+                self._flush()
         finally:
             self._writer.close()
         upload, kept = self.upload, self._writer.offset if self._is_verified else self._began_at
@@ -245,8 +243,13 @@ class Session:
             with write():
                 Upload.objects.filter(pk=upload.pk, state=Upload.State.RECEIVING).update(
                     offset=kept, speed=0, heartbeat_at=None, paused_at=Now(), expires_at=upload.expires_at,
-                    unverified_from=None if self._is_verified else self._began_at,
+                    unverified_from=None if self._is_verified else upload.unverified_from,
                 )  # fmt: skip
+
+    def _flush(self) -> None:
+        self._reception.intake.pause()
+        self._save_checkpoint()
+        self._writer.flush()
 
     def _save_checkpoint(self) -> None:
         if self.offset > self._checkpoint_at and checkpoint.save(self._reception.intake, self._writer):
