@@ -29,6 +29,7 @@ class Relay:
         self._trouble_at: int | None = None
         self._trouble: Callable[[], object] = self.cut
         self._damage_at: int | None = None
+        self._loses_answer = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -55,6 +56,10 @@ class Relay:
     def lose(self) -> None:
         """Reset the clients' connections, as if they drove into a tunnel: nobody tells the server."""
         self._reset(self._clients)
+
+    def lose_next_answer(self) -> None:
+        """Once: the server gets the request whole, and its client hears no answer."""
+        self._loses_answer = True
 
     def damage_at(self, sent: int) -> None:
         """Change one byte, once."""
@@ -116,6 +121,9 @@ class Relay:
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(65536):
+                if self._loses_answer:
+                    self._loses_answer = False
+                    break
                 with self._lock:
                     self.answered += len(data)
                 if self._hold_at is not None and self.answered > self._hold_at:

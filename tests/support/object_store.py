@@ -1,5 +1,6 @@
 """A real S3 server for tests: SeaweedFS, one process, with a bucket of its own for each caller."""
 
+import contextlib
 import json
 import os
 import signal
@@ -34,7 +35,7 @@ def _identity(access_key: str, secret_key: str, actions: list[str]) -> dict[str,
     return {"name": access_key, "credentials": credentials, "actions": actions}
 
 
-@dataclass
+@dataclass(eq=False)
 class ObjectStore:
     folder: Path
     process: "subprocess.Popen[bytes] | None" = None
@@ -106,8 +107,11 @@ class ObjectStore:
         )  # fmt: skip
 
     def make_bucket(self, name: str = "") -> str:
+        """Make a bucket, unless it is there."""
         name = name or f"test-{uuid.uuid4().hex}"
-        self.client().create_bucket(Bucket=name)
+        client = self.client()
+        with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
+            client.create_bucket(Bucket=name)
         return name
 
     def storage(self, bucket: str, prefix: str = "") -> dict[str, Any]:

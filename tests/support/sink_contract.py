@@ -153,6 +153,21 @@ class SinkContract:
             with pytest.raises(NoSuchKey):
                 sink.open_partial(key)
 
+    def test_a_whole_write_can_be_read_before_its_commit(self, sink: ResumableSink) -> None:
+        """A virus scanner reads it."""
+        leave(write(sink.create_resumable(KEY), b"01234"))
+        writer = write(sink.resume(KEY), b"56789")
+        writer.make_readable()
+        with sink.open_partial(KEY) as reader:
+            assert reader.read() == b"0123456789"
+        writer.close()
+        writer = sink.resume(KEY)
+        assert (writer.offset, sink.offset(KEY)) == (10, 10)
+        with sink.open_partial(KEY, 4) as reader:
+            assert reader.read() == b"456789"
+        writer.commit()
+        assert (read(sink, KEY), listed(sink)) == (b"0123456789", {(KEY, 10, False)})
+
     def test_an_open_write_can_be_cut_and_goes_on_there(self, sink: ResumableSink) -> None:
         leave(write(sink.create_resumable(KEY), b"0123456789"))
         writer = sink.resume(KEY)

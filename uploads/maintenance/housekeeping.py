@@ -70,6 +70,11 @@ def remove_bytes() -> int:
     return in_each_store(lambda place: remove_buried(place) if is_ours(place) else 0)
 
 
+def abort_abandoned() -> int:
+    """Delete the unfinished writes of processes that died."""
+    return in_each_store(lambda place: place.abort_abandoned() if is_ours(place) else 0)
+
+
 def write_sidecars() -> int:
     """Write the sidecars of changed files. Returns 0, as this is too frequent for the log."""
     with patience_of(_SHORT_PATIENCE):
@@ -150,6 +155,7 @@ CHORES = [
     Chore("end expired uploads", timedelta(minutes=1), expire_uploads, by_clock=True, uses_store=True),
     Chore("write sidecars", timedelta(seconds=1), write_sidecars, uses_store=True),
     Chore("remove bytes of deleted files", timedelta(minutes=1), remove_bytes, uses_store=True),
+    Chore("abort abandoned writes", timedelta(minutes=1), abort_abandoned, by_clock=True, uses_store=True),
     Chore("sweep", timedelta(hours=1), sweep_stores, by_clock=True, uses_store=True),
     Chore("purge the quarantine", timedelta(hours=1), purge_quarantine, by_clock=True, uses_store=True),
     Chore("free idempotency keys", timedelta(minutes=10), free_keys, by_clock=True),

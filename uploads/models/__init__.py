@@ -13,6 +13,8 @@ from .service import NightlySnapshot as NightlySnapshot
 from .service import SecretKeyUse as SecretKeyUse
 from .storage import SHA256_HEX as SHA256_HEX
 from .storage import Blob as Blob
+from .storage import OpenPart as OpenPart
+from .storage import OpenWrite as OpenWrite
 from .storage import SidecarChange as SidecarChange
 from .storage import SinkMark as SinkMark
 from .storage import Tombstone as Tombstone

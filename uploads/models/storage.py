@@ -1,4 +1,4 @@
-"""Tables about stored bytes: blobs, the storage marker, tombstones, changes of sidecars."""
+"""Tables about stored bytes: blobs, the storage marker, tombstones, changes of sidecars, open writes."""
 
 import uuid
 
@@ -86,3 +86,50 @@ class SidecarChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} of file {self.file_id}"
+
+
+class OpenWrite(models.Model):
+    """A write in a store that keeps no record of its own, such as S3: who holds it, and which bytes of it count.
+
+    Only the holder of `token` changes the row, each time by an UPDATE that filters by the token. `held_until` is by
+    the database's clock: later another host may take the write over.
+    """
+
+    sink = models.CharField(max_length=255)
+    key = models.CharField(max_length=64)
+    is_resumable = models.BooleanField()
+    size = models.BigIntegerField(null=True, blank=True)  # as announced
+    multipart_id = models.TextField(blank=True)
+    # The highest part number that a holder was given. None is given twice: what a holder that froze sends late
+    # replaces no part that counts.
+    last_part = models.PositiveIntegerField(default=0)
+    # What counts: `parts`, the first `tail_size` bytes of the object `tail`, and a checkpoint about them.
+    parts_size = models.BigIntegerField(default=0)
+    tail = models.CharField(max_length=64, blank=True)
+    tail_size = models.BigIntegerField(default=0)
+    checkpoint = models.TextField(blank=True)
+    is_sealed = models.BooleanField(default=False)  # the object may be there: a holder was about to make it
+    token = models.UUIDField(null=True, blank=True)
+    held_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sink", "key"], name="open_write_once")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class OpenPart(models.Model):
+    """A part that counts, of the multipart upload of an OpenWrite."""
+
+    write = models.ForeignKey(OpenWrite, on_delete=models.CASCADE, related_name="parts", db_index=False)
+    number = models.PositiveIntegerField()
+    size = models.BigIntegerField()
+    etag = models.CharField(max_length=255)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["write", "number"], name="open_part_once")]
+
+    def __str__(self) -> str:
+        return f"{self.number} ({self.size} bytes)"

@@ -85,7 +85,9 @@ class Writer(ABC):
     def commit(self) -> None:
         """Make the bytes durable, then visible under the key, then the key durable: in this order.
 
-        If it raises, nothing is visible under the key.
+        If it raises, nothing is visible under the key. One exception: a store in the network that cannot be reached
+        any more may have made the bytes visible, or may still do so. So after an error the caller deletes the key, or
+        finds out later whether it is there.
         """
 
     @abstractmethod
@@ -206,6 +208,10 @@ class Sink(ABC):
 
     def check_access(self) -> None:  # noqa: B027  # most stores need no check
         """Raise SinkError, which says what to correct, if the store cannot be read, written and deleted from."""
+
+    def abort_abandoned(self) -> int:
+        """Delete what writes of killed processes left, where nothing else does it. Returns how many there were."""
+        return 0
 
     def is_read_only(self) -> bool:
         """Whether nothing can be written or deleted at the moment."""

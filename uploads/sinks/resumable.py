@@ -49,6 +49,10 @@ class ResumableWriter(Writer):
         """The offset from which on `ResumableSink.open_partial` can read the bytes that count."""
         return 0
 
+    def make_readable(self) -> None:
+        """After the last byte, and before commit: let `ResumableSink.open_partial` read all bytes."""
+        self.flush()
+
     def call_when_lost(self, callback: Callable[[], None]) -> None:
         """Call `callback`, in another thread, if another host takes the write over. Its lock must have been lost."""
 

@@ -94,6 +94,7 @@ def _s3_sink(storage: Any, alias: str) -> Sink:
     from ..sinks.s3.client import client_of, public_client_of
     from ..sinks.s3.download_urls import CdnUrls
     from ..sinks.s3.sink import S3Sink
+    from .open_writes import OpenWriteRows
 
     if not isinstance(storage, S3Storage):
         raise ImproperlyConfigured(
@@ -104,7 +105,8 @@ def _s3_sink(storage: Any, alias: str) -> Sink:
     public_client = public_client_of(storage, public_url) if public_url else None
     bucket = Bucket(client_of(storage), storage.bucket_name, prefix, public_client)
     cdn = CdnUrls(storage, bucket) if storage.custom_domain else None
-    return S3Sink(bucket, f"s3://{storage.bucket_name}/{prefix}".rstrip("/"), cdn)
+    name = f"s3://{storage.bucket_name}/{prefix}".rstrip("/")
+    return S3Sink(bucket, name, OpenWriteRows(name), cdn)
 
 
 @cache

@@ -1,7 +1,7 @@
 """One prefix of one bucket: the names of its objects, and the requests that concern one object.
 
-Under the prefix, `content/KEY` is committed content, `meta/NAME.json` a sidecar, `quarantine/DATE.REASON.KEY` the
-quarantine, and `millrace-store` the marker.
+Under the prefix, `content/KEY` is committed content, `partial/KEY.…` the end of an open write, `meta/NAME.json` a
+sidecar, `quarantine/DATE.REASON.KEY` the quarantine, and `millrace-store` the marker.
 """
 
 from collections import deque
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..base import NoSuchKey
 from .retries import repeat
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
 
-CONTENT, META, QUARANTINE, MARKER = "content/", "meta/", "quarantine/", "millrace-store"
+CONTENT, PARTIAL, META, QUARANTINE, MARKER = "content/", "partial/", "meta/", "quarantine/", "millrace-store"
 PROBE = "millrace-probe-"  # written and deleted at once, to find out what is allowed
 _PAGE, _SMALL_PAGE = 1000, 16  # names in the answer to one request: a store sends no more than a thousand
 _SMALL_DIFFERENCE = timedelta(seconds=10)  # of clocks: an answer takes that long at most
@@ -48,10 +48,12 @@ class Bucket:
         name = self.object(place)
         return repeat(lambda: self.client.get_object(Bucket=self.name, Key=name)["Body"].read())
 
-    def put(self, place: str, content: bytes) -> None:
+    def put(self, place: str, content: bytes | bytearray) -> None:
         """Write a small object, whole or not at all."""
         name = self.object(place)
-        repeat(lambda: self.client.put_object(Bucket=self.name, Key=name, Body=content))
+        # The annotations of the client know no bytearray. It takes one, and does not copy it.
+        body = cast(bytes, content)
+        repeat(lambda: self.client.put_object(Bucket=self.name, Key=name, Body=body))
 
     def delete(self, place: str) -> None:
         """Delete an object. Does nothing if it does not exist."""

@@ -13,8 +13,8 @@ from ..base import NoSuchKey, SinkError
 from ..direct import DirectWrites, Part, PartsChanged
 from .bucket import Bucket
 from .download_urls import origin_of
+from .parts import part_size
 from .retries import code_of, repeat
-from .writer import part_size
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef

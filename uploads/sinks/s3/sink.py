@@ -1,18 +1,23 @@
 """The Sink in an S3 bucket."""
 
+import io
 import time
 import uuid
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import BinaryIO, cast
 
-from ..base import SinkError, Stored, Writer
+from ..base import NoSuchKey, SinkError, Stored, Writer
 from ..direct import DirectSink
 from ..download_urls import DownloadSink
+from ..resumable import ResumableSink, ResumableWriter
 from .bucket import CONTENT, MARKER, PROBE, Bucket
 from .direct import S3DirectWrites
 from .download_urls import CdnUrls, PresignedUrls
+from .open_writes import OpenWriteRecord, OpenWrites
 from .quarantine import S3Quarantine
 from .reader import S3Reader
+from .resumable_writer import ResumableS3Writer, discard, tail_name
 from .sidecars import S3Sidecars
 from .writer import S3Writer
 
@@ -20,18 +25,62 @@ _RECENT = 10.0  # seconds
 _NEVER: tuple[str | None, float] = (None, -_RECENT)
 
 
-class S3Sink(DownloadSink, DirectSink):
+class S3Sink(ResumableSink, DownloadSink, DirectSink):
     is_remote = True
 
-    def __init__(self, bucket: Bucket, name: str, cdn: CdnUrls | None = None) -> None:
-        self.bucket, self.name = bucket, name
+    def __init__(self, bucket: Bucket, name: str, open_writes: OpenWrites, cdn: CdnUrls | None = None) -> None:
+        self.bucket, self.name, self._open_writes = bucket, name, open_writes
         self.presigned, self.cdn = PresignedUrls(bucket), cdn
         self._recent = _NEVER  # the marker, and when it was read
         self.sidecars, self.quarantine = S3Sidecars(bucket), S3Quarantine(bucket)
         self.direct = S3DirectWrites(bucket)
 
     def create(self, key: str, *, size: int | None = None) -> Writer:
-        return S3Writer(self.bucket, key, size)
+        return S3Writer(self.bucket, self._open_writes, key, size)
+
+    def create_resumable(self, key: str, *, size: int | None = None) -> ResumableWriter:
+        return ResumableS3Writer(self.bucket, self._open_writes.begin(key, size=size, is_resumable=True), None)
+
+    def resume(self, key: str) -> ResumableWriter:
+        held = self._open_writes.take(key)
+        try:
+            return ResumableS3Writer(self.bucket, held, self._made_size(held.record))
+        except BaseException:
+            with suppress(SinkError):
+                held.release()
+            raise
+
+    def _made_size(self, record: OpenWriteRecord) -> int | None:
+        """The size of the object, if an earlier holder made it, and then died or did not hear the answer."""
+        return self.size(record.key) if record.is_sealed else None
+
+    def offset(self, key: str) -> int:
+        record = self._resumable(key)
+        made = self._made_size(record)
+        return record.offset if made is None else made
+
+    def read_checkpoint(self, key: str) -> str:
+        try:
+            return self._resumable(key).checkpoint
+        except NoSuchKey:
+            return ""
+
+    def open_partial(self, key: str, start: int = 0) -> BinaryIO:
+        record = self._resumable(key)
+        if self._made_size(record) is not None:
+            return self.open(key, start)
+        if start < record.parts_size:
+            raise SinkError("The parts of an open multipart upload cannot be read.")
+        if not record.tail:
+            return io.BytesIO()
+        name = tail_name(self.bucket, key, record.tail)
+        return cast(BinaryIO, S3Reader(self.bucket, name, start - record.parts_size, record.tail_size))
+
+    def _resumable(self, key: str) -> OpenWriteRecord:
+        record = self._open_writes.find(key)
+        if record is None or not record.is_resumable:
+            raise NoSuchKey(key)
+        return record
 
     def open(self, key: str, start: int = 0, end: int | None = None) -> BinaryIO:
         return cast(BinaryIO, S3Reader(self.bucket, self.bucket.content(key), start, end))
@@ -49,10 +98,22 @@ class S3Sink(DownloadSink, DirectSink):
 
     def delete(self, key: str) -> None:
         self.bucket.delete(CONTENT + key)
+        if record := self._open_writes.remove(key):
+            discard(self.bucket, record)
 
     def walk(self) -> Iterator[Stored]:
         for found in self.bucket.list(CONTENT):
             yield Stored(found["Key"].removeprefix(self.bucket.object(CONTENT)), found["Size"], found["LastModified"])
+        for record in self._open_writes.resumable():
+            yield Stored(record.key, record.offset, record.created_at, partial=True)
+
+    def abort_abandoned(self) -> int:
+        aborted = 0
+        for record in list(self._open_writes.abandoned()):
+            self._open_writes.remove(record.key)
+            discard(self.bucket, record)
+            aborted += 1
+        return aborted
 
     def free(self) -> int | None:
         return None

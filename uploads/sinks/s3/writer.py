@@ -1,109 +1,134 @@
-"""Write a stream as a multipart upload. One part is in memory at a time, in a buffer that is used again."""
+"""Write a stream as a multipart upload. One part is in memory at a time, in a buffer that is used again.
 
-from typing import TYPE_CHECKING, cast
+Content that fits into one part is sent as one object.
+"""
 
-from ..base import NoSuchKey, SinkError, Writer
+from abc import abstractmethod
+from contextlib import suppress
+
+from ..base import SinkError, Writer
 from ..crash_points import Step, reached
-from .bucket import Bucket
-from .retries import repeat
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
-
-_MB = 1024**2
-_MOST_PARTS = 10_000
-_SMALLEST_PART, _PART_OF_UNKNOWN_SIZE = 8 * _MB, 16 * _MB
+from .bucket import CONTENT, Bucket
+from .multipart import Multipart
+from .open_writes import HeldWrite, OpenWrites
+from .parts import Part, PartBuffer, part_size
 
 
-def part_size(size: int | None) -> int:
-    """The size of parts: a store takes 10,000 of them."""
-    if size is None:
-        return _PART_OF_UNKNOWN_SIZE
-    return max(_SMALLEST_PART, -(-size // (_MOST_PARTS * _MB)) * _MB)
+class PartWriter(Writer):
+    """What all Writers of an S3 store have in common."""
 
-
-class S3Writer(Writer):
     def __init__(self, bucket: Bucket, key: str, size: int | None) -> None:
-        self._bucket, self._name = bucket, bucket.content(key)
-        self._part_size = part_size(size)
-        self._buffer = bytearray()
-        self._parts: list[CompletedPartTypeDef] = []
-        self._upload_id = ""
-        self._is_open = True
         self.key, self.offset = key, 0
+        self._bucket, self._size = bucket, size
+        self._buffer = PartBuffer()
+        self._multipart: Multipart | None = None
+        self._parts: list[Part] = []  # that this Writer has sent
+        self._is_open = True
 
     def write(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
         while rest:
-            piece = rest[: self._part_size - len(self._buffer)]
-            self._buffer += piece
-            self.offset += len(piece)
-            rest = rest[len(piece) :]
-            if len(self._buffer) == self._part_size:
+            if self._buffer.size >= self._part_size():
                 self._send_part()
+            taken = self._buffer.take(rest, self._part_size())
+            self.offset += taken
+            rest = rest[taken:]
+
+    @abstractmethod
+    def _part_size(self) -> int:
+        """The size of the next part."""
+
+    @abstractmethod
+    def _next_number(self) -> int: ...
+
+    @abstractmethod
+    def _record_multipart(self, multipart_id: str) -> None:
+        """Record a multipart upload that is about to get its first part."""
+
+    def _send_part(self) -> None:
+        multipart = self._multipart or self._begin_multipart()
+        self._parts.append(multipart.send(self._next_number(), self._buffer.content()))
+        self._buffer.cut(0)
+
+    def _begin_multipart(self) -> Multipart:
+        made = Multipart.begin(self._bucket, self._bucket.content(self.key))
+        try:
+            self._record_multipart(made.id)
+        except BaseException:
+            with suppress(SinkError):
+                made.abort()
+            raise
+        self._multipart = made
+        return made
+
+    def _send_rest(self) -> None:
+        """Send the last part. Content without parts is sent by `_make_object`."""
+        if self._multipart is not None and self._buffer.size:
+            self._send_part()
+
+    def _make_object(self, parts: list[Part]) -> None:
+        if self._multipart is not None:
+            self._multipart.complete(parts)
+        else:
+            self._bucket.put(CONTENT + self.key, self._buffer.content())
+        reached(Step.LINKED)
+        reached(Step.DIRECTORY_SYNCED)
+
+    def _close(self) -> None:
+        self._is_open = False
+        self._buffer.release()
+
+
+class S3Writer(PartWriter):
+    """A write that ends with its process. If that is killed, the sweep aborts the multipart upload."""
+
+    def __init__(self, bucket: Bucket, open_writes: OpenWrites, key: str, size: int | None) -> None:
+        super().__init__(bucket, key, size)
+        self._open_writes = open_writes
+        self._held: HeldWrite | None = None  # None until there is a multipart upload
 
     def commit(self) -> None:
         if not self._is_open:
             return
         try:
-            if self._upload_id and self._buffer:
-                self._send_part()
+            self._send_rest()
             reached(Step.SYNCED)
-            self._complete() if self._upload_id else self._put_whole()
-            reached(Step.LINKED)
-            reached(Step.DIRECTORY_SYNCED)
+            self._make_object(self._parts)
         except SinkError:
-            self.abort()
+            with suppress(SinkError):
+                self.abort()
             raise
-        self._end()
+        self._close()
+        with suppress(SinkError):  # the object is there; the sweep deletes the record
+            self._end_record()
 
     def abort(self) -> None:
         if not self._is_open:
             return
-        upload_id = self._upload_id
-        self._end()
-        if upload_id:
-            client = self._bucket.client
+        self._close()
+        if self._multipart is not None:
             try:
-                repeat(
-                    lambda: client.abort_multipart_upload(
-                        Bucket=self._bucket.name, Key=self._name, UploadId=upload_id
-                    )
-                )
-            except NoSuchKey:
-                return  # it was aborted already
+                self._multipart.abort()
+            except SinkError:
+                if self._held is not None:
+                    self._held.release()  # the sweep aborts it
+                raise
+        self._end_record()
 
     def close(self) -> None:
         self.abort()
 
-    def _send_part(self) -> None:
-        client, number = self._bucket.client, len(self._parts) + 1
-        if not self._upload_id:
-            made = repeat(lambda: client.create_multipart_upload(Bucket=self._bucket.name, Key=self._name))
-            self._upload_id = made["UploadId"]
-        sent = repeat(
-            lambda: client.upload_part(
-                Bucket=self._bucket.name, Key=self._name, UploadId=self._upload_id,
-                PartNumber=number, Body=cast(bytes, self._buffer),
-            )
-        )  # fmt: skip
-        self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
-        self._buffer.clear()
+    def _part_size(self) -> int:
+        return part_size(self._size, len(self._parts))
 
-    def _complete(self) -> None:
-        repeat(
-            lambda: self._bucket.client.complete_multipart_upload(
-                Bucket=self._bucket.name, Key=self._name, UploadId=self._upload_id,
-                MultipartUpload={"Parts": self._parts},
-            )
-        )  # fmt: skip
+    def _next_number(self) -> int:
+        return len(self._parts) + 1
 
-    def _put_whole(self) -> None:
-        repeat(
-            lambda: self._bucket.client.put_object(
-                Bucket=self._bucket.name, Key=self._name, Body=cast(bytes, self._buffer)
-            )
-        )
+    def _record_multipart(self, multipart_id: str) -> None:
+        if self._held is None:
+            self._held = self._open_writes.begin(self.key, size=self._size, is_resumable=False)
+        self._held.begin_multipart(multipart_id)
 
-    def _end(self) -> None:
-        self._is_open, self._buffer = False, bytearray()
+    def _end_record(self) -> None:
+        if self._held is not None:
+            self._held.end()

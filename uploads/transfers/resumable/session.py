@@ -172,7 +172,7 @@ class Session:
             return
         with scan, storage_refusals():
             self._reception.seal()
-            self._writer.flush()  # a store may hold the last bytes in memory
+            self._writer.make_readable()
             for piece in checkpoint.pieces(self._place, self.upload.key, 0):
                 scan.feed(piece)
             scan.finish()
