@@ -203,7 +203,7 @@ class Attempt:
         try:
             for number, (output, facts) in enumerate(zip(outputs, found, strict=True)):
                 key = self._lease.key(number)
-                content = deposit(output.path, key, output.kind, output.media_type, lambda _: self._check())
+                content = deposit(output.path, key, output.kind, output.media_type, self._check)
                 stored.append(StoredOutput(output.name, key, content, facts.model_dump(mode="json")))
         except BaseException:
             _discard(self._lease, len(outputs))

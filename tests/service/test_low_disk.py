@@ -100,7 +100,7 @@ def test_what_a_job_made_is_not_stored_where_the_disk_has_come_to_its_floor(tmp_
     made.write_bytes(b"a film")
     before = list(sink().walk())
     with pytest.raises(InsufficientStorage):
-        deposit(made, "k" * 32, "video", "video/mp4", lambda _: None)
+        deposit(made, "k" * 32, "video", "video/mp4", lambda: None)
     assert list(sink().walk()) == before
 
 
