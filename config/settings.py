@@ -100,7 +100,9 @@ UPLOADS = Limits(
     public_url=PUBLIC_URL,
     direct_uploads=_DIRECT_UPLOADS,
     media_group=env.read("MEDIA_GROUP", None, parse.group),
-    private=tuple(HOME / name for name in ("work", "broker", "static", "snapshots", "run", "ballast", "secret_key")),
+    private=tuple(
+        HOME / name for name in ("work", "inputs", "broker", "static", "snapshots", "run", "ballast", "secret_key")
+    ),
 )
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -113,9 +115,13 @@ STORAGES = {
     ),
     **env.read("OTHER_STORAGE", storages.NO_OTHERS, storages.parse_others),
 }
+# A folder of our own in the one that is given: housekeeping removes what it does not know from `work` and `inputs`.
+_SCRATCH = env.read("SCRATCH", HOME, lambda raw: Path(raw).expanduser().resolve() / "millrace")
 _NINETY_DAYS: float | None = 90 * 86400.0
 JOBS = JobSettings(
-    work_root=HOME / "work",
+    work_root=_SCRATCH / "work",
+    inputs_root=_SCRATCH / "inputs",
+    scratch_size=env.read("SCRATCH_SIZE", None, parse.optional(parse.size, "auto")),
     lease=env.read("LEASE", 30.0, parse.positive_seconds),
     attempts=env.read("ATTEMPTS", 3, parse.number(1)),
     timeout=env.read("JOB_TIMEOUT", 24 * 3600.0, parse.positive_seconds),

@@ -12,6 +12,8 @@ from .ffmpeg.sandbox import Level
 @dataclass(frozen=True, slots=True)
 class JobSettings:
     work_root: Path  # for the private folders of attempts; on the disk of the store, outputs need not be copied
+    inputs_root: Path  # for inputs that were fetched from a store in the network
+    scratch_size: int | None = None  # bytes that these inputs may take; None: half of the free disk
     lease: float = 30.0  # seconds after which a lease expires that is not renewed
     attempts: int = 3  # how many attempts a job has
     timeout: float = 24 * 3600.0

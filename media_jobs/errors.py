@@ -122,6 +122,14 @@ class Released(Interruption):
     """This worker is stopping. The job is queued again."""
 
 
+class NoScratch(Interruption):
+    """An input does not fit into the scratch space of this host now. The job is queued again."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
 class NotFinished(Refusal):
     """The request is allowed for finished jobs only."""
 

@@ -17,6 +17,7 @@ from .queue.children import end_all
 from .queue.deletion import forget
 from .queue.leases import reap
 from .queue.notify import wake_idle_again
+from .worker.inputs import sweep_inputs
 from .worker.slot import BEAT
 
 _BATCH = 500
@@ -76,6 +77,7 @@ CHORES = [
     Chore("take back lost jobs", timedelta(seconds=1), take_back_lost),
     Chore("wake idle workers", timedelta(seconds=1), wake_idle_again),
     Chore("sweep work folders", timedelta(seconds=10), sweep_work, per_host=True),
+    Chore("sweep fetched inputs", timedelta(minutes=1), sweep_inputs, per_host=True),
     Chore("forget lost workers", timedelta(minutes=1), forget_workers),
     Chore("delete parts of failed jobs", timedelta(hours=1), forget_scratch, by_clock=True),
     Chore("forget old jobs", timedelta(hours=1), forget_jobs, by_clock=True),

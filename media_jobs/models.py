@@ -56,6 +56,8 @@ class Worker(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField()  # by the database's clock
     heard_at = models.DateTimeField()  # when it last became idle or busy
+    # The largest input that it has the space to fetch. None: it need not fetch any.
+    room = models.BigIntegerField(null=True, editable=False)
 
     class Meta:
         indexes = [models.Index(fields=["lane", "seen_at"], name="worker_live")]
@@ -106,6 +108,7 @@ class Job(models.Model):
     # Finished jobs outlive their files; unfinished jobs keep them (hooks.file_deleting).
     file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
     upload = models.ForeignKey(Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
+    input_bytes = models.BigIntegerField(null=True, editable=False)  # of all its files; None: not known
     automatic = models.BooleanField(default=False)  # not submitted by its owner: it is deleted with its file
 
     lane = models.CharField(max_length=16)

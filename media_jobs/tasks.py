@@ -19,6 +19,7 @@ from .queue.leases import Lease
 from .queue.notify import TASK, wake
 from .queue.upload_checks import has_work
 from .worker.attempt import run_job
+from .worker.inputs import room
 from .worker.slot import BEAT, Slot, equipment
 from .worker.upload_check import check_next_upload
 
@@ -48,7 +49,7 @@ def _run_next_job(slot: Slot) -> bool:
     if lease is None:
         return False
     slot.set_state(Worker.State.BUSY)
-    if has_work(slot.lane):
+    if has_work(slot.lane, room()):
         wake(slot.lane)
     run_job(lease, slot)
     return True
@@ -57,13 +58,13 @@ def _run_next_job(slot: Slot) -> bool:
 def _claim_next(slot: Slot) -> Lease | None:
     if not _may_claim(slot):
         return None
-    lease = leases.claim(slot.worker)
+    lease = leases.claim(slot.worker, room())
     if lease is not None or slot.worker.state == Worker.State.IDLE:
         return lease
     # A job that was submitted a moment ago has woken nobody if its lane's workers were all busy. Look once more, now
     # that this worker's row says that it is idle.
     slot.set_state(Worker.State.IDLE)
-    return leases.claim(slot.worker)
+    return leases.claim(slot.worker, room())
 
 
 def _may_claim(slot: Slot) -> bool:

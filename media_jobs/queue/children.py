@@ -37,7 +37,7 @@ def insert(parent: Job, parts: Sequence[Part]) -> None:
         Job(
             parent=parent, number=number, part=part.spec, weight=part.weight, owner_id=parent.owner_id,
             operation=parent.operation, version=parent.version, params=parent.params, lane=parent.lane,
-            priority=parent.priority, file_id=parent.file_id, status=Status.QUEUED,
+            priority=parent.priority, file_id=parent.file_id, input_bytes=parent.input_bytes, status=Status.QUEUED,
             queued_at=parent.queued_at + timedelta(microseconds=number),
             request_id=parent.request_id,
         )

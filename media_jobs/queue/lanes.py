@@ -16,7 +16,7 @@ from ..models import Job, Lane, Worker
 from ..operations.base import LANES
 from . import upload_checks
 from .notify import wake_idle
-from .scheduling import claimable, is_paused, lacking
+from .scheduling import Room, claimable, is_paused, lacking, rooms
 from .upload_checks import used_lanes
 
 # A little longer than worker/slot.py waits before a worker without messages restarts itself.
@@ -116,13 +116,13 @@ def _deaf_workers() -> list[Worker]:
     idle = Worker.live().filter(state=Worker.State.IDLE, heard_at__lt=long_ago)
     if not idle.exists() or lacking():
         return []
-    overdue = {lane for lane in LANES if _is_overdue(lane, long_ago)}
+    overdue = {lane for lane, room in rooms(idle).items() if _is_overdue(lane, long_ago, room)}
     return [worker for worker in idle if worker.lane in overdue]
 
 
-def _is_overdue(lane: str, long_ago: Any) -> bool:
+def _is_overdue(lane: str, long_ago: Any, room: Room | None = None) -> bool:
     ready = Q(not_before=None) | Q(not_before__lt=long_ago)
     if is_paused(lane):
         return False
-    jobs, checks = claimable(lane).filter(ready, queued_at__lt=long_ago), upload_checks.waiting(lane)
+    jobs, checks = claimable(lane, room).filter(ready, queued_at__lt=long_ago), upload_checks.waiting(lane)
     return jobs.exists() or checks.filter(ready, sent_at__lt=long_ago).exists()

@@ -19,6 +19,7 @@ from uploads.runtime.database_connections import write
 from uploads.storage.blobs import discard
 from uploads.storage.stores import sink
 from uploads.storage.tombstones import bury
+from uploads.text.sizes import human_size
 from uploads.transfers.quota import lock_quotas
 
 from ..conf import jobs
@@ -29,12 +30,14 @@ from ..operations.divisible import Part
 from . import artifacts, children, states
 from .cancel_and_retry import pause_before_retry
 from .job_metrics import count_lost_lease
-from .scheduling import claimable, is_paused
+from .scheduling import Room, claimable, is_paused
 from .single_flight import followers, promote
 
 Status = Job.Status
 # A lease that ends later than any holder could have set it was written while the clock was wrong.
 _CLOCK_ERROR = timedelta(minutes=2)
+# A claim checks the space, so only another slot of the host can have taken it since.
+_DEFERRAL = timedelta(seconds=10)
 _TRIES = 5
 
 
@@ -47,15 +50,18 @@ class Lease:
         return artifacts.key_of(self.token, number)
 
 
-def claim(worker: Worker) -> Lease | None:
-    """Lease the next job of the worker's lane. None: there is no job to run."""
+def claim(worker: Worker, room: Room | None = None) -> Lease | None:
+    """Lease the next job of the worker's lane. None: there is no job to run.
+
+    `room`: the worker's space for inputs, if it has to fetch them.
+    """
     for _ in range(_TRIES):
         token = uuid.uuid4()
         with suppress(IntegrityError):
-            if job := states.mark_running(worker, token):
+            if job := states.mark_running(worker, token, room):
                 return Lease(job, token)
         # Another worker may hold the row of the next job, for a moment only.
-        if not claimable(worker.lane).exists() or is_paused(worker.lane):
+        if not claimable(worker.lane, room).exists() or is_paused(worker.lane):
             return None
     return None
 
@@ -183,6 +189,18 @@ def end_released(lease: Lease) -> None:
             held.filter(cancel_asked=False), job, "its worker stopped", message="Waiting to start again"
         )
         _require(queued or _mark_cancelled(held.filter(cancel_asked=True), job))
+
+
+def end_deferred(lease: Lease, size: int) -> None:
+    """Queue the job again without counting an attempt: this host has no space for its inputs of `size` bytes."""
+    held, job = _held(lease), lease.job
+    message = f"The worker had no scratch space for {human_size(size)}."
+    with write():
+        queued = states.mark_queued(
+            held.filter(cancel_asked=False), job, "no scratch space", message=message, input_bytes=size,
+            not_before=Now() + _DEFERRAL,
+        )  # fmt: skip
+        _require(queued or states.mark_cancelled(held.filter(cancel_asked=True), job))
 
 
 def end_cancelled(lease: Lease) -> None:

@@ -19,7 +19,7 @@ from uploads.sinks.crash_points import Step, reached
 from ..models import Lane, Worker
 from ..operations.base import BULK
 from . import upload_checks
-from .scheduling import claimable
+from .scheduling import claimable, rooms
 
 log = structlog.get_logger(__name__)
 TASK = "media_jobs.work"
@@ -73,10 +73,10 @@ def _lanes_to_wake() -> Iterator[tuple[str, list[tuple[Any, Any]], int]]:
     """Lanes with idle workers and work for them, their idle workers, and how many of them have something to do."""
     paused = Lane.objects.filter(paused=True).values("name")
     idle = Worker.live().filter(state=Worker.State.IDLE).exclude(lane__in=paused).order_by("pk")
-    for lane in set(idle.values_list("lane", flat=True)):
+    for lane, room in rooms(idle).items():
         workers = list(idle.filter(lane=lane).values_list("pk", "heard_at"))
         most = len(workers)
-        number = len(claimable(lane).values("pk")[:most]) + len(upload_checks.waiting(lane).values("pk")[:most])
+        number = len(claimable(lane, room).values("pk")[:most]) + len(upload_checks.waiting(lane).values("pk")[:most])
         if number := min(number, most):
             yield lane, workers, number
 

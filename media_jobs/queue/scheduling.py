@@ -4,6 +4,9 @@ The next job of a lane has the highest priority; among equal ones, owners take t
 next. Paused lanes get none, nor does any lane while the disk is full.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -13,7 +16,7 @@ from uploads.storage.stores import sink
 from uploads.transfers.disk_space import check_floor, check_free
 
 from ..conf import jobs
-from ..models import Job, Lane
+from ..models import Job, Lane, Worker
 
 # _NEXT selects the next job of a lane: the best priority, of the owner who was served least recently, their oldest.
 # Each part is one index lookup. (PostgreSQL would plan an EXISTS instead of the innermost SELECT, or that SELECT
@@ -30,7 +33,13 @@ _NEXT = """
 """
 _CLAIMABLE = """
     lane = %(lane)s AND status = 'queued' AND leader_id IS NULL AND pending_children = 0
-    AND (not_before IS NULL OR not_before <= {now})
+    AND (not_before IS NULL OR not_before <= {now}) {fits}
+"""
+# For workers that fetch inputs. Without this, each would take the largest job, and give it back.
+_FITS = "AND (input_bytes IS NULL OR input_bytes <= %(room)s {is_here})"
+_IS_HERE = """
+    OR file_id IN (SELECT file.id FROM uploads_mediafile AS file JOIN uploads_blob AS blob ON blob.id = file.blob_id
+    WHERE blob.sha256 IN ({hashes}))
 """
 # A share that another worker has locked is skipped: that worker is writing served_at for the same owner.
 SERVE_OWNER = """
@@ -41,10 +50,41 @@ SERVE_OWNER = """
 """
 
 
-def claimable(lane: str) -> QuerySet[Job]:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The space of a host for inputs that must be fetched: the largest that fits, and larger ones that are here."""
+
+    size: int
+    here: Sequence[str] = ()  # their SHA-256
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        return {"room": self.size} | {f"here{number}": sha256 for number, sha256 in enumerate(self.here)}
+
+    @property
+    def sql(self) -> str:
+        hashes = ", ".join(f"%(here{number})s" for number in range(len(self.here)))
+        return _FITS.format(is_here=_IS_HERE.format(hashes=hashes) if hashes else "")
+
+
+def claimable(lane: str, room: Room | None = None) -> QuerySet[Job]:
+    """The jobs that a worker could claim. `room`: its space for inputs, if it has to fetch them."""
     ready = Q(not_before=None) | Q(not_before__lte=Now())
     jobs = Job.with_children.filter(lane=lane, status=Job.Status.QUEUED, leader=None, pending_children=0)
-    return jobs.filter(ready)
+    found = jobs.filter(ready)
+    if room is None:
+        return found
+    fits = Q(input_bytes=None) | Q(input_bytes__lte=room.size)
+    return found.filter(fits | Q(file__blob__sha256__in=room.here) if room.here else fits)
+
+
+def rooms(workers: QuerySet[Worker]) -> dict[str, Room | None]:
+    """For each lane of these workers the room of that which has the most. None: one of them need not fetch inputs."""
+    found: dict[str, Room | None] = {}
+    for lane, size in workers.values_list("lane", "room"):
+        room = found.get(lane, Room(0))
+        found[lane] = None if size is None or room is None else Room(max(size, room.size))
+    return found
 
 
 def is_paused(lane: str) -> bool:
@@ -66,8 +106,8 @@ def lacking() -> str:
     return ""
 
 
-def sql(statement: str) -> str:
-    """Fill in the expressions that differ between PostgreSQL and SQLite."""
+def sql(statement: str, room: Room | None = None) -> str:
+    """Fill in the condition for `room`, and the expressions that differ between PostgreSQL and SQLite."""
     if connection.vendor == "postgresql":
         now = served = "statement_timestamp()"
         until = "statement_timestamp() + make_interval(secs => %(lease)s)"
@@ -79,6 +119,6 @@ def sql(statement: str) -> str:
         last = "(SELECT MAX(served_at) FROM media_jobs_share WHERE lane = %(lane)s)"
         served = f"MAX({now}, strftime('%%Y-%%m-%%d %%H:%%M:%%f', {last}, '+0.001 seconds'))"
         locks = {"for_update": "", "for_serving": ""}
-    claimable = _CLAIMABLE.format(now=now)
+    claimable = _CLAIMABLE.format(now=now, fits=room.sql if room else "")
     expressions = {"now": now, "until": until, "served": served}
     return statement.format(**expressions, next=_NEXT.format(claimable=claimable, **locks), **locks)

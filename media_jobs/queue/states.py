@@ -24,7 +24,7 @@ from ..conf import jobs
 from ..errors import Failure, NoSuchJob
 from ..models import Job, Worker
 from .job_metrics import count_end
-from .scheduling import SERVE_OWNER, sql
+from .scheduling import SERVE_OWNER, Room, sql
 from .single_flight import promote
 
 Status = Job.Status
@@ -169,21 +169,24 @@ _ONE_STATEMENT = f"{_CLAIM_SERVE_RECORD} SELECT * FROM claimed"  # noqa: S608
 _CLAIMED = "WITH claimed AS (SELECT * FROM media_jobs_job WHERE token = %(token)s)"
 
 
-def mark_running(worker: Worker, token: UUID) -> Job | None:
+def mark_running(worker: Worker, token: UUID, room: Room | None = None) -> Job | None:
     """Give the worker the next job of its lane, with a lease. None: there is no job, or other workers hold the rows.
+
+    `room`: the worker's space for inputs, if it has to fetch them.
 
     IntegrityError: another worker claimed the job and gave it back during the statement. Try again.
     """
     if connection.vendor == "postgresql":
         release_connection()  # as `write` does: the connection that comes back has been checked
-        return next(iter(Job.objects.raw(sql(_ONE_STATEMENT), _parameters(worker, token))), None)
+        return next(iter(Job.objects.raw(sql(_ONE_STATEMENT, room), _parameters(worker, token, room))), None)
     with write():
-        return Job.with_children.get(token=token) if _claim_in_steps(_parameters(worker, token)) else None
+        parameters = _parameters(worker, token, room)
+        return Job.with_children.get(token=token) if _claim_in_steps(parameters, room) else None
 
 
-def _claim_in_steps(parameters: dict[str, Any]) -> bool:
+def _claim_in_steps(parameters: dict[str, Any], room: Room | None) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(sql(_CLAIM), parameters)
+        cursor.execute(sql(_CLAIM, room), parameters)
         if not cursor.rowcount:
             return False
         cursor.execute(sql(f"{_CLAIMED} {SERVE_OWNER}"), parameters)
@@ -191,7 +194,7 @@ def _claim_in_steps(parameters: dict[str, Any]) -> bool:
     return True
 
 
-def _parameters(worker: Worker, token: UUID) -> dict[str, Any]:
+def _parameters(worker: Worker, token: UUID, room: Room | None) -> dict[str, Any]:
     ids = {"worker": worker.pk, "token": token}
     prepared = {name: models.UUIDField().get_db_prep_value(value, connection) for name, value in ids.items()}
-    return {"lane": worker.lane, "lease": jobs().lease, **prepared}
+    return {"lane": worker.lane, "lease": jobs().lease, **prepared, **(room.parameters if room else {})}

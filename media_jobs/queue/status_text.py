@@ -1,5 +1,6 @@
 """Texts about a job for the API and the admin: what it waits for, and its message."""
 
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,10 +8,12 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from uploads.text.sizes import human_size
 from uploads.text.times import human_time
 from uploads.transfers.status_text import upload_message, upload_progress
 
 from ..models import Job, Lane, Worker
+from . import scheduling
 from .scheduling import claimable, lacking
 
 # More jobs ahead of a job are not counted.
@@ -23,16 +26,19 @@ class Lanes:
 
     paused: Collection[str]
     with_workers: Collection[str]  # live ones
+    rooms: Mapping[str, int] = field(default_factory=dict)  # the largest input that a worker has the space to fetch
     lacking: str = ""  # a noun phrase for what no job can start without, if it is missing
     ahead: Mapping[UUID, int] = field(default_factory=dict)  # how many jobs are claimed before each
 
     @classmethod
     def now(cls, jobs: Iterable[Job] = ()) -> "Lanes":
         """Read the state of the lanes, with the number of jobs ahead of each of `jobs`."""
+        rooms = scheduling.rooms(Worker.live())
         lanes = {job.lane for job in jobs if job.status == Job.Status.QUEUED and job.leader_id is None}
         return cls(
             paused=set(Lane.objects.filter(paused=True).values_list("name", flat=True)),
-            with_workers=set(Worker.live().values_list("lane", flat=True).distinct()),
+            with_workers=set(rooms),
+            rooms={lane: room.size for lane, room in rooms.items() if room is not None},
             lacking=lacking() if lanes else "",
             ahead={pk: number for lane in lanes for pk, number in _ahead(lane)},
         )
@@ -72,11 +78,18 @@ def waiting_for(job: Job, lanes: Lanes) -> str | None:
         return f"The lane {job.lane}, which is paused."
     if lanes.lacking:
         return lanes.lacking
+    if (job.input_bytes or 0) > (room := lanes.rooms.get(job.lane, sys.maxsize)):
+        return _space(job, room)
     if job.not_before is not None and (left := (job.not_before - timezone.now()).total_seconds()) > 0:
         return f"Another attempt, in {human_time(max(1, left))}. {job.message}".rstrip()
     if job.pending_children:
         return f"Its parts: {job.pending_children} of them are not done yet."
     return _turn(job, lanes.ahead.get(job.pk, MOST))
+
+
+def _space(job: Job, room: int) -> str:
+    needed = human_size(job.input_bytes or 0)
+    return f"Scratch space for its inputs: {needed}. The workers of the lane {job.lane} have {human_size(room)}."
 
 
 def _turn(job: Job, ahead: int) -> str:

@@ -154,7 +154,7 @@ def _insert(order: Order) -> tuple[Job, bool]:
         job.status = Job.Status.UPLOADING
     else:
         job.cache_key = cache_key(job, [order.file, *order.inputs])
-        job.queued_at = Now()
+        job.queued_at, job.input_bytes = Now(), sum(file.size for file in (order.file, *order.inputs))
         job.leader, result = find_identical(job)
     job.save(force_insert=True)
     JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
@@ -223,7 +223,8 @@ def _begin(job: Job, file: MediaFile) -> None:
     inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
     job.file, job.cache_key = file, cache_key(job, [file, *inputs])
     leader, result = find_identical(job)
-    begun = {"file": file, "cache_key": job.cache_key, "queued_at": Now()}
+    size = sum(each.size for each in (file, *inputs))
+    begun = {"file": file, "cache_key": job.cache_key, "queued_at": Now(), "input_bytes": size}
     if result is not None:
         artifacts.answer(job, result, "its upload is complete", **begun)
     else:

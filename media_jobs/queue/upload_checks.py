@@ -15,7 +15,7 @@ from ..conf import jobs
 from ..models import Share, Worker
 from ..operations import registry
 from ..operations.base import BULK, LANES
-from .scheduling import claimable, is_paused
+from .scheduling import Room, claimable, is_paused
 
 _TRIES = 5
 
@@ -28,9 +28,9 @@ def running(lane: str) -> QuerySet[DirectUpload]:
     return content_check.running() if lane == BULK else DirectUpload.objects.none()
 
 
-def has_work(lane: str) -> bool:
-    """Whether a worker of the lane could begin something now."""
-    return claimable(lane).exists() or waiting(lane).exists()
+def has_work(lane: str, room: Room | None = None) -> bool:
+    """Whether a worker of the lane could begin something now. `room`: its space for inputs that it has to fetch."""
+    return claimable(lane, room).exists() or waiting(lane).exists()
 
 
 def used_lanes() -> list[str]:

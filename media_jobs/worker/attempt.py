@@ -17,12 +17,12 @@ import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from uploads.errors import InsufficientStorage, StorageUnavailable
-from uploads.models import Blob, MediaFile
+from uploads.models import MediaFile
 from uploads.runtime.request_context import on_behalf_of
 from uploads.sinks.base import SinkError, SinkFull
-from uploads.storage.blobs import discard, local_path
+from uploads.storage.blobs import discard
 from uploads.storage.stores import sink
-from uploads.transfers.disk_space import FloorWatch, check_free
+from uploads.transfers.disk_space import FloorWatch, check_free, free_above_floor
 from uploads.transfers.made_files import deposit
 
 from .. import operations
@@ -35,10 +35,12 @@ from ..errors import (
     Interruption,
     LeaseLost,
     NoRoom,
+    NoScratch,
     QuotaReached,
     Released,
 )
 from ..ffmpeg.probing.media_facts import Facts
+from ..ffmpeg.progress import Report
 from ..ffmpeg.toolbox import Toolbox
 from ..ffmpeg.work_folder import work_folder
 from ..models import Job, JobInput, Worker
@@ -49,6 +51,7 @@ from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
 from . import scratch
 from .heartbeat import Heartbeat
+from .inputs import Inputs
 from .slot import BEAT, Slot, equipment
 
 log = structlog.get_logger(__name__)
@@ -103,20 +106,25 @@ def _carry_out(lease: Lease, heartbeat: Heartbeat) -> tuple[End, dict[str, str]]
     """How the attempt ended, and the commands it ran. By then its processes have ended and its folder is gone."""
     ran: dict[str, str] = {}
     try:
-        with _as_failures(), work_folder(jobs().work_root, str(lease.token)) as folder:
-            attempt = Attempt(lease, heartbeat, folder)
+        with (
+            _as_failures(),
+            work_folder(jobs().work_root, str(lease.token)) as folder,
+            Inputs(heartbeat.check, lambda message: heartbeat.report(Report(message))) as inputs,
+        ):
+            attempt = Attempt(lease, heartbeat, folder, inputs)
             try:
                 end = attempt.carry_out()
             finally:
                 ran = attempt.ran
-    except (Failure, Cancelled, Released) as ended:
+    except (Failure, Cancelled, Released, NoScratch) as ended:
         return ended, ran
     return end, ran
 
 
 class Attempt:
-    def __init__(self, lease: Lease, heartbeat: Heartbeat, folder: Path) -> None:
+    def __init__(self, lease: Lease, heartbeat: Heartbeat, folder: Path, inputs: Inputs) -> None:
         self._lease, self._job, self._heartbeat, self._folder = lease, lease.job, heartbeat, folder
+        self._inputs = inputs
         self._tools = Toolbox(
             binary=equipment().binary, sandbox=equipment().sandbox, folder=folder, threads=jobs().threads,
             check=self._check, on_report=heartbeat.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
@@ -139,7 +147,7 @@ class Attempt:
 
     def carry_out(self) -> Success | Split | PartsLost:
         operation = operations.get(self._job.operation)
-        self._heartbeat.enter(Job.Phase.FETCHING, "Fetching")
+        self._heartbeat.enter(Job.Phase.FETCHING, "Fetching", self._job.input_bytes or 0)
         main, *others = self._fetch()
         self._heartbeat.enter(Job.Phase.WORKING, "Working")
         params = operation.parameters.model_validate(self._job.params)
@@ -155,20 +163,22 @@ class Attempt:
         return Success(stored, outcome.facts.model_dump(mode="json") if outcome.facts else None, outcome.message)
 
     def _fetch(self) -> list[Input]:
-        self._tools.room = check_free(sink(), 1)
+        in_store, here = check_free(sink(), 1), free_above_floor(self._folder)
+        self._tools.room = here if in_store is None else min(in_store, here)
         job = self._job
         # Queried here and not with the claim, which is to be as short as possible.
         job.file = MediaFile.objects.select_related("blob").filter(jobs=job).first()
         inputs = JobInput.objects.filter(job=job.parent_id or job.pk).select_related("file__blob").order_by("number")
         files = [job.file, *(item.file for item in inputs)]
-        return [self._link(number, file) for number, file in enumerate(files)]
+        try:
+            return [self._link(number, file) for number, file in enumerate(files)]
+        except NoScratch as reason:
+            raise NoScratch(sum(file.size for file in files if file is not None)) from reason
 
     def _link(self, number: int, file: MediaFile | None) -> Input:
         if file is None:
             raise ContentLost("A file that this job needs was deleted.")
-        path = local_path(file.blob)
-        if path is None or file.blob.state != Blob.State.STORED or not path.exists():
-            raise ContentLost(f"The content of {file.name} is missing on the server. Ask your administrator.")
+        path = self._inputs.path_of(file)
         # A short name in our folder: people are shown the command, and may copy it.
         link = self._folder / f"input{number}"
         link.symlink_to(path)
@@ -238,6 +248,8 @@ def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
             leases.end_cancelled(lease)
         case Released():
             leases.end_released(lease)
+        case NoScratch(size=size):
+            leases.end_deferred(lease, size)
 
 
 def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:

@@ -27,11 +27,13 @@ from ..queue.leases import lost
 from ..queue.notify import wake
 from ..queue.scheduling import is_paused
 from ..queue.upload_checks import has_work
+from .inputs import room, sweep_inputs
 
 log = structlog.get_logger(__name__)
 BEAT = 1.0  # seconds between heartbeats
 # How often the Worker row is written, and an idle worker looks for work that no message has announced.
 _ROW_INTERVAL = 5.0
+_SWEEP_INTERVAL = 60.0  # housekeeping may run on other hosts only
 # An idle worker whose lane has work, but which has got no message for this long, is not connected to the broker.
 _DEAF_AFTER = 30.0
 # Consecutive failures, not counting database errors, after which the heartbeat will not recover in this process.
@@ -55,11 +57,11 @@ class Slot:
     def __init__(self, lane: str, build: str, layers: dict[str, Any]) -> None:
         self.worker = Worker.objects.create(
             lane=lane, host=socket.gethostname(), pid=os.getpid(), build=build, layers=layers,
-            seen_at=Now(), heard_at=Now(),
+            seen_at=Now(), heard_at=Now(), room=_largest_input(),
         )  # fmt: skip
         self._stopping, self._beat_now = threading.Event(), threading.Event()
         self._renew: Callable[[], None] | None = None
-        self._row_written_at = self._heard_at = time.monotonic()
+        self._row_written_at = self._heard_at = self._swept_at = time.monotonic()
         self.ready_at = float("-inf")  # when everything that a job needs was last found
         self._writing, self._unwritten = threading.Lock(), dict[str, Any]()
         self._failures = Counter[str]()  # in a row, of each part of the heartbeat
@@ -108,10 +110,13 @@ class Slot:
             self._beat_now.clear()
             if renew := self._renew:
                 self._guard("renew", renew)
+            if time.monotonic() - self._swept_at >= _SWEEP_INTERVAL:
+                self._swept_at = time.monotonic()
+                self._guard("inputs", sweep_inputs)
             if self._unwritten or time.monotonic() - self._row_written_at >= _ROW_INTERVAL:
                 self._guard("row", self._refresh)
 
-    def _guard(self, part: str, function: Callable[[], None]) -> None:
+    def _guard(self, part: str, function: Callable[[], object]) -> None:
         """Call a part of the heartbeat. No error ends the heartbeat: it tries again a second later.
 
         After too many errors in a row, not counting those of the database, the process ends, and its supervisor
@@ -139,8 +144,9 @@ class Slot:
     def _write_row(self) -> None:
         with self._writing:  # one thread at a time, so that no older state is written last
             self._row_written_at = time.monotonic()
-            row = Worker.objects.filter(pk=self.worker.pk)
-            if not row.update(state=self.worker.state, seen_at=Now(), **self._unwritten) and not self.is_stopping:
+            row, self.worker.room = Worker.objects.filter(pk=self.worker.pk), _largest_input()
+            changes = {"state": self.worker.state, "room": self.worker.room, "seen_at": Now()} | self._unwritten
+            if not row.update(**changes) and not self.is_stopping:
                 self.worker.save(force_insert=True)  # others took this worker for dead and deleted the row
             self._unwritten = {}
 
@@ -149,7 +155,7 @@ class Slot:
 
         A worker that receives no broker messages ends itself, so that its supervisor starts another.
         """
-        there_is_work = has_work(self.lane) and not is_paused(self.lane)
+        there_is_work = has_work(self.lane, room()) and not is_paused(self.lane)
         if not there_is_work:
             self.note_message()
         if there_is_work or lost().exists():
@@ -157,3 +163,8 @@ class Slot:
         if time.monotonic() - self._heard_at > _DEAF_AFTER:
             log.error("worker_deaf", reason="no broker message although the lane has work: the worker restarts")
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _largest_input() -> int | None:
+    """For the column `room`."""
+    return space.size if (space := room()) else None

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import F
 
 from config.celery import make_folders
-from media_jobs.models import Worker
+from media_jobs.models import Job, Worker
 from media_jobs.queue import notify
 from tests.support.job_rows import a_job, a_worker
 
@@ -59,3 +59,12 @@ def test_workers_that_do_nothing_are_told_again_less_and_less_often(monkeypatch:
     Worker.objects.update(heard_at=F("heard_at") + timedelta(seconds=1))  # it has worked since
     assert notify.wake_idle_again() == 1
     assert notify.wake_idle() == 1  # other callers do not wait for the pause
+
+
+def test_nobody_is_told_of_a_job_whose_input_is_too_large() -> None:
+    worker, job = a_worker(), a_job()
+    Worker.objects.filter(pk=worker.pk).update(room=10**9)
+    Job.objects.filter(pk=job.pk).update(input_bytes=2 * 10**9)
+    assert notify.wake_idle() == 0
+    Worker.objects.filter(pk=worker.pk).update(room=2 * 10**9)
+    assert notify.wake_idle() == 1

@@ -1,5 +1,7 @@
 """Functions that unit tests run in a process of their own, by command_for. Most need no Django."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -53,6 +55,17 @@ def resume_blob(root: str, key: str) -> None:
     writer.write(b"from elsewhere")
     _hold()
     writer.close()
+
+
+def be_killed_while_fetching(folder: str, sha256: str, size: int) -> None:
+    from media_jobs.worker.input_cache import InputCache
+
+    def fetch(fd: int) -> None:
+        os.pwrite(fd, b"half", 0)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with InputCache(Path(folder), lambda: 10 * size).held(sha256, size, fetch, lambda: None):
+        pass
 
 
 def make_secret_key(path: str) -> str:

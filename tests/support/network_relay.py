@@ -113,6 +113,7 @@ class Relay:
         try:
             count = client.recv_into(buffer)
             self._damage(buffer[:count])
+            self._on_request(buffer[:count])
             server.sendall(buffer[:count])
         except OSError:
             return 0
@@ -130,6 +131,9 @@ class Relay:
                     self._may_answer.wait()
                 client.sendall(data)
         self._end(client, server)
+
+    def _on_request(self, data: memoryview) -> None:
+        """For other kinds of relays: bytes of a client, before the server gets them."""
 
     def _damage(self, data: memoryview) -> None:
         if self._damage_at is not None and self.sent + len(data) > self._damage_at:

@@ -72,6 +72,11 @@ def above_floor(sink: Sink, mark: SinkMark | None = None) -> int | None:
     return None if free is None else free - floor()
 
 
+def free_above_floor(folder: Path) -> int:
+    """Bytes that jobs may use on the disk of a folder."""
+    return max(0, free_in(folder) - floor())
+
+
 def disk_full() -> InsufficientStorage:
     return InsufficientStorage(
         "The server does not have enough free disk space for this. Try again later.", retry_after=60

@@ -1,0 +1,116 @@
+"""The inputs of an attempt as files of this machine: of a local store, or fetched from a store in the network."""
+
+import shutil
+import time
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from functools import cache, partial
+from pathlib import Path
+
+from uploads.models import Blob, MediaFile
+from uploads.sinks.local.sink import LocalSink
+from uploads.storage.blobs import local_path, open_blob
+from uploads.storage.stores import sinks
+from uploads.text.sizes import human_size
+from uploads.text.times import human_time
+from uploads.transfers.disk_space import free_above_floor
+
+from ..conf import jobs
+from ..errors import ContentLost
+from ..queue.scheduling import Room
+from .fetch import Source, fetch
+from .input_cache import InputCache
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def room() -> Room | None:
+    """The space of this host for inputs. None: all stores are on its disks."""
+    if all(isinstance(sink, LocalSink) for sink in sinks()):
+        return None
+    try:
+        return _cache().room()
+    except TimeoutError:  # another slot was frozen or is slow, while it looked for room: ask again
+        return Room(0)
+
+
+def sweep_inputs() -> int:
+    """Remove fetched inputs whose files were deleted, and what crashes have left. Returns how many there were."""
+    root, kept = jobs().inputs_root, _cache()
+    if not root.exists():
+        return 0
+    of_earlier_boots = [folder for folder in root.iterdir() if folder != kept.root]
+    for folder in of_earlier_boots:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        return len(of_earlier_boots) + kept.remove(_stored)
+    except TimeoutError:
+        return len(of_earlier_boots)
+
+
+def _stored(hashes: Collection[str]) -> Collection[str]:
+    return set(Blob.objects.filter(sha256__in=hashes).values_list("sha256", flat=True))
+
+
+@cache
+def _cache() -> InputCache:
+    """A folder for each boot of the machine: files are not synced, so after a power cut their content is unknown."""
+    root = jobs().inputs_root
+    return InputCache(root / _boot_id(), _free, jobs().scratch_size)
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
+
+
+def _free() -> int:
+    root = jobs().inputs_root
+    return free_above_floor(next(folder for folder in (root, *root.parents) if folder.exists()))
+
+
+class Inputs(ExitStack):
+    """Keeps the files that it has given, until the attempt is over."""
+
+    def __init__(self, check: Callable[[], None], report: Callable[[str], None]) -> None:
+        super().__init__()
+        self._check, self._report = check, report
+
+    def path_of(self, file: MediaFile) -> Path:
+        """Raises ContentLost, or NoScratch if there is no room to fetch it."""
+        if file.blob.state != Blob.State.STORED:
+            raise _lost(file)
+        if (path := local_path(file.blob)) is None:
+            return self._fetched(file)
+        if not path.exists():
+            raise _lost(file)
+        return path
+
+    def _fetched(self, file: MediaFile) -> Path:
+        blob = file.blob
+        source = Source(file.name, blob.sha256, blob.size, partial(open_blob, blob))
+        meter = _Meter(blob.size, self._report)
+
+        def on_arrival(arrived: int) -> None:
+            self._check()
+            meter.show(arrived)
+
+        held = _cache().held(blob.sha256, blob.size, lambda fd: fetch(source, fd, on_arrival), self._check)
+        return self.enter_context(held)
+
+
+class _Meter:
+    """Says how far a fetch is, for those who watch the job."""
+
+    def __init__(self, size: int, report: Callable[[str], None]) -> None:
+        self._size, self._report = size, report
+        self._began = time.monotonic()
+
+    def show(self, arrived: int) -> None:
+        speed = arrived / max(0.001, time.monotonic() - self._began)
+        left = f", {human_time(max(1, (self._size - arrived) / speed))} left" if speed else ""
+        done = f"{human_size(arrived)} ({100 * arrived / self._size:.0f} %)"
+        self._report(f"Fetching: {done} at {human_size(speed)}/s{left}")
+
+
+def _lost(file: MediaFile) -> ContentLost:
+    return ContentLost(f"The content of {file.name} is missing on the server. Ask your administrator.")
