@@ -2,6 +2,7 @@
 
 Then lose its database, its store and its key, once each, and see whether a file is lost: --only disasters.
 Then attack it from one address, and see what others feel of it: --only attacks.
+--only hosts: hurt two web servers and three workers, each with a home of its own, on PostgreSQL, Redis and SeaweedFS.
 --only soak: keep it busy for twenty minutes, hurt it once a minute, and see whether it stays as it was.
 """
 
@@ -19,6 +20,7 @@ from tests.drill.attacks import ATTACKS, attack, idle_p95, target
 from tests.drill.cluster import own_cluster
 from tests.drill.disasters import DISASTERS, play
 from tests.drill.faults import CANCELS, FAULTS, Fault
+from tests.drill.hosts_day import bad_day
 from tests.drill.outcomes import as_table
 from tests.drill.soak.run import soak
 from tests.drill.stage import Broken, Stage, make_film, staged
@@ -38,9 +40,9 @@ def main() -> int:
     faults = {name: fault for name, fault in (FAULTS | CANCELS).items() if chosen.only in name}
     disasters = [name for name in DISASTERS if chosen.only in name]
     attacks = [name for name in ATTACKS if chosen.only in name]
-    is_soak = chosen.only == "soak"
-    if not (faults or disasters or attacks or is_soak):
-        every = [*FAULTS, *CANCELS, *DISASTERS, *ATTACKS, "soak"]
+    is_soak, is_hosts = chosen.only == "soak", chosen.only == "hosts"
+    if not (faults or disasters or attacks or is_soak or is_hosts):
+        every = [*FAULTS, *CANCELS, *DISASTERS, *ATTACKS, "soak", "hosts"]
         parser.error(f"no fault is named so; there are: {'; '.join(every)}")
     database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
     say(
@@ -58,6 +60,8 @@ def main() -> int:
             broken += suffer(disasters, Path(folder), database)
         if is_soak:
             broken += soak(Path(folder), database, broker, chosen.minutes, say)
+        if is_hosts:
+            broken += hurt_hosts(Path(folder))
         if attacks:
             broken += withstand(attacks, Path(folder), database)
     say(f"{broken} broken promises" if broken else "Nothing was lost, doubled or left over.")
@@ -93,6 +97,15 @@ def suffer(disasters: list[str], folder: Path, base_url: str) -> int:
             drop_database(template.database_url)
     say(f"\n{as_table(outcomes)}\n")
     return sum(outcome.verdict != "holds" for outcome in outcomes.values())
+
+
+def hurt_hosts(folder: Path) -> int:
+    with own_cluster() as cluster:
+        if cluster is None:
+            say("There is no PostgreSQL to be started here.")
+            return 1
+        template = make_template(folder / "installation", cluster.url)
+        return bad_day(template, cluster, folder, make_film(folder, 2), say)
 
 
 def withstand(attacks: list[str], folder: Path, base_url: str) -> int:
