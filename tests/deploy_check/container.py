@@ -23,11 +23,16 @@ mount --rbind /sys sys
 touch etc/resolv.conf
 mount --bind /etc/resolv.conf etc/resolv.conf
 if [ -n "$CERTIFICATES" ]; then touch run/certificates; mount --bind "$CERTIFICATES" run/certificates; fi
+if [ -n "$VOLUME" ]; then
+    mount --bind ".$VOLUME" ".$VOLUME"
+    mount -t tmpfs -o noexec,nosuid,nodev tmpfs tmp
+fi
 pivot_root . mnt
 umount -l /mnt
+if [ -n "$VOLUME" ]; then mount -o remount,bind,ro /; fi
 cd "$2"
 shift 2
-unset CERTIFICATES
+unset CERTIFICATES VOLUME
 exec "$@"
 """
 # The programs that install packages may need what this machine trusts, which is not part of the image.
@@ -41,10 +46,12 @@ class Container:
     folder: str = "/"  # WORKDIR
     variables: dict[str, str] = field(default_factory=dict)
     user: str = ""  # USER; root if empty
+    volume: str = ""  # if given, all else is read-only, but for /tmp
 
     def command(self, words: list[str]) -> list[str]:
         if self.user:
-            words = ["setpriv", "--reuid", self.user, "--regid", self.user, "--clear-groups", "--", *words]
+            account = ["--reuid", self.user, "--regid", self.user, "--clear-groups"]
+            words = ["setpriv", *account, "--no-new-privs", "--bounding-set=-all", "--", *words]
         alone = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork"]
         return [*alone, "sh", "-c", _ENTER, "sh", str(self.root), self.folder, *words]
 
@@ -53,7 +60,7 @@ class Container:
         certificates = os.environ.get("SSL_CERT_FILE", "")
         if installs and certificates:
             found |= dict.fromkeys(_TRUST, "/run/certificates")
-        return found | {"CERTIFICATES": certificates if installs else ""}
+        return found | {"CERTIFICATES": certificates if installs else "", "VOLUME": self.volume}
 
     def run(self, words: list[str], *, installs: bool = False) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
