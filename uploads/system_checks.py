@@ -8,9 +8,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .conf import limits
 from .monitoring import scanner_health
+from .sinks.base import SinkError
 from .sinks.download_urls import DownloadSink
 from .sinks.local.sink import LocalSink
-from .storage.stores import sink, sinks
+from .storage.page_origins import refused_origins
+from .storage.stores import sink, sinks, takes_direct_uploads
 
 HANDLER = "uploads.http.upload_handler.StreamingUploadHandler"
 
@@ -77,6 +79,35 @@ def downloads(**_: Any) -> list[CheckMessage]:
         hint = "Set MILLRACE_CDN_URL, or the option custom_domain of the entry in STORAGES."
         return [Error("MILLRACE_DOWNLOADS=cdn needs a CDN.", hint=hint, id="uploads.E002")]
     return [] if place.cdn.expires else [_public_cdn()]
+
+
+@register()
+def direct_uploads(**_: Any) -> list[CheckMessage]:
+    if not limits().direct_uploads or takes_direct_uploads():
+        return []
+    return [
+        Warning(
+            "MILLRACE_DIRECT_UPLOADS has no effect: new files are not in an object store.",
+            hint="Set MILLRACE_STORAGE to s3://BUCKET/PREFIX.",
+            id="uploads.W004",
+        )
+    ]
+
+
+@register(deploy=True)  # not at each start: it asks the store
+def pages_reach_the_bucket(**_: Any) -> list[CheckMessage]:
+    try:
+        refused = refused_origins() if takes_direct_uploads() else []
+    except SinkError:
+        return []  # it is away, or may not tell us
+    return [
+        Warning(
+            f"The bucket's CORS rules do not let pages of {origin} send direct uploads and read their ETags.",
+            hint="Run `manage.py bucket_cors`. The credentials need the permission s3:PutBucketCORS.",
+            id="uploads.W005",
+        )
+        for origin in refused
+    ]
 
 
 def _public_cdn() -> Warning:

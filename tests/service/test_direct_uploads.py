@@ -2,11 +2,13 @@
 
 import contextlib
 import hashlib
+import http.client
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
@@ -16,10 +18,13 @@ from tests.support.direct_client import DIRECT, DirectClient, Sending, put
 from tests.support.in_server import direct_rows
 from tests.support.network_relay import Relay
 from tests.support.object_store import ObjectStore
-from tests.support.running_servers import StartServer, running
+from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
 from tests.support.waiting import wait_until
 from uploads.transfers.resumable import recovery
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CORSRuleTypeDef
 
 SIZE = 20_000_000  # three parts
 SOON = 90
@@ -381,6 +386,38 @@ def test_an_upload_whose_workers_are_lost_again_and_again_fails(
     assert "lost 3 times" in found["message"]
 
 
-def test_a_server_that_takes_no_direct_uploads_says_so(shared_server: Server, start_server: StartServer) -> None:
+def test_pages_may_send_parts_when_the_administrator_has_allowed_it(
+    server: Server, object_store: ObjectStore, client: DirectClient, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, bucket, store = "http://films.example", bucket_of(server), object_store.client()
+    of_others: CORSRuleTypeDef = {"ID": "theirs", "AllowedOrigins": [site], "AllowedMethods": ["GET"]}
+    store.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [of_others]})
+    assert "name the sites" in server.manage("bucket_cors", check=False).stderr
+    monkeypatch.setattr(server, "settings", server.settings | {"CORS_ORIGINS": site})
+    assert f"do not let pages of {site} send" in server.manage("check", "--deploy").stderr
+    server.manage("bucket_cors")
+    assert "W005" not in server.manage("check", "--deploy").stderr
+    rules = store.get_bucket_cors(Bucket=bucket)["CORSRules"]
+    assert [rule["ID"] for rule in rules] == ["theirs", "millrace-direct-uploads"]
+    sending = client.begin(film(SIZE))
+    wait_until(
+        lambda: preflight(sending.address(1), "http://others.example") == 403
+    )  # the store reads its rules later
+    assert preflight(sending.address(1), site) == 200
+    sending.end()
+
+
+def preflight(url: str, origin: str) -> int:
+    """What a browser asks before it sends a part."""
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.netloc, timeout=60)
+    headers = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
+    connection.request("OPTIONS", f"{address.path}?{address.query}", headers=headers)
+    answer = connection.getresponse()
+    connection.close()
+    return answer.status
+
+
+def test_a_server_that_takes_no_direct_uploads_says_so(shared_server: Server) -> None:
     assert refusal(DirectClient(shared_server).create(SIZE)) == (409, "no_direct_uploads")
     assert shared_server.get("/api/v1/me/", user="alice").json()["uploads"]["direct"] is False

@@ -34,6 +34,14 @@ class DirectWrites(ABC):
         """Scheme, host and port that clients send parts to."""
 
     @abstractmethod
+    def allow_origins(self, origins: list[str]) -> None:
+        """Let pages of these sites send parts, and of no others."""
+
+    @abstractmethod
+    def refused_origins(self, origins: list[str]) -> list[str]:
+        """Those of these sites whose pages cannot send parts."""
+
+    @abstractmethod
     def part_size(self, size: int) -> int:
         """The size of all parts but the last, of a content of this size."""
 

@@ -6,6 +6,7 @@ botocore's, so the sink keeps one. The backend's own reading and writing is not 
 
 import copy
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 5.0, 30.0  # seconds; botocore waits 60 for each, three times
 _MAX_CONNECTIONS = 64
+_AWS = ".amazonaws.com"
 
 
 def client_of(storage: Any) -> "S3Client":
@@ -34,6 +36,14 @@ def client_of(storage: Any) -> "S3Client":
         )
     )
     found: S3Client = storage.connection.meta.client
+    host = urlsplit(found.meta.endpoint_url).hostname or ""
+    if options.get("addressing_style") is None and host.endswith(_AWS) and "." not in storage.bucket_name:
+        # Otherwise URLs that it signs name no region. AWS would redirect them, and pages do not follow that in a PUT.
+        again = copy.copy(storage)  # without its client
+        again.client_config = storage.client_config.merge(
+            Config(s3=options | {"payload_signing_enabled": False, "addressing_style": "virtual"})
+        )
+        found = again.connection.meta.client
     return found
 
 

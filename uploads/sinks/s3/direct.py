@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from ..base import NoSuchKey, SinkError
 from ..direct import DirectWrites, Part, PartsChanged
+from . import cors
 from .bucket import Bucket
 from .download_urls import origin_of
 from .parts import part_size
@@ -31,6 +32,12 @@ class S3DirectWrites(DirectWrites):
     @cached_property
     def origin(self) -> str:
         return origin_of(self.sign("key", "id", 1, 1, 60))
+
+    def allow_origins(self, origins: list[str]) -> None:
+        cors.allow(self._bucket, origins)
+
+    def refused_origins(self, origins: list[str]) -> list[str]:
+        return cors.refused(self._bucket, origins)
 
     def part_size(self, size: int) -> int:
         return part_size(size)
