@@ -27,6 +27,7 @@ from uploads.http.body import is_chunked
 from uploads.http.upload_handler import takes_large_body, takes_small_body
 from uploads.models import Upload
 from uploads.storage.download_urls import download_origins
+from uploads.storage.stores import upload_origins
 from uploads.text.sizes import human_size
 from uploads.transfers import upload_counters
 from uploads.transfers.quota import largest_file
@@ -67,8 +68,9 @@ def _policy_for(path: str) -> str:
 
 @cache
 def _admin_policy() -> str:
-    """Allows content from the store or its CDN, where downloads are redirected to it."""
-    return re.sub("(img|media)-src 'self'", " ".join([r"\g<0>", *download_origins()]), _ADMIN)
+    """Allows content from the store or its CDN, where downloads are redirected to it, and direct uploads to it."""
+    policy = re.sub("(img|media)-src 'self'", " ".join([r"\g<0>", *download_origins()]), _ADMIN)
+    return policy.replace("connect-src 'self'", " ".join(["connect-src 'self'", *upload_origins()]))
 
 
 def api_in_utc(get_response: GetResponse) -> GetResponse:

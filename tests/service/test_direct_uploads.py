@@ -2,19 +2,17 @@
 
 import contextlib
 import hashlib
-import http.client
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
 
 from tests.support.clamd import VIRUS, clamd_server
-from tests.support.direct_client import DIRECT, DirectClient, Sending, put
+from tests.support.direct_client import DIRECT, DirectClient, Sending, preflight, put
 from tests.support.in_server import direct_rows
 from tests.support.network_relay import Relay
 from tests.support.object_store import ObjectStore
@@ -405,17 +403,6 @@ def test_pages_may_send_parts_when_the_administrator_has_allowed_it(
     )  # the store reads its rules later
     assert preflight(sending.address(1), site) == 200
     sending.end()
-
-
-def preflight(url: str, origin: str) -> int:
-    """What a browser asks before it sends a part."""
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.netloc, timeout=60)
-    headers = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
-    connection.request("OPTIONS", f"{address.path}?{address.query}", headers=headers)
-    answer = connection.getresponse()
-    connection.close()
-    return answer.status
 
 
 def test_a_server_that_takes_no_direct_uploads_says_so(shared_server: Server) -> None:

@@ -23,8 +23,14 @@ def sign_in(page: Page, server: Server, user: str) -> None:
 
 @contextmanager
 def signed_in(
-    browser: Browser, server: Server, user: str = "operator", *, may_say: str = "", may_ask: str = "", **look: Any
-) -> Iterator[Page]:
+    browser: Browser,
+    server: Server,
+    user: str = "operator",
+    *,
+    may_say: str | tuple[str, ...] = "",
+    may_ask: str = "",
+    **look: Any,
+) -> Iterator[Page]:  # fmt: skip
     """No error or warning in the console, except those that end with `may_say`, and no request to anybody else.
 
     Except for requests to URLs that begin with `may_ask`.

@@ -112,3 +112,14 @@ def put(url: str, body: bytes) -> tuple[int, str]:
         return answer.status, answer.headers.get("ETag", "")
     finally:
         connection.close()
+
+
+def preflight(url: str, origin: str) -> int:
+    """What a browser asks before it sends a part."""
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.netloc, timeout=60)
+    headers = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
+    connection.request("OPTIONS", f"{address.path}?{address.query}", headers=headers)
+    answer = connection.getresponse()
+    connection.close()
+    return answer.status

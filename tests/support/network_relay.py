@@ -21,6 +21,7 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self.sent = 0  # bytes of clients that the server's end of the wire took
         self.answered = 0  # bytes of the server
+        self.is_away = False
         self._hold_at: int | None = None
         self._may_answer = threading.Event()
         self._lock = threading.Lock()
@@ -52,6 +53,11 @@ class Relay:
         """Reset every connection, at both ends."""
         self.lose()
         self._reset(self._servers)
+
+    def go_away(self) -> None:
+        """Reset every connection, and take no others until `is_away` is set to False."""
+        self.is_away = True
+        self.cut()
 
     def lose(self) -> None:
         """Reset the clients' connections, as if they drove into a tunnel: nobody tells the server."""
@@ -87,6 +93,9 @@ class Relay:
         with contextlib.suppress(OSError):  # until it is closed
             while True:
                 client = self._listener.accept()[0]
+                if self.is_away:
+                    _close(client)
+                    continue
                 try:
                     server = socket.create_connection(("127.0.0.1", self._server_port))
                 except ConnectionRefusedError:

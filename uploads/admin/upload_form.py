@@ -14,6 +14,7 @@ from ..conf import limits
 from ..errors import Forbidden, InvalidParams, MissingFile
 from ..http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_entrance
 from ..models import MediaFile
+from ..storage.stores import takes_direct_uploads
 from ..text.sizes import human_size
 from ..transfers.quota import limits_of
 
@@ -55,6 +56,7 @@ class UploadFormMixin:
             "title": "Upload files",
             "max_file_size": "" if largest is None else human_size(largest),
             "accepted_types": sorted(limits().accept or ()),
+            "direct": takes_direct_uploads(),
             "uppy": _UPPY if finders.find(_UPPY) else "",
             **(extra_context or {}),
         }

@@ -62,6 +62,11 @@ def takes_direct_uploads() -> bool:
     return limits().direct_uploads and isinstance(sink(), DirectSink)
 
 
+def upload_origins() -> list[str]:
+    """The origins that pages of ours send parts to."""
+    return [direct_sink().direct.origin] if takes_direct_uploads() else []
+
+
 def direct_sink() -> DirectSink:
     """The store that clients send the bytes of new direct uploads to."""
     found = sink()

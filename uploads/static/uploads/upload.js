@@ -1,5 +1,8 @@
 // Adds Uppy to the upload form: progress, speed and time left of each file; pause and resume. If the same file is
-// chosen again, its upload continues: Uppy's tus client stores the URL. Names and errors are set as text, never as HTML.
+// chosen again, its upload continues. Files go to this server by tus, or straight to the object store by direct.js,
+// where the server offers that. Names and errors are set as text, never as HTML.
+
+import { sendDirectly } from "./direct.js";
 
 const RETRY_DELAYS = [0, 1000, 3000, 5000, 10000, 20000];
 const TICK = 500;
@@ -7,6 +10,7 @@ const SPEED_WINDOW = 5000;
 
 const form = document.getElementById("mr-send");
 const input = form.querySelector("input[type=file]");
+const token = form.elements.csrfmiddlewaretoken.value;
 const section = document.getElementById("mr-sending");
 const rows = new Map();
 
@@ -69,6 +73,12 @@ class Row {
     this.part("[data-do=pause]").textContent = "Resume";
   }
 
+  check(progress, message) {
+    if (this.state !== "checking") this.become("checking", "Checking", message, ["remove"]);
+    this.part("progress").value = progress;
+    this.say(message);
+  }
+
   fail(words) {
     this.become("failed", "Failed", words, ["retry", "remove"]);
   }
@@ -101,7 +111,8 @@ class Row {
   }
 }
 
-function refusal(response) {
+function refusal(error, response) {
+  if (error.words) return error.words;
   const answer = response?.body?.xhr;
   try {
     return JSON.parse(answer.responseText).detail;
@@ -120,14 +131,12 @@ async function pageOf(upload) {
   }
 }
 
-async function begin({ Uppy, Tus }) {
-  // Failures are shown in the row of the file, not in the console.
-  const quiet = { debug() {}, warn() {}, error() {} };
-  const uppy = new Uppy({ id: "millrace", autoProceed: true, logger: quiet });
+// By tus, to this server.
+function sendByTus(uppy, Tus) {
   const fileIds = new WeakMap();
   uppy.use(Tus, {
     endpoint: form.dataset.endpoint,
-    headers: { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value },
+    headers: { "X-CSRFToken": token },
     limit: 3,
     allowedMetaFields: ["name", "type"],
     retryDelays: RETRY_DELAYS,
@@ -138,6 +147,22 @@ async function begin({ Uppy, Tus }) {
       if (row && request.getMethod() === "HEAD") row.from = Number(response.getHeader("Upload-Offset")) || 0;
     },
   });
+}
+
+function sendToStore(uppy) {
+  const told = {
+    resumed: (id, bytes) => rows.has(id) && (rows.get(id).from = bytes),
+    checking: (id, progress, message) => rows.get(id)?.check(progress, message),
+  };
+  sendDirectly(uppy, { endpoint: form.dataset.direct, token, told });
+}
+
+async function begin({ Uppy, Tus }) {
+  // Failures are shown in the row of the file, not in the console.
+  const quiet = { debug() {}, warn() {}, error() {} };
+  const uppy = new Uppy({ id: "millrace", autoProceed: true, logger: quiet });
+  if (form.dataset.direct) sendToStore(uppy);
+  else sendByTus(uppy, Tus);
 
   const actions = {
     pause: (id) => (uppy.pauseResume(id) ? rows.get(id).pause() : rows.get(id).go()),
@@ -157,7 +182,7 @@ async function begin({ Uppy, Tus }) {
     const row = rows.get(file?.id);
     if (row) row.sent = bytesUploaded;
   });
-  uppy.on("upload-error", (file, error, response) => rows.get(file.id)?.fail(refusal(response)));
+  uppy.on("upload-error", (file, error, response) => rows.get(file.id)?.fail(refusal(error, response)));
   uppy.on("upload-success", async (file, { uploadURL }) => {
     const url = await pageOf(uploadURL);
     rows.get(file.id)?.finish(url);
