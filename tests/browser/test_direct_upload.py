@@ -4,15 +4,17 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser_staff import signed_in
 from tests.support.direct_client import preflight
-from tests.support.films import LongFilm
+from tests.support.films import FilmShelf, LongFilm
 from tests.support.network_relay import Relay
 from tests.support.object_store import ObjectStore
+from tests.support.repetitions import MORE
 from tests.support.running_servers import running
 from tests.support.server import ROOT, Server, Template, query
 from tests.support.waiting import wait_until
@@ -73,7 +75,7 @@ def slow_line(page: Page) -> Iterator[None]:
     """8 MB a second: slow enough for what is to be done meanwhile."""
     wire = page.context.new_cdp_session(page)
     limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
-    wire.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 8_000_000})
+    wire.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 8_000_000 * MORE})
     yield
     wire.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": -1})
 
@@ -85,7 +87,9 @@ def wait_for_bar(page: Page, beyond: float) -> None:
 def sha256_of(server: Server, page: Page) -> str:
     """Of the file on whose page we are, by what the server sends."""
     pk = page.url.rstrip("/").split("/")[-2]
-    return hashlib.sha256(server.get(f"/api/v1/files/{pk}/content", user="operator").body).hexdigest()
+    headers = {"Authorization": f"Bearer {server.tokens['operator']}"}
+    with urlopen(Request(f"{server.url}/api/v1/files/{pk}/content", headers=headers)) as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def bucket_of(server: Server) -> str:
@@ -97,9 +101,10 @@ def open_writes(server: Server, store: ObjectStore) -> int:
 
 
 def test_a_film_arrives_whole_past_the_server_in_spite_of_a_reload_and_a_cut(
-    admin: Page, server: Server, line: Relay, store_line: Relay, long_film: Callable[[], LongFilm]
+    admin: Page, server: Server, line: Relay, store_line: Relay, film_shelf: FilmShelf
 ) -> None:
-    film = long_film()
+    """With TESTS_MORE=10, a film of 1 GB."""
+    film = film_shelf.take(0, 100_000_000 * MORE)
     before, sent = line.sent + line.answered, store_line.sent
     served: list[int] = []  # by the web server, until it is asked for the page of the file, which plays it
     admin.on(

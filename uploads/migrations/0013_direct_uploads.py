@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='upload',
             name='protocol',
-            field=models.CharField(choices=[('form', 'form'), ('put', 'raw PUT'), ('tus', 'tus'), ('direct', 'direct to the store'), ('ingest', 'ingest')], max_length=16),
+            field=models.CharField(choices=[('form', 'form'), ('put', 'raw PUT'), ('tus', 'tus'), ('direct', 'direct'), ('ingest', 'ingest')], max_length=16),
         ),
         migrations.CreateModel(
             name='DirectUpload',

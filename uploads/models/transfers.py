@@ -23,7 +23,7 @@ class Upload(models.Model):
         FORM = "form", "form"
         PUT = "put", "raw PUT"
         TUS = "tus", "tus"
-        DIRECT = "direct", "direct to the store"
+        DIRECT = "direct", "direct"
         INGEST = "ingest", "ingest"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -156,6 +156,7 @@ class ContentCheck:
         cleanup.close(self.direct)
 
     def _refuse(self, refusal: Refusal) -> None:
+        self.upload.offset = self._read  # so that a list does not show a failed upload as one that is nearly complete
         if isinstance(refusal, Infected) and keeps_infected():
             quarantine_infected(self.upload, refusal, _Discarding(self.upload.key))
         cleanup.end(self.upload, refusal)
