@@ -6,16 +6,20 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import outside_services
+from tests.support.failing_brokers import OwnRedis
 from tests.support.films import FilmShelf, LongFilm
 from tests.support.object_store import ObjectStore
 from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, drop_database, make_template
+from tests.support.shared_process import end_shared, shared
 from tests.support.tus_client import Client
 from uploads.sinks import crash_points
 from uploads.sinks.crash_points import Step
@@ -41,10 +45,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]") 
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if _uses_database(item):
             item.add_marker("database")
+    if outside_services.is_on_s3():
+        local = [item for item in items if item.get_closest_marker("local_disk")]
+        config.hook.pytest_deselected(items=local)
+        items[:] = [item for item in items if item not in local]
 
 
 def _uses_database(item: pytest.Item) -> bool:
@@ -86,8 +94,8 @@ def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
         *,
         config: str = "config.web_server.gunicorn_config",
         wrapper: list[str] | None = None,
-        broker_url: str = "",
-        cache_url: str = "",
+        broker_url: str | None = None,
+        cache_url: str | None = None,
         **settings: str,
     ) -> Server:
         home = tmp_path / f"home-{len(started)}"
@@ -105,15 +113,31 @@ def start_server(template: Template, tmp_path: Path) -> Iterator[StartServer]:
 
 
 @pytest.fixture(scope="session")
-def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+def object_store(of_all_workers: Path) -> Iterator[ObjectStore]:
     """An S3 server, for all tests that do not stop it. Each makes a bucket of its own."""
-    store = ObjectStore(tmp_path_factory.mktemp("objects"))
-    try:
-        store.start()
-        yield store
-    finally:
-        store.kill()
-        shutil.rmtree(store.folder)
+    with shared(
+        of_all_workers / "objects.json", lambda: ObjectStore.begin(of_all_workers / "objects"), ObjectStore.end
+    ) as facts:
+        yield ObjectStore.found(facts)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _outside_services(request: pytest.FixtureRequest, of_all_workers: Path) -> Iterator[None]:
+    """What all servers use, if TESTS_STORE and TESTS_REDIS say so."""
+    with ExitStack() as stack:
+        if outside_services.is_on_s3():
+            outside_services.store = request.getfixturevalue("object_store")
+        if outside_services.is_on_redis():
+            redis = shared(of_all_workers / "redis.json", OwnRedis.begin, lambda facts: end_shared(facts["pid"]))
+            outside_services.redis_port = stack.enter_context(redis)["port"]
+        yield
+
+
+@pytest.fixture(scope="session")
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture

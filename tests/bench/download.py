@@ -116,5 +116,5 @@ def _turns(turns: list[tuple[Download, int, Request]], rounds: int, payload: Pay
 def _stored(host: Running, size: int) -> tuple[Path, str]:
     assert host.server is not None
     listed = host.server.get("/api/v1/files/", user="alice").json()
-    file = next(path for path in host.server.stored_bytes() if path.stat().st_size == size)
+    file = next(path for path in host.server.local_files() if path.stat().st_size == size)
     return file, f"/api/v1/files/{listed['results'][0]['id']}/content"

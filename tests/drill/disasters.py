@@ -163,7 +163,7 @@ def empty_store(scene: Scene) -> str:
 def lose_half_of_the_store(scene: Scene) -> str:
     here = scene.here
     here.server.kill()
-    paths = [path for path in here.server.stored_bytes() if path.parent.name != "partial"]
+    paths = [path for path in here.server.local_files() if path.parent.name != "partial"]
     lost = {path.name for path in paths[::2]}
     for path in paths[::2]:
         path.unlink()

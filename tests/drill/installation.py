@@ -143,7 +143,7 @@ class Installation:
 
     def bytes_there(self) -> set[str]:
         """The hashes of all content, half uploads too, in its place or in quarantine."""
-        stored = [path for path in self.server.stored_bytes() if path.suffix != ".note"]
+        stored = [path for path in self.server.local_files() if path.suffix != ".note"]
         return {_sha256(path.read_bytes()) for path in [*stored, *self.server.quarantined()]}
 
     def hours_pass(self) -> None:

@@ -219,11 +219,11 @@ class Stage:
         return not self.one("SELECT count(*) FROM media_jobs_job WHERE finished_at IS NULL")
 
     def _stored_by(self, attempt: str) -> list[Path]:
-        return [path for path in self.server.stored_bytes() if path.name.startswith(attempt)]
+        return [path for path in self.server.local_files() if path.name.startswith(attempt)]
 
     def _bytes_match(self) -> bool:
         keys = {key for (key,) in query(self.server, "SELECT key FROM uploads_blob")}
-        return keys == {path.name for path in self.server.stored_bytes()}
+        return keys == {path.name for path in self.server.local_files()}
 
 
 def make_film(folder: Path, seconds: int) -> bytes:

@@ -14,6 +14,8 @@ from tests.support.server import Server, Template
 from tests.support.small_disks import MIB, fill, fill_but, filler, small_disk
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.local_disk
+
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

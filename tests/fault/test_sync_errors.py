@@ -16,6 +16,8 @@ from tests.support.server import ROOT, Server, Template
 from tests.support.tus_client import Client
 from uploads.sinks.local.writeback import WINDOW
 
+pytestmark = pytest.mark.local_disk
+
 Film = Callable[..., bytes]
 P = ParamSpec("P")
 # Of a write of three windows in one request. It begins to push out each, and waits for each but the last at the next.

@@ -16,7 +16,8 @@ from tests.support.local_store import (
     an_owner,
     former_bucket,
     lose_rows,
-    own_store,
+    own_disk,
+    quarantine_long_ago,
     quarantined_keys,
     stored_keys,
     upload,
@@ -27,7 +28,7 @@ from uploads.maintenance import housekeeping, sweep
 from uploads.maintenance.housekeeping import purge_quarantine, remove_bytes, sweep_stores, write_sidecars
 from uploads.maintenance.rebuild import rebuild
 from uploads.models import Blob, MediaFile, SidecarChange, SinkMark
-from uploads.sinks.base import Quarantined, Sink, SinkError
+from uploads.sinks.base import Sink, SinkError
 from uploads.sinks.local.sink import LocalSink
 from uploads.sinks.patience import patience_of
 from uploads.sinks.s3.sink import S3Sink
@@ -40,7 +41,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def local(settings: Any, tmp_path: Path) -> LocalSink:
-    return own_store(settings, tmp_path / "media")
+    return own_disk(settings, tmp_path / "media")
 
 
 @pytest.fixture
@@ -98,11 +99,8 @@ def test_each_store_is_swept_and_its_quarantine_listed_and_purged(
     for place, key in orphans.items():
         run("quarantine", "--take-back", key)
         assert (stored_keys(place), quarantined_keys(place)) == ({key}, set())
-        old = Quarantined(new_key(), 3, "unknown", timezone.now() - timedelta(days=400))
-        store(place, old.key, b"abc")
-        monkeypatch.setattr("uploads.sinks.base.Quarantined.name", old.name)
-        place.quarantine.put(old.key, "unknown")
-        monkeypatch.undo()
+        store(place, old := new_key(), b"abc")
+        quarantine_long_ago(place, old, timezone.now() - timedelta(days=400), monkeypatch)
     assert purge_quarantine() == 2
 
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from model_bakery import baker
 
 from media_jobs.models import Job, Worker
-from tests.support.local_store import Film, an_owner, own_store, stored_keys, upload
+from tests.support.local_store import Film, an_owner, own_disk, stored_keys, upload
 from tests.support.network_relay import Relay
 from tests.support.object_store import ObjectStore
 from uploads.content.intake import Intake
@@ -36,7 +36,7 @@ Commits = Callable[..., Any]  # pytest-django's django_capture_on_commit_callbac
 
 @pytest.fixture
 def local(settings: Any, tmp_path: Any) -> LocalSink:
-    return own_store(settings, tmp_path / "media")
+    return own_disk(settings, tmp_path / "media")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.api_client import api_client
-from tests.support.local_store import Film, an_owner, former_bucket, own_store, stored_keys, upload
+from tests.support.local_store import Film, an_owner, former_bucket, own_disk, stored_keys, upload
 from tests.support.object_store import ObjectStore
 from uploads.content.intake import Intake
 from uploads.maintenance.housekeeping import remove_bytes, write_sidecars
@@ -24,7 +24,7 @@ Committed = Callable[..., Any]  # pytest-django's django_capture_on_commit_callb
 
 @pytest.fixture
 def local(settings: Any, tmp_path: Path) -> LocalSink:
-    return own_store(settings, tmp_path / "media")
+    return own_disk(settings, tmp_path / "media")
 
 
 @pytest.fixture

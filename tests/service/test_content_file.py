@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.films import LongFilm
-from tests.support.local_store import Film, an_owner, own_bucket, own_store, upload
+from tests.support.local_store import Film, an_owner, own_bucket, own_disk, upload
 from tests.support.network_relay import Relay
 from tests.support.object_store import ObjectStore
 from uploads.models import Blob, MediaFile
@@ -28,7 +28,7 @@ def place(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> Sink
     """The store that the file will be in."""
     if request.param == "s3":
         return own_bucket(settings, request.getfixturevalue("object_store"))
-    return own_store(settings, tmp_path / "media")
+    return own_disk(settings, tmp_path / "media")
 
 
 @pytest.fixture

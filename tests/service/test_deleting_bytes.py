@@ -19,19 +19,22 @@ from tests.support.local_store import (
     an_owner,
     lose_file,
     own_store,
+    quarantine_long_ago,
     quarantined_keys,
     stored_keys,
     upload,
 )
 from uploads import hooks
+from uploads.maintenance import store_health
 from uploads.maintenance.fsck import Defect, find_in_sidecars, find_in_sink
 from uploads.maintenance.housekeeping import purge_quarantine
 from uploads.maintenance.restore import forget_intentions
 from uploads.maintenance.sweep import sweep
 from uploads.models import Blob, MediaFile, SinkMark, Tombstone, Upload
-from uploads.sinks.local.sink import LocalSink
+from uploads.sinks.base import Sink
 from uploads.storage.files import delete_file
 from uploads.storage.sidecars import Sidecar, write_changed
+from uploads.storage.stores import resumable_sink
 from uploads.storage.tombstones import bury, remove_buried
 from uploads.transfers.resumable import recovery
 
@@ -41,11 +44,12 @@ Committed = Callable[..., Any]  # pytest-django's django_capture_on_commit_callb
 
 
 @pytest.fixture
-def place(settings: Any, tmp_path: Path) -> LocalSink:
+def place(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sink:
+    monkeypatch.setattr(store_health, "_QUARANTINE_LASTS", 0)
     return own_store(settings, tmp_path / "media")
 
 
-def keep(place: LocalSink, content: bytes = b"bytes", key: str = "") -> str:
+def keep(place: Sink, content: bytes = b"bytes", key: str = "") -> str:
     """Content that no row names."""
     key = key or str(uuid.uuid4())
     with place.create(key) as writer:
@@ -62,7 +66,7 @@ def warnings() -> str:
 
 
 def test_a_deleted_file_leaves_a_tombstone_and_then_nothing(
-    place: LocalSink, film: Film, django_capture_on_commit_callbacks: Committed
+    place: Sink, film: Film, django_capture_on_commit_callbacks: Committed
 ) -> None:
     file = upload(an_owner(), film())
     write_changed(place)
@@ -83,7 +87,7 @@ def test_a_deleted_file_leaves_a_tombstone_and_then_nothing(
     assert stored_keys(place) == set()
 
 
-def test_a_tombstone_never_removes_what_a_row_names(place: LocalSink, film: Film) -> None:
+def test_a_tombstone_never_removes_what_a_row_names(place: Sink, film: Film) -> None:
     file = upload(an_owner(), film())
     bury(place.name, file.blob.key)
     remove_buried(place)
@@ -91,7 +95,7 @@ def test_a_tombstone_never_removes_what_a_row_names(place: LocalSink, film: Film
 
 
 def test_content_that_a_file_unknown_to_the_database_shares_stays_when_its_last_known_file_goes(
-    place: LocalSink, film: Film, django_capture_on_commit_callbacks: Committed
+    place: Sink, film: Film, django_capture_on_commit_callbacks: Committed
 ) -> None:
     """As after an older database was restored: the second file came after the snapshot."""
     content = film()
@@ -107,7 +111,7 @@ def test_content_that_a_file_unknown_to_the_database_shares_stays_when_its_last_
     assert (stored_keys(place), quarantined_keys(place)) == ({first.blob.key}, set())
 
 
-def test_what_an_attempt_stored_is_removed_when_the_attempt_ends(place: LocalSink) -> None:
+def test_what_an_attempt_stored_is_removed_when_the_attempt_ends(place: Sink) -> None:
     lease = started(a_worker(), a_job())
     leases.reserve_keys(lease, 2)
     keys = {keep(place, key=lease.key(number)) for number in range(2)}
@@ -120,11 +124,11 @@ def test_what_an_attempt_stored_is_removed_when_the_attempt_ends(place: LocalSin
     assert (stored_keys(place), quarantined_keys(place)) == (set(), set())
 
 
-def test_an_upload_that_is_given_up_leaves_a_tombstone(place: LocalSink) -> None:
+def test_an_upload_that_is_given_up_leaves_a_tombstone(place: Sink) -> None:
     key = str(uuid.uuid4())
-    place.create_resumable(key).close()
+    resumable_sink().create_resumable(key).close()
     arriving = Upload.objects.create(
-        pk=key, key=key, owner=an_owner(), name="a.mp4", protocol="tus", sink="local",
+        pk=key, key=key, owner=an_owner(), name="a.mp4", protocol="tus", sink=place.name,
         expires_at=timezone.now() + timedelta(days=1),
     )  # fmt: skip
     assert list(find_in_sink(place, grace=AT_ONCE)) == []
@@ -137,7 +141,7 @@ def test_an_upload_that_is_given_up_leaves_a_tombstone(place: LocalSink) -> None
 
 
 def test_the_sweep_moves_what_nothing_names_into_quarantine_and_it_can_be_seen_and_taken_back(
-    place: LocalSink, film: Film
+    place: Sink, film: Film
 ) -> None:
     file, orphan = upload(an_owner(), film()), keep(place)
     assert sweep(place) == 0  # it is young: it may just be arriving
@@ -149,20 +153,19 @@ def test_the_sweep_moves_what_nothing_names_into_quarantine_and_it_can_be_seen_a
     assert (stored_keys(place), warnings()) == ({file.blob.key, orphan}, "")
 
 
-def test_what_is_in_quarantine_is_purged_after_its_time_and_not_before(place: LocalSink, settings: Any) -> None:
+def test_what_is_in_quarantine_is_purged_after_its_time_and_not_before(
+    place: Sink, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept, old = keep(place), keep(place)
-    for key in (kept, old):
-        place.quarantine.put(key, "unknown")
-    name = next(found.name for found in place.quarantine.entries() if found.key == old)
+    place.quarantine.put(kept, "unknown")
     long_ago = timezone.now() - timedelta(seconds=settings.UPLOADS.quarantine_kept + 60)
-    folder = place.root / "quarantine"
-    (folder / name).rename(folder / f"{long_ago:%Y%m%dT%H%M%SZ}.unknown.{old}")
+    quarantine_long_ago(place, old, long_ago, monkeypatch)
     assert purge_quarantine() == 1
     assert quarantined_keys(place) == {kept}
 
 
 def test_content_that_no_file_uses_is_quarantined_not_deleted(
-    place: LocalSink, film: Film, django_capture_on_commit_callbacks: Committed
+    place: Sink, film: Film, django_capture_on_commit_callbacks: Committed
 ) -> None:
     file = upload(an_owner(), film())
     lose_file(file)
@@ -171,7 +174,7 @@ def test_content_that_no_file_uses_is_quarantined_not_deleted(
     assert (stored_keys(place), quarantined_keys(place)) == (set(), {file.blob.key})
 
 
-def test_a_claim_whose_file_was_stored_after_the_snapshot_keeps_its_bytes(place: LocalSink, film: Film) -> None:
+def test_a_claim_whose_file_was_stored_after_the_snapshot_keeps_its_bytes(place: Sink, film: Film) -> None:
     """The database was restored as it was between claim and flip; the store has moved on."""
     file = upload(an_owner(), film())
     write_changed(place)
@@ -184,9 +187,7 @@ def test_a_claim_whose_file_was_stored_after_the_snapshot_keeps_its_bytes(place:
 
 
 @pytest.mark.parametrize(("orphans", "touched"), [(20, True), (21, False)])
-def test_more_than_a_crash_can_leave_is_not_touched_and_told_of(
-    place: LocalSink, orphans: int, touched: bool
-) -> None:
+def test_more_than_a_crash_can_leave_is_not_touched_and_told_of(place: Sink, orphans: int, touched: bool) -> None:
     keys = {keep(place) for _ in range(orphans)}
     assert sweep(place, grace=AT_ONCE) == (orphans if touched else 0)
     assert stored_keys(place) == (set() if touched else keys)
@@ -199,28 +200,28 @@ def test_more_than_a_crash_can_leave_is_not_touched_and_told_of(
         assert SinkMark.objects.get(sink=place.name).warning == ""  # only twenty are left: that is repaired
 
 
-def test_lost_bytes_count_as_well_but_only_once(place: LocalSink, film: Film, settings: Any) -> None:
+def test_lost_bytes_count_as_well_but_only_once(place: Sink, film: Film, settings: Any) -> None:
     owner = an_owner()
     files = [upload(owner, film(5000)) for _ in range(22)]
     for file in files[1:]:
-        place.layout.path(file.blob.key).unlink()
+        place.delete(file.blob.key)
     assert sweep(place) == 0
     assert Blob.objects.filter(state="stored").count() == 22
-    place.layout.path(files[0].blob.key).unlink()
+    place.delete(files[0].blob.key)
     Blob.objects.filter(pk__in=[file.blob_id for file in files[:10]]).update(state="missing")  # a person said so
     assert sweep(place) == 12
     assert sweep(place) == 0
     assert SinkMark.objects.get(sink=place.name).warning == ""
 
 
-def test_nothing_is_swept_in_a_store_that_is_not_ours(place: LocalSink) -> None:
+def test_nothing_is_swept_in_a_store_that_is_not_ours(place: Sink) -> None:
     keep(place)
     place.set_identity("11111111-0000-4000-8000-000000000001")
     assert sweep(place, grace=AT_ONCE) == 0
     assert (len(stored_keys(place)), quarantined_keys(place)) == (1, set())
 
 
-def test_what_a_restored_snapshot_was_about_to_delete_goes_into_quarantine(place: LocalSink, film: Film) -> None:
+def test_what_a_restored_snapshot_was_about_to_delete_goes_into_quarantine(place: Sink, film: Film) -> None:
     """It may have become somebody's file since, whose sidecar was not written yet."""
     claimed, buried = upload(an_owner(), film()), keep(place)
     lose_file(claimed)
@@ -242,7 +243,7 @@ def test_what_a_restored_snapshot_was_about_to_delete_goes_into_quarantine(place
 # Sidecars
 
 
-def test_a_sidecar_says_all_that_is_needed_to_make_the_file_anew(place: LocalSink, film: Film) -> None:
+def test_a_sidecar_says_all_that_is_needed_to_make_the_file_anew(place: Sink, film: Film) -> None:
     owner, content = an_owner("alice"), film()
     file = upload(owner, content, "größer.mp4")
     assert write_changed(place) == 1
@@ -252,7 +253,7 @@ def test_a_sidecar_says_all_that_is_needed_to_make_the_file_anew(place: LocalSin
     assert (said.name, said.owner, said.size, said.media_type) == ("größer.mp4", "alice", len(content), "video/mp4")
 
 
-def test_a_renamed_file_has_its_new_name_in_its_sidecar(place: LocalSink, film: Film) -> None:
+def test_a_renamed_file_has_its_new_name_in_its_sidecar(place: Sink, film: Film) -> None:
     file = upload(an_owner(), film(), "old.mp4")
     write_changed(place)
     client = api_client(file.owner)
@@ -262,12 +263,12 @@ def test_a_renamed_file_has_its_new_name_in_its_sidecar(place: LocalSink, film: 
     assert Sidecar.parse(place.sidecars.read(name)).name == "new.mp4"
 
 
-def test_bytes_that_come_again_move_the_sidecars_of_all_who_share_them(place: LocalSink, film: Film) -> None:
+def test_bytes_that_come_again_move_the_sidecars_of_all_who_share_them(place: Sink, film: Film) -> None:
     content = film()
     shared = [upload(an_owner(), content, f"{number}.mp4") for number in range(2)]
     write_changed(place)
     lost = shared[0].blob.key
-    place.layout.path(lost).unlink()
+    place.delete(lost)
     healed = upload(an_owner(), content, "healed.mp4")
     write_changed(place)
     assert healed.blob.key != lost

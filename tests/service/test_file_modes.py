@@ -21,6 +21,8 @@ from tests.support.in_server import startup
 from tests.support.run import command_for
 from tests.support.server import ROOT, Server, Template
 
+pytestmark = pytest.mark.local_disk
+
 Film = Callable[..., bytes]
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
@@ -94,7 +96,7 @@ def test_a_start_closes_what_was_left_open(make_server: Callable[..., Server], f
     server = make_server()
     server.start()
     assert server.put("film.mp4", film()).status == 201
-    [content] = server.stored_bytes()
+    [content] = server.local_files()
     for path in ours(server):
         path.chmod(0o755 if path.is_dir() else 0o644)
     secrets = [server.home, server.home / "secret_key", content, *server.home.glob("*.sqlite3*")]
@@ -112,7 +114,7 @@ def test_a_group_reads_content_and_nothing_else(make_server: Callable[..., Serve
     server.call(first_start.prepare)
     server.start()
     assert server.put("film.mp4", film(seed=1)).status == 201
-    [content] = server.stored_bytes()
+    [content] = server.local_files()
     assert can_read(content, group.gr_gid)
     assert not can_read(content)
     closed = [path for path in ours(server) if path.is_file() and path != content]
@@ -128,7 +130,7 @@ def test_files_of_before_are_opened_to_a_new_group_but_not_those_with_another_na
     server = make_server(ACCEPT="*")
     server.start()
     assert server.put("film.mp4", film(seed=1)).status == 201
-    [content] = server.stored_bytes()
+    [content] = server.local_files()
     original = server.home.parent / "original.mp4"
     original.write_bytes(film(seed=2))
     original.chmod(0o604)
@@ -140,7 +142,7 @@ def test_files_of_before_are_opened_to_a_new_group_but_not_those_with_another_na
     assert original.stat().st_nlink == 2
 
     server.manage("ingest", "--owner", "alice", "--move", str(original))  # it is in already, and ours from now on
-    assert {stat.S_IMODE(path.stat().st_mode) for path in server.stored_bytes()} == {0o640}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in server.local_files()} == {0o640}
 
     del server.settings["MEDIA_GROUP"]
     server.call(first_start.prepare)
@@ -156,8 +158,8 @@ def test_what_a_job_made_is_content_too(make_server: Callable[..., Server], film
     assert server.put("film.mp4", clip).status == 201
     [job] = server.get("/api/v1/jobs/", user="alice").json()["results"]
     assert server.get(f"/api/v1/jobs/{job['id']}/?wait=60", user="alice").json()["status"] == "succeeded"
-    assert len(server.stored_bytes()) == 2
-    assert all(can_read(path, group.gr_gid) for path in server.stored_bytes())
+    assert len(server.local_files()) == 2
+    assert all(can_read(path, group.gr_gid) for path in server.local_files())
 
 
 def test_an_unknown_group_stops_the_start_with_its_name(make_server: Callable[..., Server]) -> None:

@@ -1,6 +1,5 @@
 """manage.py fsck: it compares rows with bytes, and repairs what it can."""
 
-import os
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from tests.support.in_server import content as content_rows
 from tests.support.running_servers import StartServer
 from tests.support.server import Server
-from tests.support.stored_file_checks import content, fsck, stored
+from tests.support.stored_file_checks import content, fsck, put_bytes, stored
 
 Film = Callable[..., bytes]
 
@@ -48,9 +47,9 @@ def test_fsck_reports_missing_bytes_and_repair_marks_them_without_losing_the_fil
 def test_fsck_believes_bytes_that_came_back_only_once_it_has_read_them(server: Server, clip: bytes) -> None:
     file = server.put("clip.mp4", clip).json()
     path = stored(server, file)
-    path.rename(server.home / "away")
+    path.unlink()
     assert fsck(server, "--repair")[0] == 1
-    (server.home / "away").rename(path)
+    path.write_bytes(clip)
 
     assert fsck(server, "--repair")[0] == 1
     assert content(server, file).status != 200
@@ -76,21 +75,14 @@ def test_fsck_deep_finds_damaged_bytes_which_a_look_at_sizes_does_not(server: Se
 
 
 def test_fsck_finds_bytes_that_were_cut_short(server: Server, clip: bytes) -> None:
-    os.truncate(stored(server, server.put("clip.mp4", clip).json()), 1000)
+    stored(server, server.put("clip.mp4", clip).json()).write_bytes(clip[:1000])
     code, said = fsck(server)
     assert (code, "bytes are damaged" in said) == (1, True)
 
 
 def test_fsck_quarantines_bytes_that_nothing_names_when_asked_and_only_old_ones(server: Server, clip: bytes) -> None:
     file = server.put("clip.mp4", clip).json()
-    orphans = [
-        (path := stored(server, file)).with_name(f"{path.parent.name}-orphan"),
-        server.media / "partial" / "left",
-    ]
-    for path in orphans:
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"nobody's")
-
+    orphans = [put_bytes(server, f"{number}f-orphan", b"nobody's") for number in range(2)]
     code, said = fsck(server)
     assert (code, said.count("bytes without a row")) == (1, 2)
     assert server.manage("fsck", "--repair").returncode == 0  # an hour of grace: they may just be arriving
@@ -101,10 +93,17 @@ def test_fsck_quarantines_bytes_that_nothing_names_when_asked_and_only_old_ones(
     assert content(server, file).body == clip
 
 
+@pytest.mark.local_disk
+def test_fsck_quarantines_the_bytes_of_an_open_write_that_nothing_names(server: Server) -> None:
+    (server.media / "partial").mkdir()
+    (server.media / "partial" / "left").write_bytes(b"nobody's")
+    assert fsck(server, "--repair")[0] == 0
+    assert [path.read_bytes() for path in server.quarantined()] == [b"nobody's"]
+    assert server.stored_bytes() == []
+
+
 def test_fsck_removes_a_claim_nobody_finished_with_its_bytes(server: Server) -> None:
-    path = server.media / "ab" / "ab-claimed"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"half")
+    path = put_bytes(server, "ab-claimed", b"half")
     server.call(content_rows.claim_key, "ab-claimed")
     code, said = fsck(server)
     assert (code, "abandoned claim: ab-claimed" in said) == (1, True)
@@ -129,14 +128,14 @@ def test_fsck_quarantines_content_that_no_file_uses(server: Server, clip: bytes,
 
 def test_fsck_looks_at_nothing_on_a_disk_that_is_not_ours(server: Server, clip: bytes) -> None:
     file = server.put("clip.mp4", clip).json()
-    mark = server.media / ".millrace-sink"
-    ours = mark.read_text()
-    for other in ("", "an other disk\n"):
-        mark.write_text(other)
+    mark = server.marker
+    ours = mark.read_bytes()
+    for other in (b"", b"an other disk\n"):
+        mark.write_bytes(other)
         code, said = fsck(server, "--repair", "--deep")
         assert (code, "Is the disk mounted?" in said) == (1, True)
     mark.unlink()
     assert fsck(server, "--repair")[0] == 1
-    mark.write_text(ours)
+    mark.write_bytes(ours)
     assert fsck(server, "--deep")[0] == 0
     assert content(server, file).body == clip

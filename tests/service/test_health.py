@@ -3,6 +3,8 @@
 import http.client
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.api_requests import keep
 from tests.support.running_servers import StartServer
 from tests.support.server import Server, form_end, form_part
@@ -19,6 +21,7 @@ def test_health_needs_no_token(shared_server: Server) -> None:
     assert set(ready.json()["checks"].values()) == {"ok"}
 
 
+@pytest.mark.local_disk
 def test_a_server_that_lost_its_disk_is_not_ready(start_server: StartServer) -> None:
     server = start_server()
     server.media.rename(server.home / "elsewhere")
@@ -29,6 +32,7 @@ def test_a_server_that_lost_its_disk_is_not_ready(start_server: StartServer) -> 
     assert server.get("/healthz").status == 200
 
 
+@pytest.mark.local_disk
 def test_a_server_without_room_is_not_ready(start_server: StartServer) -> None:
     server = start_server(MIN_FREE="9000TB")
     assert "MILLRACE_MIN_FREE" in server.get("/readyz").json()["checks"]["room"]

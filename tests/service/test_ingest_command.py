@@ -12,7 +12,7 @@ from tests.support.films import sha256
 from tests.support.in_server import changed_ingest, partial_uploads
 from tests.support.running_servers import StartServer
 from tests.support.server import Server
-from tests.support.stored_file_checks import content, files, fsck, stored
+from tests.support.stored_file_checks import content, files, fsck
 
 Film = Callable[..., bytes]
 
@@ -81,10 +81,12 @@ def test_ingest_moves_from_another_disk_by_copying(server: Server, film: Film) -
         source.unlink(missing_ok=True)
 
 
+@pytest.mark.local_disk
 def test_ingest_links_files_without_a_second_copy(server: Server, folder: Path) -> None:
     assert ingest(server, "--link", folder / "a.mp4")[0] == 0
     file = files(server)["a.mp4"]
-    assert stored(server, file).samefile(folder / "a.mp4")
+    [linked] = server.local_files()
+    assert linked.samefile(folder / "a.mp4")
     assert server.request("DELETE", f"/api/v1/files/{file['id']}/").status == 204
     assert (folder / "a.mp4").exists()
     assert server.stored_bytes() == []

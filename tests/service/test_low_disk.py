@@ -23,7 +23,7 @@ from uploads.transfers.admission import Announcement
 from uploads.transfers.made_files import deposit
 from uploads.transfers.reception import Reception
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.local_disk]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.support.slow_uploads import uploads, wait_for_offset
 from tests.support.tus_client import UPLOADS, Client
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+pytestmark = [pytest.mark.skipif(NGINX is None, reason="nginx is not installed"), pytest.mark.local_disk]
 Film = Callable[..., bytes]
 MIB = 1024**2
 HALF = 1_000_000
@@ -217,7 +217,7 @@ def test_content_is_sent_by_nginx_and_only_where_millrace_says_so(
     server: BehindNginx, nginx: Nginx, kept: str, clip: bytes
 ) -> None:
     assert server.get(kept, user="alice").body == clip
-    [stored] = [path for path in server.stored_bytes() if path.read_bytes() == clip]
+    [stored] = [path for path in server.local_files() if path.read_bytes() == clip]
     # What Millrace itself has sent of it is nothing.
     wait_until(lambda: re.search(rf'"path": "{kept}".*"bytes_out": (?!{len(clip)})', server.log))
     assert server.get(kept, user="bob").code == "not_found"

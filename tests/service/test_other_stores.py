@@ -11,6 +11,8 @@ from tests.support.running_servers import running
 from tests.support.server import Server, Template
 from tests.support.tus_client import Client
 
+pytestmark = pytest.mark.local_disk
+
 Film = Callable[..., bytes]
 
 

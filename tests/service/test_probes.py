@@ -95,6 +95,7 @@ def database_check() -> str:
     return str(Client().get("/readyz").json()["checks"]["database"])
 
 
+@pytest.mark.local_disk
 def test_a_store_that_became_read_only_is_not_ready(start_server: StartServer, clip: bytes) -> None:
     server = start_server()
     file = server.put("clip.mp4", clip).json()

@@ -22,7 +22,7 @@ from tests.support.local_store import (
 from uploads.maintenance.fsck import Defect, find_in_sidecars
 from uploads.maintenance.rebuild import rebuild
 from uploads.models import Blob, MediaFile, Upload
-from uploads.sinks.local.sink import LocalSink
+from uploads.sinks.base import Sink
 from uploads.storage.files import delete_file, rename_file
 from uploads.storage.sidecars import name_of, write_changed
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def place(settings: Any, tmp_path: Path) -> LocalSink:
+def place(settings: Any, tmp_path: Path) -> Sink:
     return own_store(settings, tmp_path / "media")
 
 
@@ -43,7 +43,7 @@ def known() -> dict[Any, tuple[Any, ...]]:
     }  # fmt: skip
 
 
-def test_every_file_is_back_under_its_id_with_its_name_owner_and_dates(place: LocalSink, film: Film) -> None:
+def test_every_file_is_back_under_its_id_with_its_name_owner_and_dates(place: Sink, film: Film) -> None:
     alice, bob, shared = an_owner("alice"), an_owner("bob"), film()
     for owner, content, name in ((alice, film(), "a.mp4"), (alice, shared, "b.mp4"), (bob, shared, "b too.mp4")):
         upload(owner, content, name)
@@ -61,7 +61,7 @@ def test_every_file_is_back_under_its_id_with_its_name_owner_and_dates(place: Lo
     assert (again.files, again.by_key, again.accounts, known()) == (0, [], [], before)
 
 
-def test_what_came_after_a_snapshot_goes_to_the_accounts_that_are_there(place: LocalSink, film: Film) -> None:
+def test_what_came_after_a_snapshot_goes_to_the_accounts_that_are_there(place: Sink, film: Film) -> None:
     alice = an_owner("alice")
     upload(alice, film(), "newer.mp4")
     write_changed(place)
@@ -71,7 +71,7 @@ def test_what_came_after_a_snapshot_goes_to_the_accounts_that_are_there(place: L
     assert MediaFile.objects.get().owner == alice
 
 
-def test_an_account_that_only_has_the_same_name_gets_nothing(place: LocalSink, film: Film) -> None:
+def test_an_account_that_only_has_the_same_name_gets_nothing(place: Sink, film: Film) -> None:
     upload(an_owner("alice"), film())
     write_changed(place)
     lose_rows(accounts=True)
@@ -83,7 +83,7 @@ def test_an_account_that_only_has_the_same_name_gets_nothing(place: LocalSink, f
     assert MediaFile.objects.get().owner.username == "alice-recovered"
 
 
-def test_content_without_a_sidecar_is_named_by_its_key(place: LocalSink, film: Film) -> None:
+def test_content_without_a_sidecar_is_named_by_its_key(place: Sink, film: Film) -> None:
     content = film()
     file = upload(an_owner(), content)
     lose_rows(accounts=True)
@@ -94,11 +94,11 @@ def test_content_without_a_sidecar_is_named_by_its_key(place: LocalSink, film: F
     assert (made.blob.sha256, made.size, made.blob.media_type) == (file.blob.sha256, len(content), "video/mp4")
 
 
-def test_what_is_lost_or_cannot_be_read_is_told_and_its_sidecar_stays(place: LocalSink, film: Film) -> None:
+def test_what_is_lost_or_cannot_be_read_is_told_and_its_sidecar_stays(place: Sink, film: Film) -> None:
     owner = an_owner()
     lost, spoiled = upload(owner, film(), "lost.mp4"), upload(owner, film(), "spoiled.mp4")
     write_changed(place)
-    place.layout.path(lost.blob.key).unlink()
+    place.delete(lost.blob.key)
     place.sidecars.write(name_of(spoiled.blob.key, spoiled.pk), b'{"version": 99}')
     lose_rows(accounts=True)
     report = rebuild(place)
@@ -111,7 +111,7 @@ def test_what_is_lost_or_cannot_be_read_is_told_and_its_sidecar_stays(place: Loc
     "content",
     [b"", b"[]", b"null", b"\xff", b'{"version": 1}', json.dumps({"version": 1, "file": "no id"}).encode()],
 )
-def test_a_sidecar_of_nonsense_stops_nobody(place: LocalSink, film: Film, content: bytes) -> None:
+def test_a_sidecar_of_nonsense_stops_nobody(place: Sink, film: Film, content: bytes) -> None:
     file = upload(an_owner(), film())
     write_changed(place)
     place.sidecars.write(name_of(file.blob.key, file.pk), content)
@@ -119,7 +119,7 @@ def test_a_sidecar_of_nonsense_stops_nobody(place: LocalSink, film: Film, conten
     assert rebuild(place).unreadable == [name_of(file.blob.key, file.pk)]
 
 
-def test_content_that_a_sweep_had_moved_away_is_taken_back(place: LocalSink, film: Film) -> None:
+def test_content_that_a_sweep_had_moved_away_is_taken_back(place: Sink, film: Film) -> None:
     file = upload(an_owner(), film())
     write_changed(place)
     lose_rows(accounts=True)
@@ -128,7 +128,7 @@ def test_content_that_a_sweep_had_moved_away_is_taken_back(place: LocalSink, fil
     assert stored_keys(place) == {file.blob.key}
 
 
-def test_a_claim_that_the_snapshot_holds_becomes_its_file(place: LocalSink, film: Film) -> None:
+def test_a_claim_that_the_snapshot_holds_becomes_its_file(place: Sink, film: Film) -> None:
     file = upload(an_owner(), film())
     write_changed(place)
     lose_file(file)
@@ -138,9 +138,7 @@ def test_a_claim_that_the_snapshot_holds_becomes_its_file(place: LocalSink, film
     assert Blob.objects.get().state == Blob.State.STORED
 
 
-def test_deleted_files_do_not_come_back(
-    place: LocalSink, film: Film, django_capture_on_commit_callbacks: Any
-) -> None:
+def test_deleted_files_do_not_come_back(place: Sink, film: Film, django_capture_on_commit_callbacks: Any) -> None:
     file = upload(an_owner(), film())
     write_changed(place)
     with django_capture_on_commit_callbacks(execute=True):
@@ -150,14 +148,14 @@ def test_deleted_files_do_not_come_back(
     assert (report.files, report.by_key, MediaFile.objects.count()) == (0, [], 0)
 
 
-def test_a_deletion_whose_process_died_before_the_store_knew_is_not_undone(place: LocalSink, film: Film) -> None:
+def test_a_deletion_whose_process_died_before_the_store_knew_is_not_undone(place: Sink, film: Film) -> None:
     file = upload(an_owner(), film())
     write_changed(place)
     delete_file(file)  # and the process dies before its transaction's callbacks
     assert (rebuild(place).files, MediaFile.objects.count()) == (0, 0)
 
 
-def test_a_row_that_is_older_than_its_sidecar_gets_the_newer_name(place: LocalSink, film: Film) -> None:
+def test_a_row_that_is_older_than_its_sidecar_gets_the_newer_name(place: Sink, film: Film) -> None:
     file = upload(an_owner(), film(), "new.mp4")
     write_changed(place)
     MediaFile.objects.filter(pk=file.pk).update(name="old.mp4")  # as a snapshot from before the renaming has it
@@ -167,11 +165,11 @@ def test_a_row_that_is_older_than_its_sidecar_gets_the_newer_name(place: LocalSi
     assert rebuild(place).updated == 0
 
 
-def test_bytes_that_were_sent_again_after_the_snapshot_are_found(place: LocalSink, film: Film) -> None:
+def test_bytes_that_were_sent_again_after_the_snapshot_are_found(place: Sink, film: Film) -> None:
     content = film()
     file = upload(an_owner(), content)
     old = file.blob.key
-    place.layout.path(old).unlink()
+    place.delete(old)
     new = upload(an_owner(), content).blob.key
     write_changed(place)
     Blob.objects.update(key=old, state=Blob.State.MISSING)  # as the snapshot has it
@@ -182,11 +180,13 @@ def test_bytes_that_were_sent_again_after_the_snapshot_are_found(place: LocalSin
     assert (stored_keys(place), list(find_in_sidecars(place))) == ({new}, [])
 
 
-def test_an_upload_that_the_snapshot_knows_as_half_is_complete_with_its_file(place: LocalSink, film: Film) -> None:
+def test_an_upload_that_the_snapshot_knows_as_half_is_complete_with_its_file(place: Sink, film: Film) -> None:
     file = upload(an_owner(), film())
     write_changed(place)
     lose_rows()
-    half = Upload.objects.create(owner=file.owner, name="half.mp4", protocol="tus", sink="local", key=file.blob.key)
+    half = Upload.objects.create(
+        owner=file.owner, name="half.mp4", protocol="tus", sink=place.name, key=file.blob.key
+    )
     assert rebuild(place).files == 1
     half.refresh_from_db()
     assert (half.state, half.file_id, half.reserved) == (Upload.State.COMPLETE, file.pk, 0)
@@ -194,7 +194,7 @@ def test_an_upload_that_the_snapshot_knows_as_half_is_complete_with_its_file(pla
 
 @pytest.mark.parametrize("deed", ["rename", "delete"])
 def test_what_is_changed_while_it_is_rebuilt_stays_as_it_was_changed(
-    place: LocalSink, film: Film, deed: str, monkeypatch: pytest.MonkeyPatch
+    place: Sink, film: Film, deed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = upload(an_owner(), film(), "old.mp4")
     write_changed(place)

@@ -20,7 +20,7 @@ from uploads.transfers.resumable import checkpoint
 from uploads.transfers.resumable.expiry import lifetime
 from uploads.transfers.resumable.session import Session
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.local_disk]
 Film = Callable[..., bytes]
 SIZE, CAME = 300_000, 200_000
 

@@ -153,11 +153,12 @@ def test_bytes_that_are_gone_are_told_and_the_job_can_be_tried_again(
     file = upload()
     [(key,)] = query(server, "SELECT key FROM uploads_blob ORDER BY created_at DESC LIMIT 1")
     [path] = [path for path in server.stored_bytes() if path.name == key]
-    path.rename(path.with_suffix(".away"))
+    content = path.read_bytes()
+    path.unlink()
     job = submit(server, file, height=90)
     found = ended(server, job)
     assert (found["status"], found["error"]["code"]) == ("failed", "content_unavailable")
-    path.with_suffix(".away").rename(path)
+    path.write_bytes(content)
     assert server.request("POST", f"/api/v1/jobs/{job}/retry/").status == 200
     assert ended(server, job)["status"] == "succeeded"
 

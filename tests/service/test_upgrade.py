@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from config import first_start
 from tests.support.films import sha256
 from tests.support.in_server import jobs as job_rows
@@ -11,6 +13,8 @@ from tests.support.running_servers import StartServer
 from tests.support.server import Server, query
 from tests.support.tus_client import Client
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.local_disk
 
 
 def test_data_of_release_0_1_0_is_all_there_and_gets_its_sidecars(

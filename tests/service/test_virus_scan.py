@@ -17,6 +17,7 @@ from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, form_end, form_part
 from tests.support.slow_uploads import ended, slow_put
 from tests.support.stored_file_checks import content, files, fsck
+from tests.support.stored_objects import StoredObject
 from tests.support.tus_client import Client
 from tests.support.waiting import wait_until
 from uploads.content.virus_scan import Clamd, VirusScan
@@ -179,7 +180,7 @@ def test_a_crash_on_the_way_to_quarantine_makes_no_file(
         kept.unlink()
 
 
-def key_of(kept: Path) -> str:
+def key_of(kept: Path | StoredObject) -> str:
     return kept.name.rpartition(".")[2]
 
 

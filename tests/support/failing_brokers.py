@@ -13,16 +13,19 @@ from kombu import Connection
 
 from media_jobs.operations.base import LANES
 from tests.support.free_ports import free_port
+from tests.support.outside_services import REDIS_DATABASES
 from tests.support.server import Server
+from tests.support.shared_process import Facts
 from tests.support.waiting import wait_until
 
 
 def lose_everything(server: Server) -> None:
     """As if its disk had been replaced; nothing goes that others keep in the same Redis or RabbitMQ."""
-    if server.broker_url.startswith("redis"):
-        _lose_keys(server.broker_url)
-    elif server.broker_url.startswith("amqp"):
-        _lose_queues(server.broker_url)
+    url = server.environment.get("BROKER_URL", "")
+    if url.startswith("redis"):
+        _lose_keys(url)
+    elif url.startswith("amqp"):
+        _lose_queues(url)
     else:
         shutil.rmtree(server.home / "broker", ignore_errors=True)
 
@@ -49,13 +52,22 @@ class OwnRedis:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, databases: int = 16) -> None:
         program = shutil.which("redis-server")
         if program is None:
             pytest.skip("redis-server is not installed")
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen([program, *words], cwd="/", stdout=subprocess.DEVNULL)
+        command = [program, *words, "--databases", str(databases)]
+        self._process = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL)
         wait_until(self._answers)
+
+    @classmethod
+    def begin(cls) -> Facts:
+        """Start one that several processes use: each home has a database of its own."""
+        made = cls()
+        made.start(REDIS_DATABASES)
+        assert made._process is not None
+        return {"port": made.port, "pid": made._process.pid}
 
     def _answers(self) -> bool:
         with socket.socket() as probe:

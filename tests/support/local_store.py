@@ -1,19 +1,23 @@
-"""A store of a test's own, in this process: content comes into it by the same way as that of every upload."""
+"""A store of a test's own, used in this process: content comes into it by the same way as that of every upload."""
 
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import User
 
 from media_jobs.models import Job
+from tests.support import outside_services
 from tests.support.object_store import ObjectStore
 from uploads.content.intake import Intake
 from uploads.models import Blob, MediaFile, SidecarChange, Tombstone, Transition, Upload
-from uploads.sinks.base import Sink
+from uploads.sinks.base import Quarantined, Sink
 from uploads.sinks.local.sink import LocalSink
+from uploads.sinks.s3.bucket import MARKER
 from uploads.sinks.s3.sink import S3Sink
 from uploads.storage.blobs import new_key, store
 from uploads.storage.files import create_file
@@ -23,8 +27,15 @@ from uploads.storage.stores import sink, sinks
 Film = Callable[..., bytes]
 
 
-def own_store(settings: Any, root: Path) -> LocalSink:
-    """Empty, and marked as this database's."""
+def own_store(settings: Any, root: Path) -> Sink:
+    """Empty, and marked as this database's. A bucket, if the test run has its files in S3; else a disk."""
+    if outside_services.store is not None:
+        return own_bucket(settings, outside_services.store)
+    return own_disk(settings, root)
+
+
+def own_disk(settings: Any, root: Path) -> LocalSink:
+    """As `own_store`, always a disk."""
     settings.UPLOADS = replace(settings.UPLOADS, media_root=root)
     place = sink()
     assert isinstance(place, LocalSink)
@@ -33,7 +44,7 @@ def own_store(settings: Any, root: Path) -> LocalSink:
 
 
 def own_bucket(settings: Any, store: ObjectStore, url: str = "") -> S3Sink:
-    """As `own_store`, a bucket. `url`: where the store is reached, if not at its own address."""
+    """As `own_store`, always a bucket. `url`: where the store is reached, if not at its own address."""
     entry = store.storage(store.make_bucket(), "media")
     entry["OPTIONS"]["endpoint_url"] = url or store.url
     settings.STORAGES = settings.STORAGES | {"millrace": entry}
@@ -76,6 +87,22 @@ def lose_file(file: MediaFile) -> None:
     """Its row alone, as an older database has none."""
     Job.objects.filter(file=file).delete()
     MediaFile.objects.filter(pk=file.pk).delete()
+
+
+def lose_marker(place: Sink) -> None:
+    if isinstance(place, S3Sink):
+        place.bucket.delete(MARKER)
+    else:
+        assert isinstance(place, LocalSink)
+        place.layout.marker.unlink()
+
+
+def quarantine_long_ago(place: Sink, key: str, since: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Move what is stored under the key, as if that had been done then."""
+    entry = Quarantined(key, 0, "unknown", since)
+    with monkeypatch.context() as then:
+        then.setattr(Quarantined, "name", entry.name)
+        place.quarantine.put(key, "unknown")
 
 
 def stored_keys(place: Sink) -> set[str]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.support.free_ports import free_port
+from tests.support.shared_process import Facts, end_shared
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -114,6 +116,11 @@ class ObjectStore:
             client.create_bucket(Bucket=name)
         return name
 
+    def drop_bucket(self, name: str) -> None:
+        """Delete a bucket with all it has; its disk space is free at once. Does nothing if there is none."""
+        with contextlib.suppress(ClientError):
+            self.client().delete_bucket(Bucket=name)
+
     def storage(self, bucket: str, prefix: str = "") -> dict[str, Any]:
         """An entry of Django's STORAGES."""
         options = {
@@ -134,6 +141,24 @@ class ObjectStore:
         self._signal(signal.SIGKILL)
         assert self.process is not None
         self.process.wait()
+
+    # For one that several processes use: `facts` is all that they need to know.
+
+    @classmethod
+    def begin(cls, folder: Path) -> Facts:
+        made = cls(folder)
+        made.start()
+        assert made.process is not None
+        return {"folder": str(folder), "ports": made.ports, "pid": made.process.pid}
+
+    @classmethod
+    def found(cls, facts: Facts) -> "ObjectStore":
+        return cls(Path(facts["folder"]), ports=facts["ports"])
+
+    @staticmethod
+    def end(facts: Facts) -> None:
+        end_shared(facts["pid"])
+        shutil.rmtree(facts["folder"], ignore_errors=True)
 
     def _signal(self, number: signal.Signals) -> None:
         assert self.process is not None

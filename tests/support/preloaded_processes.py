@@ -29,7 +29,7 @@ from config.processes import parent_death
 ROOT = Path(__file__).resolve().parents[2]
 DJANGO = ["-m", "tests.support.preloaded_processes", "django"]
 # pytest tells of the test that runs: with it, no two environments would be the same.
-_OF_THE_TESTS = ("MILLRACE_", "DJANGO_", "PYTEST_", "DATABASE_URL")
+_OF_THE_TESTS = ("MILLRACE_", "DJANGO_", "PYTEST_", "TESTS_", "AWS_", "DATABASE_URL", "BROKER_URL", "CACHE_URL")
 _LONGEST = 1_000_000  # words of a command, and its environment
 # What takes long to import and can be before there are settings: all of it would fail if it asked for them.
 _HEAVY = (

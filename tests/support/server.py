@@ -19,11 +19,13 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import psycopg
 
+from tests.support import outside_services
 from tests.support.free_ports import free_port
 from tests.support.object_store import ObjectStore
 from tests.support.preloaded_processes import ROOT as ROOT
 from tests.support.preloaded_processes import AnyProcess, ReadyDjango, plain_environment
 from tests.support.run import result_of, words_for, words_for_name
+from tests.support.stored_objects import StoredObject
 from tests.support.waiting import wait_until
 
 Body = bytes | Iterable[bytes] | None
@@ -59,6 +61,11 @@ class Template:
     def copy_to(self, home: Path) -> str:
         """Returns the DATABASE_URL of the copy, or nothing for the SQLite file within it."""
         shutil.copytree(self.home, home)
+        database_url = self._copy_database()
+        outside_services.mark_store(home, database_url)
+        return database_url
+
+    def _copy_database(self) -> str:
         if not self.database_url:
             return ""
         base, _, name = self.database_url.rpartition("/")
@@ -90,7 +97,7 @@ def make_template(home: Path, base_url: str) -> Template:
         sql(database_url, f'CREATE DATABASE "{database_url.rpartition("/")[2]}"')
     said = subprocess.run(
         [sys.executable, "-m", "tests.support.prepared_home"],
-        cwd=ROOT, env=environment(home, database_url), check=True, stdout=subprocess.PIPE,
+        cwd=ROOT, env=_own_environment(home, database_url), check=True, stdout=subprocess.PIPE,
     ).stdout  # fmt: skip
     return Template(home, json.loads(said), database_url)
 
@@ -102,12 +109,17 @@ def drop_database(database_url: str) -> None:
 
 def environment(home: Path, database_url: str, **settings: str) -> dict[str, str]:
     """The environment of a Millrace process: ours, without what the test run itself set."""
+    found = _own_environment(home, database_url) | outside_services.variables(home)
+    return found | {f"MILLRACE_{name}": value for name, value in settings.items()}
+
+
+def _own_environment(home: Path, database_url: str) -> dict[str, str]:
     found = {**plain_environment(), "MILLRACE_HOME": str(home), "MILLRACE_MIN_FREE": "0", "MILLRACE_THREADS": "32"}
     found["DJANGO_SETTINGS_MODULE"] = "config.settings"
     found["MILLRACE_CONNECTIONS_PER_ADDRESS"] = "100000"  # all clients of a test come from one
     if database_url:
         found["DATABASE_URL"] = database_url
-    return found | {f"MILLRACE_{name}": value for name, value in settings.items()}
+    return found
 
 
 @dataclass
@@ -116,10 +128,10 @@ class Server:
     tokens: dict[str, str]
     database_url: str = ""
     settings: dict[str, str] = field(default_factory=dict)
-    broker_url: str = ""
+    broker_url: str | None = None  # "": files. None: what the test run uses
     config: str = "config.web_server.gunicorn_config"  # the module of gunicorn's configuration
     wrapper: list[str] = field(default_factory=list)  # e.g. strace and its options
-    cache_url: str = ""
+    cache_url: str | None = None  # "": the database. None: what the test run uses
     port: int = field(default_factory=free_port)
     process: AnyProcess | None = None
     helpers: list[AnyProcess] = field(default_factory=list)  # workers and housekeeping
@@ -144,7 +156,8 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         found = environment(self.home, self.database_url, PORT=str(self.port), **self.settings)
-        return found | {"BROKER_URL": self.broker_url, "CACHE_URL": self.cache_url, **self.variables}
+        chosen = {"BROKER_URL": self.broker_url, "CACHE_URL": self.cache_url}
+        return found | {name: url for name, url in chosen.items() if url is not None} | self.variables
 
     def use_bucket(self, store: ObjectStore) -> str:
         """Keep new bytes in a new bucket of this store, whose name is returned. To be called before the start."""
@@ -211,6 +224,7 @@ class Server:
         self.kill()
         self.ready.end()
         drop_database(self.database_url)
+        outside_services.drop_store(self.home)
         shutil.rmtree(self.home, ignore_errors=True)
 
     @property
@@ -287,12 +301,33 @@ class Server:
                 wire.shutdown(socket.SHUT_WR)
             return b"".join(_until_closed(wire))
 
-    def stored_bytes(self) -> list[Path]:
-        """Every file of content on this server's disk, whole or partial; not sidecars, nor what is in quarantine."""
+    @property
+    def marker(self) -> Path | StoredObject:
+        """The marker of this server's store."""
+        if outside_services.store is not None:
+            return outside_services.object_at(self.home, "millrace-store")
+        return self.media / ".millrace-sink"
+
+    def place_of(self, key: str) -> Path | StoredObject:
+        """Where the bytes of a key are, or would be."""
+        if outside_services.store is not None:
+            return outside_services.object_at(self.home, f"content/{key}")
+        return self.media / key[:2] / key
+
+    def stored_bytes(self) -> list[Path] | list[StoredObject]:
+        """All content in this server's store, whole or partial; not sidecars, nor what is in quarantine."""
+        if outside_services.store is not None:
+            return outside_services.content_of(self.home)
+        return self.local_files()
+
+    def local_files(self) -> list[Path]:
+        """The same on this server's disk, for tests that need files."""
         folders = [folder for folder in self.media.iterdir() if folder.name == "partial" or len(folder.name) == 2]
         return sorted(path for folder in folders for path in folder.iterdir())
 
-    def quarantined(self) -> list[Path]:
+    def quarantined(self) -> list[Path] | list[StoredObject]:
+        if outside_services.store is not None:
+            return outside_services.quarantined_in(self.home)
         return sorted((self.media / "quarantine").glob("*"))
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from tests.support.films import LongFilm
 from tests.support.in_server import content as content_rows
 from tests.support.server import Answer, Server
+from tests.support.stored_objects import StoredObject
 
 JSON = {"Accept": "application/json"}
 
@@ -29,10 +30,18 @@ def check_gone(server: Server, url: str, state: str = "failed") -> None:
     assert (upload["state"], upload["file"]) == (state, None)
 
 
-def stored(server: Server, file: dict[str, Any]) -> Path:
+def stored(server: Server, file: dict[str, Any]) -> Path | StoredObject:
     """Where the bytes of a file are."""
-    key = server.call(content_rows.key_of_sha256, file["sha256"])
-    return server.media / key[:2] / key
+    return server.place_of(server.call(content_rows.key_of_sha256, file["sha256"]))
+
+
+def put_bytes(server: Server, key: str, content: bytes) -> Path | StoredObject:
+    """Store bytes under a key, without a row."""
+    place = server.place_of(key)
+    if isinstance(place, Path):
+        place.parent.mkdir(exist_ok=True)
+    place.write_bytes(content)
+    return place
 
 
 def fsck(server: Server, *options: str) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_bakery import baker
 
-from tests.support.local_store import own_store
+from tests.support.local_store import own_disk
 from tests.support.multipart_forms import Part, boundaries, form_of, forms, mutations, places
 from tests.support.multipart_readers import MEMORY, Bench, Read, djangos, meant, ours
 from tests.support.repetitions import MORE
@@ -188,7 +188,7 @@ def test_a_file_that_is_empty_is_refused_and_aborted() -> None:
 
 @pytest.fixture
 def ready(db: None, settings: Any, tmp_path: Path) -> Iterator[None]:
-    own_store(settings, tmp_path / "media")
+    own_disk(settings, tmp_path / "media")
     yield
     wait_until(lambda: flusher._thread is None)  # it may use the database no longer than this test
 

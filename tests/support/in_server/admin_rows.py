@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from media_jobs.models import Job, Worker
 from uploads.models import Blob, MediaFile, Token, Upload
+from uploads.storage.stores import sink
 
 _UNTOUCHED_BY_PAGES = {"sessions.Session", "auth.User", "media_jobs.Worker"}
 
@@ -18,11 +19,11 @@ def make_one_of_each(name: str) -> dict[str, Any]:
     """One row of everything that has a page, with this hostile name. Returns the part of the address of each."""
     alice, now = User.objects.get(username="alice"), timezone.now()
     blob = Blob.objects.create(
-        sink="local", key="k", sha256="a" * 64, size=9, state="missing", kind="video", media_type="video/mp4"
+        sink=sink().name, key="k", sha256="a" * 64, size=9, state="missing", kind="video", media_type="video/mp4"
     )
     file = MediaFile.objects.create(owner=alice, name=name, blob=blob)
     upload = Upload.objects.create(
-        owner=alice, name=name, protocol="tus", sink="local", declared_size=9, expires_at=now
+        owner=alice, name=name, protocol="tus", sink=sink().name, declared_size=9, expires_at=now
     )
     texts: dict[str, Any] = dict.fromkeys(["error_detail", "message", "log", "command"], name)
     states: list[dict[str, Any]] = [
@@ -55,7 +56,7 @@ def all_rows() -> list[str]:
 def make_many_files(number: int, name: str) -> str:
     """Files of a new superuser. Returns the key of a session of that account."""
     root = User.objects.create_superuser("root")
-    blob = Blob.objects.create(sink="local", key="0" * 36, sha256="0" * 64, size=7, state="stored", kind="video")
+    blob = Blob.objects.create(sink=sink().name, key="0" * 36, sha256="0" * 64, size=7, state="stored", kind="video")
     MediaFile.objects.bulk_create(
         MediaFile(owner=root, blob=blob, name=name, kind="video", size=7, origin="upload") for _ in range(number)
     )

@@ -56,7 +56,7 @@ def forget_storage_identity() -> None:
 
 def claim_key(key: str) -> None:
     """A claim as a process leaves it that died while it stored a file."""
-    Blob.objects.create(sink="local", key=key, sha256="0" * 64, size=9, media_type="video/mp4")
+    Blob.objects.create(sink=sink().name, key=key, sha256="0" * 64, size=9, media_type="video/mp4")
 
 
 def claim_other_bytes_for_upload() -> None:
@@ -64,7 +64,7 @@ def claim_other_bytes_for_upload() -> None:
     upload = Upload.objects.get(state="receiving")
     assert upload.declared_size is not None
     Blob.objects.create(
-        sink="local", key=upload.key, sha256="0" * 64, size=upload.declared_size, media_type="video/mp4"
+        sink=sink().name, key=upload.key, sha256="0" * 64, size=upload.declared_size, media_type="video/mp4"
     )
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from uploads.errors import Abandoned
 from uploads.models import Blob, Upload
 from uploads.sinks import crash_points
+from uploads.storage.stores import sink
 from uploads.transfers import disk_space
 from uploads.transfers.completion import fail, fail_stalled
 from uploads.transfers.resumable import recovery
@@ -66,7 +67,7 @@ def lapse_an_hour_later() -> int:
 
 def reserve_whole_disk(owner: str, name: str) -> None:
     Upload.objects.create(
-        owner=User.objects.get(username=owner), name=name, protocol="tus", sink="local", declared_size=10**16,
+        owner=User.objects.get(username=owner), name=name, protocol="tus", sink=sink().name, declared_size=10**16,
         reserved=10**16, expires_at=Now(), paused_at=Now(),
     )  # fmt: skip
 
