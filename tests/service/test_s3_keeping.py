@@ -5,10 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from tests.support.local_store import Film, an_owner, lose_rows, own_bucket, quarantined_keys, stored_keys, upload
@@ -16,7 +19,7 @@ from tests.support.object_store import READER_KEYS, ObjectStore
 from uploads.maintenance.fsck import Defect, find_in_rows, find_in_sidecars, find_in_sink, find_without_sidecar
 from uploads.maintenance.rebuild import rebuild
 from uploads.maintenance.sweep import sweep
-from uploads.models import Blob, MediaFile, SinkMark
+from uploads.models import Blob, MediaFile, SinkMark, Upload
 from uploads.sinks.base import NoSuchKey, Quarantined, SinkError
 from uploads.sinks.patience import patience_of
 from uploads.sinks.s3 import bucket as bucket_module
@@ -25,9 +28,11 @@ from uploads.sinks.s3.sink import S3Sink
 from uploads.storage.blobs import new_key
 from uploads.storage.marker import UnusableStore, claim_store, is_ours, mark_of, trouble
 from uploads.storage.sidecars import name_of, write_changed
+from uploads.storage.tombstones import bury
 
 pytestmark = pytest.mark.django_db
 MANY = 240
+AT_ONCE = timedelta(0)
 
 
 @pytest.fixture
@@ -98,7 +103,7 @@ def test_a_sweep_and_a_check_compare_many_keys_with_one_listing(place: S3Sink) -
     place.delete(lost.blob.key)
     place.bucket.put(f"content/{orphan}", b"abc")
     with requests_of(place) as counts:
-        rows, grace = list(find_in_rows(place)), timedelta(0)
+        rows, grace = list(find_in_rows(place)), AT_ONCE
         assert [(one.defect, one.key) for one in rows] == [(Defect.MISSING, lost.blob.key)]
         assert [one.key for one in find_in_sink(place, grace=grace)] == [orphan]
         assert (list(find_without_sidecar(place)), list(find_in_sidecars(place))) == ([], [])
@@ -162,7 +167,7 @@ def test_what_a_crash_left_in_both_places_is_moved_again_and_is_not_lost(place: 
     place.bucket.put(f"content/{key}", b"abc")
     copy = Quarantined(key, 3, "unknown", datetime.now(UTC) - timedelta(days=1))
     place.bucket.put(f"quarantine/{copy.name}", b"abc")
-    assert sweep(place, grace=timedelta(0)) == 1
+    assert sweep(place, grace=AT_ONCE) == 1
     first, second = sorted(place.quarantine.entries(), key=lambda found: found.since)
     place.quarantine.take_back(first)
     with pytest.raises(SinkError, match="in use"):
@@ -236,3 +241,73 @@ def test_an_object_that_nobody_has_is_no_error_of_the_store(place: S3Sink) -> No
         with pytest.raises(NoSuchKey):
             ask()
     assert json.dumps(place.sizes(["nothing"])) == "{}"
+
+
+# What killed processes leave
+
+
+def left(place: S3Sink) -> set[str]:
+    """The names of all multipart uploads and tails."""
+    return {found.name for found in place.fragments()}
+
+
+def multipart_upload(place: S3Sink, name: str, *parts: bytes) -> str:
+    """One that no record names."""
+    client, bucket, name = place.bucket.client, place.bucket.name, place.bucket.object(name)
+    upload_id = client.create_multipart_upload(Bucket=bucket, Key=name)["UploadId"]
+    for number, part in enumerate(parts, 1):
+        client.upload_part(Bucket=bucket, Key=name, UploadId=upload_id, PartNumber=number, Body=part)
+    return upload_id
+
+
+def test_nothing_is_left_of_writes_that_no_record_names_and_no_received_byte_is_deleted_by_a_guess(
+    place: S3Sink, settings: Any
+) -> None:
+    ended, unknown = new_key(), new_key()
+    bury(place.name, ended)
+    without_bytes = {
+        multipart_upload(place, f"content/{unknown}"),
+        multipart_upload(place, "quarantine/copy", b"abc"),
+    }
+    of_ended = {multipart_upload(place, f"content/{ended}", b"abc"), f"{ended}.tail"}
+    received = {multipart_upload(place, f"content/{unknown}", b"abc"), f"{unknown}.tail"}
+    for key in (ended, unknown):
+        place.bucket.put(f"partial/{key}.tail", b"abc")
+    assert sweep(place) == 0  # they are young: their records may just be written
+    assert left(place) == without_bytes | of_ended | received
+    assert sweep(place, grace=AT_ONCE) == 4
+    assert left(place) == received
+
+    settings.UPLOADS = replace(settings.UPLOADS, quarantine_kept=0)
+    assert "Left of writes that ended: 2" in fsck("--grace", "0")
+    assert left(place) == received
+    assert "deleted" in fsck("--repair", "--grace", "0")
+    assert left(place) == set()
+
+
+def test_living_writes_keep_what_they_have_sent(place: S3Sink, settings: Any) -> None:
+    settings.UPLOADS = replace(settings.UPLOADS, quarantine_kept=0)
+    key, content = new_key(), bytes(9 * 1024**2)
+    Upload.objects.create(
+        pk=key, key=key, owner=an_owner(), name="a.mp4", protocol="tus", sink=place.name,
+        expires_at=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
+    with place.create_resumable(key, size=len(content) + 100) as writer:
+        writer.write(content)
+        writer.flush()
+        writer.write(content[:100])
+        writer.flush()
+    sent = left(place)
+    stale = multipart_upload(place, f"content/{key}", b"abc")  # the answer was lost, and the request repeated
+    assert len(sent) == 2
+    assert sweep(place, grace=AT_ONCE) == 1
+    assert (left(place), stale in sent) == (sent, False)
+    writer = place.resume(key)
+    writer.commit()
+    assert (place.size(key), left(place)) == (len(content) + 100, set())
+
+
+def fsck(*words: str) -> str:
+    printed = StringIO()
+    call_command("fsck", *words, stdout=printed)
+    return printed.getvalue()

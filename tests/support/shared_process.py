@@ -5,19 +5,23 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-Facts = dict[str, Any]  # how others reach it, as JSON
+from tests.support.preloaded_processes import ROOT
+
+Facts = dict[str, Any]  # how others reach it, and its "pid"
 
 
 @contextmanager
 def shared(note: Path, start: Callable[[], Facts], stop: Callable[[Facts], None]) -> Iterator[Facts]:
     """`note` is a file that all who share it name alike. `start` returns what others need to know."""
     with _locked(note):
-        users, facts = json.loads(note.read_text()) if note.exists() else (0, start())
+        users, facts = json.loads(note.read_text()) if note.exists() else (0, _begin(start))
         _write(note, users + 1, facts)
     try:
         yield facts
@@ -29,6 +33,16 @@ def shared(note: Path, start: Callable[[], Facts], stop: Callable[[Facts], None]
             else:
                 note.unlink()
                 stop(facts)
+
+
+def _begin(start: Callable[[], Facts]) -> Facts:
+    facts = start()
+    run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    subprocess.Popen(
+        [sys.executable, "-m", "tests.support.end_with", str(run), str(facts["pid"])],
+        cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    return facts
 
 
 def end_shared(pid: int) -> None:

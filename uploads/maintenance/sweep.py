@@ -11,6 +11,7 @@ from ..models import Blob, SinkMark
 from ..sinks.base import Sink
 from ..storage.marker import is_ours
 from .fsck import GRACE, Finding, find_in_rows, find_in_sink, mend
+from .leftovers import delete_leftovers
 
 log = structlog.get_logger(__name__)
 # A crash leaves a few keys behind. More than this number, and more than this share of all keys, point to a lost or
@@ -30,7 +31,7 @@ def sweep(place: Sink, grace: timedelta = GRACE) -> int:
     if warning:
         log.error("sweep_refused", reason=warning)
         return 0
-    return sum(_mend(place, finding) for finding in found)
+    return sum(_mend(place, finding) for finding in found) + delete_leftovers(place, grace)
 
 
 def _mend(place: Sink, finding: Finding) -> bool:

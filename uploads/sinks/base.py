@@ -44,6 +44,16 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Fragment:
+    """A piece of an open write in a store that keeps no record of open writes, or of a copy ("" is its key)."""
+
+    key: str
+    name: str  # as the record of the write names it
+    place: str  # the store's own name for it
+    begun_at: datetime  # by the clock of this host
+
+
+@dataclass(frozen=True, slots=True)
 class Quarantined:
     """What a quarantine has of a key."""
 
@@ -208,6 +218,17 @@ class Sink(ABC):
 
     def check_access(self) -> None:  # noqa: B027  # most stores need no check
         """Raise SinkError, which says what to correct, if the store cannot be read, written and deleted from."""
+
+    def fragments(self) -> Iterator[Fragment]:
+        """Iterate over the pieces of all open writes, in a store that keeps no record of open writes."""
+        return iter(())
+
+    def is_empty_fragment(self, found: Fragment) -> bool:
+        """Whether no received bytes are lost with it."""
+        return False
+
+    def delete_fragment(self, found: Fragment) -> None:  # noqa: B027  # most stores have none
+        """Delete it. Does nothing if it does not exist."""
 
     def abort_abandoned(self) -> int:
         """Delete what writes of killed processes left, where nothing else does it. Returns how many there were."""

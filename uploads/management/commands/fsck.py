@@ -17,6 +17,7 @@ from uploads.maintenance.fsck import (
     find_without_sidecar,
     mend,
 )
+from uploads.maintenance.leftovers import delete_leftovers, find_leftovers
 from uploads.maintenance.sweep import too_many
 from uploads.management.terminal_command import TerminalCommand
 from uploads.models import Blob
@@ -75,6 +76,7 @@ class Command(TerminalCommand):
             write_changed(place)
             remove_buried(place)
         found = self._find(place, deep, grace)
+        self._report_leftovers(place, repair, grace)
         if repair and not yes and (warning := too_many(place, found, _contents(place).count())):
             raise CommandError(warning)
         return [finding for finding in found if not self._repair(place, finding, repair)]
@@ -86,6 +88,12 @@ class Command(TerminalCommand):
         done = "marked as lost" if is_lost else _DONE.get(finding.defect, "repaired")
         self.stdout.write(f"{finding}{f' — {done}' if mended else ''}")
         return mended and not is_lost
+
+    def _report_leftovers(self, place: Sink, repair: bool, grace: timedelta) -> None:
+        number = delete_leftovers(place, grace) if repair else sum(1 for _ in find_leftovers(place, grace))
+        if number:
+            done = "deleted" if repair else "the hourly sweep deletes them"
+            self.stdout.write(f"Left of writes that ended: {number} multipart uploads or tails — {done}.")
 
     def _report_quarantine(self) -> None:
         if found := [one for place in sinks() for one in place.quarantine.entries()]:

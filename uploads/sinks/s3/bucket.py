@@ -16,7 +16,7 @@ from .retries import repeat
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef, ResponseMetadataTypeDef
 
 CONTENT, PARTIAL, META, QUARANTINE, MARKER = "content/", "partial/", "meta/", "quarantine/", "millrace-store"
 PROBE = "millrace-probe-"  # written and deleted at once, to find out what is allowed
@@ -107,17 +107,17 @@ class Bucket:
                 Bucket=self.name, Prefix=self.object(place), StartAfter=after, MaxKeys=size
             )
         )
-        ahead = _clock_difference(page["ResponseMetadata"]["HTTPHeaders"].get("date", ""))
+        ahead = clock_difference(page["ResponseMetadata"])
         objects = page.get("Contents", [])
         for found in objects:
             found["LastModified"] -= ahead
         return objects, bool(objects) and page["IsTruncated"]
 
 
-def _clock_difference(date: str) -> timedelta:
+def clock_difference(answer: "ResponseMetadataTypeDef") -> timedelta:
     """How far the store's clock is ahead of ours, by the date of its answer. Small differences do not count."""
     try:
-        ahead = parsedate_to_datetime(date) - datetime.now(UTC)
+        ahead = parsedate_to_datetime(answer["HTTPHeaders"].get("date", "")) - datetime.now(UTC)
     except ValueError:
         return timedelta(0)
     return ahead if abs(ahead) > _SMALL_DIFFERENCE else timedelta(0)

@@ -4,7 +4,7 @@ An object cannot be renamed: a crash between copy and deletion leaves it in both
 again. Nothing is ever in neither.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -23,10 +23,12 @@ _COPIED_AT_ONCE = 256 * _MB
 
 
 class S3Quarantine(Quarantine):
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: Bucket, delete_open_write: Callable[[str], None]) -> None:
+        self._bucket, self._delete_open_write = bucket, delete_open_write
 
     def put(self, key: str, reason: str) -> None:
+        # Parts cannot be moved. No upload has them any more, so nobody can continue this write.
+        self._delete_open_write(key)
         size = self._bucket.size(CONTENT + key)
         if size is None:
             return

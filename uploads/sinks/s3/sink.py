@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import BinaryIO, cast
 
-from ..base import NoSuchKey, SinkError, Stored, Writer
+from ..base import Fragment, NoSuchKey, SinkError, Stored, Writer
 from ..direct import DirectSink
 from ..download_urls import DownloadSink
 from ..resumable import ResumableSink, ResumableWriter
+from . import leftovers
 from .bucket import CONTENT, MARKER, PROBE, Bucket
 from .direct import S3DirectWrites
 from .download_urls import CdnUrls, PresignedUrls
@@ -32,7 +33,7 @@ class S3Sink(ResumableSink, DownloadSink, DirectSink):
         self.bucket, self.name, self._open_writes = bucket, name, open_writes
         self.presigned, self.cdn = PresignedUrls(bucket), cdn
         self._recent = _NEVER  # the marker, and when it was read
-        self.sidecars, self.quarantine = S3Sidecars(bucket), S3Quarantine(bucket)
+        self.sidecars, self.quarantine = S3Sidecars(bucket), S3Quarantine(bucket, self._delete_open_write)
         self.direct = S3DirectWrites(bucket)
 
     def create(self, key: str, *, size: int | None = None) -> Writer:
@@ -98,6 +99,9 @@ class S3Sink(ResumableSink, DownloadSink, DirectSink):
 
     def delete(self, key: str) -> None:
         self.bucket.delete(CONTENT + key)
+        self._delete_open_write(key)
+
+    def _delete_open_write(self, key: str) -> None:
         if record := self._open_writes.remove(key):
             discard(self.bucket, record)
 
@@ -110,10 +114,21 @@ class S3Sink(ResumableSink, DownloadSink, DirectSink):
     def abort_abandoned(self) -> int:
         aborted = 0
         for record in list(self._open_writes.abandoned()):
-            self._open_writes.remove(record.key)
+            # The record last: after a crash in between, it says what is left. The holder, if it lives, cannot
+            # complete an aborted upload.
             discard(self.bucket, record)
+            self._open_writes.remove(record.key)
             aborted += 1
         return aborted
+
+    def fragments(self) -> Iterator[Fragment]:
+        return leftovers.fragments(self.bucket)
+
+    def is_empty_fragment(self, found: Fragment) -> bool:
+        return leftovers.is_empty(self.bucket, found)
+
+    def delete_fragment(self, found: Fragment) -> None:
+        leftovers.delete(self.bucket, found)
 
     def free(self) -> int | None:
         return None
