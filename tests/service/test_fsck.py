@@ -44,6 +44,12 @@ def test_fsck_reports_missing_bytes_and_repair_marks_them_without_losing_the_fil
     assert fsck(server, "--deep")[0] == 0
 
 
+def test_a_file_that_is_deleted_while_fsck_runs_is_no_problem(server: Server, clip: bytes) -> None:
+    files = [server.put("clip.mp4", clip + bytes([number])).json() for number in range(3)]
+    _, second, _ = sorted(files, key=lambda file: server.call(content_rows.key_of_file, file["id"]))
+    assert server.call(content_rows.defects_while_a_file_is_deleted, second["id"]) == []
+
+
 def test_fsck_believes_bytes_that_came_back_only_once_it_has_read_them(server: Server, clip: bytes) -> None:
     file = server.put("clip.mp4", clip).json()
     path = stored(server, file)

@@ -65,8 +65,11 @@ def find_in_rows(
     blobs = Blob.objects.filter(sink=sink.name).annotate(
         used=Exists(MediaFile.objects.filter(blob=OuterRef("pk"))), arriving=Exists(arriving(key=OuterRef("key")))
     )
-    rows = blobs.order_by("key").iterator(_BATCH)  # so that a store that lists its keys has these side by side
-    while batch := list(islice(rows, _BATCH)):
+    last = ""
+    # By key, so that a store that lists its keys has these side by side. Each batch has its own query: on SQLite, an
+    # open cursor would hide all changes since its start from `_is_true`.
+    while batch := list(blobs.filter(key__gt=last).order_by("key")[:_BATCH]):
+        last = batch[-1].key
         sizes = sink.sizes({blob.key for blob in batch})
         for blob in batch:
             # The claim of an upload that can still be continued is used when that upload completes.

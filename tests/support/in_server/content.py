@@ -1,5 +1,6 @@
 """Files and their bytes, looked at and changed in a server's Django. Tests run these by Server.call."""
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +9,10 @@ from django.core import signing
 from django.db.models.functions import Now
 
 from media_jobs.models import Job
+from uploads.maintenance import fsck
 from uploads.maintenance.sweep import sweep
 from uploads.models import Blob, MediaFile, SinkMark, Upload
+from uploads.storage.files import delete_file
 from uploads.storage.sidecars import write_changed
 from uploads.storage.stores import sink, sinks
 from uploads.storage.tombstones import remove_buried
@@ -48,6 +51,20 @@ def backdate_files() -> None:
     """All files and contents came in 2020."""
     for model in (Blob, MediaFile):
         model.objects.update(created_at=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def defects_while_a_file_is_deleted(pk: str) -> list[str]:
+    """What fsck finds in the rows if another process deletes this file after its row was read, in batches of two."""
+    fsck._BATCH = 2
+    todo = [lambda: delete_file(MediaFile.objects.get(pk=pk))]
+
+    def delete_once(_: Blob) -> None:
+        if todo:
+            thread = threading.Thread(target=todo.pop())  # which has its own connection
+            thread.start()
+            thread.join()
+
+    return [finding.defect for finding in fsck.find_in_rows(sink(), deep=True, seen=delete_once)]
 
 
 def forget_storage_identity() -> None:
