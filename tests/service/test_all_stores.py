@@ -186,14 +186,14 @@ def test_a_file_that_was_moved_after_the_snapshot_is_found_where_it_is(
     local.sidecars.delete(name_of(old.key, file.pk))
     write_sidecars()
     # The snapshot has the file where it was, under its old name.
-    Blob.objects.filter(pk=old.pk).update(sink="local", key=old.key)
+    Blob.objects.filter(pk=old.pk).update(sink="local", key=old.key, facts={"duration": 3})
     MediaFile.objects.filter(pk=file.pk).update(name="old.mp4")
     if old_bytes == "gone":
         local.delete(old.key)
     assert rebuild(*sinks()).updated == 1
     found = MediaFile.objects.select_related("blob").get()
     assert (found.name, found.blob.sink, found.blob.key) == ("new.mp4", former.name, moved.blob.key)
-    assert Blob.objects.count() == 1
+    assert [blob.facts for blob in Blob.objects.all()] == [{"duration": 3}]
     write_sidecars()
     remove_bytes()
     assert (stored_keys(local), stored_keys(former)) == (set(), {moved.blob.key})

@@ -187,6 +187,7 @@ def _change_blob(file: MediaFile, blob: Blob) -> None:
     if blob.pk == old.pk:
         return
     MediaFile.objects.filter(pk=file.pk).update(blob=blob)
+    Blob.objects.filter(pk=blob.pk, facts__isnull=True).update(facts=old.facts)
     if not old.files.exists():
         old.delete()
         bury(old.sink, old.key)
