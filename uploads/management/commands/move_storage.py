@@ -110,10 +110,13 @@ class Command(TerminalCommand):
 
     def _tell_of_old_bytes(self, route: Route) -> None:
         source = route.source
-        if number := Tombstone.objects.filter(sink=source.name).count():
+        # Also claims: what a killed move to this store has left, which the sweep removes after an hour.
+        claims = Blob.objects.filter(sink=source.name, state=Blob.State.STORING)
+        if number := Tombstone.objects.filter(sink=source.name).count() + claims.count():
             self.stdout.write(
                 f"{number} old contents wait in {source.name} until nobody reads them, at least "
-                f"{human_time(route.kept.total_seconds())}. Housekeeping then deletes them."
+                f"{human_time(route.kept.total_seconds())}. Housekeeping then deletes them. Run this again later to "
+                f"see whether {source.name} is empty."
             )
         elif not movable(source).exists() and not arriving(sink=source.name).exists():
             self.stdout.write(f"{source.name} has no content any more. You can remove it from the settings.")
