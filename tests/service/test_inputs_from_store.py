@@ -78,11 +78,28 @@ def content_requests(server: Server, relay: RecordingRelay, mark: int) -> int:
     return relay.heard_since(mark).count(f"get {content_path(server)}")
 
 
-def in_bucket(server: Server, store: ObjectStore) -> tuple[int, int]:
-    """How many objects of content there are, and how many multipart uploads are open."""
+def in_bucket(server: Server, store: ObjectStore) -> set[str]:
+    """The objects of content, and the multipart uploads that are open."""
     client, bucket = store.client(), server.settings["STORAGE"].split("/")[2]
     objects = client.list_objects_v2(Bucket=bucket, Prefix="media/content/").get("Contents", [])
-    return len(objects), len(client.list_multipart_uploads(Bucket=bucket).get("Uploads", []))
+    uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    return {found["Key"] for found in objects} | {found["UploadId"] for found in uploads}
+
+
+# The first, as rows of dead workers count for some seconds: they had more space.
+def test_a_job_whose_input_does_not_fit_waits_with_the_reason_and_others_pass_it(
+    server: Server, clip: bytes, start_worker: Callable[..., AnyProcess]
+) -> None:
+    large, small = (
+        server.put("film.mp4", content).json() for content in (clip + bytes(500_000), different_copy(clip))
+    )
+    start_worker(SCRATCH_SIZE="300KB")
+    waits, passes = (submit(server, file["id"], height=90) for file in (large, small))
+    assert ended(server, passes)["status"] == "succeeded"
+    reason = "Scratch space for its inputs: "
+    wait_until(lambda: str(job_now(server, waits)["waiting_for"]).startswith(reason), LONG)
+    start_worker(SCRATCH_SIZE="2MB")
+    assert ended(server, waits)["status"] == "succeeded"
 
 
 def test_an_input_is_fetched_once_for_all_jobs_and_outputs_go_to_the_store(
@@ -97,7 +114,7 @@ def test_an_input_is_fetched_once_for_all_jobs_and_outputs_go_to_the_store(
         [artifact] = job["artifacts"]
         video = server.get(f"/api/v1/files/{artifact['file']}/content", user="alice")
         assert video.body[4:8] == b"ftyp"
-    assert list(fetched(server)) == [file["sha256"]]
+    assert file["sha256"] in fetched(server)
     assert content_requests(server, relay, mark) == 1
 
 
@@ -145,7 +162,7 @@ def test_a_job_is_cancelled_at_once_while_the_store_does_not_answer(
     job = submit(server, file["id"], height=90)
     wait_until(lambda: f"{file['sha256']}.partial" in fetched(server), LONG)
     server.request("POST", f"/api/v1/jobs/{job}/cancel/")
-    wait_until(lambda: job_now(server, job)["status"] == "cancelled", 20)  # the request itself waits for 30
+    wait_until(lambda: job_now(server, job)["status"] == "cancelled", 25)  # the request itself waits for 30
     assert not [name for name in fetched(server) if file["sha256"] in name]
 
 
@@ -160,23 +177,9 @@ def test_a_job_is_cancelled_at_once_while_its_output_is_sent_and_nothing_of_it_s
     job = submit(server, file["id"], height=90)
     wait_until(lambda: job_now(server, job)["phase"] == "storing", LONG)
     server.request("POST", f"/api/v1/jobs/{job}/cancel/")
-    wait_until(lambda: job_now(server, job)["status"] == "cancelled", 20)
+    wait_until(lambda: job_now(server, job)["status"] == "cancelled", 25)
     relay.release()
-    wait_until(lambda: in_bucket(server, object_store) == before)
-    assert list((server.home / "work").iterdir()) == []
-
-
-def test_a_job_whose_input_does_not_fit_waits_with_the_reason_and_others_pass_it(
-    server: Server, clip: bytes, start_worker: Callable[..., AnyProcess]
-) -> None:
-    large, small = (
-        server.put("film.mp4", content).json() for content in (clip + bytes(500_000), different_copy(clip))
+    wait_until(
+        lambda: in_bucket(server, object_store) <= before, LONG, lambda: in_bucket(server, object_store) - before
     )
-    start_worker(SCRATCH_SIZE="300KB")
-    waits, passes = (submit(server, file["id"], height=90) for file in (large, small))
-    assert ended(server, passes)["status"] == "succeeded"
-    # The rows of workers of the tests before count for some seconds.
-    reason = "Scratch space for its inputs: "
-    wait_until(lambda: str(job_now(server, waits)["waiting_for"]).startswith(reason), LONG)
-    start_worker(SCRATCH_SIZE="2MB")
-    assert ended(server, waits)["status"] == "succeeded"
+    assert list((server.home / "work").iterdir()) == []
