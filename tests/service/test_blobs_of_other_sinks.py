@@ -1,6 +1,7 @@
 """A blob is reached through the sink that its row names, whichever sink takes new bytes today."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,13 @@ def test_a_download_and_its_range_come_from_the_sink_of_the_blob(former: Sink, f
     assert b"".join(client.get(path).streaming_content) == content  # type: ignore[attr-defined]
     part = client.get(path, headers={"Range": "bytes=10-19"})
     assert b"".join(part.streaming_content) == content[10:20]  # type: ignore[attr-defined]
+
+
+def test_a_download_without_a_descriptor_is_read_in_large_pieces(former: Sink, film: Film) -> None:
+    file = upload_into(former, film(1_000_000))
+    response: Any = api_client(file.owner).get(f"/api/v1/files/{file.pk}/content")
+    with closing(response):
+        assert len(next(iter(response))) == 256 * 1024  # Django's own pieces took seven times the CPU
 
 
 def test_deleting_a_file_removes_the_bytes_of_its_own_sink_alone(

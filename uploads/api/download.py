@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date, parse_http_date_safe
@@ -175,13 +175,15 @@ def _head(blob: Blob) -> HttpResponse:
     return HttpResponse()
 
 
-def _body(blob: Blob, sent: ByteRange) -> FileResponse:
+def _body(blob: Blob, sent: ByteRange) -> StreamingHttpResponse:
     _require_whole(blob)
     with _as_unavailable():
         reader = open_blob(blob, sent.start, sent.stop)
     upload_counters.SENT.inc(len(sent))
     release_connection()
-    return FileResponse(_Part(reader, len(sent)))
+    part = _Part(reader, len(sent))
+    # A server with sendfile() sends a FileResponse with it. Without a descriptor it would read pieces of 4 KB.
+    return FileResponse(part) if part.has_descriptor else StreamingHttpResponse(part)
 
 
 def _require_whole(blob: Blob) -> None:
@@ -206,16 +208,30 @@ class _Part(io.RawIOBase):
     def __init__(self, reader: BinaryIO, length: int) -> None:
         self._reader, self._left = reader, length
 
+    @property
+    def has_descriptor(self) -> bool:
+        try:
+            self._reader.fileno()
+        except OSError:
+            return False
+        return True
+
     def readable(self) -> bool:
         return True
 
     def fileno(self) -> int:
         return self._reader.fileno()
 
-    def readinto(self, buffer: Any) -> int:
-        data = self._reader.read(min(len(buffer), self._left))
-        buffer[: len(data)] = data
+    def read(self, size: int = -1, /) -> bytes:
+        if size < 0:
+            return self.readall()
+        data = self._reader.read(min(size, self._left))
         self._left -= len(data)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
@@ -224,4 +240,4 @@ class _Part(io.RawIOBase):
 
     def __iter__(self) -> Iterator[bytes]:
         size = limits().chunk_size or _PIECE
-        return iter(lambda: self.read(size) or b"", b"")
+        return iter(lambda: self.read(size), b"")
