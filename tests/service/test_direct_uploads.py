@@ -19,6 +19,8 @@ from tests.support.object_store import ObjectStore
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
 from tests.support.waiting import wait_until
+from uploads.maintenance import housekeeping
+from uploads.transfers.direct import cleanup
 from uploads.transfers.resumable import recovery
 
 if TYPE_CHECKING:
@@ -118,13 +120,13 @@ def test_parts_that_were_sent_at_once_become_a_file_in_place(
     assert server.get("/api/v1/files/?q=film", user="alice").json()["results"] == []
     with checked_by_a_worker(server):
         found = wait_for_end(sending)
+        wait_until(lambda: rows(server) == [])
     assert (found["state"], found["message"]) == ("complete", "Complete: 20.0 MB")
     file = server.get(f"/api/v1/files/{found['file']}/", user="alice").json()
     assert file["sha256"] == hashlib.sha256(content).hexdigest()
     assert server.get(f"/api/v1/files/{file['id']}/content", user="alice").body == content
     assert sending.pk in objects(server, object_store)  # no copy: the object that the parts became
     assert open_writes(server, object_store) == []
-    wait_until(lambda: rows(server) == [])
     # Who asks again, as the answer was lost, learns what became of it.
     assert sending.complete().json()["file"] == file["id"]
 
@@ -277,6 +279,20 @@ def test_an_upload_that_its_client_ends_leaves_nothing(
         assert put(address, sending.part(1))[0] == 404
     assert sending.look()["error"]["code"] == "terminated"
     assert sending.end().status == 204
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_chores_delete_what_a_crash_leaves_of_an_upload_that_has_ended(
+    client: DirectClient, server: Server, object_store: ObjectStore, film: Film, is_sent: bool
+) -> None:
+    sending = client.send(film(SIZE)) if is_sent else client.begin(film(SIZE))
+    if not is_sent:
+        sending.send_parts([1, 2])
+    server.call(direct_rows.fail, sending.pk)
+    assert sending.pk in [*objects(server, object_store), *open_writes(server, object_store)]
+    server.call(cleanup.close_ended)
+    server.call(housekeeping.remove_bytes)
+    wait_until_nothing_is_left(sending, object_store)
 
 
 def test_an_upload_that_nobody_continues_expires_and_leaves_nothing(

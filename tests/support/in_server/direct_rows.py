@@ -6,12 +6,19 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from uploads.errors import Terminated
 from uploads.models import DirectUpload, Upload
+from uploads.transfers import completion
 
 
 def expire(uploads: Sequence[str]) -> None:
     """As if nobody had continued them in time."""
     Upload.objects.filter(pk__in=uploads).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def fail(upload: str) -> None:
+    """As if the process that ended it had been killed right after that."""
+    completion.fail(Upload.objects.get(pk=upload), Terminated("Ended."))
 
 
 def lose_workers(upload: str, number: int) -> None:

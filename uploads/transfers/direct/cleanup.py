@@ -8,6 +8,7 @@ from ...errors import Expired, Refusal, Terminated, UploadComplete
 from ...models import DirectUpload, Upload
 from ...runtime.database_connections import frees_space, release_connection, write
 from ...sinks.base import SinkError
+from ...sinks.patience import patience_of
 from ...storage.stores import direct_sink_named, sink_named
 from ...storage.tombstones import remove
 from .. import quota
@@ -16,6 +17,7 @@ from ..resumable.expiry import lifetime
 from . import parts
 
 log = structlog.get_logger(__name__)
+_PATIENCE = 5.0  # seconds: chores finish what fails here
 
 
 @frees_space
@@ -31,10 +33,11 @@ def end(upload: Upload, refusal: Refusal) -> bool:
     """Fail an upload and delete its bytes. False if it had ended before."""
     ended = fail(upload, refusal)
     direct = DirectUpload.objects.filter(pk=upload.pk).first()
-    if direct is not None:
-        close(direct)
-    if ended:  # after the open write is gone: it could still have become an object
-        remove_bytes(upload)
+    with patience_of(_PATIENCE):
+        if direct is not None:
+            close(direct)
+        if ended:  # after the open write is gone: it could still have become an object
+            remove_bytes(upload)
     return ended
 
 
