@@ -169,14 +169,18 @@ def test_housekeeping_that_does_not_run_is_told_of() -> None:
 def test_a_chore_of_each_host_fails_on_one_host_alone_and_is_silent_on_this_host_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def of_chores() -> list[str]:
+        # Two hosts should share a cache and a broker, too.
+        return [code for code in codes() if not code.endswith("_not_shared")]
+
     monkeypatch.setattr(chore_records, "_unwritten", {})
     run(Chore("breathe", timedelta(hours=1), lambda: 0))
     run(Chore("look after the disk", timedelta(hours=1), lambda: 0, per_host=True))
     chore_records.record_run("look after the disk", "another-host", failed=True)
     here, there = ChoreRecord.objects.get(host=socket.gethostname()), ChoreRecord.objects.get(host="another-host")
-    assert codes() == []
+    assert of_chores() == []
     ChoreRecord.objects.filter(pk=there.pk).update(failing_since=Now() - timedelta(minutes=2))
-    assert codes() == ["chore_fails:look after the disk on another-host"]
+    assert of_chores() == ["chore_fails:look after the disk on another-host"]
     metrics = Client().get("/metrics").content.decode()
     for series in (
         'runs_total{chore="look after the disk",result="done"} 1',
@@ -185,9 +189,9 @@ def test_a_chore_of_each_host_fails_on_one_host_alone_and_is_silent_on_this_host
         assert f"millrace_chore_{series}.0" in metrics
 
     ChoreRecord.objects.filter(pk=there.pk).update(written_at=Now() - timedelta(days=2))  # that host is gone
-    assert codes() == []
+    assert of_chores() == []
     ChoreRecord.objects.filter(pk=here.pk).update(written_at=Now() - timedelta(minutes=15))
-    assert codes() == [f"housekeeping_silent:{socket.gethostname()}"]
+    assert of_chores() == [f"housekeeping_silent:{socket.gethostname()}"]
 
 
 def test_records_of_an_earlier_version_keep_their_counts(template: Template, tmp_path: Path) -> None:

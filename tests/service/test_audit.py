@@ -136,6 +136,10 @@ DEEDS: dict[str, Deed] = {
 # Those that leave no line, and why.
 SILENT = {
     "POST upload-list": "an upload that begins changes nothing yet: its end is recorded, as a file or as given up",
+    "POST direct-list": "as upload-list",
+    "POST direct-parts": "it only signs addresses",
+    "POST direct-complete": "the end of its check is recorded, as a file or as failed",
+    "DELETE direct-detail": "as upload-detail, which stands above: they end an upload by the same function",
 }
 
 

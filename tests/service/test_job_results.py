@@ -88,7 +88,7 @@ def a_copy_of(file: MediaFile) -> MediaFile:
 
 
 def test_where_results_are_shared_another_owner_is_answered_too(worker: Worker, settings: Any) -> None:
-    settings.JOBS = settings.JOBS.__class__(work_root=settings.JOBS.work_root, share_results=True)
+    settings.JOBS = replace(settings.JOBS, share_results=True)
     first = a_job()
     assert first.file is not None
     end(started(worker, first), "poster.jpg")

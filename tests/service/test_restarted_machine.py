@@ -120,5 +120,5 @@ def sha256_of(upload: Upload) -> str:
 
 def test_an_upload_that_ends_with_its_request_cannot_be_continued() -> None:
     one_shot = admit(Announcement(owner=a_user(), name="a.mp4", protocol=Upload.Protocol.PUT, size=SIZE))
-    with pytest.raises(Forbidden, match="not resumable"):
+    with pytest.raises(Forbidden, match="it ends with its request"):
         Session.open(one_shot.pk, patience=0)

@@ -47,7 +47,7 @@ def a_job(file: MediaFile | None = None, **more: Any) -> Job:
 
 
 def a_resumable_upload(owner: User) -> Upload:
-    upload: Upload = baker.make(Upload, owner=owner, declared_size=9, key=str(uuid.uuid4()))
+    upload: Upload = baker.make(Upload, owner=owner, protocol="tus", declared_size=9, key=str(uuid.uuid4()))
     return upload
 
 

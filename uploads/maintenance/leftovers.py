@@ -56,5 +56,5 @@ def _known_keys(place: Sink, batch: list[Fragment]) -> set[str]:
     return {
         key
         for model in (Blob, OpenWrite, Tombstone, Upload)
-        for key in model._default_manager.filter(sink=place.name, key__in=keys).values_list("key", flat=True)
+        for key in model.objects.filter(sink=place.name, key__in=keys).values_list("key", flat=True)
     }
