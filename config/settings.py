@@ -120,7 +120,6 @@ _SCRATCH = env.read("SCRATCH", HOME, lambda raw: Path(raw).expanduser().resolve(
 _NINETY_DAYS: float | None = 90 * 86400.0
 JOBS = JobSettings(
     work_root=_SCRATCH / "work",
-    inputs_root=_SCRATCH / "inputs",
     scratch_size=env.read("SCRATCH_SIZE", None, parse.optional(parse.size, "auto")),
     lease=env.read("LEASE", 30.0, parse.positive_seconds),
     attempts=env.read("ATTEMPTS", 3, parse.number(1)),

@@ -12,7 +12,6 @@ from .ffmpeg.sandbox import Level
 @dataclass(frozen=True, slots=True)
 class JobSettings:
     work_root: Path  # for the private folders of attempts; on the disk of the store, outputs need not be copied
-    inputs_root: Path  # for inputs that were fetched from a store in the network
     scratch_size: int | None = None  # bytes that these inputs may take; None: half of the free disk
     lease: float = 30.0  # seconds after which a lease expires that is not renewed
     attempts: int = 3  # how many attempts a job has
@@ -26,6 +25,11 @@ class JobSettings:
     split_after: float = 120.0
     share_results: bool = False  # a result of one owner also answers identical jobs of others
     waiting_requests: int = 64  # requests of a web process that wait for the end of a job at the same time
+
+    @property
+    def inputs_root(self) -> Path:
+        """For inputs that were fetched from a store in the network: beside the work folder."""
+        return self.work_root.parent / "inputs"
 
     @property
     def lease_time(self) -> timedelta:
