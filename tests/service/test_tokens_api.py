@@ -141,7 +141,8 @@ def test_me_tells_the_account_its_scopes_its_limits_and_what_it_has_taken(server
     assert (found["token"]["name"], found["token"]["current"]) == ("test", True)
     quota = {"limit": 10**6, "stored": len(SRT), "reserved": 1000, "left": 10**6 - len(SRT) - 1000}
     assert found["quota"] == quota
-    assert found["uploads"] == {"limit": 5, "sending": 0, "unfinished": 1, "max_file_size": 10**6}
+    taken = {"limit": 5, "sending": 0, "unfinished": 1, "max_file_size": 10**6, "direct": False}
+    assert found["uploads"] == taken
 
 
 def test_me_tells_of_staff_and_of_a_token_of_one_scope(server: Server) -> None:
