@@ -8,9 +8,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, settings
 
 from tests.support import outside_services
@@ -61,6 +63,17 @@ def _uses_database(item: pytest.Item) -> bool:
         return True
     asked = {"template", "db", "transactional_db"}.intersection(getattr(item, "fixturenames", ()))
     return bool(asked) or item.get_closest_marker("django_db") is not None
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Tests with transactions of their own empty all tables that Django knows.
+
+    It does not know knox's table of tokens, as our model replaces knox's, and PostgreSQL empties no table that
+    another one refers to.
+    """
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS knox_authtoken")
 
 
 @pytest.fixture(scope="session")
