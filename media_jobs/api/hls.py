@@ -18,13 +18,12 @@ from rest_framework.views import APIView
 
 from uploads.access import permissions, signed_links
 from uploads.access.authentication import Scopes
-from uploads.errors import ContentUnavailable
+from uploads.api.download import as_unavailable, require_whole
 from uploads.http.composed_response import ComposedResponse
 from uploads.models import Blob, MediaFile
 from uploads.runtime.database_connections import release_connection
 from uploads.scopes import Scope
-from uploads.sinks.base import SinkError
-from uploads.storage.blobs import is_whole, open_blob
+from uploads.storage.blobs import open_blob
 from uploads.transfers import upload_counters
 
 from ..errors import NotStreamable
@@ -39,7 +38,6 @@ _NAME = re.compile(
 )
 # Counts up when the bytes of an answer change, as clients keep them by their ETag.
 _VERSION = 1
-_UNREADABLE = "The content of this file cannot be read now. Try again later, or ask your administrator."
 _indexes = IndexCache()
 
 
@@ -55,7 +53,7 @@ class HlsView(APIView):
 
 @require_safe
 def link_hls(request: HttpRequest, token: str, name: str) -> HttpResponseBase:
-    """As HlsView, for whoever has a signed link."""
+    """As HlsView, for requests with a signed link."""
     response = hls_response(request, signed_links.resolve(token), name)
     response["Referrer-Policy"] = "no-referrer"
     return response
@@ -107,20 +105,16 @@ def _segment(blob: Blob, rendition: Rendition, number: int) -> HttpResponseBase:
     found = fragments.segment(rendition, number)
     upload_counters.SENT.inc(found.size)
     release_connection()
-    try:
+    with as_unavailable():
         return ComposedResponse(partial(open_blob, blob), [found.head, *found.ranges], fragments.MEDIA_TYPE)
-    except SinkError as error:
-        raise _unavailable() from error
 
 
 def _index_of(blob: Blob) -> Index:
     """The index of a file's content; NotStreamable with the reason if it cannot be played as it is."""
+    require_whole(blob)
     try:
-        if not is_whole(blob):
-            raise _unavailable()
-        return _indexes.get(blob.sha256, blob.size, lambda: _reader(blob))
-    except SinkError as error:
-        raise _unavailable() from error
+        with as_unavailable():
+            return _indexes.get(blob.sha256, blob.size, lambda: _reader(blob))
     except Unsuitable as reason:
         raise NotStreamable(
             f"This file cannot be played as it is: {reason}. Download it, or transcode it."
@@ -141,9 +135,3 @@ def _read_all(read: Callable[[int], bytes], size: int) -> bytes:
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)
-
-
-def _unavailable() -> ContentUnavailable:
-    return ContentUnavailable(
-        "The content of this file cannot be read now. Try again later, or ask your administrator."
-    )

@@ -25,6 +25,7 @@ from ..conf import limits
 from ..content.sniffing import Kind
 from ..errors import ContentUnavailable
 from ..http.byte_ranges import ByteRange, Unsatisfiable, parse_range
+from ..http.composed_response import fileno_of
 from ..models import Blob, MediaFile
 from ..runtime.database_connections import release_connection
 from ..scopes import Scope
@@ -142,11 +143,11 @@ class _Download:
 
     def _redirect(self, wanted: ByteRange | None) -> HttpResponse | None:
         """None: this server sends the content, or refuses to."""
-        with _as_unavailable():
+        with as_unavailable():
             urls = download_urls(self.blob)
             if urls is None or not may_redirect(self.request, self.blob, wanted):
                 return None
-        _require_whole(self.blob)
+        require_whole(self.blob)
         seconds = min(self.seconds_left, url_lifetime(self.file.facts, is_inline=self.is_inline))
         return redirect_to(urls.url(self.blob.key, self.shown, math.ceil(seconds)))
 
@@ -166,18 +167,18 @@ def _base64(sha256: str) -> str:
 
 def _accel(blob: Blob) -> HttpResponse:
     """Let nginx send the content and handle ranges."""
-    _require_whole(blob)
+    require_whole(blob)
     return HttpResponse(headers={"X-Accel-Redirect": quote(f"{limits().accel_prefix}{blob.key[:2]}/{blob.key}")})
 
 
 def _head(blob: Blob) -> HttpResponse:
-    _require_whole(blob)
+    require_whole(blob)
     return HttpResponse()
 
 
 def _body(blob: Blob, sent: ByteRange) -> StreamingHttpResponse:
-    _require_whole(blob)
-    with _as_unavailable():
+    require_whole(blob)
+    with as_unavailable():
         reader = open_blob(blob, sent.start, sent.stop)
     upload_counters.SENT.inc(len(sent))
     release_connection()
@@ -186,14 +187,16 @@ def _body(blob: Blob, sent: ByteRange) -> StreamingHttpResponse:
     return FileResponse(part) if part.has_descriptor else StreamingHttpResponse(part)
 
 
-def _require_whole(blob: Blob) -> None:
-    with _as_unavailable():
+def require_whole(blob: Blob) -> None:
+    """Raise ContentUnavailable unless the store has the bytes."""
+    with as_unavailable():
         if not is_whole(blob):
             raise ContentUnavailable("The content of this file is missing. Ask your administrator.")
 
 
 @contextmanager
-def _as_unavailable() -> Iterator[None]:
+def as_unavailable() -> Iterator[None]:
+    """Turn errors of the store into ContentUnavailable."""
     try:
         yield
     except SinkError as error:
@@ -210,11 +213,7 @@ class _Part(io.RawIOBase):
 
     @property
     def has_descriptor(self) -> bool:
-        try:
-            self._reader.fileno()
-        except OSError:
-            return False
-        return True
+        return fileno_of(self._reader) is not None
 
     def readable(self) -> bool:
         return True

@@ -42,7 +42,7 @@ class ComposedResponse(StreamingHttpResponse):
 
     def pieces(self) -> Iterator[bytes | FileRange]:
         """Ranges as they are, if the file is on this machine; else their bytes."""
-        number = _fileno(self._file)
+        number = fileno_of(self._file)
         if number is None:
             yield from self._read()
             return
@@ -85,7 +85,8 @@ class ComposedResponse(StreamingHttpResponse):
         super().close()
 
 
-def _fileno(file: BinaryIO | None) -> int | None:
+def fileno_of(file: BinaryIO | None) -> int | None:
+    """The descriptor that sendfile() can send from. None for bytes that are not in a file of this machine."""
     try:
         return file.fileno() if file is not None else None
     except OSError:
