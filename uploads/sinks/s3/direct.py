@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from ..base import NoSuchKey, SinkError
+from ..base import SinkError
 from ..direct import DirectWrites, Part, PartsChanged
 from . import cors
 from .bucket import Bucket
 from .download_urls import origin_of
+from .multipart import Multipart
 from .parts import part_size
 from .retries import code_of, repeat
 
@@ -43,9 +44,7 @@ class S3DirectWrites(DirectWrites):
         return part_size(size)
 
     def begin(self, key: str) -> str:
-        bucket, name = self._bucket, self._bucket.content(key)
-        made = repeat(lambda: bucket.client.create_multipart_upload(Bucket=bucket.name, Key=name), _PATIENCE)
-        return made["UploadId"]
+        return Multipart.begin(self._bucket, self._bucket.content(key), _PATIENCE).id
 
     def sign(self, key: str, write_id: str, number: int, size: int, seconds: int) -> str:
         part = {
@@ -88,11 +87,4 @@ class S3DirectWrites(DirectWrites):
             raise
 
     def abandon(self, key: str, write_id: str) -> None:
-        bucket, name = self._bucket, self._bucket.content(key)
-        try:
-            repeat(
-                lambda: bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=name, UploadId=write_id),
-                _PATIENCE,
-            )
-        except NoSuchKey:
-            return  # it has ended
+        Multipart(self._bucket, self._bucket.content(key), write_id).abort(_PATIENCE)

@@ -1,6 +1,7 @@
 """One multipart upload: send parts, complete, abort."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -22,8 +23,8 @@ class Multipart:
     id: str
 
     @classmethod
-    def begin(cls, bucket: Bucket, name: str) -> "Multipart":
-        made = repeat(lambda: bucket.client.create_multipart_upload(Bucket=bucket.name, Key=name))
+    def begin(cls, bucket: Bucket, name: str, patience: float = math.inf) -> "Multipart":
+        made = repeat(lambda: bucket.client.create_multipart_upload(Bucket=bucket.name, Key=name), patience)
         return cls(bucket, name, made["UploadId"])
 
     def send(self, number: int, content: bytearray) -> Part:
@@ -49,13 +50,13 @@ class Multipart:
             if not self._is_completed(parts):
                 raise SinkError("The object store has lost the parts of this upload.") from error
 
-    def abort(self) -> None:
+    def abort(self, patience: float = _PATIENCE_TO_ABORT) -> None:
         try:
             repeat(
                 lambda: self.bucket.client.abort_multipart_upload(
                     Bucket=self.bucket.name, Key=self.name, UploadId=self.id
                 ),
-                _PATIENCE_TO_ABORT,
+                patience,
             )
         except NoSuchKey:
             return  # it was aborted or completed already

@@ -10,7 +10,7 @@ _MB = 1024**2
 _MOST_PARTS = 10_000
 _SMALLEST = 5 * _MB
 _USUAL_SIZE, _SIZE_IF_UNKNOWN = 8 * _MB, 16 * _MB
-# For an upload of unknown size: after so many parts their size doubles. 10,000 parts then hold 580 GiB.
+# For an upload of unknown size: the size of parts doubles after each 2,500. So 10,000 parts hold 580 GiB.
 _DOUBLE_AFTER = 2_500
 # Parts of a resumable upload may have half the usual size, and some numbers are lost with their holders.
 _MOST_RESUMABLE_PARTS = 4_900
@@ -60,9 +60,9 @@ class PartBuffer:
         del self._bytes[self.size :]
         return self._bytes
 
-    def cut(self, size: int) -> None:
-        """Delete all but the first `size` bytes."""
-        self.size = size
+    def clear(self) -> None:
+        """Delete the bytes, and keep the memory for the next part."""
+        self.size = 0
 
     def release(self) -> None:
         """Give the memory back."""

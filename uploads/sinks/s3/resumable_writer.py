@@ -153,7 +153,7 @@ class ResumableS3Writer(PartWriter, ResumableWriter):
         if not self._buffer.size:
             return ""
         tail = uuid4().hex
-        self._bucket.put(f"{PARTIAL}{self.key}.{tail}", self._buffer.content())
+        self._bucket.put(_tail_place(self.key, tail), self._buffer.content())
         return tail
 
     def _save(self, tail: str, tail_size: int) -> None:
@@ -171,7 +171,7 @@ class ResumableS3Writer(PartWriter, ResumableWriter):
         """A tail that cannot be deleted now is deleted with the write."""
         if tail:
             with suppress(SinkError):
-                self._bucket.delete(f"{PARTIAL}{self.key}.{tail}")
+                self._bucket.delete(_tail_place(self.key, tail))
 
     @contextmanager
     def _remember_failure(self) -> Iterator[None]:
@@ -187,7 +187,11 @@ class ResumableS3Writer(PartWriter, ResumableWriter):
 
 def tail_name(bucket: Bucket, key: str, tail: str) -> str:
     """The name of the object in which the end of an open write is kept."""
-    return bucket.object(f"{PARTIAL}{key}.{tail}")
+    return bucket.object(_tail_place(key, tail))
+
+
+def _tail_place(key: str, tail: str) -> str:
+    return f"{PARTIAL}{key}.{tail}"
 
 
 def discard(bucket: Bucket, record: OpenWriteRecord) -> None:
@@ -200,5 +204,5 @@ def discard(bucket: Bucket, record: OpenWriteRecord) -> None:
 
 def delete_tails(bucket: Bucket, key: str) -> None:
     """Delete all tails of a write: the one that counts, and those that killed processes left."""
-    for found in bucket.list(f"{PARTIAL}{key}."):
+    for found in bucket.list(_tail_place(key, "")):
         bucket.delete(found["Key"].removeprefix(bucket.prefix))
