@@ -14,7 +14,7 @@ from .errors import Unsuitable
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-# Of one track. 24 hours at 60 frames a second have 5 million; the arrays of so many take 320 MB.
+# Of one track: 24 hours at 60 frames a second have 5 million. The arrays of 8 million take 330 MB.
 MOST_SAMPLES = 8_000_000
 
 

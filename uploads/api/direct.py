@@ -74,7 +74,7 @@ class PartsRequest(serializers.Serializer[None]):
 
 class SignedPartSerializer(serializers.Serializer[Any]):
     number = serializers.IntegerField()
-    size = serializers.IntegerField(help_text="The address takes exactly so many bytes.")
+    size = serializers.IntegerField(help_text="The part must have exactly this size, in bytes.")
     url = serializers.URLField(help_text="Send the part here by PUT, without an Authorization header.")
 
 

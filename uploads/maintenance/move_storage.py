@@ -54,7 +54,7 @@ def with_equal_content(route: Route) -> QuerySet[Blob]:
 
 
 class RateLimit:
-    """Lets all threads together pass so many bytes per second."""
+    """Limits the bytes per second of all threads together."""
 
     def __init__(self, rate: int) -> None:
         self._rate, self._free_at, self._lock = rate, time.monotonic(), threading.Lock()

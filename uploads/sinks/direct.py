@@ -51,7 +51,7 @@ class DirectWrites(ABC):
 
     @abstractmethod
     def sign(self, key: str, write_id: str, number: int, size: int, seconds: int) -> str:
-        """An address that takes one part, by PUT, of exactly this size, for so many seconds."""
+        """The address for a PUT of one part, which must have exactly this size. It works for `seconds`."""
 
     @abstractmethod
     def parts(self, key: str, write_id: str) -> Iterator[Part]:

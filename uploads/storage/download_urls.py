@@ -10,7 +10,7 @@ from ..sinks.download_urls import DownloadSink, DownloadUrls
 from .stores import sink_named, sinks
 
 _MOST = 7 * 86400  # seconds: S3 refuses longer ones
-_WATCHING = 2  # a film with pauses takes at most so many times its duration
+_WATCHING = 2  # times its duration: how long a film is watched, with pauses
 
 
 def download_urls(blob: Blob) -> DownloadUrls | None:

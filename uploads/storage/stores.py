@@ -92,7 +92,7 @@ def _sink_of(alias: str) -> Sink:
 
 @cache
 def _s3_sink(storage: Any, alias: str) -> Sink:
-    """Only now, as the AWS SDK takes a third of a second to import."""
+    """The AWS SDK is imported here, where it is needed: it takes a third of a second."""
     from storages.backends.s3 import S3Storage
 
     from ..sinks.s3.bucket import Bucket

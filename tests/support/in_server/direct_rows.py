@@ -22,6 +22,6 @@ def fail(upload: str) -> None:
 
 
 def lose_workers(upload: str, number: int) -> None:
-    """As if so many workers had been lost while they checked it, the last one a minute ago."""
+    """Pretend that this number of workers was lost while they checked it, the last one a minute ago."""
     long_ago = timezone.now() - timedelta(minutes=1)
     DirectUpload.objects.filter(upload_id=upload).update(attempts=number, token=uuid.uuid4(), lease_until=long_ago)

@@ -99,7 +99,7 @@ class OpenWrites(ABC):
 
     @abstractmethod
     def remove(self, key: str) -> OpenWriteRecord | None:
-        """Delete and return the record, whoever holds it."""
+        """Delete the record, also while another process holds it. Returns what it said."""
 
     @abstractmethod
     def resumable(self) -> Iterator[OpenWriteRecord]:
