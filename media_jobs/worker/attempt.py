@@ -190,7 +190,7 @@ class Attempt:
         if self._job.part is not None:
             return operation.run_part(work, self._job.part)
         if made := list(children.children_of(self._job)):  # all have succeeded, or nobody could claim the parent
-            fetched = [scratch.fetch(child, self._folder, self._check) for child in made]
+            fetched = [scratch.bring(child, self._folder, self._inputs) for child in made]
             lost = [child.number for child, part in zip(made, fetched, strict=True) if part is None]
             return PartsLost(lost) if lost else operation.join(work, [part for part in fetched if part is not None])
         slots = Worker.live().filter(lane=self._job.lane).count()

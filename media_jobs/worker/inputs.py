@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from uploads.models import Blob, MediaFile
+from uploads.runtime.boot_id import BOOT_ID
 from uploads.sinks.local.sink import LocalSink
 from uploads.storage.blobs import local_path, open_blob
 from uploads.storage.stores import sinks
@@ -20,8 +21,6 @@ from ..errors import ContentLost
 from ..queue.scheduling import Room
 from .fetch import Source, fetch
 from .input_cache import InputCache
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def room() -> Room | None:
@@ -56,11 +55,7 @@ def _stored(hashes: Collection[str]) -> Collection[str]:
 def _cache() -> InputCache:
     """A folder for each boot of the machine: files are not synced, so after a power cut their content is unknown."""
     root = jobs().inputs_root
-    return InputCache(root / _boot_id(), _free, jobs().scratch_size)
-
-
-def _boot_id() -> str:
-    return _BOOT_ID.read_text().strip()
+    return InputCache(root / (BOOT_ID or "unknown-boot"), _free, jobs().scratch_size)
 
 
 def _free() -> int:
@@ -80,21 +75,21 @@ class Inputs(ExitStack):
         if file.blob.state != Blob.State.STORED:
             raise _lost(file)
         if (path := local_path(file.blob)) is None:
-            return self._fetched(file)
+            blob = file.blob
+            return self.fetched(Source(file.name, blob.sha256, blob.size, partial(open_blob, blob)))
         if not path.exists():
             raise _lost(file)
         return path
 
-    def _fetched(self, file: MediaFile) -> Path:
-        blob = file.blob
-        source = Source(file.name, blob.sha256, blob.size, partial(open_blob, blob))
-        meter = _Meter(blob.size, self._report)
+    def fetched(self, source: Source) -> Path:
+        """The path of content from a store in the network. Raises ContentLost, or NoScratch."""
+        meter = _Meter(source.size, self._report)
 
         def on_arrival(arrived: int) -> None:
             self._check()
             meter.show(arrived)
 
-        held = _cache().held(blob.sha256, blob.size, lambda fd: fetch(source, fd, on_arrival), self._check)
+        held = _cache().held(source.sha256, source.size, lambda fd: fetch(source, fd, on_arrival), self._check)
         return self.enter_context(held)
 
 

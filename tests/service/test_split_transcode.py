@@ -25,7 +25,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clip("one-minute.mp4", tmp_path_factory.mktemp("film"))
 
 
-@pytest.fixture(scope="module", params=["local"])
+@pytest.fixture(scope="module", params=["local", "s3"])
 def server(
     request: pytest.FixtureRequest, template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
