@@ -1,73 +1,15 @@
-"""Jobs and what belongs to them. queue/submission.py inserts jobs, and queue/states.py changes their status."""
+"""Jobs and their inputs. queue/submission.py inserts jobs, and queue/states.py changes their status."""
 
 import uuid
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
 
 from uploads.models import SHA256_HEX, MediaFile, Upload
 from uploads.runtime.request_context import REQUEST_ID_LENGTH
 
-# A worker that has not written its row for this long counts as dead.
-WORKER_TIMEOUT = timedelta(seconds=20)
-
-
-class Lane(models.Model):
-    """A queue of jobs of one kind. A paused lane starts no jobs; running jobs continue."""
-
-    name = models.CharField(max_length=16, primary_key=True)
-    paused = models.BooleanField(default=False)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Share(models.Model):
-    """When an owner's job was last claimed in a lane. The owner who was served least recently is next."""
-
-    lane = models.CharField(max_length=16)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    served_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["lane", "owner"], name="share_once")]
-
-    def __str__(self) -> str:
-        return f"{self.owner_id} in {self.lane}"
-
-
-class Worker(models.Model):
-    """One slot: a process that runs one job at a time. It writes this row every few seconds while it lives."""
-
-    class State(models.TextChoices):
-        IDLE = "idle", "idle"
-        BUSY = "busy", "busy"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    lane = models.CharField(max_length=16)
-    host = models.CharField(max_length=255)
-    pid = models.IntegerField()
-    state = models.CharField(max_length=16, choices=State.choices, default=State.IDLE)
-    build = models.CharField("ffmpeg", max_length=128, blank=True)
-    layers = models.JSONField("sandbox", default=dict, blank=True)
-    started_at = models.DateTimeField(auto_now_add=True)
-    seen_at = models.DateTimeField()  # by the database's clock
-    heard_at = models.DateTimeField()  # when it last became idle or busy
-    # The largest input that it has the space to fetch. None: it need not fetch any.
-    room = models.BigIntegerField(null=True, editable=False)
-
-    class Meta:
-        indexes = [models.Index(fields=["lane", "seen_at"], name="worker_live")]
-
-    def __str__(self) -> str:
-        return f"{self.lane} on {self.host}, process {self.pid}"
-
-    @classmethod
-    def live(cls) -> QuerySet["Worker"]:
-        return cls.objects.filter(seen_at__gte=Now() - WORKER_TIMEOUT)
+from .workers import Worker
 
 
 class TopLevelJobs(models.Manager["Job"]):
@@ -270,26 +212,6 @@ class Job(models.Model):
         return self.attempts + is_or_was_the_last
 
 
-class ScratchBlob(models.Model):
-    """Stored bytes that a child job made for its parent. They are no file, and go when the parent ends."""
-
-    child = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="scratch")
-    name = models.CharField(max_length=64)
-    sink = models.CharField(max_length=255)
-    key = models.CharField(max_length=64)
-    size = models.BigIntegerField()
-    sha256 = models.CharField("SHA-256", max_length=SHA256_HEX)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["key"], name="scratch_key_once"),
-            models.UniqueConstraint(fields=["child", "name"], name="scratch_named"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.name} of {self.child_id}"
-
-
 class JobInput(models.Model):
     """A further input of a Job, besides its main file."""
 
@@ -302,17 +224,3 @@ class JobInput(models.Model):
 
     def __str__(self) -> str:
         return f"input {self.number} of {self.job_id}"
-
-
-class Artifact(models.Model):
-    """A named output of a Job."""
-
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="artifacts")
-    name = models.CharField(max_length=64)
-    file = models.ForeignKey(MediaFile, on_delete=models.CASCADE, related_name="artifacts")
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["job", "name"], name="artifact_named")]
-
-    def __str__(self) -> str:
-        return self.name

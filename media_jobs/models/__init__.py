@@ -1,0 +1,10 @@
+"""The tables of this app, by topic. Import them from here."""
+
+from .jobs import Job as Job
+from .jobs import JobInput as JobInput
+from .outputs import Artifact as Artifact
+from .outputs import ScratchBlob as ScratchBlob
+from .workers import WORKER_TIMEOUT as WORKER_TIMEOUT
+from .workers import Lane as Lane
+from .workers import Share as Share
+from .workers import Worker as Worker
