@@ -19,6 +19,7 @@ from tests.support import outside_services
 from tests.support.failing_brokers import OwnRedis
 from tests.support.films import FilmShelf, LongFilm
 from tests.support.object_store import ObjectStore
+from tests.support.recording_relay import RecordingRelay
 from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, drop_database, make_template
 from tests.support.shared_process import end_shared, shared
@@ -160,6 +161,14 @@ def passed() -> Iterator[list[Step]]:
     crash_points.listeners.append(found.append)
     yield found
     crash_points.listeners.remove(found.append)
+
+
+@pytest.fixture(scope="module")
+def relay(object_store: ObjectStore) -> Iterator[RecordingRelay]:
+    """The S3 server at another address, which notes what passes."""
+    found = RecordingRelay(object_store.ports["s3.port"])
+    with found:
+        yield found
 
 
 @pytest.fixture

@@ -69,14 +69,6 @@ def content(clip: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def relay(object_store: ObjectStore) -> Iterator[RecordingRelay]:
-    """The store at another address, which is the one for clients."""
-    relay = RecordingRelay(object_store.ports["s3.port"])
-    with relay:
-        yield relay
-
-
-@pytest.fixture(scope="module")
 def on_disk(template: Template, tmp_path_factory: pytest.TempPathFactory, content: bytes) -> Iterator[Kept]:
     with running(template, tmp_path_factory) as server:
         yield Kept(server, content)

@@ -23,13 +23,6 @@ LONG = 90  # seconds, on a busy machine
 
 
 @pytest.fixture(scope="module")
-def relay(object_store: ObjectStore) -> Iterator[RecordingRelay]:
-    relay = RecordingRelay(object_store.ports["s3.port"])
-    with relay:
-        yield relay
-
-
-@pytest.fixture(scope="module")
 def server(
     template: Template, tmp_path_factory: pytest.TempPathFactory, object_store: ObjectStore, relay: RecordingRelay
 ) -> Iterator[Server]:
