@@ -5,6 +5,7 @@ import hashlib
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import cached_property
@@ -225,7 +226,8 @@ def by_aiohttp(kept: Kept) -> bytes:
         async with aiohttp.ClientSession() as session, session.get(kept.server.url + kept.path, headers=token) as got:
             return await got.read()
 
-    return asyncio.run(get())
+    with ThreadPoolExecutor(1) as thread:  # Playwright keeps a running loop in this one after a browser test
+        return thread.submit(asyncio.run, get()).result()
 
 
 def by_urllib(kept: Kept) -> bytes:
