@@ -73,7 +73,7 @@ def retry(job: Job) -> Job:
     states.mark_queued(
         Job.objects.filter(pk=job.pk, status=job.status), job, "retried", message="Waiting for another attempt",
         leader=leader, queued_at=Now(), attempts=0, error_code="", error_detail="", finished_at=None, started_at=None,
-        pending_children=states.queue_children_again(job),
+        pending_children=children.requeue_ended(job),
     )  # fmt: skip
     audit_log.note(job, "Retried.")
     if leader is None:

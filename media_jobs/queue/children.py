@@ -75,11 +75,17 @@ def children_of(parent: Job) -> QuerySet[Job]:
     return Job.with_children.filter(parent=parent).order_by("number").prefetch_related("scratch")
 
 
+def requeue_ended(parent: Job) -> int:
+    """Queue the children again that ended without a result. Returns how many."""
+    ended = Job.with_children.filter(parent=parent, status__in=[Status.FAILED, Status.CANCELLED])
+    return states.queue_children_again(ended)
+
+
 def redo(parent: Job, numbers: Collection[int]) -> None:
     """Queue children again whose outputs are lost."""
     lost = Job.with_children.filter(parent=parent, number__in=numbers)
     _bury_scratch(lost)
-    states.queue_succeeded_children_again(lost)
+    states.queue_children_again(lost.filter(status=Status.SUCCEEDED))
 
 
 def end_all(parent: Job) -> list[str]:

@@ -175,8 +175,6 @@ def finish_child(
 def end_failed(lease: Lease, failure: Failure, ran: dict[str, str]) -> None:
     """End a failed attempt. The job is queued again if another attempt can help and some are left, else it fails."""
     with write():
-        if lease.job.parent_id is not None:
-            children.lock_parent(lease.job)
         _require(_end_failed(_held(lease), lease.job, failure, f"{failure.code}: {failure.detail}", **ran))
 
 
@@ -218,6 +216,8 @@ def _mark_cancelled(held: QuerySet[Job], job: Job) -> bool:
 
 
 def _end_failed(held: QuerySet[Job], job: Job, failure: Failure, reason: str, **ran: str) -> bool:
+    if job.parent_id is not None:
+        children.lock_parent(job)
     artifacts.bury_outputs(held)
     attempts = job.attempts + 1
     going_on = held.filter(cancel_asked=False)
@@ -281,8 +281,6 @@ def _reap(job: Job) -> int:
     times = f" {job.attempts + 1} times" if job.attempts else ""
     failure = WorkerLost(f"The worker of this job was lost{times}. The job may need more memory.")
     with write():
-        if job.parent_id is not None:
-            children.lock_parent(job)
         done = _end_failed(held, job, failure, "its worker was lost")
         if done:
             count_lost_lease(job)

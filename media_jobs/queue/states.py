@@ -121,20 +121,11 @@ def cancel_children(parent: Job) -> None:
     unfinished.update(**_RESET, status=Status.CANCELLED, finished_at=Now(), outputs=0, message="Cancelled")
 
 
-def queue_children_again(parent: Job) -> int:
-    """Queue the children that ended without a result. Returns how many."""
-    ended = Job.with_children.filter(parent=parent, status__in=[Status.FAILED, Status.CANCELLED])
+def queue_children_again(ended: QuerySet[Job]) -> int:
+    """Queue children that have ended, from the beginning. Returns how many."""
     return ended.update(
         **_RESET, status=Status.QUEUED, progress=0, outputs=0, not_before=None, attempts=0, error_code="",
         error_detail="", message="", started_at=None, finished_at=None,
-    )  # fmt: skip
-
-
-def queue_succeeded_children_again(lost: QuerySet[Job]) -> int:
-    """Queue children whose outputs are lost."""
-    return lost.filter(status=Status.SUCCEEDED).update(
-        **_RESET, status=Status.QUEUED, progress=0, outputs=0, attempts=0, message="", started_at=None,
-        finished_at=None,
     )  # fmt: skip
 
 
