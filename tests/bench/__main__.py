@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.support.server import ROOT, Server, Template, drop_database, make_template
 
-from . import download, jobs, lists, memory, speed
+from . import download, jobs, lists, memory, s3, speed
 from .client import BenchError
 from .contenders import CONTENDERS
 from .lists_rows import ROWS
@@ -28,7 +28,7 @@ from .payload import Source, make_source
 from .plot import draw
 from .report import Results, write_json
 
-SECTIONS = ("speed", "memory", "crowd", "download", "jobs", "lists")
+SECTIONS = ("speed", "memory", "crowd", "download", "jobs", "lists", "s3")
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -104,33 +104,19 @@ def idleness() -> str:
 
 def measure(chosen: argparse.Namespace, results: Results, scratch: Path, kept: Path) -> None:
     only = chosen.only
-    largest = max(chosen.size, chosen.big if "memory" in only else 0, UPLOAD_SIZE)
+    largest = max(chosen.size, chosen.big if only & {"memory", "s3"} else 0, UPLOAD_SIZE)
     say(f"preparing {largest / 1024**2:.0f} MiB that begin like a film")
     source = make_source(scratch / "source", largest)
     database_url = os.environ.get("DATABASE_URL", "")
     with prepared("", scratch) as template:
-        with attempt("speed", results) as wanted:
-            if wanted in only:
-                results.speed = speed.measure(
-                    only, chosen.rounds, chosen.size, source, template, scratch, kept, say, chosen.wait
-                )
-        with attempt("download", results) as wanted:
-            if wanted in only:
-                results.downloads = download.measure(chosen.rounds, chosen.size, source, template, scratch)
-                say("downloads done, digests right")
-        with attempt("memory", results) as wanted:
-            for key in ("ours-raw", "ours-form") if wanted in only else ():
-                results.memory.append(memory.one_upload(key, chosen.big, source, template, scratch))
-                say(f"memory, {key}: {results.memory[-1].over_idle / 1e6:.1f} MB over idle, digest right")
+        single_transfers(chosen, results, source, template, scratch, kept)
         with attempt("crowd", results) as wanted:
             if wanted in only:
                 crowds(chosen, results, source, template, scratch)
         setting = jobs.Setting(chosen.rounds, template, database_url, scratch)
         for part in jobs.PARTS if "jobs" in only else ():
             with attempt(f"jobs, {part.__name__}", results):
-                for figure in part(setting):
-                    results.jobs.append(figure)
-                    say(f"{figure.title}: {figure.found}; {figure.beside}")
+                keep(part(setting), results.jobs)
         if "lists" in only:
             with attempt("lists", results):
                 long_lists(chosen, results, template, scratch / "lists")
@@ -140,6 +126,29 @@ def measure(chosen: argparse.Namespace, results: Results, scratch: Path, kept: P
     if "crowd" in only and database_url.startswith("postgres"):
         with attempt("crowd on PostgreSQL", results), prepared(database_url, scratch) as template:
             crowds(chosen, results, source, template, scratch)
+
+
+def single_transfers(
+    chosen: argparse.Namespace, results: Results, source: Source, template: Template, scratch: Path, kept: Path
+) -> None:
+    only = chosen.only
+    with attempt("speed", results) as wanted:
+        if wanted in only:
+            results.speed = speed.measure(
+                only, chosen.rounds, chosen.size, source, template, scratch, kept, say, chosen.wait
+            )
+    with attempt("download", results) as wanted:
+        if wanted in only:
+            results.downloads = download.measure(chosen.rounds, chosen.size, source, template, scratch)
+            say("downloads done, digests right")
+    with attempt("s3", results) as wanted:
+        if wanted in only:
+            found = s3.measure(chosen.rounds, chosen.size, chosen.big, source, template, scratch / "s3")
+            keep(found, results.s3)
+    with attempt("memory", results) as wanted:
+        for key in ("ours-raw", "ours-form") if wanted in only else ():
+            results.memory.append(memory.one_upload(key, chosen.big, source, template, scratch))
+            say(f"memory, {key}: {results.memory[-1].over_idle / 1e6:.1f} MB over idle, digest right")
 
 
 @contextlib.contextmanager
@@ -153,6 +162,13 @@ def attempt(part: str, results: Results) -> Iterator[str]:
         results.failures.append(f"{part}: {type(error).__name__}: {error}")
 
 
+def keep(figures: Iterator[jobs.Figure], kept: list[jobs.Figure]) -> None:
+    """Keep each figure as it is found, and say it."""
+    for figure in figures:
+        kept.append(figure)
+        say(f"{figure.title}: {figure.found}; {figure.beside}")
+
+
 def crowds(chosen: argparse.Namespace, results: Results, source: Source, template: Template, scratch: Path) -> None:
     for clients, at_once in product(map(int, chosen.clients.split(",")), (False, True)):
         results.crowds.append(memory.crowd(clients, chosen.hold, source, template, scratch, at_once=at_once))
@@ -161,9 +177,7 @@ def crowds(chosen: argparse.Namespace, results: Results, source: Source, templat
 
 def long_lists(chosen: argparse.Namespace, results: Results, template: Template, home: Path) -> None:
     rows = ROWS // 100 if chosen.quick else ROWS
-    for figure in lists.measure(template, home, 4 * chosen.rounds, say, rows):
-        results.lists.append(figure)
-        say(f"{figure.title}: {figure.found}; {figure.beside}")
+    keep(lists.measure(template, home, 4 * chosen.rounds, say, rows), results.lists)
 
 
 def main() -> int:

@@ -90,7 +90,7 @@ def crowd(
     # One thread for each, and some for those who only ask how we are.
     settings = {"THREADS": str(clients + 200), "MAX_UPLOADS_PER_USER": "10000"}
     try:
-        with millrace(template, scratch / f"crowd-{clients}", **settings) as host:
+        with millrace(template, scratch / f"crowd-{clients}", None, **settings) as host:
             _measure(found, host, hold, source)
     except BenchError as error:
         found.failure = str(error)

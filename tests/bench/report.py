@@ -49,6 +49,7 @@ class Results:
     downloads: list[Download] = field(default_factory=list)
     jobs: list[Figure] = field(default_factory=list)
     lists: list[Figure] = field(default_factory=list)
+    s3: list[Figure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -63,7 +64,7 @@ class Results:
 
     def every_miss(self) -> list[str]:
         """What was promised by name and does not hold."""
-        missed = [figure for figure in (*self._promises(), *self.jobs, *self.lists) if figure.kept is False]
+        missed = [figure for figure in (*self._promises(), *self.jobs, *self.lists, *self.s3) if figure.kept is False]
         return [f"{figure.title}: {figure.found}, and {figure.promised} is promised" for figure in missed]
 
     def _promises(self) -> list[Figure]:
@@ -79,7 +80,7 @@ class Results:
 
     def tables(self) -> list[Table]:
         found = [self._speed(), self._memory(), self._crowds(), self._downloads(), self._promised()]
-        found += [self._jobs(), self._lists()]
+        found += [self._jobs(), self._lists(), self._s3()]
         return [table for table in found if table.rows]
 
     def _speed(self) -> Table:
@@ -147,6 +148,10 @@ class Results:
     def _lists(self) -> Table:
         columns = ["", "p50 / p95", "promised", "", "beside it"]
         return Table("The admin's lists of a million rows, over HTTP", columns, [one.row() for one in self.lists])
+
+    def _s3(self) -> Table:
+        columns = ["", "found", "promised", "", "beside it"]
+        return Table("Uploads into an S3 bucket (SeaweedFS on this machine)", columns, [one.row() for one in self.s3])
 
     def text(self) -> str:
         return "\n\n".join(["\n".join(self.about()), *(table.text() for table in self.tables())])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.free_ports import free_port
+from tests.support.object_store import ObjectStore
 from tests.support.preloaded_processes import AnyProcess, plain_environment
 from tests.support.server import ROOT, Server, Template
 
@@ -80,10 +81,12 @@ def _await_listener(found: Running) -> None:
 
 
 @contextlib.contextmanager
-def millrace(template: Template, home: Path, **settings: str) -> Iterator[Running]:
-    """Millrace as it is shipped, on a home and a database of its own."""
+def millrace(template: Template, home: Path, store: ObjectStore | None = None, **settings: str) -> Iterator[Running]:
+    """Millrace as it is shipped, on a home, a database and, in a store, a bucket of its own."""
     database_url = template.copy_to(home)
     server = Server(home, template.tokens, database_url, {"THREADS": "512", **settings})
+    if store is not None:
+        server.use_bucket(store)
     try:
         try:
             server.start()
