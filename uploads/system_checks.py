@@ -72,12 +72,12 @@ def downloads(**_: Any) -> list[CheckMessage]:
         return []
     if not isinstance(place := sink(), DownloadSink):
         message = f"MILLRACE_DOWNLOADS={limits().downloads} has no effect: new files are not in an object store."
-        return [Warning(message, hint="Set MILLRACE_STORAGE to s3://BUCKET/PREFIX.", id="uploads.W002")]
+        return [Warning(message, hint="Set MILLRACE_STORAGE to s3://BUCKET/PREFIX.", id="uploads.W006")]
     if limits().downloads == "redirect":
         return []
     if place.cdn is None:
         hint = "Set MILLRACE_CDN_URL, or the option custom_domain of the entry in STORAGES."
-        return [Error("MILLRACE_DOWNLOADS=cdn needs a CDN.", hint=hint, id="uploads.E002")]
+        return [Error("MILLRACE_DOWNLOADS=cdn needs a CDN.", hint=hint, id="uploads.E003")]
     return [] if place.cdn.expires else [_public_cdn()]
 
 

@@ -39,9 +39,9 @@ def test_a_cdn_needs_a_bucket() -> None:
     ("mode", "entry", "found"),
     [
         ("proxy", LOCAL, []),
-        ("redirect", LOCAL, ["uploads.W002"]),
+        ("redirect", LOCAL, ["uploads.W006"]),
         ("redirect", BUCKET, []),
-        ("cdn", BUCKET, ["uploads.E002"]),
+        ("cdn", BUCKET, ["uploads.E003"]),
         ("cdn", with_cdn(BUCKET, **NOTHING | {"url": "https://cdn.example.com"}), ["uploads.W003"]),
     ],
 )
