@@ -1,19 +1,19 @@
 """Every page of the admin in a real Chromium: light, dark, and on a phone.
 
-The screenshots are in var/screenshots: look at them after a change. README shows others, in docs/images.
+With TESTS_PHOTOS=1 the photographs are in var/screenshots: look at them after a change. README shows others, in
+docs/images.
 """
 
 import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.browser_pages import LOOKS, PHOTOS, is_wider_than_its_window
+from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph
 from tests.support.browser_staff import signed_in
 from tests.support.in_server import accounts
 from tests.support.running_servers import running
@@ -70,19 +70,14 @@ def _job(server: Server, film: str, operation: str, **params: Any) -> str:
 
 
 def test_every_page_is_whole_and_quiet(browser: Browser, server: Server, pages: dict[str, str]) -> None:
-    PHOTOS.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        looks = {
-            name: stack.enter_context(signed_in(browser, server, "admin", **look)) for name, look in LOOKS.items()
-        }
+    with signed_in(browser, server, "admin") as page:
         for name, address in pages.items():
-            for page in looks.values():  # load all before waiting for any, which takes half a second
-                answer = page.goto(server.url + address)
-                assert answer is not None, name
-                assert answer.status == 200, name
-            for look, page in looks.items():
-                page.wait_for_load_state("networkidle")
-                page.screenshot(path=PHOTOS / f"{name}-{look}.png", full_page=True)
+            answer = page.goto(server.url + address)
+            assert answer is not None, name
+            assert answer.status == 200, name
+            page.wait_for_load_state("networkidle")
+            for look in looks_of(page):
+                photograph(page, f"{name}-{look}")
                 assert not is_wider_than_its_window(page), f"{name} scrolls sideways: {look}"
 
 

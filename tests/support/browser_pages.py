@@ -1,17 +1,34 @@
-"""The pages of the admin as they are photographed: in which sizes and colours, and where to."""
+"""The pages of the admin as they are shown: in which sizes and colours; and photographs of them."""
 
+import os
+from collections.abc import Iterator
 from typing import Any
 
 from playwright.sync_api import Page
 
 from tests.support.server import ROOT
 
-PHOTOS = ROOT / "var/screenshots"
+_PHOTOS = ROOT / "var/screenshots"
+# TESTS_PHOTOS=1 takes photographs: they need more processor time than all else that a page does.
+_TAKES_PHOTOS = bool(os.environ.get("TESTS_PHOTOS"))
 LOOKS: dict[str, dict[str, Any]] = {
-    "light": {"viewport": {"width": 1400, "height": 900}},
+    "light": {"viewport": {"width": 1400, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1400, "height": 900}, "color_scheme": "dark"},
-    "phone": {"viewport": {"width": 400, "height": 850}},
+    "phone": {"viewport": {"width": 400, "height": 850}, "color_scheme": "light"},
 }
+
+
+def looks_of(page: Page) -> Iterator[str]:
+    """Show a page that is loaded in each look, one after the other."""
+    for name, look in LOOKS.items():
+        page.emulate_media(color_scheme=look["color_scheme"])
+        page.set_viewport_size(look["viewport"])
+        yield name
+
+
+def photograph(page: Page, name: str) -> None:
+    if _TAKES_PHOTOS:
+        page.screenshot(path=_PHOTOS / f"{name}.png", full_page=True)
 
 
 def is_wider_than_its_window(page: Page) -> bool:
