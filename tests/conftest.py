@@ -205,6 +205,6 @@ def film_shelf(clip: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def long_film(film_shelf: FilmShelf) -> Callable[[], LongFilm]:
-    """Films of 100 MB in files; call it for as many as a test needs."""
+    """Long films in files; call it for as many as a test needs."""
     numbers = itertools.count()
     return lambda: film_shelf.take(next(numbers))

@@ -1,4 +1,4 @@
-"""tus-js-client in Chromium, on a page of another site: films of 100 MB, over wires that fail."""
+"""tus-js-client in Chromium, on a page of another site: long films, over wires that fail."""
 
 from collections.abc import Callable
 from threading import Event
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.support.films import LongFilm
+from tests.support.films import LONG, LongFilm
 from tests.support.network_relay import Relay
 from tests.support.server import ROOT, Server
 from tests.support.stored_file_checks import check_arrived, check_gone
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
     not (ROOT / "node_modules/tus-js-client").exists(), reason="npm did not install tus-js-client"
 )
 Films = Callable[[], LongFilm]
-HALF = 50_000_000
+HALF = LONG // 2
 
 
 class Uploading:
@@ -123,7 +123,7 @@ def test_an_upload_that_is_terminated_leaves_nothing(server: Server, uploading: 
     [
         ({"options": {"uploadDataDuringCreation": True}}, [("POST", 201)]),
         (
-            {"options": {"uploadLengthDeferred": True, "chunkSize": 75_000_000}},
+            {"options": {"uploadLengthDeferred": True, "chunkSize": HALF * 3 // 2}},
             [("POST", 201), ("PATCH", 204), ("PATCH", 204)],
         ),
         ({"options": {"overridePatchMethod": True}}, [("POST", 201), ("POST", 204)]),

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.repetitions import MORE
+
+LONG = 40_000_000 * MORE  # bytes: more than all buffers on the way to a server hold, and many pieces of any kind
+
 
 @dataclass(frozen=True)
 class LongFilm:
@@ -24,7 +28,7 @@ class FilmShelf:
         self._folder, self._beginning = folder, beginning
         self._hashed: list[Any] = []
 
-    def take(self, number: int, size: int = 100_000_000) -> LongFilm:
+    def take(self, number: int, size: int = LONG) -> LongFilm:
         path = self._folder / f"film-{number}.mp4"
         if not path.exists():
             self._hashed.append(self._write(path, size - self._END))
