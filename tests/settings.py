@@ -13,6 +13,8 @@ os.environ["MILLRACE_MIN_FREE"] = "0"
 
 from config.settings import *  # noqa: E402, F403
 
+PASSWORD_HASHERS = ["tests.support.quick_passwords.QuickHasher"]
+
 if DATABASES["default"]["ENGINE"] == "config.backends.sqlite3":  # noqa: F405
     # A file: threads that share a database in memory do not wait for each other's locks.
     DATABASES["default"]["TEST"] = {"NAME": f"{_home}/test.sqlite3"}  # noqa: F405

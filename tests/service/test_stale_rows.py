@@ -128,11 +128,6 @@ def test_a_file_goes_though_its_automatic_job_is_deleted_meanwhile() -> None:
 # Accounts
 
 
-@pytest.fixture(autouse=True)
-def hash_quickly(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def staff() -> Client:
     """Somebody who may change every account."""

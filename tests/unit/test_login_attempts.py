@@ -122,8 +122,7 @@ def test_no_more_passwords_are_hashed_at_once_than_there_are_cores() -> None:
 
 
 @pytest.fixture
-def account(settings: Any) -> User:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # guesses need not be slow here
+def account() -> User:
     user: User = baker.make(User, username=f"u{uuid.uuid4().hex[:8]}")
     user.set_password("right")
     user.save()
