@@ -149,9 +149,9 @@ def rows(server: Server, name: str, *args: object, **kwargs: object) -> Any:
 
 
 @contextlib.contextmanager
-def staged(template: Template, home: Path, *lanes: str) -> Iterator[Stage]:
+def staged(template: Template, home: Path, *lanes: str, **settings: str) -> Iterator[Stage]:
     """Web server, housekeeping, and a slot of each of the lanes."""
-    with millrace(template, home) as host:
+    with millrace(template, home, None, **settings) as host:
         assert host.server is not None
         stage = Stage(host.server)
         try:

@@ -50,6 +50,7 @@ class Results:
     jobs: list[Figure] = field(default_factory=list)
     lists: list[Figure] = field(default_factory=list)
     s3: list[Figure] = field(default_factory=list)
+    split: list[Figure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -64,7 +65,8 @@ class Results:
 
     def every_miss(self) -> list[str]:
         """What was promised by name and does not hold."""
-        missed = [figure for figure in (*self._promises(), *self.jobs, *self.lists, *self.s3) if figure.kept is False]
+        every = [*self._promises(), *self.jobs, *self.lists, *self.s3, *self.split]
+        missed = [figure for figure in every if figure.kept is False]
         return [f"{figure.title}: {figure.found}, and {figure.promised} is promised" for figure in missed]
 
     def _promises(self) -> list[Figure]:
@@ -80,7 +82,9 @@ class Results:
 
     def tables(self) -> list[Table]:
         found = [self._speed(), self._memory(), self._crowds(), self._downloads(), self._promised()]
-        found += [self._jobs(), self._lists(), self._s3()]
+        found += [_figures("Jobs, embedded unless said otherwise", self.jobs), self._lists()]
+        found += [_figures("Uploads into an S3 bucket (SeaweedFS on this machine)", self.s3)]
+        found += [_figures("Split encodes", self.split)]
         return [table for table in found if table.rows]
 
     def _speed(self) -> Table:
@@ -141,17 +145,9 @@ class Results:
         columns = ["", "found", "promised", ""]
         return Table("What is promised of these", columns, [one.row()[:-1] for one in self._promises()])
 
-    def _jobs(self) -> Table:
-        columns = ["", "found", "promised", "", "beside it"]
-        return Table("Jobs, embedded unless said otherwise", columns, [one.row() for one in self.jobs])
-
     def _lists(self) -> Table:
         columns = ["", "p50 / p95", "promised", "", "beside it"]
         return Table("The admin's lists of a million rows, over HTTP", columns, [one.row() for one in self.lists])
-
-    def _s3(self) -> Table:
-        columns = ["", "found", "promised", "", "beside it"]
-        return Table("Uploads into an S3 bucket (SeaweedFS on this machine)", columns, [one.row() for one in self.s3])
 
     def text(self) -> str:
         return "\n\n".join(["\n".join(self.about()), *(table.text() for table in self.tables())])
@@ -165,6 +161,10 @@ class Results:
             series["contender"] = series["contender"]["key"]
         plain["failures"], plain["missed"] = self.every_failure(), self.every_miss()
         return json.dumps(plain, indent=1, default=str)
+
+
+def _figures(title: str, figures: list[Figure]) -> Table:
+    return Table(title, ["", "found", "promised", "", "beside it"], [one.row() for one in figures])
 
 
 def _median_busy(series: Series, core: int) -> float:
