@@ -1,13 +1,10 @@
 """A row changes between a request's first look at it and its write: neither change is lost, nothing comes back."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connection
 from django.db.models import QuerySet
 from django.test import Client
 from rest_framework.test import APIClient
@@ -16,6 +13,7 @@ from media_jobs.models import Job
 from media_jobs.queue import cancel_and_retry
 from media_jobs.queue.deletion import delete_job
 from tests.support.api_client import api_client
+from tests.support.interleaving import after_reading
 from tests.support.job_rows import a_file, a_job
 from uploads.access import signed_links
 from uploads.models import MediaFile
@@ -24,27 +22,6 @@ from uploads.storage.files import delete_file, rename_file
 pytestmark = pytest.mark.django_db
 FILES, ACCOUNTS, JOBS = '"uploads_mediafile"', '"auth_user"', '"media_jobs_job"'
 AUTOMATIC_JOBS = f'{JOBS} WHERE ({JOBS}."parent_id" IS NULL AND {JOBS}."automatic"'
-
-
-@contextmanager
-def after_reading(where: str, deed: Callable[[], object], *values: object) -> Iterator[None]:
-    """Do it as soon as rows have been read `FROM where`, by these values: they are out of date then."""
-    waiting, wanted = [deed], {_plain(value) for value in values}
-
-    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        result = run(sql, params, many, context)
-        is_read = sql.startswith("SELECT") and f"FROM {where}" in sql
-        if waiting and is_read and wanted <= {_plain(param) for param in params or ()}:
-            waiting.pop()()
-        return result
-
-    with connection.execute_wrapper(execute):
-        yield
-    assert not waiting, f"nothing was read from {where}"
-
-
-def _plain(value: object) -> str:
-    return str(value).replace("-", "")  # SQLite has ids without
 
 
 def client_of(file: MediaFile) -> APIClient:

@@ -106,20 +106,24 @@ def find_in_sink(
 ) -> Iterator[Finding]:
     """Find bytes in the sink that nothing names, in batches. Calls `seen` with each entry of the sink."""
     before = timezone.now() - grace
-    batch: dict[str, int] = {}
+    batch: dict[str, Stored] = {}
     for stored in sink.walk():
         seen(stored)
         if stored.modified < before:
-            batch[stored.key] = stored.size
+            batch[stored.key] = stored
         if len(batch) >= _BATCH:
             yield from _orphans(sink, batch)
             batch = {}
     yield from _orphans(sink, batch)
 
 
-def _orphans(sink: Sink, batch: dict[str, int]) -> Iterator[Finding]:
-    for key in batch.keys() - named(sink, batch):
-        yield Finding(Defect.ORPHAN, key, batch[key])
+def _orphans(sink: Sink, batch: dict[str, Stored]) -> Iterator[Finding]:
+    unnamed = batch.keys() - named(sink, batch)
+    committed = {key for key in unnamed if not batch[key].partial}
+    # Bytes that were moved or deleted after the listing have no row any more.
+    gone = committed - sink.sizes(committed).keys() if committed else set()
+    for key in unnamed - gone:
+        yield Finding(Defect.ORPHAN, key, batch[key].size)
 
 
 def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
@@ -129,8 +133,15 @@ def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
         files = MediaFile.objects.filter(pk__in=batch)
         known = {file_id: (place, key) for file_id, place, key in files.values_list("pk", "blob__sink", "blob__key")}
         changing = set(SidecarChange.objects.filter(file_id__in=batch).values_list("file_id", flat=True))
-        for file_id, key in batch.items():
-            if known.get(file_id) != (sink.name, key) and file_id not in changing:
+        unlike = {
+            file_id: key
+            for file_id, key in batch.items()
+            if known.get(file_id) != (sink.name, key) and file_id not in changing
+        }
+        # In this order: the chore deletes the sidecar of a deleted file before the SidecarChange.
+        there = sink.sidecars.of(set(unlike.values())) if unlike else set()
+        for file_id, key in unlike.items():
+            if name_of(key, file_id) in there:
                 defect = Defect.OLDER_ROW if file_id in known else Defect.UNKNOWN_FILE
                 yield Finding(defect, key, sink.size(key) or 0, file_id)
 
@@ -138,12 +149,18 @@ def find_in_sidecars(sink: Sink) -> Iterator[Finding]:
 def find_without_sidecar(sink: Sink) -> Iterator[Finding]:
     """Find files whose sidecar is missing and is not about to be written."""
     changing = SidecarChange.objects.filter(file_id=OuterRef("pk"))
-    files = MediaFile.objects.filter(~Exists(changing), blob__sink=sink.name).order_by("blob__key")
-    rows = files.values_list("pk", "blob__key", "size").iterator(_BATCH)
-    while batch := list(islice(rows, _BATCH)):
-        there = sink.sidecars.of({key for _, key, _ in batch})
-        for file_id, key, size in batch:
-            if name_of(key, file_id) not in there:
+    files = MediaFile.objects.filter(~Exists(changing), blob__sink=sink.name)
+    keys = Blob.objects.filter(sink=sink.name).order_by("key").values_list("key", flat=True)
+    last = ""
+    # Each batch has its own query: an open cursor would hide files that are deleted meanwhile.
+    while batch := list(keys.filter(key__gt=last)[:_BATCH]):
+        last = batch[-1]
+        rows = list(files.filter(blob__key__in=batch).order_by("blob__key").values_list("pk", "blob__key", "size"))
+        there = sink.sidecars.of({key for _, key, _ in rows})
+        without = {file_id: (key, size) for file_id, key, size in rows if name_of(key, file_id) not in there}
+        still = set(files.filter(pk__in=without).values_list("pk", "blob__key")) if without else set()
+        for file_id, (key, size) in without.items():
+            if (file_id, key) in still:
                 yield Finding(Defect.NO_SIDECAR, key, size, file_id)
 
 
