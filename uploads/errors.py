@@ -152,6 +152,10 @@ class NoDirectUploads(Refusal):
     code = "no_direct_uploads"
 
 
+class NoResumableUploads(Refusal):
+    code = "no_resumable_uploads"
+
+
 class PartsMismatch(Refusal):
     """Parts of a direct upload are missing, or are not those that the client names."""
 

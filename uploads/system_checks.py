@@ -11,8 +11,10 @@ from .monitoring import scanner_health
 from .sinks.base import SinkError
 from .sinks.download_urls import DownloadSink
 from .sinks.local.sink import LocalSink
+from .sinks.resumable import ResumableSink
 from .storage.page_origins import refused_origins
 from .storage.stores import sink, sinks, takes_direct_uploads
+from .transfers.resumable.checkpoint import can_continue
 
 HANDLER = "uploads.http.upload_handler.StreamingUploadHandler"
 
@@ -107,6 +109,19 @@ def pages_reach_the_bucket(**_: Any) -> list[CheckMessage]:
             id="uploads.W005",
         )
         for origin in refused
+    ]
+
+
+@register()
+def resumable_uploads(**_: Any) -> list[CheckMessage]:
+    if not isinstance(place := sink(), ResumableSink) or can_continue(place):
+        return []
+    return [
+        Warning(
+            "Resumable uploads are refused: this Python cannot save the state of a hash, as S3 needs it.",
+            hint="Use a Python that is linked with the OpenSSL library of the system.",
+            id="uploads.W006",
+        )
     ]
 
 

@@ -47,6 +47,7 @@ STATUS: dict[str, int] = {
     "method_not_allowed": 405,
     "missing_file": 400,
     "no_direct_uploads": 409,
+    "no_resumable_uploads": 409,
     "not_an_entrance": 400,
     "not_found": 404,
     "not_streamable": 409,

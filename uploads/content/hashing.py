@@ -24,7 +24,10 @@ class Hasher(Protocol):
 
 
 def can_resume() -> bool:
-    """Whether the state of a hash can be saved. If not, a resumed upload is read again when it is complete."""
+    """Whether the state of a hash can be saved. If not, a resumed upload is read again when it is complete.
+
+    An object store cannot do that: there, resumable uploads are refused.
+    """
     return openssl_state.is_available
 
 

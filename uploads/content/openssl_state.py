@@ -4,7 +4,7 @@ hashlib does not expose the state of a hash. Without it, an upload that continue
 read again from its first byte. So this module calls SHA256_Init, SHA256_Update and SHA256_Final of the libcrypto that
 hashlib itself uses, which it finds through the private module `_hashlib`. The state is the 112 bytes of their
 SHA256_CTX. If any of this is missing, `is_available` is False: Millrace then reads such an upload again when it is
-complete.
+complete, and refuses resumable uploads to an object store, which cannot do that.
 """
 
 import ctypes

@@ -62,6 +62,9 @@ class ResumableWriter(Writer):
 
 
 class ResumableSink(Sink):
+    # Whether `open_partial` reads all bytes that count. If not, their hash cannot be computed again, only continued.
+    reads_open_writes = True
+
     @abstractmethod
     def create_resumable(self, key: str, *, size: int | None = None) -> ResumableWriter:
         """Begin a write that can be resumed. `size` is as in `create`. Raises KeyLocked."""

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, storages
 
 from ..conf import limits
-from ..errors import NoDirectUploads, UnsupportedRequest
+from ..errors import NoDirectUploads, NoResumableUploads
 from ..sinks.base import Sink, SinkError
 from ..sinks.direct import DirectSink
 from ..sinks.local.sink import LocalSink
@@ -53,7 +53,7 @@ def resumable_sink(name: str | None = None) -> ResumableSink:
     """The store that the bytes of resumable uploads go to, or the one with this name."""
     found = sink() if name is None else sink_named(name)
     if not isinstance(found, ResumableSink):
-        raise UnsupportedRequest("This server takes no resumable uploads. Send the file in one request.")
+        raise NoResumableUploads("This server takes no resumable uploads. Send the file in one request.")
     return found
 
 

@@ -18,6 +18,7 @@ from ..text.file_names import clean_name
 from . import disk_space, quota, upload_counters
 from .idempotency import claim_key
 from .quota import limits_of
+from .resumable.checkpoint import require_continuable
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def _admit(announcement: Announcement) -> Upload:
         resumable: dict[str, Any] = {}
         if announcement.lifetime is not None:
             if announcement.protocol == Upload.Protocol.TUS:
-                resumable_sink()  # or refuse: not every store takes them
+                require_continuable(resumable_sink())
             quota.check_unfinished(owner.pk, allowed.max_uploads)
             identity = uuid.uuid4()
             resumable = {

@@ -28,6 +28,7 @@ _NEVER: tuple[str | None, float] = (None, -_RECENT)
 
 class S3Sink(ResumableSink, DownloadSink, DirectSink):
     is_remote = True
+    reads_open_writes = False
 
     def __init__(self, bucket: Bucket, name: str, open_writes: OpenWrites, cdn: CdnUrls | None = None) -> None:
         self.bucket, self.name, self._open_writes = bucket, name, open_writes

@@ -7,9 +7,10 @@ from typing import Any
 
 import structlog
 
-from ...content.hashing import Sha256
+from ...content.hashing import Sha256, can_resume
 from ...content.intake import Intake
 from ...content.sniffing import Kind, MediaType
+from ...errors import NoResumableUploads
 from ...runtime.boot_id import BOOT_ID as BOOT_ID
 from ...sinks.resumable import ResumableSink, ResumableWriter
 
@@ -45,6 +46,19 @@ class Checkpoint:
         except (ValueError, KeyError, TypeError):
             return None
         return checkpoint
+
+
+def can_continue(place: ResumableSink) -> bool:
+    """Whether a later request can hash on: from a saved state, or by reading the earlier bytes again."""
+    return can_resume() or place.reads_open_writes
+
+
+def require_continuable(place: ResumableSink) -> None:
+    if not can_continue(place):
+        raise NoResumableUploads(
+            "This server takes no resumable uploads: its Python cannot save the state of a hash, and its store "
+            "cannot read the bytes of an unfinished upload again. Send the file in one request."
+        )
 
 
 def save(intake: Intake, writer: ResumableWriter) -> bool:

@@ -28,6 +28,7 @@ from ..completion import fail
 from ..direct import cleanup
 from ..progress import flusher
 from ..reception import storage_refusals
+from .checkpoint import can_continue
 from .lock import PATIENCE, acquire
 from .session import Session
 
@@ -100,7 +101,7 @@ def _recover(upload: Upload) -> None:
 def _expire(upload: Upload) -> None:
     if upload.is_direct:
         cleanup.expire(upload)
-    elif peek_offset(upload) > upload.offset:
+    elif can_continue(resumable_sink(upload.sink)) and peek_offset(upload) > upload.offset:
         _recover(upload)  # bytes arrived before a crash that the row does not count: it was continued
     else:
         _end(upload, Expired("This upload was not continued before it expired."), patience=0)

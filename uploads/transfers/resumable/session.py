@@ -76,6 +76,7 @@ class Session:
         with storage_refusals():
             upload, writer = acquire(upload_id, patience)
             try:
+                checkpoint.require_continuable(resumable_sink(upload.sink))
                 if stop is not None and upload.heartbeat_at is None:  # else it counts as being sent already
                     start_sending(upload)
                 if upload.unverified_from is not None:
