@@ -19,7 +19,7 @@ from tests.support.object_store import READER_KEYS, ObjectStore
 from uploads.maintenance.fsck import Defect, find_in_rows, find_in_sidecars, find_in_sink, find_without_sidecar
 from uploads.maintenance.rebuild import rebuild
 from uploads.maintenance.sweep import sweep
-from uploads.models import Blob, MediaFile, SinkMark, Upload
+from uploads.models import Blob, MediaFile, OpenWrite, SinkMark, Upload
 from uploads.sinks.base import NoSuchKey, Quarantined, SinkError
 from uploads.sinks.patience import patience_of
 from uploads.sinks.s3 import bucket as bucket_module
@@ -287,11 +287,7 @@ def test_nothing_is_left_of_writes_that_no_record_names_and_no_received_byte_is_
 
 def test_living_writes_keep_what_they_have_sent(place: S3Sink, settings: Any) -> None:
     settings.UPLOADS = replace(settings.UPLOADS, quarantine_kept=0)
-    key, content = new_key(), bytes(9 * 1024**2)
-    Upload.objects.create(
-        pk=key, key=key, owner=an_owner(), name="a.mp4", protocol="tus", sink=place.name,
-        expires_at=timezone.now() + timedelta(days=1),
-    )  # fmt: skip
+    key, content = arriving_upload(place).key, bytes(9 * 1024**2)
     with place.create_resumable(key, size=len(content) + 100) as writer:
         writer.write(content)
         writer.flush()
@@ -305,6 +301,27 @@ def test_living_writes_keep_what_they_have_sent(place: S3Sink, settings: Any) ->
     writer = place.resume(key)
     writer.commit()
     assert (place.size(key), left(place)) == (len(content) + 100, set())
+
+
+def test_a_resumable_write_is_aborted_once_its_upload_is_not_arriving_any_more(place: S3Sink) -> None:
+    kept, without_row = arriving_upload(place), new_key()
+    for key in (kept.key, without_row):
+        with place.create_resumable(key, size=100) as writer:
+            writer.write(b"abc")
+            writer.flush()
+    assert place.abort_abandoned() == 1
+    assert {found.key for found in place.fragments()} == {kept.key}
+    kept.delete()
+    assert place.abort_abandoned() == 1
+    assert (left(place), OpenWrite.objects.count()) == (set(), 0)
+
+
+def arriving_upload(place: S3Sink) -> Upload:
+    key = new_key()
+    return Upload.objects.create(
+        pk=key, key=key, owner=an_owner(), name="a.mp4", protocol="tus", sink=place.name,
+        expires_at=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
 
 
 def fsck(*words: str) -> str:

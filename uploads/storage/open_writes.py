@@ -22,7 +22,8 @@ from ..runtime.database_connections import write
 from ..sinks.base import KeyLocked, NoSuchKey, SinkError
 from ..sinks.s3.open_writes import HeldWrite, LockLost, OpenWriteRecord, OpenWrites
 from ..sinks.s3.parts import Part
-from .open_write_leases import LEASE, RENEWED_EVERY, leases
+from .open_write_leases import LEASE, leases
+from .open_write_leases import RENEWED_EVERY as RENEWED_EVERY
 
 # A write whose lease ended so long ago is abandoned. Its holder may have been frozen: then its write fails.
 _ABANDONED_AFTER = timedelta(minutes=1)
@@ -79,8 +80,8 @@ class OpenWriteRows(OpenWrites):
 
     def abandoned(self) -> Iterator[OpenWriteRecord]:
         released, late = Q(token=None), Q(held_until__lt=Now() - _ABANDONED_AFTER)
-        ended = Upload.objects.filter(key=OuterRef("key")).exclude(state=Upload.State.RECEIVING)
-        found = self._rows.filter(released | late).filter(Q(is_resumable=False) | Exists(ended))
+        arriving = Upload.objects.filter(key=OuterRef("key"), state=Upload.State.RECEIVING)
+        found = self._rows.filter(released | late).filter(Q(is_resumable=False) | ~Exists(arriving))
         with _sink_errors():
             before = dict(found.values_list("pk", "held_until"))
             if any(before.values()):
