@@ -9,6 +9,9 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
+    MULTIPART_BEGUN = "multipart_begun"  # the store has a multipart upload that no record names yet
+    PART_SENT = "part_sent"  # the store has a part that does not count yet
+    PARTS_RECORDED = "parts_recorded"  # the parts and the tail of a resumable upload count
     CLAIMED = "claimed"  # the Blob row is committed, in the state `storing`
     SYNCED = "synced"  # the bytes are durable, and have no name yet
     LINKED = "linked"  # the bytes have their name

@@ -163,6 +163,7 @@ class ResumableS3Writer(PartWriter, ResumableWriter):
         except LockLost:
             self._delete_tail(tail)
             raise
+        reached(Step.PARTS_RECORDED)
         self._parts.clear()
         if earlier != tail:
             self._delete_tail(earlier)

@@ -48,10 +48,12 @@ class PartWriter(Writer):
     def _send_part(self) -> None:
         multipart = self._multipart or self._begin_multipart()
         self._parts.append(multipart.send(self._next_number(), self._buffer.content()))
+        reached(Step.PART_SENT)
         self._buffer.clear()
 
     def _begin_multipart(self) -> Multipart:
         made = Multipart.begin(self._bucket, self._bucket.content(self.key))
+        reached(Step.MULTIPART_BEGUN)
         try:
             self._record_multipart(made.id)
         except BaseException:
