@@ -69,16 +69,16 @@ lock: .venv/.development
 	@$(PIP) -r tests/requirements.lock
 	@touch $@ .venv/.runtime
 
-# The uploader of the admin. Without npm or its registry the admin has a plain form instead, so the timeouts are
-# short.
+# The uploader and the player of the admin. Without npm or its registry the admin has a plain form, and the browser plays
+# the file, so the timeouts are short.
 SHORT_TIMEOUTS := --fetch-retries=1 --fetch-retry-mintimeout=500 --fetch-timeout=20000
 node_modules/.runtime: package-lock.json package.json .npmrc
 	@if command -v npm >/dev/null; then \
-	  echo "Installing the uploader of the admin into node_modules."; \
-	  npm ci --omit=dev --silent --ignore-scripts $(SHORT_TIMEOUTS) && touch $@ || echo "npm failed. The admin will use a plain form for uploads."; \
+	  echo "Installing the uploader and the player of the admin into node_modules."; \
+	  npm ci --omit=dev --silent --ignore-scripts $(SHORT_TIMEOUTS) && touch $@ || echo "npm failed. The admin will use a plain form for uploads, and the browser's own player."; \
 	fi
 
-# The uploader, and the JavaScript clients that the tests use. Without npm, those tests are skipped with this reason.
+# These, and the JavaScript clients that the tests use. Without npm, those tests are skipped with this reason.
 node_modules/.development: package-lock.json package.json .npmrc
 	@if command -v npm >/dev/null; then \
 	  echo "Installing the JavaScript clients of the tests into node_modules."; \

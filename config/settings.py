@@ -254,8 +254,8 @@ REST_FRAMEWORK = API_FRAMEWORK | {"DEFAULT_THROTTLE_RATES": _THROTTLE_RATES}
 STATIC_URL = "static/"
 STATIC_ROOT = HOME / "static"
 # Installed by npm, if npm is there: the published files, without a build.
-_UPPY = BASE_DIR / "node_modules/uppy/dist"
-STATICFILES_DIRS = [("uppy", _UPPY)] if _UPPY.is_dir() else []
+_FROM_NPM = [("uppy", BASE_DIR / "node_modules/uppy/dist"), ("hls", BASE_DIR / "node_modules/hls.js/dist")]
+STATICFILES_DIRS = [(prefix, folder) for prefix, folder in _FROM_NPM if folder.is_dir()]
 WHITENOISE_USE_FINDERS = True  # no collectstatic step before the first start
 WHITENOISE_ALLOW_ALL_ORIGINS = False  # CORS is for /api/ only
 USE_TZ = True

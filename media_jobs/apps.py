@@ -14,6 +14,7 @@ class MediaJobsConfig(AppConfig):
 
         from . import permissions, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_operation
+        from .api import playlist_urls
         from .queue import artifacts, deletion, lanes, leases, notify, submission
 
         hooks.warnings.append(lanes.warnings)
@@ -25,6 +26,7 @@ class MediaJobsConfig(AppConfig):
         hooks.oldest_readers.append(leases.oldest_attempt)
         hooks.file_pictures.append(file_panels.pictures)
         hooks.file_panels.append(file_panels.panels)
+        hooks.playlist_urls.append(playlist_urls.playlist_url)
         hooks.owners_rights.update(permissions.OWNERS_RIGHTS)
         hooks.file_deletion_previews.append(file_panels.going)
         hooks.file_pages.append(run_operation.PAGE)

@@ -88,6 +88,9 @@ file_panels: list[Callable[[HttpRequest, MediaFile], Sequence[Panel]]] = []
 # Given the ids of the files on a page, return the id of a small picture for each file that has one.
 file_pictures: list[Callable[[Collection[UUID]], Mapping[UUID, UUID]]] = []
 
+# Return the URL of an HLS playlist that may play the file, or "". Given the token of a signed link, below that link.
+playlist_urls: list[Callable[[MediaFile, str], str]] = []
+
 
 @dataclass(frozen=True, slots=True)
 class FilePage:

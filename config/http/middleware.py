@@ -43,6 +43,8 @@ _STRICT = (
 _ADMIN = _STRICT.replace("script-src 'self'", "script-src 'self' 'unsafe-eval'").replace(
     "style-src 'self'", "style-src 'self' 'unsafe-inline'; media-src 'self'"
 )
+# What hls.js gives the player of a file's page: its media as a blob, and empty subtitles to begin with as data.
+_PAGE_WITH_PLAYER = re.compile(r"/admin/uploads/mediafile/[^/]+/change/")
 # Swagger UI writes style attributes.
 _DOCS = _STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
 _RESUMABLE = "/api/v1/uploads/"
@@ -62,7 +64,8 @@ def content_policy(get_response: GetResponse) -> GetResponse:
 
 def _policy_for(path: str) -> str:
     if path.startswith("/admin/"):
-        return _admin_policy()
+        policy = _admin_policy()
+        return policy.replace("media-src", "media-src blob: data:") if _PAGE_WITH_PLAYER.fullmatch(path) else policy
     return _DOCS if path == "/api/v1/docs/" else _STRICT
 
 

@@ -25,7 +25,7 @@ def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with signed_in(browser, server) as page:
+    with signed_in(browser, server, may_say="409 (Conflict)") as page:  # one film is not playable by HLS
         yield page
 
 
@@ -107,10 +107,12 @@ def test_a_link_is_copied_and_works_for_somebody_without_an_account(page: Page, 
     page.get_by_role("link", name="Create a link").click()
     expect(page.get_by_label("Valid for")).to_have_value("86400")
     page.get_by_role("button", name="Create").click()
-    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copy").last.click()
     link = page.locator("#mr-link").inner_text()
     assert page.evaluate("navigator.clipboard.readText()") == link
     assert server.get(link.removeprefix(server.url)).body == clip + b"linked"
+    page.get_by_role("button", name="Copy").first.click()
+    assert page.evaluate("navigator.clipboard.readText()") == link.rpartition("/")[0] + "/"
     page.get_by_role("button", name="Revoke all links").click()
     expect(page.get_by_text("All links to this file are revoked.")).to_be_visible()
     assert server.get(link.removeprefix(server.url)).code == "invalid_link"

@@ -14,10 +14,10 @@ from django.utils.safestring import SafeString
 
 from .. import hooks, search
 from ..access import permissions
+from ..api.player import player_context
 from ..hooks import FilePage
-from ..models import Blob, MediaFile, NameKey
+from ..models import MediaFile, NameKey
 from ..search import Found
-from ..storage.download_urls import download_origins, url_lifetime
 from ..templatetags.local_times import local_time
 from ..text.sizes import exact_size, human_size
 from .file_actions import FileDeletionMixin, FileLinksMixin
@@ -26,7 +26,6 @@ from .lists.csv_export import CsvExportMixin
 from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter, SizeFilter
 from .upload_form import UploadFormMixin
 
-PLAYABLE_KINDS = ("video", "audio", "image")
 # Up to this size an image serves as its own thumbnail; larger ones would take too long to load.
 _MAX_THUMBNAIL = 1_000_000
 
@@ -107,15 +106,10 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
 
     def _page_of(self, request: HttpRequest, file: MediaFile) -> dict[str, Any]:
         panels = [panel for ask in hooks.file_panels for panel in ask(request, file)]
-        is_here = file.blob.state == Blob.State.STORED
         return {
             "title": file.name,
-            "file": file,
+            **player_context(file, reverse("file-content", args=[file.pk])),
             "details": details_of(file),
-            "is_here": is_here,
-            "plays": file.blob.kind if is_here and file.blob.kind in PLAYABLE_KINDS else "",
-            "content_url": reverse("file-content", args=[file.pk]),
-            "url_lifetime": int(url_lifetime(file.facts, is_inline=True)) if download_origins() else 0,
             "picture_url": _content(thumbnails_of([file]).get(file.pk)),
             "panels": {
                 place: [each for each in panels if each.place == place] for place in ("player", "main", "side")

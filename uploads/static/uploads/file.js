@@ -19,27 +19,3 @@ async function updatePanels() {
 }
 
 document.addEventListener("mr-finished", () => updatePanels().catch((error) => console.info("Panels not updated.", error.message)));
-
-const cannot = document.querySelector("#mr-player .mr-cannot");
-const plays = document.querySelector("#mr-player [data-plays]");
-if (plays) {
-  const showMessage = () => (cannot.hidden = false);
-  plays.addEventListener("error", showMessage);
-  if (plays.error) showMessage();
-}
-
-// The server redirects to a URL of the store that expires, and the browser keeps it. Load the content again, by our URL,
-// before it is needed after that.
-const expires = plays && 1000 * plays.dataset.expires;
-if (expires) {
-  let loaded = Date.now();
-  const renew = () => {
-    if (Date.now() - loaded < expires) return;
-    loaded = Date.now();
-    const { currentTime, paused } = plays;
-    plays.load();
-    plays.currentTime = currentTime;
-    if (!paused) plays.play();
-  };
-  for (const event of ["play", "seeking"]) plays.addEventListener(event, renew);
-}

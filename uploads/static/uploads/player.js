@@ -1,0 +1,71 @@
+// Plays the file of a page: by HLS if the server has a playlist for it, else the file itself.
+
+import { HlsPlayer } from "./hls_player.js";
+import { ask, offersChoice } from "./playlists.js";
+
+const media = document.querySelector("#mr-player [data-plays]");
+const cannot = document.querySelector("#mr-player .mr-cannot");
+const content = media?.getAttribute("src");
+let playsFile = true; // hls.js deals with other errors itself
+
+// The server redirects to a URL of the store that expires, and the browser keeps it. Load the content again, by our URL,
+// before it is needed after that.
+function renewBeforeItExpires(expires) {
+  let loaded = Date.now();
+  const renew = () => {
+    if (Date.now() - loaded < expires) return;
+    loaded = Date.now();
+    const { currentTime, paused } = media;
+    media.load();
+    media.currentTime = currentTime;
+    if (!paused) media.play();
+  };
+  for (const event of ["play", "seeking"]) media.addEventListener(event, renew);
+}
+
+function playFile({ at = 0, plays = !media.paused } = {}) {
+  playsFile = true;
+  media.preload = "metadata";
+  if (media.getAttribute("src") !== content) media.src = content;
+  if (at) media.currentTime = at;
+  if (plays) media.play();
+  if (media.dataset.expires) renewBeforeItExpires(1000 * media.dataset.expires);
+}
+
+function playNatively(playlist) {
+  const { paused } = media;
+  playsFile = false;
+  media.addEventListener("error", () => playFile(), { once: true });
+  media.preload = "metadata";
+  media.src = playlist;
+  if (!paused) media.play();
+}
+
+async function load(script) {
+  if (!script) return null;
+  const { default: Hls } = await import(script);
+  return Hls.isSupported() ? Hls : null;
+}
+
+async function begin({ playlist, hls, expires }) {
+  const [master, Hls] = await Promise.all([ask(playlist), load(hls)]);
+  // A store or CDN that sends the file itself does so better than we, unless there is more to play than the file.
+  if (!master || (expires && !offersChoice(master))) return playFile();
+  if (Hls) {
+    playsFile = false;
+    return new HlsPlayer(Hls, media, playlist, playFile).begin(master);
+  }
+  if (media.canPlayType("application/vnd.apple.mpegurl")) return playNatively(playlist);
+  return playFile();
+}
+
+function showMessage() {
+  if (playsFile) cannot.hidden = false;
+}
+
+if (media) {
+  media.addEventListener("error", showMessage);
+  if (media.error) showMessage();
+  if (media.dataset.playlist) begin(media.dataset).catch(() => playFile());
+  else if (media.dataset.expires) renewBeforeItExpires(1000 * media.dataset.expires);
+}
