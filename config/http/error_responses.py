@@ -72,6 +72,7 @@ STATUS: dict[str, int] = {
     "unsupported_request": 415,
     "unsupported_version": 412,
 }
+_LINKS = "/api/v1/links/"
 CHECKSUM_MISMATCH = 460  # a status that only tus has
 
 
@@ -164,14 +165,22 @@ def api_exception(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def page(request: HttpRequest, problem: Problem) -> HttpResponse:
-    """The response outside the API: a page for a browser, the problem document for other clients."""
-    for_people = not request.path.startswith("/api/") and request.accepts("text/html")
-    context = {"problem": problem.body, "back": _came_from(request)}
+    """A page for a browser outside the API and at a signed link, the problem document for other clients."""
+    for_people = _is_for_people(request)
+    title = "This link does not work" if problem.code == "invalid_link" else problem.body["title"]
+    start = "" if request.path.startswith(_LINKS) else "/"
+    context = {"problem": problem.body, "title": title, "back": _came_from(request), "start": start}
     body = render_to_string("problem.html", context) if for_people else json.dumps(problem.body)
     media_type = "text/html" if for_people else MEDIA_TYPE
     response = HttpResponse(body, status=problem.status, headers=problem.headers, content_type=media_type)
     response.problem_code = problem.code  # type: ignore[attr-defined]  # for the request log
     return response
+
+
+def _is_for_people(request: HttpRequest) -> bool:
+    if request.path.startswith(_LINKS):  # content for programs, which accept */*: only browsers name HTML
+        return "text/html" in request.headers.get("Accept", "")
+    return not request.path.startswith("/api/") and request.accepts("text/html")
 
 
 def as_http(refusal: Refusal) -> bytes:

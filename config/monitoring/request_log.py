@@ -70,7 +70,7 @@ def _write_line(request: HttpRequest, response: HttpResponseBase, request_id: st
 def _loggable(request: HttpRequest) -> str:
     """The path without the token of a signed link: with it, every reader of the log could download the file."""
     match = request.resolver_match
-    if match is not None and match.url_name == "link-content":
+    if match is not None and (match.url_name or "").startswith("link-"):
         return "/api/v1/links/…"
     return "/api/v1/links/…" if request.path.startswith("/api/v1/links/") else request.path
 

@@ -357,8 +357,9 @@ def test_the_token_of_a_link_is_never_in_the_log(kept: Kept) -> None:
     token = path.split("/")[4]
     assert kept.server.get(path).status == 200
     assert kept.server.get(path + "/more").status == 200  # the name is for people
-    assert kept.server.get(f"/api/v1/links/{token}").status == 404
-    assert kept.server.get(f"/api/v1/links/{token}/").status == 404
+    assert kept.server.get(f"/api/v1/links/{token}").status == 301  # to the page
+    assert kept.server.get(f"/api/v1/links/{token}/").status == 200
+    assert kept.server.get(f"/api/v1/links/{token}/hls/master.m3u8").status in {200, 409}
     assert kept.server.request("POST", path, b"").status in {403, 405}
     assert token not in kept.server.log
     wait_until(lambda: '"/api/v1/links/\\u2026"' in kept.server.log)

@@ -9,7 +9,7 @@ from uploads.errors import ScopeMissing
 from uploads.scopes import NAMES, Scope
 
 # For everybody, with or without credentials.
-PUBLIC = {"schema", "docs", "entrances", "link-content", "link-hls"}
+PUBLIC = {"schema", "docs", "entrances", "link-content", "link-hls", "link-page"}
 
 
 def test_every_endpoint_of_the_api_declares_its_scope() -> None:

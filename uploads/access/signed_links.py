@@ -19,13 +19,15 @@ from ..models import MediaFile
 from ..runtime.database_connections import write
 
 _SALT = "millrace.link"
+_ADVICE = "Ask the person who sent it to you for a new one."
 DEFAULT_SECONDS = 24 * 3600
 MAX_SECONDS = 30 * DEFAULT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    url: str
+    url: str  # the content
+    page_url: str  # a page that plays it
     expires_at: datetime
 
 
@@ -38,11 +40,16 @@ class ResolvedLink:
 def make(file: MediaFile, seconds: int, request: HttpRequest) -> Link:
     """Create a link that is valid for `seconds`, at PUBLIC_URL or else at the host of this request."""
     expires_at = int(time.time()) + seconds
-    path = reverse("link-content", args=[sign(file, expires_at, request.user.pk), file.name])
-    url = f"{limits().public_url}{path}" if limits().public_url else request.build_absolute_uri(path)
+    token = sign(file, expires_at, request.user.pk)
+    paths = reverse("link-content", args=[token, file.name]), reverse("link-page", args=[token])
+    url, page_url = (_absolute(path, request) for path in paths)
     ends = datetime.fromtimestamp(expires_at, UTC)
     audit_log.note(file, f"Created a link that is valid until {ends:%Y-%m-%d %H:%M} UTC.")
-    return Link(url, ends)
+    return Link(url, page_url, ends)
+
+
+def _absolute(path: str, request: HttpRequest) -> str:
+    return f"{limits().public_url}{path}" if limits().public_url else request.build_absolute_uri(path)
 
 
 def sign(file: MediaFile, expires_at: int, signer: int | None) -> str:
@@ -63,15 +70,15 @@ def resolve_link(token: str) -> ResolvedLink:
         # Links of older releases do not contain their creator.
         file_id, epoch, expires_at, *signer = signing.loads(token, salt=_SALT)
     except (signing.BadSignature, ValueError) as error:
-        raise InvalidLink("This link is invalid.") from error
+        raise InvalidLink("This link is invalid. Check that you have all of it.") from error
     if (seconds_left := math.ceil(expires_at - time.time())) <= 0:
-        raise InvalidLink("This link has expired. Ask for a new one.")
+        raise InvalidLink(f"This link has expired. {_ADVICE}")
     files = MediaFile.objects.select_related("blob").filter(owner__is_active=True)
     for account in signer:
         files = files.filter(Exists(User.objects.filter(pk=account, is_active=True)))
     found = files.filter(pk=uuid.UUID(file_id), link_epoch=epoch).first()
     if found is None:
-        raise InvalidLink("This link was revoked, or its file was deleted.")
+        raise InvalidLink(f"This link was revoked, or its file was deleted. {_ADVICE}")
     return ResolvedLink(found, seconds_left)
 
 

@@ -59,7 +59,8 @@ class LinkRequest(serializers.Serializer[None]):
 
 
 class LinkSerializer(serializers.Serializer[Any]):
-    url = serializers.URLField()
+    url = serializers.URLField(help_text="The content, for programs.")
+    page_url = serializers.URLField(help_text="A page that plays it, for people.")
     expires_at = serializers.DateTimeField()
 
 

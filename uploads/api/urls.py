@@ -4,6 +4,7 @@ from rest_framework.routers import SimpleRouter
 from .direct import DirectViewSet
 from .download import ContentView, link_content
 from .files import FileViewSet
+from .link_page import link_page
 from .me import MeView
 from .raw_upload import RawUploadView
 from .tokens import TokenViewSet
@@ -15,6 +16,7 @@ router.register("files", FileViewSet, basename="file")
 urlpatterns = [
     *router.urls,
     path("files/<uuid:pk>/content", ContentView.as_view(), name="file-content"),
+    path("links/<str:token>/", link_page, name="link-page"),
     path("links/<str:token>/<path:name>", link_content, name="link-content"),
     path("upload/<path:name>", RawUploadView.as_view(), name="upload"),
     path("uploads/", TusViewSet.as_view({"get": "list", "post": "create"}), name="upload-list"),
