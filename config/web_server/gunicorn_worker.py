@@ -207,7 +207,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
             # unwanted body for up to five seconds.
             if wire.is_unread:
                 response.force_close()
-                conn.linger = status[:3] not in _UNKNOWN_CLIENT and environ.get(KNOWS_CLIENT, bool)()
+                # A proxy has no origin. It would answer 502 if the connection was reset while it sends.
+                conn.linger = not conn.origin or (
+                    status[:3] not in _UNKNOWN_CLIENT and environ.get(KNOWS_CLIENT, bool)()
+                )
             return start_response(status, *args)
 
         answer = application(environ, starting)

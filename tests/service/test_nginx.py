@@ -157,6 +157,19 @@ def test_a_refusal_reaches_a_client_that_goes_on_sending(
     assert (answer.status, answer.code) == (status, code)
 
 
+def test_a_proxy_can_send_after_an_unknown_client_was_refused_and_then_read_the_answer(
+    pair: tuple[BehindNginx, Server],
+) -> None:
+    head = f"PUT /api/v1/upload/film.mp4 HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {50 * MIB}\r\n\r\n"
+    with socket.create_connection((HOST, pair[1].port), timeout=60) as wire:
+        wire.sendall(head.encode())
+        wire.recv(1, socket.MSG_PEEK)  # it is there
+        for _ in range(4):
+            wire.sendall(bytes(MIB))
+        answer = answer_on(wire)
+    assert (answer.status, answer.code) == (401, "unauthenticated")
+
+
 # Downloads
 
 
