@@ -19,7 +19,7 @@ from .queue.leases import Lease
 from .queue.notify import TASK, wake
 from .queue.upload_checks import has_work
 from .worker.attempt import run_job
-from .worker.inputs import room
+from .worker.inputs import free_disk, room
 from .worker.slot import BEAT, Slot, equipment
 from .worker.upload_check import check_next_upload
 
@@ -75,6 +75,7 @@ def _may_claim(slot: Slot) -> bool:
     if time.monotonic() - slot.ready_at < BEAT:
         return True
     leases.reap(lambda: time.sleep(2 * BEAT))
+    free_disk()
     if lacking := scheduling.lacking():
         log.warning("no_job_begun", waits_for=lacking)
         return False

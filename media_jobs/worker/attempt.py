@@ -51,7 +51,7 @@ from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
 from . import scratch
 from .heartbeat import Heartbeat
-from .inputs import Inputs
+from .inputs import Inputs, free_disk
 from .slot import BEAT, Slot, equipment
 
 log = structlog.get_logger(__name__)
@@ -137,6 +137,7 @@ class Attempt:
         if time.monotonic() - self._checked_at > BEAT:
             self._checked_at = time.monotonic()
             self._heartbeat.show(self.ran)
+            free_disk()
             self._floor.check()  # jobs that run side by side could fill the disk together
 
     @property

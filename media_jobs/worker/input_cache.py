@@ -73,6 +73,18 @@ class InputCache:
             needed = is_needed({path.name for path in unused})
             return sum(_remove(path) for path in unused if path.name not in needed)
 
+    def shrink(self) -> int:
+        """While no byte is free, remove what nobody uses, as for a new input. Returns how many files were removed."""
+        if self.free() > 0 or not self.root.exists():
+            return 0
+        removed = 0
+        with self._locked():
+            for entry in _unused(self._entries()):
+                if self.free() > 0:
+                    break
+                removed += _remove(entry.path)
+        return removed
+
     def _fetch_once(self, path: Path, size: int, fetch: Fetch, check: Callable[[], None]) -> int:
         """Fetch it, or wait for the slot that does. Returns an open file that holds the shared lock."""
         while True:
@@ -124,7 +136,7 @@ class InputCache:
 
     def _make_room(self, size: int) -> None:
         entries = self._entries()
-        for oldest in sorted((entry for entry in entries if not entry.in_use), key=lambda entry: entry.used_at):
+        for oldest in _unused(entries):
             if self._has_room(size, entries):
                 return
             if _remove(oldest.path):
@@ -172,6 +184,11 @@ class InputCache:
             yield
         finally:
             os.close(fd)
+
+
+def _unused(entries: Collection[_Entry]) -> list[_Entry]:
+    """Those first that were not used for longest."""
+    return sorted((entry for entry in entries if not entry.in_use), key=lambda entry: entry.used_at)
 
 
 def _lock(fd: int) -> bool:

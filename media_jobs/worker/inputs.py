@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache, partial
 from pathlib import Path
 
@@ -31,6 +31,12 @@ def room() -> Room | None:
         return _cache().room()
     except TimeoutError:  # another slot was frozen or is slow, while it looked for room: ask again
         return Room(0)
+
+
+def free_disk() -> None:
+    """Below MIN_FREE no job starts: remove fetched inputs that no job uses, which may be what takes the space."""
+    with suppress(TimeoutError):
+        _cache().shrink()
 
 
 def sweep_inputs() -> int:

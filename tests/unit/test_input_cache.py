@@ -105,6 +105,20 @@ def test_a_disk_with_less_space_than_the_size_counts(tmp_path: Path) -> None:
         use(cache, "a", 100)
 
 
+def test_on_a_full_disk_those_go_that_nobody_uses_until_something_is_free(tmp_path: Path) -> None:
+    cache = cache_in(tmp_path)
+    for name in "abc":
+        use(cache, name)
+        os.utime(cache.root / content(name)[0], (ord(name), ord(name)))
+    assert cache.shrink() == 0
+    full = InputCache(cache.root, lambda: len(names(cache)) < 2, 1000)
+    sha256, length, data = content("b")
+    with full.held(sha256, length, writer_of(data), go_on):
+        os.utime(cache.root / sha256, (0, 0))
+        assert full.shrink() == 2
+    assert names(cache) == {sha256}
+
+
 def test_two_who_want_the_same_fetch_it_once(tmp_path: Path) -> None:
     cache, may_end, fetches = cache_in(tmp_path), threading.Event(), list[str]()
     sha256, length, data = content("a")
