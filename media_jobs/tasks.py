@@ -90,6 +90,7 @@ def _start(instance: Any, **_: Any) -> None:
     [lane] = instance.app.amqp.queues.consume_from
     try:
         sweep(jobs().work_root)
+        free_disk()
         while (_slot := _slot_of(lane)) is None:
             time.sleep(_RETRY_AFTER)
     except Exception:

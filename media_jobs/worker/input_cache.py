@@ -59,8 +59,11 @@ class InputCache:
 
     def room(self) -> Room:
         """What could be fetched now, if everything that nobody uses were removed."""
-        with self._locked():
-            entries = self._entries()
+        try:
+            with self._locked():
+                entries = self._entries()
+        except OSError:  # another slot was frozen or is slow, or the disk has no space for a folder: ask again
+            return Room(0)
         size = max(0, self._budget(entries) - sum(entry.size for entry in entries if entry.in_use))
         return Room(size, [_sha256_of(entry) for entry in entries if entry.in_use and entry.size > size])
 

@@ -27,30 +27,31 @@ def room() -> Room | None:
     """The space of this host for inputs. None: all stores are on its disks."""
     if all(isinstance(sink, LocalSink) for sink in sinks()):
         return None
-    try:
-        return _cache().room()
-    except TimeoutError:  # another slot was frozen or is slow, while it looked for room: ask again
-        return Room(0)
+    return _cache().room()
 
 
 def free_disk() -> None:
     """Below MIN_FREE no job starts: remove fetched inputs that no job uses, which may be what takes the space."""
-    with suppress(TimeoutError):
-        _cache().shrink()
+    if _free() == 0:
+        _remove_of_earlier_boots()
+        with suppress(OSError):  # a lock that another slot holds for long; or there is no space for a folder
+            _cache().shrink()
 
 
 def sweep_inputs() -> int:
     """Remove fetched inputs whose files were deleted, and what crashes have left. Returns how many there were."""
-    root, kept = jobs().inputs_root, _cache()
-    if not root.exists():
-        return 0
-    of_earlier_boots = [folder for folder in root.iterdir() if folder != kept.root]
-    for folder in of_earlier_boots:
+    removed = _remove_of_earlier_boots()
+    with suppress(TimeoutError):
+        removed += _cache().remove(_stored)
+    return removed
+
+
+def _remove_of_earlier_boots() -> int:
+    root = jobs().inputs_root
+    found = [folder for folder in root.iterdir() if folder != _cache().root] if root.exists() else []
+    for folder in found:
         shutil.rmtree(folder, ignore_errors=True)
-    try:
-        return len(of_earlier_boots) + kept.remove(_stored)
-    except TimeoutError:
-        return len(of_earlier_boots)
+    return len(found)
 
 
 def _stored(hashes: Collection[str]) -> Collection[str]:

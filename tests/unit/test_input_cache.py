@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from media_jobs.errors import Cancelled, NoScratch
+from media_jobs.queue.scheduling import Room
 from media_jobs.worker.input_cache import InputCache
 from tests.support.child_programs import be_killed_while_fetching
 from tests.support.preloaded_processes import ROOT
@@ -88,6 +89,11 @@ def test_room_is_what_nobody_uses_and_larger_inputs_that_are_here_are_named(tmp_
         assert cache.room().size == 50
         assert cache.room().here == [sha256]
     assert cache.room().size == 250
+
+
+def test_there_is_no_room_where_no_folder_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "inputs").write_text("a file in its place")
+    assert cache_in(tmp_path).room() == Room(0)
 
 
 def test_without_a_size_inputs_take_half_of_the_disk(tmp_path: Path) -> None:
