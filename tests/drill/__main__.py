@@ -20,7 +20,7 @@ from tests.drill.attacks import ATTACKS, attack, idle_p95, target
 from tests.drill.cluster import own_cluster
 from tests.drill.disasters import DISASTERS, play
 from tests.drill.faults import CANCELS, FAULTS, Fault
-from tests.drill.hosts_day import bad_day
+from tests.drill.hosts_day import UPLOADS, bad_day
 from tests.drill.outcomes import as_table
 from tests.drill.soak.run import soak
 from tests.drill.stage import Broken, Stage, make_film, staged
@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10, help="of every fault (%(default)s)")
     parser.add_argument("--only", default="", metavar="WORDS", help="faults whose name has these words")
     parser.add_argument("--minutes", type=float, default=20, help="of the soak (%(default)s)")
+    parser.add_argument("--uploads", type=int, default=UPLOADS, help="to several hosts (%(default)s)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="for the same moments again")
     chosen = parser.parse_args()
     faults = {name: fault for name, fault in (FAULTS | CANCELS).items() if chosen.only in name}
@@ -61,7 +62,7 @@ def main() -> int:
         if is_soak:
             broken += soak(Path(folder), database, broker, chosen.minutes, say)
         if is_hosts:
-            broken += hurt_hosts(Path(folder))
+            broken += hurt_hosts(Path(folder), chosen.uploads)
         if attacks:
             broken += withstand(attacks, Path(folder), database)
     say(f"{broken} broken promises" if broken else "Nothing was lost, doubled or left over.")
@@ -99,13 +100,13 @@ def suffer(disasters: list[str], folder: Path, base_url: str) -> int:
     return sum(outcome.verdict != "holds" for outcome in outcomes.values())
 
 
-def hurt_hosts(folder: Path) -> int:
+def hurt_hosts(folder: Path, uploads: int) -> int:
     with own_cluster() as cluster:
         if cluster is None:
             say("There is no PostgreSQL to be started here.")
             return 1
         template = make_template(folder / "installation", cluster.url)
-        return bad_day(template, cluster, folder, make_film(folder, 2), say)
+        return bad_day(template, cluster, folder, make_film(folder, 8), uploads, say)
 
 
 def withstand(attacks: list[str], folder: Path, base_url: str) -> int:

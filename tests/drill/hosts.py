@@ -1,7 +1,8 @@
 """Several hosts: two web servers and three workers, each with a home of its own, on PostgreSQL, Redis and SeaweedFS.
 
 While uploads of every kind arrive and jobs run, each process is killed in turn, PostgreSQL restarts, Redis is
-flushed, the store does not answer for 20 s, and the clock of a worker is wrong.
+flushed, the store does not answer for 20 s, the clock of one worker is 10 minutes slow, and the scratch disk of
+another is full.
 """
 
 import contextlib
@@ -18,13 +19,19 @@ from pathlib import Path
 import redis
 
 from tests.drill.cluster import Cluster
+from tests.drill.in_server import work_with_wrong_clock
+from tests.support import wrong_clock
 from tests.support.free_ports import free_port
 from tests.support.object_store import ObjectStore
 from tests.support.preloaded_processes import AnyProcess
+from tests.support.run import words_for
 from tests.support.server import Server, Template
+from tests.support.small_disks import MIB, disk_at
 from tests.support.waiting import wait_until
 
-WEB, WORKERS = 2, {"quick": [], "heavy": ["faketime", "-f", "-10m"], "bulk": []}
+WEB, LANES = 2, ("quick", "heavy", "bulk")
+SMALL_DISK, FLOOR = 128 * MIB, 16 * MIB  # the scratch of the worker quick, and what it leaves free
+_WRONG_CLOCK = "heavy"  # the lane of the worker that has it
 _LEASE = "5s"
 _KEY = "the same on all hosts of the drill, and long enough"
 
@@ -35,15 +42,21 @@ class Host:
 
     name: str
     server: Server
-    command: list[str]  # of a management command; empty: the web server
+    words: list[str]  # of a command, after `python`; empty: the web server
     wrapper: list[str] = field(default_factory=list)
+    scratch: Path | None = None  # a disk of its own; None: its home
     process: AnyProcess | None = None
+
+    def scratch_entries(self) -> list[Path]:
+        """Folders of attempts, and inputs."""
+        place = self.server.home if self.scratch is None else self.scratch / "millrace"
+        return [*place.glob("work/*"), *place.glob("inputs/*/*")]
 
     def revive(self) -> None:
         if self.process is not None and self.process.poll() is None:
             return
-        if self.command:
-            self.process = self.server._launch(["manage.py", *self.command], self.wrapper)
+        if self.words:
+            self.process = self.server._launch(self.words, self.wrapper)
         else:
             self.server.process = None
             with contextlib.suppress(AssertionError):  # the database is away, for example: it is tried again
@@ -55,6 +68,7 @@ class Host:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            wrong_clock.remove_traces(self.process.pid)
 
 
 @dataclass
@@ -66,9 +80,12 @@ class Hosts:
     bucket: str
     all: list[Host] = field(default_factory=list)
 
+    def __getitem__(self, name: str) -> Host:
+        return next(host for host in self.all if host.name == name)
+
     @property
     def web(self) -> list[Server]:
-        return [host.server for host in self.all if not host.command]
+        return [host.server for host in self.all if not host.words]
 
     def revive(self) -> None:
         for host in self.all:
@@ -86,14 +103,16 @@ def hosts(template: Template, cluster: Cluster, folder: Path) -> Iterator[Hosts]
         ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
         cwd=folder, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    found: Hosts | None = None
+    scratch, found = folder / "scratch", list[Host]()
+    scratch.mkdir()
     try:
-        store.start()
-        found = Hosts(cluster, store, broker, port, store.make_bucket())
-        _furnish(found, template, folder)
-        yield found
+        with disk_at(scratch, SMALL_DISK):
+            store.start()
+            made = Hosts(cluster, store, broker, port, store.make_bucket(), found)
+            _furnish(made, template, folder, scratch)
+            yield made
     finally:
-        for host in found.all if found else []:
+        for host in found:
             host.kill()
             host.server.ready.end()
         store.kill()
@@ -102,25 +121,36 @@ def hosts(template: Template, cluster: Cluster, folder: Path) -> Iterator[Hosts]
         shutil.rmtree(store.folder, ignore_errors=True)
 
 
-def _furnish(found: Hosts, template: Template, folder: Path) -> None:
+def _furnish(found: Hosts, template: Template, folder: Path, scratch: Path) -> None:
     """Homes of their own, one database, one bucket, one Redis."""
     database_url = template.copy_to(folder / "home-0")
-    roles: list[tuple[str, list[str], list[str]]] = [(f"web {number + 1}", [], []) for number in range(WEB)]
-    roles += [(f"worker {lane}", ["worker", "--lane", lane, "--one"], wrapper) for lane, wrapper in WORKERS.items()]
-    roles += [(f"housekeeping {number + 1}", ["housekeeping"], []) for number in range(2)]
+    roles: list[tuple[str, list[str]]] = [(f"web {number + 1}", []) for number in range(WEB)]
+    roles += [(f"worker {lane}", ["manage.py", "worker", "--lane", lane, "--one"]) for lane in LANES]
+    roles += [(f"housekeeping {number + 1}", ["manage.py", "housekeeping"]) for number in range(2)]
     settings = {"STORAGE": f"s3://{found.bucket}/media", "SECRET_KEY": _KEY, "LEASE": _LEASE, "DIRECT_UPLOADS": "on"}
-    for number, (name, command, wrapper) in enumerate(roles):
+    for number, (name, words) in enumerate(roles):
         home = folder / f"home-{number}"
         if number:
             shutil.copytree(template.home, home)
         (home / "secret_key").unlink(missing_ok=True)
+        own = scratch if name == "worker quick" else None
         server = Server(
-            home, template.tokens, database_url, dict(settings), f"redis://127.0.0.1:{found.redis_port}/1",
-            cache_url=f"redis://127.0.0.1:{found.redis_port}/2", variables=dict(found.store.environment),
+            home, template.tokens, database_url,
+            settings | ({"SCRATCH": str(own), "MIN_FREE": str(FLOOR)} if own else {}),
+            f"redis://127.0.0.1:{found.redis_port}/1", cache_url=f"redis://127.0.0.1:{found.redis_port}/2",
+            variables=dict(found.store.environment),
         )  # fmt: skip
-        found.all.append(Host(name, server, command, wrapper))
+        found.all.append(Host(name, server, words, scratch=own))
+    slow = found[f"worker {_WRONG_CLOCK}"]
+    slow.words, slow.wrapper = words_for(work_with_wrong_clock, _WRONG_CLOCK), _clock_wrapper("-10m")
     found.all[0].server.call_by_name("tests.support.in_server.startup", "claim_the_stores")
     found.revive()
+
+
+def _clock_wrapper(offset: str) -> list[str]:
+    variables = wrong_clock.variables()
+    assert variables is not None, "The drill needs libfaketime (Debian: faketime)."
+    return ["env", f"FAKETIME={offset}", *(f"{name}={value}" for name, value in variables.items())]
 
 
 def until_up(found: Hosts, what: Callable[[], object], patience: float = 120) -> float:

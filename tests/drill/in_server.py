@@ -49,3 +49,13 @@ def catch_half_way(job: str, token: str, key: str, sha256: str, size: int) -> No
         status="running", token=token, outputs=5, finished_at=None, progress=0.5,
         lease_until=timezone.now() - timedelta(days=365),
     )  # fmt: skip
+
+
+def work_with_wrong_clock(lane: str) -> None:
+    """A slot of this lane, in a process whose clock libfaketime has changed."""
+    from django.core.management import call_command
+
+    from tests.support import wrong_clock
+
+    wrong_clock.mend_sleep()
+    call_command("worker", lane=lane, one=True)

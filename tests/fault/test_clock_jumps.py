@@ -10,6 +10,7 @@ from typing import IO
 
 import pytest
 
+from tests.support import wrong_clock
 from tests.support.run import command_for
 from tests.support.scenarios import frequent_housekeeping
 from tests.support.server import ROOT, Server, Template
@@ -36,13 +37,10 @@ def clock(tmp_path: Path) -> Path:
 @pytest.fixture
 def told(home: Server, clock: Path) -> Iterator[IO[str]]:
     """What a housekeeping process tells, which goes by that clock."""
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-    if library is None:
+    faked = wrong_clock.variables()
+    if faked is None:
         pytest.skip("moving a process's clock needs libfaketime (Debian: faketime)")
-    faked = {
-        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+    faked |= {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
     process = subprocess.Popen(
         command_for(frequent_housekeeping.keep_house),
         cwd=ROOT, env=home.environment | faked, stdout=subprocess.PIPE, text=True, start_new_session=True,
@@ -51,6 +49,7 @@ def told(home: Server, clock: Path) -> Iterator[IO[str]]:
     yield process.stdout
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    wrong_clock.remove_traces(process.pid)
 
 
 def is_all_there(told: IO[str], least: float, most: float) -> float:

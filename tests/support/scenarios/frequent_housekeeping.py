@@ -1,16 +1,15 @@
 """Housekeeping whose chores come every other second, telling what it leaves."""
 
 import json
-import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from config.management.commands import housekeeping
+from tests.support import wrong_clock
 from uploads.access.tokens import make_token
 from uploads.maintenance.housekeeping import Chore
 from uploads.models import Token, Upload
@@ -20,8 +19,7 @@ from uploads.transfers.admission import Announcement, admit
 
 def keep_house() -> None:
     """Around an upload that nobody has gone on with yet, and a token that expires in three days."""
-    # libfaketime 0.9.10 makes Python's own fail: it sleeps until a time of the monotonic clock, which is not faked.
-    time.sleep = _sleep
+    wrong_clock.mend_sleep()
     owner = User.objects.get(username="alice")
     announced = Announcement(
         owner=owner, name="a.mp4", protocol=Upload.Protocol.TUS, size=9, length=9, route="uploads",
@@ -36,10 +34,6 @@ def keep_house() -> None:
     assert len(chores) == 2
     housekeeping.CHORES[:] = [*chores, Chore("tell", 2 * second, _tell)]
     call_command("housekeeping")
-
-
-def _sleep(seconds: Any) -> None:
-    threading.Event().wait(seconds)
 
 
 def _tell() -> int:
