@@ -76,7 +76,7 @@ def exchange(
         wire.sendall(request.after)
     except ConnectionError as error:
         raise BenchError(f"{request.method} {request.path}: cut off ({error}). {_last_words(wire)}") from error
-    return _answer(wire, request)
+    return answer_of(wire, request)
 
 
 def _send_rest(wire: socket.socket, payload: Payload, offset: int, stop: int) -> None:
@@ -91,7 +91,7 @@ def _send_rest(wire: socket.socket, payload: Payload, offset: int, stop: int) ->
     wire.settimeout(PATIENCE)
 
 
-def _answer(wire: socket.socket, request: Request) -> Answer:
+def answer_of(wire: socket.socket, request: Request) -> Answer:
     response = http.client.HTTPResponse(wire)
     try:
         response.begin()

@@ -1,38 +1,29 @@
 """A Chromium, and a web site of another origin than Millrace, from which pages use the API."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.support.chromium import chromium
 from tests.support.network_relay import Relay
 from tests.support.running_servers import running
 from tests.support.server import ROOT, Server, Template
 
-# Chromium would contact hosts of its vendor at every start; one process for all pages needs less CPU.
-OPTIONS = [
-    "--disable-background-networking", "--disable-component-update", "--disable-gpu", "--disable-quic",
-    "--disable-sync", "--no-first-run", "--renderer-process-limit=1",
-]  # fmt: skip
-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no Chromium here")
     # Playwright keeps an event loop running, so that Django takes every test of this worker for asynchronous.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     expect.set_options(timeout=20_000)  # five seconds are few on a machine that is busy with tests
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
+    with chromium() as browser:
+        if browser is None:
+            pytest.skip("there is no Chromium here")
         yield browser
-        browser.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
