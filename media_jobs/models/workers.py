@@ -1,7 +1,7 @@
 """The tables of lanes, of fair turns between owners, and of the workers that live."""
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import models
@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 # A worker that has not written its row for this long counts as dead.
 WORKER_TIMEOUT = timedelta(seconds=20)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Lane(models.Model):
@@ -34,6 +35,11 @@ class Share(models.Model):
 
     def __str__(self) -> str:
         return f"{self.owner_id} in {self.lane}"
+
+    @classmethod
+    def ensure(cls, lane: str, owner_id: int) -> None:
+        """An owner with jobs in a lane has a share, or they would never be claimed."""
+        cls.objects.get_or_create(lane=lane, owner_id=owner_id, defaults={"served_at": _LONG_AGO})
 
 
 class Worker(models.Model):

@@ -2,11 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from .base import Operation, Outcome, P, Work
+from ..ffmpeg.probing.media_facts import Facts
+from .base import HEAVY, Operation, Outcome, Output, P, Work
 
 
 class Indivisible(Exception):
@@ -19,6 +20,7 @@ class Part:
 
     spec: dict[str, Any]  # JSON: what `run_part` needs to know
     weight: float  # its share of the work, in seconds of media
+    outputs: Sequence[Output] = field(default=())  # of `run_part`, if splitting has made them already
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,15 @@ class DonePart:
 class DivisibleOperation(Operation[P]):
     """split → run_part for each part, on any worker → join. Or `run`, if `split` raises Indivisible."""
 
+    parts_lane: ClassVar[str] = HEAVY
+
     @abstractmethod
-    def split(self, work: Work[P], slots: int) -> Sequence[Part]:
-        """Divide the work. `slots` is the number of workers that could share it. Raises Indivisible."""
+    def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:
+        """Whether to try. `slots` is the number of workers that could share it, `least` a setting in seconds."""
+
+    @abstractmethod
+    def split(self, work: Work[P], slots: int) -> Sequence[Part] | Outcome:
+        """Divide the work; or return its result, if it turned out to be done. Raises Indivisible."""
 
     @abstractmethod
     def run_part(self, work: Work[P], spec: Mapping[str, Any]) -> Outcome:

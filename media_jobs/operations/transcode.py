@@ -29,6 +29,7 @@ from .shared.video_filters import (
 # The share of the expected frames that the output must have. A recorder's count of frames is not always right; the
 # frame rate in a file may be that of fields, or of the clock of its timestamps.
 COUNTED_SHARE, ESTIMATED_SHARE = 0.9, 0.25
+_FEWEST_SLOTS = 2  # that share the work of one job
 MAX_FPS = 240.0  # a higher rate in a file is not its frame rate
 
 
@@ -112,6 +113,9 @@ class Transcode(DivisibleOperation[TranscodeParams]):
             frames=plan.frames,
         )
         return Outcome([Output(path.name, path, "video", plan.container.media_type, plan.expected())])
+
+    def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:
+        return slots >= _FEWEST_SLOTS and (facts.duration or 0) >= least
 
     def split(self, work: Work[TranscodeParams], slots: int) -> Sequence[Part]:
         if work.params.fps or not work.params.time_range.is_whole:

@@ -6,18 +6,21 @@ A child is a row of the same table, so claims, leases and retries are the same. 
 quota; its outputs are ScratchBlobs, which the parent joins. Lock the parent before its children.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Now
 
 from uploads.storage.stores import sink
 from uploads.storage.tombstones import bury
 
-from ..models import Job, ScratchBlob
-from ..operations.divisible import Part
+from .. import operations
+from ..models import Job, ScratchBlob, Share
+from ..operations.divisible import DivisibleOperation, Part
 from . import states
 from .artifacts import StoredOutput, bury_outputs, keys_of
 from .notify import wake
@@ -27,23 +30,34 @@ Status = Job.Status
 _JOINED_AT = 0.97
 
 
-def insert(parent: Job, parts: Sequence[Part]) -> None:
+def insert(parent: Job, parts: Sequence[Part], done: Mapping[int, Sequence[StoredOutput]]) -> None:
     """Write the children of a parent that is being split, in the transaction that queues it again.
 
-    They have their parent's place in the queue, and among each other the order of the parts.
+    They have their parent's place in the queue, and among each other the order of the parts. `done` has the outputs
+    of those that the parent has made itself, by their number.
     """
     assert parent.queued_at is not None
+    lane = _lane_of_parts(parent)
+    Share.ensure(lane, parent.owner_id)
+    ended = {"status": Status.SUCCEEDED, "progress": 1, "finished_at": Now(), "message": "Done"}
     Job.with_children.bulk_create(
         Job(
             parent=parent, number=number, part=part.spec, weight=part.weight, owner_id=parent.owner_id,
-            operation=parent.operation, version=parent.version, params=parent.params, lane=parent.lane,
-            priority=parent.priority, file_id=parent.file_id, input_bytes=parent.input_bytes, status=Status.QUEUED,
+            operation=parent.operation, version=parent.version, params=parent.params, lane=lane,
+            priority=parent.priority, file_id=parent.file_id, input_bytes=parent.input_bytes,
             queued_at=parent.queued_at + timedelta(microseconds=number),
-            request_id=parent.request_id,
+            request_id=parent.request_id, **(ended if number in done else {"status": Status.QUEUED}),
         )
         for number, part in enumerate(parts)
     )  # fmt: skip
-    transaction.on_commit(lambda: wake(parent.lane))
+    for child in children_of(parent).filter(number__in=done):
+        _keep_outputs(child, done[child.number])
+    transaction.on_commit(lambda: wake(lane))
+
+
+def _lane_of_parts(parent: Job) -> str:
+    operation = operations.get(parent.operation)
+    return operation.parts_lane if isinstance(operation, DivisibleOperation) else parent.lane
 
 
 def lock_parent(child: Job) -> Job | None:
@@ -59,6 +73,14 @@ def _parent_of(child: Job) -> UUID:
 
 def keep(child: Job, stored: Sequence[StoredOutput]) -> None:
     """Keep the outputs of a child that has succeeded, and let its parent go on after the last one."""
+    _keep_outputs(child, stored)
+    parents = Job.objects.filter(pk=_parent_of(child))
+    parents.update(pending_children=F("pending_children") - 1)
+    for lane in parents.filter(pending_children=0).values_list("lane", flat=True):
+        transaction.on_commit(partial(wake, lane))
+
+
+def _keep_outputs(child: Job, stored: Sequence[StoredOutput]) -> None:
     ScratchBlob.objects.bulk_create(
         ScratchBlob(
             child=child, name=output.name, sink=sink().name, key=output.key,
@@ -66,8 +88,6 @@ def keep(child: Job, stored: Sequence[StoredOutput]) -> None:
         )
         for output in stored
     )  # fmt: skip
-    Job.objects.filter(pk=_parent_of(child)).update(pending_children=F("pending_children") - 1)
-    transaction.on_commit(lambda: wake(child.lane))
 
 
 def children_of(parent: Job) -> QuerySet[Job]:
@@ -78,6 +98,12 @@ def children_of(parent: Job) -> QuerySet[Job]:
 def requeue_ended(parent: Job) -> int:
     """Queue the children again that ended without a result. Returns how many."""
     ended = Job.with_children.filter(parent=parent, status__in=[Status.FAILED, Status.CANCELLED])
+    return _queue_again(parent, ended)
+
+
+def _queue_again(parent: Job, ended: QuerySet[Job]) -> int:
+    lane = _lane_of_parts(parent)
+    transaction.on_commit(lambda: wake(lane))
     return states.queue_children_again(ended)
 
 
@@ -85,7 +111,7 @@ def redo(parent: Job, numbers: Collection[int]) -> None:
     """Queue children again whose outputs are lost."""
     lost = Job.with_children.filter(parent=parent, number__in=numbers)
     _bury_scratch(lost)
-    states.queue_children_again(lost.filter(status=Status.SUCCEEDED))
+    _queue_again(parent, lost.filter(status=Status.SUCCEEDED))
 
 
 def end_all(parent: Job) -> list[str]:
@@ -123,7 +149,7 @@ def show_progress(parent_id: UUID) -> None:
     done = sum(weight * (1 if status == Status.SUCCEEDED else progress) for weight, status, progress in rows)
     ready = sum(status == Status.SUCCEEDED for _, status, _ in rows)
     Job.objects.filter(pk=parent_id, status=Status.QUEUED, pending_children__gt=0).update(
-        progress=_JOINED_AT * done / whole, message=f"Encoded {ready} of {len(rows)} parts"
+        progress=_JOINED_AT * done / whole, message=f"Made {ready} of {len(rows)} parts"
     )
 
 

@@ -5,7 +5,7 @@ lease's token: if it changes no row, the lease is lost (LeaseLost), and the resu
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -141,16 +141,20 @@ def _finish(
     return [*keys, *scratch]
 
 
-def split(lease: Lease, parts: Sequence[Part]) -> None:
-    """End the attempt of a job that is split into parts. It waits for its children, and is then claimed again."""
+def split(lease: Lease, parts: Sequence[Part], done: Mapping[int, Sequence[artifacts.StoredOutput]]) -> None:
+    """End the attempt of a job that is split into parts. It waits for its children, and is then claimed again.
+
+    `done` has the outputs of the parts that are made already. Raises Cancelled if the owner has asked to cancel it.
+    """
     job = lease.job
     words = f"split into {len(parts)} parts"
+    pending = len(parts) - len(done)
     with write():
         going_on = _held(lease).filter(cancel_asked=False)
-        if states.mark_queued(going_on, job, words, message=words.capitalize(), pending_children=len(parts)):
-            children.insert(job, parts)
-        else:
-            _require(_mark_cancelled(_held(lease).filter(cancel_asked=True), job))
+        if not states.mark_queued(going_on, job, words, message=words.capitalize(), pending_children=pending):
+            _require(_held(lease).exists())
+            raise Cancelled
+        children.insert(job, parts, done)
 
 
 def wait_again(lease: Lease, lost: Sequence[int]) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +35,6 @@ from . import artifacts, states
 from .notify import wake
 from .single_flight import cache_key, find_identical
 
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 INSPECT = "inspect"
 
 
@@ -163,7 +161,7 @@ def _insert(order: Order) -> tuple[Job, bool]:
         artifacts.answer(job, result, f"answered with the result of job {result.job.pk}")
     elif job.status == Job.Status.QUEUED and job.leader is None:
         transaction.on_commit(lambda: wake(job.lane))
-    Share.objects.get_or_create(lane=job.lane, owner_id=job.owner_id, defaults={"served_at": _LONG_AGO})
+    Share.ensure(job.lane, job.owner_id)
     if not order.automatic:  # an automatic job has no request that the row could answer
         job.refresh_from_db()
         audit_log.note(job, "Submitted.", audit_log.ADDITION)

@@ -7,9 +7,10 @@ renews the lease. `Heartbeat.check`, called several times a second, raises in th
 import errno
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,6 @@ from .slot import BEAT, Slot, equipment
 
 log = structlog.get_logger(__name__)
 _RETRY_AFTER = 0.5
-_FEWEST_SLOTS = 2  # that share the work of one job
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Split:
     """The job is to be done by children."""
 
     parts: Sequence[Part]
+    done: Mapping[int, Sequence[StoredOutput]]  # the stored outputs of parts that are made already
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +157,7 @@ class Attempt:
         outcome = self._divide(operation, work) if isinstance(operation, DivisibleOperation) else operation.run(work)
         if not isinstance(outcome, Outcome):
             return outcome
-        size = sum(output.path.stat().st_size for output in outcome.outputs if output.path.exists())
-        self._heartbeat.enter(Job.Phase.VERIFYING, "Verifying", size)
-        found = [self._tools.verify(output.path, output.expected) for output in outcome.outputs]
-        self._heartbeat.enter(Job.Phase.STORING, "Storing", size)
-        stored = self._store(outcome.outputs, found, size)
+        stored = self._keep(outcome.outputs)
         return Success(stored, outcome.facts.model_dump(mode="json") if outcome.facts else None, outcome.message)
 
     def _fetch(self) -> list[Input]:
@@ -194,14 +191,29 @@ class Attempt:
             fetched = [scratch.bring(child, self._folder, self._inputs) for child in made]
             lost = [child.number for child, part in zip(made, fetched, strict=True) if part is None]
             return PartsLost(lost) if lost else operation.join(work, [part for part in fetched if part is not None])
-        slots = Worker.live().filter(lane=self._job.lane).count()
-        if slots < _FEWEST_SLOTS or (work.main.facts.duration or 0) < jobs().split_after:
+        slots = Worker.live().filter(lane=operation.parts_lane).count()
+        if not operation.is_worth_splitting(work.main.facts, slots, jobs().split_after):
             return operation.run(work)
         try:
-            return Split(operation.split(work, slots))
+            parts = operation.split(work, slots)
+            return parts if isinstance(parts, Outcome) else self._split(parts)
         except Indivisible as reason:
             outcome = operation.run(work)
             return replace(outcome, message=f"{outcome.message} In one piece: {reason}.".strip())
+
+    def _split(self, parts: Sequence[Part]) -> Split:
+        """Keep what is made already, as if children had made it."""
+        stored = iter(self._keep([output for part in parts for output in part.outputs]))
+        done = {number: list(islice(stored, len(part.outputs))) for number, part in enumerate(parts) if part.outputs}
+        return Split(parts, done)
+
+    def _keep(self, outputs: Sequence[Output]) -> list[StoredOutput]:
+        """Verify and store outputs."""
+        size = sum(output.path.stat().st_size for output in outputs if output.path.exists())
+        self._heartbeat.enter(Job.Phase.VERIFYING, "Verifying", size)
+        found = [self._tools.verify(output.path, output.expected) for output in outputs]
+        self._heartbeat.enter(Job.Phase.STORING, "Storing", size)
+        return self._store(outputs, found, size)
 
     def _store(self, outputs: Sequence[Output], found: Sequence[Facts], size: int) -> list[StoredOutput]:
         # The quota is decided on in the transaction that ends the job. It is checked here, too, so that
@@ -240,7 +252,7 @@ def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
         case Success():
             _write_success(lease, end, ran)
         case Split():
-            leases.split(lease, end.parts)
+            _write_split(lease, end)
         case PartsLost():
             leases.wait_again(lease, end.numbers)
         case Failure():
@@ -264,6 +276,18 @@ def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
         # In this order: until the failure is written, another try may still succeed and need the bytes.
         leases.end_failed(lease, failure, ran)
         _discard(lease, number)
+    except LeaseLost:
+        _discard(lease, number)
+        raise
+    except Cancelled:
+        _discard(lease, number)
+        leases.end_cancelled(lease)
+
+
+def _write_split(lease: Lease, split: Split) -> None:
+    number = sum(map(len, split.done.values()))
+    try:
+        leases.split(lease, split.parts, split.done)
     except LeaseLost:
         _discard(lease, number)
         raise

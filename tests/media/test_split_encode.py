@@ -11,7 +11,7 @@ from media_jobs.ffmpeg.probing.media_facts import Facts
 from media_jobs.ffmpeg.sandbox import Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
-from media_jobs.operations.base import Input, Work
+from media_jobs.operations.base import Input, Outcome, Work
 from media_jobs.operations.divisible import DivisibleOperation, DonePart, Indivisible
 from media_jobs.operations.shared import split_encode
 from tests.support.hls_streams import decoded, packets
@@ -47,7 +47,9 @@ def transcode(
         if not split:
             return verified(work, operation.run(work)), 1
         done = []
-        for number, part in enumerate(operation.split(work, 10)):
+        parts = operation.split(work, 10)
+        assert not isinstance(parts, Outcome)
+        for number, part in enumerate(parts):
             own = work_in(tmp_path / f"{name}-{number}", name, params)
             done.append(DonePart(part.spec, {"piece.mp4": verified(own, operation.run_part(own, part.spec))}))
         return verified(work, operation.join(work, done)), len(done)

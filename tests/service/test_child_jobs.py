@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from media_jobs.errors import BadMedia, LeaseLost, NoRoom
+from media_jobs.errors import BadMedia, Cancelled, LeaseLost, NoRoom
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.housekeeping import forget_scratch
 from media_jobs.models import Job, ScratchBlob, Worker
@@ -34,7 +34,7 @@ def worker() -> Worker:
 def parent(worker: Worker) -> Job:
     """A job that has been split, and waits for its children."""
     job = a_job(operation="transcode")
-    leases.split(claimed(worker), PARTS)
+    leases.split(claimed(worker), PARTS, {})
     job.refresh_from_db()
     return job
 
@@ -88,7 +88,7 @@ def test_the_progress_of_children_is_the_parents_by_weight(parent: Job, worker: 
     leases.renew(lease, "working", Report("Encoded", 0.5))
     parent.refresh_from_db()
     assert parent.progress == pytest.approx(0.97 * (10 + 0.5 * 20) / 60)
-    assert parent.message == "Encoded 1 of 3 parts"
+    assert parent.message == "Made 1 of 3 parts"
     lanes = Lanes(paused=(), with_workers={"heavy"})
     assert waiting_for(parent, lanes) == "Its parts: 2 of them are not done yet."
 
@@ -185,7 +185,9 @@ def test_a_job_that_is_to_be_cancelled_is_not_split(worker: Worker) -> None:
     job = a_job(operation="transcode")
     lease = claimed(worker)
     cancel_and_retry.cancel(job)
-    leases.split(lease, PARTS)
+    with pytest.raises(Cancelled):
+        leases.split(lease, PARTS, {})
+    leases.end_cancelled(lease)
     job.refresh_from_db()
     assert job.status == "cancelled"
     assert not Job.with_children.filter(parent=job).exists()
@@ -216,7 +218,7 @@ def test_what_a_failed_job_has_of_its_children_goes_after_a_day(parent: Job, wor
 def test_an_identical_job_waits_for_the_parent_and_gets_its_end(worker: Worker) -> None:
     file = a_file()
     job = a_job(file, operation="transcode")
-    leases.split(claimed(worker), PARTS)
+    leases.split(claimed(worker), PARTS, {})
     other = a_job(file, operation="transcode")
     assert other.leader_id == job.pk
     leases.end_failed(claimed(worker), BadMedia("It is cut off."), {})
