@@ -137,7 +137,7 @@ SNAPSHOTS = HOME / "snapshots"
 SNAPSHOTS_KEPT = env.read("SNAPSHOTS_KEPT", 7, parse.number(0))
 SLOTS = {
     "quick": env.read("SLOTS_QUICK", 1, parse.number(0)),
-    "bulk": env.read("SLOTS_BULK", int(_DIRECT_UPLOADS), parse.number(0)),
+    "bulk": env.read("SLOTS_BULK", 1, parse.number(0)),
     "heavy": env.read("SLOTS_HEAVY", 1, parse.number(0)),
 }
 ALERT_EMAIL: list[str] = env.read("ALERT_EMAIL", [], parse.addresses)

@@ -26,9 +26,9 @@ from uploads.transfers.status_text import upload_message, upload_progress
 
 from .. import permissions
 from ..models import Job
+from ..operations.base import LANES
 from ..queue import status_text
 from ..queue.lanes import overview, troubles
-from ..queue.upload_checks import used_lanes
 from ..worker.process_table import process_troubles
 from . import job_cells
 
@@ -75,7 +75,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "reasons": [(job, _file_name(job), _reason(job, lanes)) for job in waiting.rows],
         "failed_jobs": _failed(jobs, since),
         "failed_uploads": _part(_recent(uploads, since).filter(state=Upload.State.FAILED)),
-        "lanes": [(lane, overview(lane)) for lane in used_lanes()],
+        "lanes": [(lane, overview(lane)) for lane in LANES],
         "warnings": _warnings(),
         "space": _space(),
         "at": timezone.now(),

@@ -17,7 +17,6 @@ from ..operations.base import LANES
 from . import upload_checks
 from .notify import wake_idle
 from .scheduling import Room, claimable, is_paused, lacking, rooms
-from .upload_checks import used_lanes
 
 # A little longer than worker/slot.py waits before a worker without messages restarts itself.
 _OVERDUE = timedelta(seconds=35)
@@ -102,7 +101,7 @@ def warnings() -> Iterator[ServiceWarning]:
 def troubles() -> list[str]:
     """Sentences about lanes without workers, and about idle workers that do not take waiting jobs."""
     with_workers = set(Worker.live().values_list("lane", flat=True))
-    missing = [f"No worker of the lane {lane} is running." for lane in used_lanes() if lane not in with_workers]
+    missing = [f"No worker of the lane {lane} is running." for lane in LANES if lane not in with_workers]
     deaf = Counter(worker.lane for worker in _deaf_workers())
     return missing + [
         f"Jobs wait in the lane {lane}, but {number} idle worker{' does' if number == 1 else 's do'} not take them."

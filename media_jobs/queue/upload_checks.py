@@ -7,14 +7,12 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from uploads.models import DirectUpload
-from uploads.storage.stores import takes_direct_uploads
 from uploads.transfers.direct import content_check
 from uploads.transfers.direct.content_check import ContentCheck
 
 from ..conf import jobs
 from ..models import Share, Worker
-from ..operations import registry
-from ..operations.base import BULK, LANES
+from ..operations.base import BULK
 from .scheduling import Room, claimable, is_paused
 
 _TRIES = 5
@@ -31,14 +29,6 @@ def running(lane: str) -> QuerySet[DirectUpload]:
 def has_work(lane: str, room: Room | None = None) -> bool:
     """Whether a worker of the lane could begin something now. `room`: its space for inputs that it has to fetch."""
     return claimable(lane, room).exists() or waiting(lane).exists()
-
-
-def used_lanes() -> list[str]:
-    """The lanes that need workers in this installation."""
-    used = {operation.lane for operation in registry.values()}
-    if takes_direct_uploads() or waiting(BULK).exists():
-        used.add(BULK)
-    return [lane for lane in LANES if lane in used]
 
 
 def claim(worker: Worker) -> ContentCheck | None:

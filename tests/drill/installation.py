@@ -246,7 +246,7 @@ def installations(template: Template, folder: Path, film: bytes) -> Iterator[Cal
             home,
             dict(template.tokens),
             template.copy_to(home),
-            {"LEASE": "3s", "SLOTS_HEAVY": "0", "SLOTS_QUICK": "0"},
+            {"LEASE": "3s", "SLOTS_BULK": "0", "SLOTS_HEAVY": "0", "SLOTS_QUICK": "0"},
         )
         servers.append(server)
         databases.add(server.database_url)

@@ -25,7 +25,7 @@ def disk() -> None:
 
 
 def test_a_lane_without_a_live_worker_is_named_and_the_server_is_ready_all_the_same() -> None:
-    a_worker()
+    a_worker(), a_worker("bulk")
     dead = a_worker("heavy")
     assert lanes.troubles() == []
     Worker.objects.filter(pk=dead.pk).update(seen_at=Now() - timedelta(minutes=1))
@@ -43,7 +43,7 @@ def test_the_dashboard_names_a_lane_without_workers_once(admin_client: Client) -
 
 
 def test_a_worker_that_does_not_take_what_waits_for_it_is_named(settings: Any) -> None:
-    a_worker(), a_worker("heavy")
+    a_worker(), a_worker("bulk"), a_worker("heavy")
     long_ago = Now() - timedelta(minutes=5)
     Worker.objects.update(heard_at=long_ago)
     assert lanes.troubles() == []  # there was nothing to hear of

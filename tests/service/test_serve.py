@@ -32,7 +32,7 @@ Film = Callable[..., bytes]
 @pytest.fixture
 def serve(template: Template, tmp_path: Path) -> Iterator[Serve]:
     """A home as earlier starts left it: to make the tables takes longer than everything else. One slot will do."""
-    made = Serve(tmp_path / "home", template.copy_to(tmp_path / "home"), {"SLOTS_HEAVY": "0"})
+    made = Serve(tmp_path / "home", template.copy_to(tmp_path / "home"), {"SLOTS_BULK": "0", "SLOTS_HEAVY": "0"})
     yield made
     made.end()
     drop_database(made.database_url)
@@ -46,7 +46,7 @@ def fresh(folder: Path, **settings: str) -> Iterator[Serve]:
         name = f"millrace_{uuid.uuid4().hex[:12]}"
         database_url = f"{base.rpartition('/')[0]}/{name}"
         sql(database_url, f'CREATE DATABASE "{name}"')
-    made = Serve(folder / "home", database_url, {"SLOTS_HEAVY": "0", **settings})
+    made = Serve(folder / "home", database_url, {"SLOTS_BULK": "0", "SLOTS_HEAVY": "0", **settings})
     try:
         yield made
     finally:
