@@ -119,6 +119,8 @@ def _shown(params: Mapping[str, Any]) -> dict[str, Any]:
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) and value < 1_000_000 and value == round(value, 2) else str(value)
 
 

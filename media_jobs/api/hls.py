@@ -1,11 +1,10 @@
-"""files/ID/hls/: play an MP4 or MOV as HLS. Nothing is copied: segments are made of ranges of the file.
+"""files/ID/hls/: play a video as HLS, from ranges of the file itself and from renditions that jobs have made.
 
 Below a signed link the same addresses work without an account.
 """
 
+import hashlib
 import re
-from collections.abc import Callable
-from functools import partial
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -18,27 +17,22 @@ from rest_framework.views import APIView
 
 from uploads.access import permissions, signed_links
 from uploads.access.authentication import Scopes
-from uploads.api.download import as_unavailable, require_whole
+from uploads.api.download import as_unavailable
 from uploads.http.composed_response import ComposedResponse
-from uploads.models import Blob, MediaFile
+from uploads.models import MediaFile
 from uploads.runtime.database_connections import release_connection
 from uploads.scopes import Scope
-from uploads.storage.blobs import open_blob
 from uploads.transfers import upload_counters
 
-from ..errors import NotStreamable
-from ..hls import fragments, playlists
-from ..hls.errors import Unsuitable
-from ..hls.index_cache import IndexCache
-from ..hls.movie import Read
-from ..hls.segments import Index, Rendition
+from ..hls import playlists
+from ..hls.fragments import MEDIA_TYPE
+from .hls_streams import Content, find_stream, find_streams
 
 _NAME = re.compile(
-    r"(?P<of>master|video|audio(?P<number>\d{1,2}))(?P<rest>\.m3u8|/init\.mp4|/(?P<segment>\d{1,6})\.m4s)"
+    r"(?P<of>master|video|audio\d{1,2}|\d{1,4}p)(?P<rest>\.m3u8|/init\.mp4|/(?P<segment>\d{1,6})\.m4s)"
 )
 # Counts up when the bytes of an answer change, as clients keep them by their ETag.
-_VERSION = 1
-_indexes = IndexCache()
+_VERSION = 2
 
 
 class HlsView(APIView):
@@ -46,7 +40,7 @@ class HlsView(APIView):
 
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: str, name: str) -> HttpResponseBase:
-        """Playlists, init segments and segments of a file that plays as it is: begin with `master.m3u8`."""
+        """Playlists, init segments and segments of a video: begin with `master.m3u8`."""
         file = get_object_or_404(permissions.visible_files(request.user), pk=pk)
         return hls_response(request._request, file, name)
 
@@ -60,78 +54,40 @@ def link_hls(request: HttpRequest, token: str, name: str) -> HttpResponseBase:
 
 
 def hls_response(request: HttpRequest, file: MediaFile, name: str) -> HttpResponseBase:
-    blob = file.blob
-    etag = f'"{blob.sha256}-{_VERSION}-{name}"'
-    response = get_conditional_response(request, etag=etag) or _made(blob, name)
+    wanted = _NAME.fullmatch(name)
+    if wanted is None:
+        raise Http404
+    if wanted["of"] == "master":
+        if wanted["rest"] != ".m3u8":
+            raise Http404
+        pictures, sounds = find_streams(file)
+        return _playlist(request, playlists.master(pictures, sounds))
+    stream = find_stream(file, wanted["of"])
+    if wanted["rest"] == ".m3u8":
+        return _playlist(request, playlists.media(stream.listed))
+    number = wanted["segment"]
+    return _content(request, stream.init() if number is None else stream.segment(int(number)))
+
+
+def _playlist(request: HttpRequest, text: str) -> HttpResponseBase:
+    etag = f'"{_VERSION}-{hashlib.sha256(text.encode()).hexdigest()}"'
+    response = get_conditional_response(request, etag=etag) or HttpResponse(text, content_type=playlists.MEDIA_TYPE)
+    return _with_headers(response, etag)
+
+
+def _content(request: HttpRequest, content: Content) -> HttpResponseBase:
+    etag = f'"{_VERSION}-{content.etag}"'
+    if (unchanged := get_conditional_response(request, etag=etag)) is not None:
+        return _with_headers(unchanged, etag)
+    upload_counters.SENT.inc(content.size)
+    release_connection()
+    with as_unavailable():
+        return _with_headers(ComposedResponse(content.open_range, content.parts, MEDIA_TYPE), etag)
+
+
+def _with_headers(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     response["ETag"] = etag
     response["Cache-Control"] = "private, no-cache"
     response["Vary"] = "Authorization, Cookie"
     response["X-Content-Type-Options"] = "nosniff"
     return response
-
-
-def _made(blob: Blob, name: str) -> HttpResponseBase:
-    wanted = _NAME.fullmatch(name)
-    if wanted is None:
-        raise Http404
-    index = _index_of(blob)
-    if wanted["of"] == "master":
-        if wanted["rest"] != ".m3u8":
-            raise Http404
-        return _playlist(playlists.master(index))
-    rendition = _rendition(index, wanted["number"])
-    if wanted["rest"] == ".m3u8":
-        return _playlist(playlists.media(rendition, wanted["of"]))
-    if wanted["segment"] is None:
-        return HttpResponse(fragments.init_segment(rendition), content_type=fragments.MEDIA_TYPE)
-    return _segment(blob, rendition, int(wanted["segment"]))
-
-
-def _rendition(index: Index, number: str | None) -> Rendition:
-    if number is None:
-        return index.video
-    if int(number) >= len(index.audio):
-        raise Http404
-    return index.audio[int(number)]
-
-
-def _playlist(text: str) -> HttpResponse:
-    return HttpResponse(text, content_type=playlists.MEDIA_TYPE)
-
-
-def _segment(blob: Blob, rendition: Rendition, number: int) -> HttpResponseBase:
-    if number >= len(rendition):
-        raise Http404
-    found = fragments.segment(rendition, number)
-    upload_counters.SENT.inc(found.size)
-    release_connection()
-    with as_unavailable():
-        return ComposedResponse(partial(open_blob, blob), [found.head, *found.ranges], fragments.MEDIA_TYPE)
-
-
-def _index_of(blob: Blob) -> Index:
-    """The index of a file's content; NotStreamable with the reason if it cannot be played as it is."""
-    require_whole(blob)
-    try:
-        with as_unavailable():
-            return _indexes.get(blob.sha256, blob.size, lambda: _reader(blob))
-    except Unsuitable as reason:
-        raise NotStreamable(
-            f"This file cannot be played as it is: {reason}. Download it, or transcode it."
-        ) from reason
-
-
-def _reader(blob: Blob) -> Read:
-    def read(start: int, size: int) -> bytes:
-        with open_blob(blob, start, start + size) as reader:
-            return _read_all(reader.read, size)
-
-    return read
-
-
-def _read_all(read: Callable[[int], bytes], size: int) -> bytes:
-    pieces = []
-    while size and (piece := read(size)):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from .boxes import box, full_box, u16, u32, u64
 from .sample_entries import sample_table
-from .sample_tables import Integers
+from .sample_tables import Flags, Integers
 from .segments import Rendition
 
 _UNITY = u32(1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -16,6 +16,7 @@ _KEY, _OTHER = 0x02000000, 0x01010000
 # Flags of boxes: what follows in them.
 _DEFAULT_BASE_IS_MOOF, _HAS_DESCRIPTION = 0x020000, 0x000002
 _DATA_OFFSET, _DURATION, _SIZE, _FLAGS, _COMPOSITION = 0x001, 0x100, 0x200, 0x400, 0x800
+_SIGNED = 1  # the version of `trun` with signed composition offsets
 _LARGEST_SMALL_BOX = (1 << 32) - 1
 Table = npt.NDArray[np.uint32]
 MEDIA_TYPE = "video/mp4"
@@ -69,14 +70,23 @@ def segment(rendition: Rendition, number: int) -> Segment:
     samples, timing = rendition.track.samples, rendition.timing
     first, last = int(rendition.cuts[number]), int(rendition.cuts[number + 1])
     size = samples.size[first:last]
-    run = np.empty((last - first, 4), ">u4")
-    run[:, 0], run[:, 1] = samples.duration[first:last], size
-    run[:, 2] = np.where(rendition.is_key[first:last], _KEY, _OTHER)
-    run[:, 3] = samples.composition[first:last]
     decoded = int(samples.dts[first] - samples.dts[0]) + timing.start
-    mdat = _mdat_header(int(size.sum()))
-    head = _moof(number + 1, decoded, run, len(mdat)) + mdat
+    head = fragment_head(
+        number + 1, decoded, samples.duration[first:last], size, rendition.is_key[first:last],
+        samples.composition[first:last],
+    )  # fmt: skip
     return Segment(head, _ranges(samples.offset[first:last], size))
+
+
+def fragment_head(
+    sequence: int, decoded: int, duration: Integers, size: Integers, is_key: Flags, composition: Integers
+) -> bytes:
+    """Everything of a fragment before its samples, which are decoded from the time `decoded` on."""
+    run = np.empty((len(size), 4), ">u4")
+    run[:, 0], run[:, 1], run[:, 3] = duration, size, composition.astype(np.int32).view(np.uint32)
+    run[:, 2] = np.where(is_key, _KEY, _OTHER)
+    mdat = _mdat_header(int(size.sum()))
+    return _moof(sequence, decoded, run, len(mdat)) + mdat
 
 
 def _moof(sequence: int, decoded: int, run: Table, mdat_header: int) -> bytes:
@@ -88,7 +98,7 @@ def _moof(sequence: int, decoded: int, run: Table, mdat_header: int) -> bytes:
             box(
                 b"traf", full_box(b"tfhd", 0, _DEFAULT_BASE_IS_MOOF | _HAS_DESCRIPTION, u32(1, 1)),
                 full_box(b"tfdt", 1, 0, u64(decoded)),
-                full_box(b"trun", 0, flags, u32(len(run), data_offset), run.tobytes()),
+                full_box(b"trun", _SIGNED, flags, u32(len(run), data_offset), run.tobytes()),
             ),
         )  # fmt: skip
 

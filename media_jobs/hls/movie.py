@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from .boxes import DAMAGED, Box, TopBox, boxes_in, parse_header
-from .errors import Unsuitable
+from .errors import CopyHelps, Unsuitable
 from .sample_entries import Coding, read_coding
 from .sample_tables import Integers, Samples, read_samples
 
 # Of an index: that of two hours at 25 frames a second has 9 MB.
 LARGEST_INDEX = 64 * 1024**2
 _MOST_BOXES = 1000  # of the file itself
+_FIRST_BOXES = {b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"}
 _WHOLE_RATE = 1 << 16  # 1.0 in 16.16 bits
 _EMPTY = -1
 _DISPLAY = 44  # bytes at the end of `tkhd`
@@ -84,9 +85,12 @@ def _find_moov(read: Read, size: int) -> Box:
     for _ in range(_MOST_BOXES):
         if at >= size:
             break
-        found = parse_header(read(at, 16), at, size)
+        head = read(at, 16)
+        if not at and head[4:8] not in _FIRST_BOXES:
+            raise CopyHelps("it is no MP4 or MOV")
+        found = parse_header(head, at, size)
         if found.type == b"moof":
-            raise Unsuitable("it is fragmented already")
+            raise CopyHelps("it is fragmented already")
         if found.type == b"moov":
             moov = _read_moov(read, found)
         at = found.end
@@ -100,7 +104,7 @@ def _read_moov(read: Read, found: TopBox) -> Box:
         raise Unsuitable("its index is too large")
     moov = Box(b"moov", memoryview(read(found.start, found.end - found.start)))
     if b"cmov" in moov.children:
-        raise Unsuitable("its index is compressed")
+        raise CopyHelps("its index is compressed")
     return moov
 
 
@@ -124,7 +128,7 @@ class _Trak:
         mdhd, tkhd = self._trak.inside(b"mdia", b"mdhd"), self._trak.inside(b"tkhd")
         coding = read_coding(self._stbl.inside(b"stsd"), is_video=self.kind == b"vide")
         times, display = self.read_timeline(), bytes(tkhd.content[-_DISPLAY:])
-        return Track(times.samples, times.timescale, times.shift, coding, display, _language(mdhd))
+        return Track(times.samples, times.timescale, times.shift, coding, display, read_language(mdhd))
 
     def read_timeline(self) -> Timeline:
         mdhd = self._trak.inside(b"mdia", b"mdhd")
@@ -167,7 +171,7 @@ class _Trak:
         return found
 
 
-def _language(mdhd: Box) -> str:
+def read_language(mdhd: Box) -> str:
     """Three letters of five bits each; "" for undetermined."""
     packed = mdhd.integer(32 if mdhd.version else 20, 2)
     text = "".join(chr((packed >> shift & 31) + 0x60) for shift in (10, 5, 0))

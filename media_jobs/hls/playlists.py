@@ -1,64 +1,101 @@
-"""The playlists (RFC 8216) of an index. Their addresses are relative: they work below any prefix."""
+"""The playlists (RFC 8216) of renditions. Their addresses are relative: they work below any prefix."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 
-from .segments import Index, Rendition
+from .sample_entries import Coding
+from .segments import Rendition
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
 _AUDIO = "audio"
+_ROUNDED = 0.001  # seconds by which the length of a segment may turn out to be longer than was foreseen
 
 
-def master(index: Index) -> str:
-    """One variant, with the sound as renditions of a group."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What playlists tell of a rendition."""
+
+    name: str
+    coding: Coding
+    language: str
+    durations: Sequence[Fraction]  # of its segments, in seconds
+    sizes: Sequence[int]  # in bytes
+    is_complete: bool = True
+    longest: float = 0.0  # seconds; no segment that is not there yet lasts longer
+
+    @classmethod
+    def of(cls, name: str, rendition: Rendition) -> "Listed":
+        track = rendition.track
+        sizes = [int(track.samples.size[first:last].sum()) for first, last in pairwise(rendition.cuts)]
+        return cls(name, track.coding, track.language, rendition.durations, sizes)
+
+    @property
+    def is_picture(self) -> bool:
+        return bool(self.coding.width)
+
+    @property
+    def bit_rates(self) -> tuple[int, int]:
+        """The highest of a segment, and the average, in bits per second."""
+        lengths = [max(float(duration), 0.001) for duration in self.durations]
+        rates = [int(size * 8 / length) for size, length in zip(self.sizes, lengths, strict=True)]
+        return max(rates), max(1, int(sum(self.sizes) * 8 / sum(lengths)))
+
+
+def master(pictures: Sequence[Listed], sounds: Sequence[Listed]) -> str:
+    """A variant for each picture, the best first, with the sounds as renditions of a group."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    lines += [_audio_line(number, rendition) for number, rendition in enumerate(index.audio)]
-    coding = index.video.track.coding
-    codecs = dict.fromkeys([coding.codecs, *(rendition.track.coding.codecs for rendition in index.audio)])
-    peak, average = bit_rates(index)
+    lines += [_audio_line(number, sound) for number, sound in enumerate(sounds)]
+    for picture in sorted(pictures, key=lambda each: each.coding.height, reverse=True):
+        lines += _variant(picture, sounds)
+    return _text(lines)
+
+
+def _variant(picture: Listed, sounds: Sequence[Listed]) -> list[str]:
+    codecs = dict.fromkeys([picture.coding.codecs, *(sound.coding.codecs for sound in sounds)])
+    peak, average = bit_rates(picture, sounds)
     attributes = [
         f"BANDWIDTH={peak}", f"AVERAGE-BANDWIDTH={average}", f'CODECS="{",".join(codecs)}"',
-        f"RESOLUTION={coding.width}x{coding.height}",
+        f"RESOLUTION={picture.coding.width}x{picture.coding.height}",
     ]  # fmt: skip
-    if index.audio:
+    if sounds:
         attributes.append(f'AUDIO="{_AUDIO}"')
-    return _text([*lines, f"#EXT-X-STREAM-INF:{','.join(attributes)}", "video.m3u8"])
+    return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{picture.name}.m3u8"]
 
 
-def _audio_line(number: int, rendition: Rendition) -> str:
-    language = rendition.track.language
+def _audio_line(number: int, sound: Listed) -> str:
+    language = sound.language
     attributes = ["TYPE=AUDIO", f'GROUP-ID="{_AUDIO}"', f'NAME="{number + 1}{f" {language}" if language else ""}"']
     if language:
         attributes.append(f'LANGUAGE="{language}"')
-    attributes += [f"DEFAULT={'NO' if number else 'YES'}", "AUTOSELECT=YES", f'URI="audio{number}.m3u8"']
+    attributes += [f"DEFAULT={'NO' if number else 'YES'}", "AUTOSELECT=YES", f'URI="{sound.name}.m3u8"']
     return f"#EXT-X-MEDIA:{','.join(attributes)}"
 
 
-def media(rendition: Rendition, name: str) -> str:
-    """The playlist of one rendition, whose segments are NAME/0.m4s and so on."""
-    longest = max(rendition.durations)
+def media(listed: Listed) -> str:
+    """The playlist of one rendition, whose segments are NAME/0.m4s and so on.
+
+    One that grows says so, and players read it again; they begin at its beginning.
+    """
+    longest = ceil(max(float(max(listed.durations)), listed.longest) - _ROUNDED)
     lines = [
-        "#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{ceil(longest)}", "#EXT-X-MEDIA-SEQUENCE:0",
-        "#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-INDEPENDENT-SEGMENTS", f'#EXT-X-MAP:URI="{name}/init.mp4"',
+        "#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(1, longest)}", "#EXT-X-MEDIA-SEQUENCE:0",
+        f"#EXT-X-PLAYLIST-TYPE:{'VOD' if listed.is_complete else 'EVENT'}", "#EXT-X-INDEPENDENT-SEGMENTS",
+        f'#EXT-X-MAP:URI="{listed.name}/init.mp4"',
     ]  # fmt: skip
-    for number, duration in enumerate(rendition.durations):
-        lines += [f"#EXTINF:{float(duration):.6f},", f"{name}/{number}.m4s"]
-    return _text([*lines, "#EXT-X-ENDLIST"])
+    if not listed.is_complete:
+        lines.append("#EXT-X-START:TIME-OFFSET=0")
+    for number, duration in enumerate(listed.durations):
+        lines += [f"#EXTINF:{float(duration):.6f},", f"{listed.name}/{number}.m4s"]
+    return _text([*lines, *(["#EXT-X-ENDLIST"] if listed.is_complete else [])])
 
 
-def bit_rates(index: Index) -> tuple[int, int]:
-    """The highest of a segment, and the average, in bits per second; of the picture and the largest sound."""
-    renditions = [_rates(index.video), *sorted((_rates(audio) for audio in index.audio), reverse=True)[:1]]
-    return sum(peak for peak, _ in renditions), sum(average for _, average in renditions)
-
-
-def _rates(rendition: Rendition) -> tuple[int, int]:
-    size = rendition.track.samples.size
-    bits = [int(size[first:last].sum()) * 8 for first, last in pairwise(rendition.cuts)]
-    lengths = [max(float(duration), 0.001) for duration in rendition.durations]
-    rates = [int(amount / length) for amount, length in zip(bits, lengths, strict=True)]
-    return max(rates), max(1, int(sum(bits) / sum(lengths)))
+def bit_rates(picture: Listed, sounds: Sequence[Listed]) -> tuple[int, int]:
+    """Of the picture and the largest sound."""
+    rates = [picture.bit_rates, *sorted((sound.bit_rates for sound in sounds), reverse=True)[:1]]
+    return sum(peak for peak, _ in rates), sum(average for _, average in rates)
 
 
 def _text(lines: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .boxes import Box, box, boxes_in, full_box, u16, u32
-from .errors import Unsuitable
+from .errors import CopyHelps, Unsuitable
 
 _VISUAL_FIELDS, _SOUND_FIELDS = 78, 28  # bytes of a sample entry before the boxes in it
 _QUICKTIME_SOUND_FIELDS = {0: 28, 1: 44, 2: 64}  # by the version of the entry
@@ -13,6 +13,7 @@ _NAMES = {
     b".mp3": "MP3", b"sowt": "PCM", b"twos": "PCM", b"lpcm": "PCM", b"in24": "PCM", b"encv": "encrypted",
     b"enca": "encrypted",
 }  # fmt: skip
+_SOUND = "sound"
 # Tags and the object type of MPEG-4 sound in a chain of descriptors (ISO 14496-1).
 _ES, _DECODER, _SPECIFIC, _AAC = 0x03, 0x04, 0x05, 0x40
 _ES_FLAGS = ((0x80, 2), (0x40, None), (0x20, 2))  # bit, and bytes of its field; None: a length and as many bytes
@@ -39,7 +40,8 @@ def read_coding(stsd: Box, *, is_video: bool) -> Coding:
 
 def _other(entry: Box, what: str, wanted: str) -> Unsuitable:
     name = _NAMES.get(entry.type, entry.type.decode("ascii", "replace").strip())
-    return Unsuitable(f"its {what} is {name}, not {wanted}" if name.isprintable() else f"its {what} is not {wanted}")
+    reason = CopyHelps if what == _SOUND else Unsuitable
+    return reason(f"its {what} is {name}, not {wanted}" if name.isprintable() else f"its {what} is not {wanted}")
 
 
 def _read_h264(entry: Box) -> Coding:
@@ -64,7 +66,7 @@ def _read_h264(entry: Box) -> Coding:
 
 def _read_aac(entry: Box) -> Coding:
     if entry.type != b"mp4a":
-        raise _other(entry, "sound", "AAC")
+        raise _other(entry, _SOUND, "AAC")
     esds = _find_esds(entry)
     config = _specific_config(esds)
     channels, rate = entry.integer(16, 2), entry.integer(24, 4)
@@ -79,7 +81,7 @@ def _find_esds(entry: Box) -> Box:
     if b"wave" in inside:
         inside |= inside[b"wave"].children
     if b"esds" not in inside:
-        raise Unsuitable("its sound has no description")
+        raise CopyHelps("its sound has no description")
     return inside[b"esds"]
 
 
@@ -92,7 +94,7 @@ def _specific_config(esds: Box) -> memoryview:
             at += size if size is not None else 1 + stream[at]
     decoder = _descriptor(stream[at:], _DECODER)
     if decoder[0] != _AAC:
-        raise Unsuitable("its sound is not AAC")
+        raise CopyHelps("its sound is not AAC")
     return _descriptor(decoder[13:], _SPECIFIC)
 
 
@@ -106,7 +108,7 @@ def _descriptor(content: memoryview, tag: int) -> memoryview:
                 break
     found = content[at + 1 : at + 1 + length]
     if not at or len(found) != length or length < 2:
-        raise Unsuitable("its sound has no description")
+        raise CopyHelps("its sound has no description")
     return found
 
 

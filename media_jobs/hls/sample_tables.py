@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .boxes import DAMAGED, Box
-from .errors import Unsuitable
+from .errors import CopyHelps, Unsuitable
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -73,7 +73,7 @@ def _signed(table: Integers) -> Integers:
 def _sizes(tables: dict[bytes, Box], size_of_file: int) -> Integers:
     stsz = tables.get(b"stsz")
     if stsz is None:
-        raise Unsuitable("it has compact sample sizes" if b"stz2" in tables else DAMAGED)
+        raise CopyHelps("it has compact sample sizes") if b"stz2" in tables else Unsuitable(DAMAGED)
     same, count = stsz.integer(4, 4), stsz.integer(8, 4)
     if not 0 < count <= MOST_SAMPLES or same * count > size_of_file:
         raise Unsuitable("it has no samples" if not count else DAMAGED)

@@ -4,10 +4,13 @@ A segment begins with a key frame that is presented before everything that is de
 that is decoded before it. Other key frames belong to open GOPs: frames after them need frames before them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .errors import Unsuitable
 from .movie import Movie, Track
@@ -46,6 +49,11 @@ class Index:
     video: Rendition
     audio: list[Rendition]
 
+    @property
+    def named(self) -> dict[str, Rendition]:
+        """The renditions by their names in addresses."""
+        return {"video": self.video, **{f"audio{number}": sound for number, sound in enumerate(self.audio)}}
+
 
 def cut(movie: Movie) -> Index:
     """Raises Unsuitable if the picture cannot be cut often enough."""
@@ -56,7 +64,7 @@ def cut(movie: Movie) -> Index:
     times = [_presented(video, int(sample)) for sample in cuts]
     durations = [after - before for before, after in zip(times, [*times[1:], _end(video)], strict=True)]
     if max(durations) > LONGEST:
-        raise Unsuitable(_why_too_long(video, possible))
+        raise Unsuitable(why_too_long(is_open=len(possible) < int(video.samples.is_sync.sum())))
     audio = [_cut_audio(track, times) for track in movie.audio]
     is_key = np.zeros(len(video.samples), np.bool_)
     is_key[possible] = True
@@ -66,7 +74,11 @@ def cut(movie: Movie) -> Index:
 def _check_beginnings(movie: Movie) -> None:
     if movie.video.begin < 0:
         raise Unsuitable("its edit list hides its first frames")
-    if any(movie.video.begin > track.begin + _LATE for track in movie.audio):
+    check_picture_begins(movie.video.begin, [track.begin for track in movie.audio])
+
+
+def check_picture_begins(picture: Fraction, sounds: Sequence[Fraction]) -> None:
+    if any(picture > sound + _LATE for sound in sounds):
         raise Unsuitable("its picture begins later than its sound")
 
 
@@ -82,17 +94,19 @@ def _video_cuts(video: Track, possible: Integers) -> Integers:
     """Of the playable cuts, those that make segments of at least TARGET seconds."""
     if not len(possible) or possible[0] != 0:
         raise Unsuitable("it does not begin with a key frame")
-    pts, least = video.samples.pts[possible], TARGET * video.timescale
+    return possible[spaced(video.samples.pts[possible], TARGET * video.timescale)]
+
+
+def spaced(times: npt.NDArray[Any], least: float) -> list[int]:
+    """Which of these ascending times to choose, so that they are at least so far apart."""
     chosen, at = [0], 0
-    while (at := int(np.searchsorted(pts, pts[at] + least))) < len(pts):
+    while (at := int(np.searchsorted(times, times[at] + least))) < len(times):
         chosen.append(at)
-    return possible[chosen]
+    return chosen
 
 
-def _why_too_long(video: Track, possible: Integers) -> str:
-    if len(possible) < np.count_nonzero(video.samples.is_sync):
-        return "its GOPs are open"
-    return f"its key frames are more than {LONGEST} seconds apart"
+def why_too_long(*, is_open: bool) -> str:
+    return "its GOPs are open" if is_open else f"its key frames are more than {LONGEST} seconds apart"
 
 
 def _cut_audio(track: Track, times: list[Fraction]) -> Rendition:

@@ -5,6 +5,7 @@ from typing import Any
 from ..errors import UnknownOperation
 from .audio import Audio
 from .base import Operation
+from .hls import Hls
 from .inspect import Inspect
 from .thumbnail import Thumbnail
 from .transcode import Transcode
@@ -16,6 +17,7 @@ registry: dict[str, Operation[Any]] = {
         Thumbnail(),
         Transcode(),
         Audio(),
+        Hls(),
     )
 }
 

@@ -10,6 +10,7 @@ import pytest
 from media_jobs.hls import fragments, playlists
 from media_jobs.hls.errors import Unsuitable
 from media_jobs.hls.movie import Read, read_movie
+from media_jobs.hls.playlists import Listed
 from media_jobs.hls.segments import Index, Rendition, cut
 from tests.support.hls_streams import decoded, packets
 
@@ -27,6 +28,11 @@ def reader(path: Path) -> Read:
 
 def index_of(path: Path) -> Index:
     return cut(read_movie(reader(path), path.stat().st_size))
+
+
+def master(index: Index) -> str:
+    picture, *sounds = (Listed.of(name, rendition) for name, rendition in index.named.items())
+    return playlists.master([picture], sounds)
 
 
 def write_rendition(rendition: Rendition, source: Path, target: Path) -> Path:
@@ -78,8 +84,8 @@ def test_segments_last_about_four_seconds_and_begin_at_key_frames(clips: Clips) 
 def test_sound_that_ends_early_has_fewer_segments(clips: Clips) -> None:
     index = index_of(clips("two-languages.mp4"))
     assert [len(rendition) for rendition in index.audio] == [4, 3]
-    assert 'LANGUAGE="eng",DEFAULT=YES' in playlists.master(index)
-    assert 'LANGUAGE="fra",DEFAULT=NO' in playlists.master(index)
+    assert 'LANGUAGE="eng",DEFAULT=YES' in master(index)
+    assert 'LANGUAGE="fra",DEFAULT=NO' in master(index)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def test_sound_that_ends_early_has_fewer_segments(clips: Clips) -> None:
         ("studio.mov", "its picture is jpeg, not H.264"),
         ("cut.mp4", "its end is missing"),
         ("cut-before-its-index.mp4", "its end is missing"),
-        ("film.mkv", "its end is missing"),
+        ("film.mkv", "it is no MP4 or MOV"),
     ],
 )
 def test_a_file_that_cannot_be_played_as_it_is_is_refused_with_the_reason(
@@ -107,7 +113,7 @@ def test_a_file_that_cannot_be_played_as_it_is_is_refused_with_the_reason(
 
 def test_playlists_are_as_rfc_8216_wants_them(clips: Clips) -> None:
     index = index_of(clips("variable-rate.mp4"))
-    lines = playlists.media(index.video, "video").splitlines()
+    lines = playlists.media(Listed.of("video", index.video)).splitlines()
     assert lines[0] == "#EXTM3U"
     assert lines[-1] == "#EXT-X-ENDLIST"
     lengths = [float(line[8:-1]) for line in lines if line.startswith("#EXTINF:")]
@@ -116,7 +122,7 @@ def test_playlists_are_as_rfc_8216_wants_them(clips: Clips) -> None:
     assert sum(lengths) == pytest.approx(float(sum(index.video.durations)), abs=0.001)
     names = [line for line in lines if not line.startswith("#")]
     assert names == [f"video/{number}.m4s" for number in range(len(lengths))]
-    peak, average = playlists.bit_rates(index)
+    peak, average = Listed.of("video", index.video).bit_rates
     assert peak >= average > 0
 
 
@@ -143,7 +149,7 @@ def test_no_hostile_table_takes_memory_or_another_error(clips: Clips) -> None:
                 for number in range(len(rendition)):
                     found = fragments.segment(rendition, number)
                     assert all(0 <= start <= end <= len(damaged) for start, end in found.ranges)
-            playlists.master(index)
+            master(index)
 
 
 def test_ranges_are_joined_and_ascend(clips: Clips) -> None:

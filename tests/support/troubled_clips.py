@@ -82,6 +82,14 @@ RECIPES |= {
     "hevc.mp4": f"{PICTURE} {SOUND} -c:v libx265 -preset ultrafast -x265-params log-level=error {AAC}",
     "one-minute.mp4": f"-f lavfi -i testsrc2=s=160x90:r=25:d=64 -f lavfi -i sine=440:d=64 {_ORDERLY} {AAC}",
     "surround.mp4": f"{PICTURE} {SOUND} {X264} -c:a ac3",
+    "late-sound.mkv": "-f lavfi -i testsrc2=s=160x90:r=25:d=10 -itsoffset 1 -f lavfi -i sine=440:d=9 "
+    f"{_ORDERLY} {AAC}",
+    "late-picture.mkv": "-itsoffset 1 -f lavfi -i testsrc2=s=160x90:r=25:d=9 -f lavfi -i sine=440:d=10 "
+    f"{_ORDERLY} {AAC}",
+    "old.avi": f"{_LONG.format(rate=25)} -c:v mpeg4 -bf 2 -c:a libmp3lame",
+    "slides.webm": "-f lavfi -i testsrc2=s=160x90:r=25:d=40 -f lavfi -i sine=440:d=40 "
+    r"-vf select='not(mod(n\,25))*not(between(t\,3\,33))' -fps_mode vfr -c:v libvpx-vp9 -deadline realtime "
+    "-c:a libopus",
 }
 
 
@@ -120,6 +128,13 @@ DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 COPIES = {
     "rotated.mp4": ("film.mp4", "-display_rotation 90", ""),
     "turned.mp4": ("index-last.mp4", "-display_rotation 90", ""),
+    "orderly.mkv": ("index-last.mp4", "", ""),
+    "orderly.ts": ("index-last.mp4", "", ""),
+    "orderly.avi": ("index-last.mp4", "", ""),
+    "orderly.flv": ("index-last.mp4", "", ""),
+    "ntsc.ts": ("ntsc.mp4", "", ""),
+    "variable-rate.mkv": ("variable-rate.mp4", "", ""),
+    "open-gop.ts": ("open-gop.mp4", "", ""),
     "begins-in-a-gop.mp4": ("index-last.mp4", "-ss 3.3", ""),
 }
 

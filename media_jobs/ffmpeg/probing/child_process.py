@@ -139,6 +139,7 @@ def _facts_of_container(number: int) -> dict[str, Any]:
         return {
             "format": name,
             "duration": duration,
+            "begin": (container.start_time or 0) / av.time_base,
             "bit_rate": int(size * 8 / duration) if duration else None,
             "title": container.metadata.get("title", ""),
             "video": [_video(pictures[index], name) for index in sorted(pictures)],

@@ -49,6 +49,7 @@ class SubtitleStream(_Facts):
 class Facts(_Facts):
     format: str  # the name of the demuxer, for `-f`
     duration: float | None = None  # seconds
+    begin: float = 0.0  # its first time stamp, in seconds, from which players count
     bit_rate: int | None = None
     title: str = ""
     video: list[VideoStream] = []

@@ -14,7 +14,13 @@ from ..base import Operation, P
 MAX_DURATION = 24 * 3600.0  # seconds
 MAX_ERRORS = 20  # in one answer: a request may have a thousand unknown names
 
-_TYPES = {"boolean": "true or false", "string": "text", "integer": "a whole number", "number": "a number"}
+_TYPES = {
+    "array": "a list such as 720, 360, or none",
+    "boolean": "true or false",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+}
 
 
 class ParameterError(ValueError):
@@ -35,6 +41,17 @@ def _seconds(value: Any) -> Any:
 def _kilobits(value: Any) -> Any:
     """Accept ffmpeg's notation, "128k"."""
     return value[:-1] if isinstance(value, str) and value[-1:] in {"k", "K"} else value
+
+
+def _list(value: Any) -> Any:
+    """A list as text, such as people type: "720, 360" or "none"."""
+    if not isinstance(value, str):
+        return value
+    return [] if value.strip() == "none" else [word.strip() for word in value.split(",")]
+
+
+def _descending(values: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(set(values), reverse=True))
 
 
 def _moment(value: Any) -> float | str:
@@ -77,6 +94,12 @@ End = Annotated[
     ),
 ]
 Bitrate = Annotated[int, Field(ge=16, le=512), BeforeValidator(_kilobits)]
+Heights = Annotated[
+    tuple[Annotated[int, Field(ge=16, le=4320)], ...],
+    Field(max_length=10),
+    AfterValidator(_descending),
+    BeforeValidator(_list),
+]
 Moment = Annotated[float | str, BeforeValidator(_moment), WithJsonSchema(_MOMENT)]
 
 
@@ -128,7 +151,7 @@ def _message(operation: str, wanted: Mapping[str, Any], error: ErrorDetails) -> 
         return name, f"{operation} has no parameter {_short(name)}{_suggestion(name, list(wanted))}"
     if cause is not None:
         return name, f"{name} {cause}."
-    if error["type"] in {"greater_than_equal", "less_than_equal"} and "anyOf" not in wanted[name]:
+    if error["type"] in {"greater_than_equal", "less_than_equal"} and _limits(wanted[name]):
         return name, f"{name} must be {_limits(wanted[name])}."
     return name, f"{name} must be {_description(wanted[name])}."
 

@@ -25,8 +25,8 @@ _PIECES_PER_SLOT = 3
 _FORMATS = {"mov"}
 # The demuxer finds the key frame at or before the time that it is given: this is just after it.
 _AFTER = 0.0005
-_MUXER = ("-f", "mp4", "-movflags", "+cmaf+frag_keyframe+empty_moov+frag_discont+skip_trailer")
-_TIMESCALE = "90000"
+FRAGMENTS = ("-f", "mp4", "-movflags", "+cmaf+frag_keyframe+empty_moov+frag_discont+skip_trailer")
+TIMESCALE = "90000"
 _PIECE = 1024**2
 
 
@@ -54,11 +54,11 @@ class Piece:
 
     @property
     def timestamps(self) -> tuple[str, ...]:
-        return ("-fps_mode", "passthrough", "-enc_time_base", f"1/{_TIMESCALE}")
+        return ("-fps_mode", "passthrough", "-enc_time_base", f"1/{TIMESCALE}")
 
     @property
     def muxer(self) -> tuple[str, ...]:
-        return (*_MUXER, "-video_track_timescale", _TIMESCALE)
+        return (*FRAGMENTS, "-video_track_timescale", TIMESCALE)
 
     def expected(self, size: tuple[int, int]) -> Expected:
         return Expected(video=1, width=size[0], height=size[1], frames=self.frames)

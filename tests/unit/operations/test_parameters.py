@@ -8,7 +8,7 @@ from pydantic import Field
 
 from media_jobs.errors import UnknownOperation, WrongParams
 from media_jobs.operations import get, parse, registry, schema
-from media_jobs.operations.base import HEAVY, QUICK, Operation, Outcome, Params, Work, canonical
+from media_jobs.operations.base import BULK, HEAVY, LANES, QUICK, Operation, Outcome, Params, Work, canonical
 
 QUALITY = "quality must be low, medium or high, or a whole number between 0 and 63."
 NO_BITRATE = "audio_bitrate cannot be set if audio is copy."
@@ -48,6 +48,9 @@ def complaints(operation: str, raw: Any) -> Any:
         ("transcode", {"audio_bitrate": 96, "audio": "copy"}, "audio_bitrate", NO_BITRATE),
         ("transcode", {"hieght": 720}, "hieght", "transcode has no parameter 'hieght'. Did you mean height?"),
         ("transcode", {"Codec": "vp9"}, "Codec", "transcode has no parameter 'Codec'. Did you mean codec?"),
+        ("hls", {"heights": "tall"}, "heights", "heights must be a list such as 720, 360, or none."),
+        ("hls", {"heights": [8]}, "heights", "heights must be a list such as 720, 360, or none."),
+        ("hls", {"heights": 720}, "heights", "heights must be a list such as 720, 360, or none."),
         ("thumbnail", {"x": 1}, "x", "thumbnail has no parameter 'x'. Its parameters are at, width and format."),
         ("thumbnail", {"at": "soon"}, "at", MOMENT),
         ("thumbnail", {"at": "101%"}, "at", MOMENT),
@@ -152,19 +155,19 @@ def test_an_operation_says_what_it_is(operation: Any) -> None:
     assert get(operation.name) is operation
     assert operation.title
     assert operation.summary.endswith(".")
-    assert operation.lane in {QUICK, HEAVY}
+    assert operation.lane in LANES
     assert operation.kinds <= {"video", "audio", "image", "subtitle"}
 
 
 @pytest.mark.parametrize("name", ["Transcode", "", "rm -rf", None, ["inspect"]])
 def test_the_message_for_an_unknown_operation_names_all(name: Any) -> None:
-    with pytest.raises(UnknownOperation, match="Choose one of: inspect, thumbnail, transcode, audio"):
+    with pytest.raises(UnknownOperation, match="Choose one of: inspect, thumbnail, transcode, audio, hls"):
         get(name)
 
 
 def test_quick_operations_never_wait_for_heavy_ones() -> None:
     lanes = {name: operation.lane for name, operation in registry.items()}
-    assert lanes == {"inspect": QUICK, "thumbnail": QUICK, "transcode": HEAVY, "audio": HEAVY}
+    assert lanes == {"inspect": QUICK, "thumbnail": QUICK, "transcode": HEAVY, "audio": HEAVY, "hls": BULK}
 
 
 @pytest.mark.parametrize("operation", registry.values(), ids=registry)

@@ -1,0 +1,166 @@
+"""The streams below files/ID/hls/: made of ranges of the file itself, or of renditions that a job has made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import BinaryIO, Protocol
+
+from django.http import Http404
+
+from uploads.api.download import as_unavailable, require_whole
+from uploads.http.composed_response import Part
+from uploads.models import Blob, MediaFile
+from uploads.storage.blobs import open_blob
+
+from ..errors import NotStreamable
+from ..hls import fragments
+from ..hls.errors import Unsuitable
+from ..hls.index_cache import IndexCache
+from ..hls.movie import Read
+from ..hls.playlists import Listed
+from ..hls.segments import Rendition
+from ..queue.hls_renditions import MadeRendition, find_rendition, find_renditions, is_being_made
+
+_indexes = IndexCache()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent, and from where."""
+
+    etag: str
+    open_range: Callable[[int, int], BinaryIO]
+    parts: Sequence[Part]
+
+    @property
+    def size(self) -> int:
+        return sum(len(part) if isinstance(part, bytes) else part[1] - part[0] for part in self.parts)
+
+
+class Stream(Protocol):
+    """A rendition that can be played."""
+
+    @property
+    def listed(self) -> Listed: ...
+
+    def init(self) -> Content: ...
+
+    def segment(self, number: int) -> Content:
+        """Raises Http404."""
+
+
+def find_streams(file: MediaFile) -> tuple[list[Listed], list[Listed]]:
+    """Pictures and sounds for the master playlist. NotStreamable with the reason if the file cannot be played.
+
+    A picture that still grows is listed only as long as none is complete: a player cannot seek past its end.
+    """
+    found = [_MadeStream(made).listed for made in find_renditions(file)]
+    try:
+        found += [stream.listed for stream in _own_streams(file.blob).values()]
+    except Unsuitable as reason:
+        if not any(each.is_picture for each in found):
+            raise NotStreamable(_why_not(file, reason)) from reason
+    pictures = [each for each in found if each.is_picture]
+    complete = [each for each in pictures if each.is_complete]
+    return complete or pictures, [each for each in found if not each.is_picture]
+
+
+def _why_not(file: MediaFile, reason: Unsuitable) -> str:
+    if is_being_made(file):
+        return "The renditions of this file are being made. Try again in a moment."
+    return f"This file cannot be played as it is: {reason}. Run the operation hls on it, and it can be."
+
+
+def find_stream(file: MediaFile, name: str) -> Stream:
+    """Raises Http404."""
+    try:
+        if own := _own_streams(file.blob).get(name):
+            return own
+    except Unsuitable:
+        pass
+    if (made := find_rendition(file, name)) is None:
+        raise Http404
+    return _MadeStream(made)
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnStream:
+    """Ranges of the file itself."""
+
+    name: str
+    blob: Blob
+    rendition: Rendition
+
+    @property
+    def listed(self) -> Listed:
+        return Listed.of(self.name, self.rendition)
+
+    def init(self) -> Content:
+        return self._content("init", [fragments.init_segment(self.rendition)])
+
+    def segment(self, number: int) -> Content:
+        if number >= len(self.rendition):
+            raise Http404
+        found = fragments.segment(self.rendition, number)
+        return self._content(str(number), [found.head, *found.ranges])
+
+    def _content(self, part: str, parts: Sequence[Part]) -> Content:
+        return Content(f"{self.blob.sha256}-{self.name}-{part}", partial(open_blob, self.blob), parts)
+
+
+def _own_streams(blob: Blob) -> dict[str, Stream]:
+    """Raises Unsuitable if the file cannot be played as it is."""
+    require_whole(blob)
+    with as_unavailable():
+        index = _indexes.get(blob.sha256, blob.size, lambda: _reader(blob))
+    return {name: _OwnStream(name, blob, rendition) for name, rendition in index.named.items()}
+
+
+def _reader(blob: Blob) -> Read:
+    def read(start: int, size: int) -> bytes:
+        pieces = []
+        with open_blob(blob, start, start + size) as reader:
+            while size and (piece := reader.read(size)):
+                pieces.append(piece)
+                size -= len(piece)
+        return b"".join(pieces)
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class _MadeStream:
+    """Segments of a file that a job made, or of the runs that it has finished."""
+
+    made: MadeRendition
+
+    @property
+    def listed(self) -> Listed:
+        with as_unavailable():
+            found = [piece.packaged for piece in self.made.pieces]
+        times = [time for each in found for time in each.table.times[:-1]] + found[-1].table.times[-1:]
+        sizes = [end - start for each in found for start, end in pairwise(each.table.offsets.tolist())]
+        durations = [after - before for before, after in pairwise(times)]
+        return Listed(
+            self.made.name, found[0].coding, found[0].language, durations, sizes, self.made.is_complete,
+            self.made.longest,
+        )  # fmt: skip
+
+    def init(self) -> Content:
+        with as_unavailable():
+            end = int(self.made.pieces[0].packaged.table.offsets[0])
+        return self._range(0, 0, end)
+
+    def segment(self, number: int) -> Content:
+        for place, piece in enumerate(self.made.pieces):
+            with as_unavailable():
+                table = piece.packaged.table
+            if number < len(table):
+                return self._range(place, int(table.offsets[number]), int(table.offsets[number + 1]))
+            number -= len(table)
+        raise Http404
+
+    def _range(self, place: int, start: int, end: int) -> Content:
+        piece = self.made.pieces[place]
+        return Content(f"{piece.sha256}-{start}", piece.open_range, [(start, end)])

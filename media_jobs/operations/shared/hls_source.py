@@ -1,0 +1,232 @@
+"""The source rendition for HLS: the file as it is, a copy in fragments, or nothing and the reason why.
+
+It decides where segments begin, in all renditions.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import BadMedia, ToolFailed
+from ...ffmpeg.command import Command, Source, Target
+from ...ffmpeg.demuxers import WITHOUT_TIMESTAMPS
+from ...ffmpeg.probing.media_facts import AudioStream, VideoStream
+from ...ffmpeg.probing.verification import Expected
+from ...hls.errors import CopyHelps, Unsuitable
+from ...hls.fragments import MEDIA_TYPE
+from ...hls.movie import read_movie
+from ...hls.packaged import pack_copy
+from ...hls.sample_tables import Integers
+from ...hls.segments import TARGET, Index, check_picture_begins, cut, spaced
+from ..base import Output, Work
+from .split_encode import FRAGMENTS
+from .time_range import duration_of, output_limit
+
+PICTURE = "video.mp4"
+# Sound begins with a moment of priming. The edit list that cuts it off is written after the first packets.
+SOUND_FRAGMENTS = ("-f", "mp4", "-movflags", "+cmaf+delay_moov+skip_trailer", "-frag_duration", f"{TARGET}000000")
+_BACKWARDS = "Non-monotonic DTS"  # a warning of ffmpeg, which has made up others
+_UNKNOWN = -(2**63)  # what ffmpeg prints for a time stamp that is missing
+_PLAYABLE_PIXELS = {"yuv420p", "yuvj420p"}  # browsers decode no other H.264
+
+
+def sound_name(number: int) -> str:
+    return f"audio{number}.mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Where segments begin, in seconds, where the last one ends, and how many frames each has."""
+
+    begins: Sequence[float]
+    end: float
+    frames: Sequence[int]
+    is_exact: bool = True  # each packet is a frame that can be decoded
+
+    @classmethod
+    def of(cls, begins: Sequence[Fraction], frames: Integers, *, is_exact: bool = True) -> "Segments":
+        rounded = [round(float(begin), 6) for begin in begins]
+        return cls(rounded[:-1], rounded[-1], frames.tolist(), is_exact)
+
+    @property
+    def longest(self) -> float:
+        return max(end - begin for begin, end in zip(self.begins, [*self.begins[1:], self.end], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    segments: Segments | None  # None: its time stamps do not tell
+    shift: float = 0.0  # seconds that are subtracted from the time stamps of the file
+    copies: list[Output] = field(default_factory=list)
+    sounds: list[AudioStream] = field(default_factory=list)  # those to encode
+    picture_reason: str = ""  # why the picture must be encoded; empty if it need not
+    sound_reason: str = ""
+
+    @property
+    def message(self) -> str:
+        if self.picture_reason:
+            return f"Encoded, because {self.picture_reason}."
+        if self.sound_reason:
+            return f"The sound is encoded, because {self.sound_reason}."
+        return "The picture and the sound are copied." if self.copies else "The file plays as it is."
+
+
+def prepare(work: Work[Any], picture: VideoStream) -> Prepared:
+    """Copy what can be copied, into the folder of the work."""
+    try:
+        if work.main.facts.format == "mov":
+            try:
+                return _as_it_is(work.main.path)
+            except CopyHelps:
+                pass
+        _check_picture(picture)
+        return _Copy(work, picture).make()
+    except Unsuitable as reason:
+        return _encoded(work, picture, str(reason))
+
+
+def _as_it_is(path: Path) -> Prepared:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        index = cut(read_movie(lambda start, size: os.pread(number, size, start), os.fstat(number).st_size))
+    finally:
+        os.close(number)
+    return Prepared(_segments_of(index))
+
+
+def _segments_of(index: Index) -> Segments:
+    video = index.video
+    begins = [Fraction(int(video.track.presented[sample]), video.track.timescale) for sample in video.cuts[:-1]]
+    return Segments.of([*begins, begins[-1] + video.durations[-1]], np.diff(video.cuts))
+
+
+def _check_picture(picture: VideoStream) -> None:
+    if picture.codec != "h264":
+        raise Unsuitable(f"its picture is {picture.codec}, not H.264")
+    if picture.pixel_format not in _PLAYABLE_PIXELS:
+        raise Unsuitable("browsers do not play the colour format of its picture")
+
+
+def _begin(work: Work[Any]) -> float:
+    """The time stamp at which the file begins. Those of an MP4 count from its beginning already."""
+    facts = work.main.facts
+    return 0.0 if facts.format == "mov" else work.tools.probe(work.main.path).begin
+
+
+def shifted(shift: float) -> tuple[str, ...]:
+    """Options of the source: its own time stamps, but from 0 on."""
+    return ("-copyts", *(("-itsoffset", f"{-shift:.6f}") if shift else ()))
+
+
+class _Copy:
+    """The picture, and sound that is AAC, copied into fragments."""
+
+    def __init__(self, work: Work[Any], picture: VideoStream) -> None:
+        self._work, self._picture, self._shift = work, picture, _begin(work)
+        self._paths = {
+            number: work.folder / sound_name(number)
+            for number, sound in enumerate(work.main.facts.audio)
+            if sound.codec == "aac"
+        }
+
+    def make(self) -> Prepared:
+        path = self._work.folder / PICTURE
+        try:
+            self._run(path)
+        except (BadMedia, ToolFailed) as failure:
+            raise Unsuitable("it cannot be copied") from failure
+        table, fragments = pack_copy(path)
+        begins, to_encode, reason = [], [], ""
+        copies = [Output(PICTURE, path, "video", MEDIA_TYPE, Expected(video=1, frames=int(fragments.samples.sum())))]
+        for number, sound in enumerate(self._work.main.facts.audio):
+            try:
+                begins.append(self._pack_sound(number, sound))
+                name = sound_name(number)
+                copies.append(Output(name, self._paths[number], "audio", MEDIA_TYPE, Expected(audio=1)))
+            except Unsuitable as why:
+                to_encode.append(sound)
+                reason = reason or str(why)
+        check_picture_begins(table.times[0], begins)
+        bounds = np.searchsorted(fragments.offset, table.offsets[:-1])
+        frames = np.add.reduceat(fragments.samples, bounds)
+        return Prepared(Segments.of(table.times, frames), self._shift, copies, to_encode, "", reason)
+
+    def _pack_sound(self, number: int, sound: AudioStream) -> Fraction:
+        if number not in self._paths:
+            raise Unsuitable(f"it is {sound.codec}, not AAC")
+        return pack_copy(self._paths[number])[0].times[0]
+
+    def _run(self, path: Path) -> None:
+        facts = self._work.main.facts
+        # TS has a header before each packet of AAC, and an MP4 must not.
+        targets = [
+            Target(path, ("-map", f"0:{self._picture.index}", "-c", "copy", *FRAGMENTS)),
+            *(
+                Target(each, ("-map", f"0:{facts.audio[number].index}", "-c", "copy", "-bsf:a", "aac_adtstoasc",
+                              *SOUND_FRAGMENTS))
+                for number, each in self._paths.items()
+            ),
+        ]  # fmt: skip
+        length = duration_of(facts, self._picture, *facts.audio)
+        command = Command(
+            [Source(self._work.main.path, facts.format, shifted(self._shift))],
+            targets,
+            threads=self._work.threads,
+            max_duration=output_limit(length),
+        )
+        log = self._work.tools.ffmpeg(command, seconds=length or facts.duration, verb="Copied")
+        if _BACKWARDS in log:
+            raise Unsuitable("its time stamps go backwards")
+
+
+def _encoded(work: Work[Any], picture: VideoStream, reason: str) -> Prepared:
+    for path in work.folder.glob("*.mp4"):
+        path.unlink()  # a copy that turned out to be unfit
+    shift = _begin(work)
+    segments = None if work.main.facts.format in WITHOUT_TIMESTAMPS else _segments_by_time(work, picture, shift)
+    return Prepared(segments, shift, [], list(work.main.facts.audio), reason, reason)
+
+
+def _segments_by_time(work: Work[Any], picture: VideoStream, shift: float) -> Segments | None:
+    """Cut every few seconds, at any frame: it becomes a key frame. None if the time stamps do not ascend."""
+    if (read := _read_times(work, picture)) is None:
+        return None
+    times = read - shift
+    ordered = np.sort(times[times >= 0])
+    if not len(ordered) or ordered[-1] > output_limit(duration_of(work.main.facts, picture)):
+        return None
+    chosen = spaced(ordered, TARGET)
+    # The first picture is shown from the beginning, also where the sound begins before it.
+    begins = [Fraction(0), *(Fraction(float(ordered[at])) for at in chosen[1:])]
+    typical = Fraction(float(np.median(np.diff(ordered)))) if len(ordered) > 1 else Fraction(1, 25)
+    end = Fraction(float(ordered[-1])) + typical
+    return Segments.of([*begins, end], np.diff([*chosen, len(ordered)]), is_exact=False)
+
+
+def _read_times(work: Work[Any], picture: VideoStream) -> npt.NDArray[np.float64] | None:
+    """When each packet of the picture is presented, in seconds. None if that is unknown, or time goes backwards."""
+    path = work.folder / "packets.txt"
+    facts = work.main.facts
+    options = ("-map", f"0:{picture.index}", "-c", "copy", "-f", "framecrc")
+    command = Command([Source(work.main.path, facts.format, ("-copyts",))], [Target(path, options)])
+    try:
+        log = work.tools.ffmpeg(command, seconds=facts.duration, verb="Read")
+    except ToolFailed:
+        return None
+    unit, found = Fraction(1), []
+    with path.open() as lines:
+        for line in lines:
+            if line.startswith("#tb 0:"):
+                unit = Fraction(line.partition(":")[2].strip())
+            elif line.startswith("0,"):
+                found.append(int(line.split(",", 3)[2]))
+    path.unlink()
+    if _BACKWARDS in log or _UNKNOWN in found:
+        return None
+    return np.array(found, np.float64) * float(unit)

@@ -1,0 +1,128 @@
+"""The renditions of a file that jobs of the operation `hls` have made so far: complete ones, and those that grow.
+
+A rendition that grows has the runs that are finished, from the first one on. So it can be played before the job ends.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Any, BinaryIO
+
+from django.db.models import QuerySet
+
+from uploads.models import Blob, MediaFile
+from uploads.storage.blobs import open_blob
+from uploads.storage.stores import sink_named
+
+from ..hls.packaged import Packaged, read_packaged
+from ..models import Artifact, Job, ScratchBlob
+
+OPERATION = "hls"
+_SUFFIX = ".mp4"
+_KEPT = 4096  # tables of segments: that of a run has a kilobyte
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stored file with segments of a rendition."""
+
+    sha256: str
+    size: int
+    open_range: Callable[[int, int], BinaryIO] = field(compare=False)
+
+    @property
+    def packaged(self) -> Packaged:
+        """Raises Unsuitable, or SinkError."""
+        return _packaged(self)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRendition:
+    name: str
+    pieces: Sequence[Piece]
+    is_complete: bool = True
+    longest: float = 0.0  # seconds; no segment that is not there yet lasts longer
+
+
+def find_renditions(file: MediaFile) -> list[MadeRendition]:
+    """All renditions of a file that can be played together: none as long as their sound is missing."""
+    if (job := _job_of(file)) is None:
+        return []
+    return _artifacts(job) if job.status == Job.Status.SUCCEEDED else _growing(job)
+
+
+def find_rendition(file: MediaFile, name: str) -> MadeRendition | None:
+    return next((found for found in find_renditions(file) if found.name == name), None)
+
+
+def is_being_made(file: MediaFile) -> bool:
+    return Job.objects.filter(file=file, operation=OPERATION, status__in=Job.UNFINISHED).exists()
+
+
+def _job_of(file: MediaFile) -> Job | None:
+    """The newest job that has succeeded and whose files are there; else the newest one that has begun."""
+    jobs = Job.objects.filter(file=file, operation=OPERATION).defer("command", "log").order_by("-created_at")
+    made = jobs.filter(status=Job.Status.SUCCEEDED, artifacts__isnull=False).distinct()
+    return made.first() or jobs.exclude(status__in=[Job.Status.SUCCEEDED, Job.Status.CANCELLED]).first()
+
+
+def _artifacts(job: Job) -> list[MadeRendition]:
+    found: QuerySet[Artifact] = job.artifacts.select_related("file__blob").order_by("pk")
+    return [
+        MadeRendition(artifact.name.removesuffix(_SUFFIX), [_piece_of_blob(artifact.file.blob)]) for artifact in found
+    ]
+
+
+def _piece_of_blob(blob: Blob) -> Piece:
+    return Piece(blob.sha256, blob.size, partial(open_blob, blob))
+
+
+def _growing(job: Job) -> list[MadeRendition]:
+    children = Job.with_children.filter(parent=job.leader_id or job.pk).order_by("number")
+    parts = list(children.only("number", "part", "status").prefetch_related("scratch"))
+    of_runs: dict[str, list[tuple[dict[str, Any], Job]]] = {}
+    whole = []
+    for child in parts:
+        if run := (child.part or {}).get("run"):
+            of_runs.setdefault(run["name"], []).append((run, child))
+        elif child.status != Job.Status.SUCCEEDED:
+            return []
+        else:
+            whole += [_whole(blob) for blob in child.scratch.all()]
+    return [*whole, *(found for runs in of_runs.values() if (found := _prefix(runs)).pieces)]
+
+
+def _whole(blob: ScratchBlob) -> MadeRendition:
+    return MadeRendition(blob.name.removesuffix(_SUFFIX), [_piece_of_scratch(blob)])
+
+
+def _prefix(runs: Sequence[tuple[dict[str, Any], Job]]) -> MadeRendition:
+    ordered = sorted(runs, key=lambda each: each[0]["number"])
+    pieces = list(_finished(child for _, child in ordered))
+    first = ordered[0][0]
+    return MadeRendition(first["name"], pieces, len(pieces) == first["of"], first["longest"])
+
+
+def _finished(children: Iterator[Job]) -> Iterator[Piece]:
+    for child in children:
+        made = list(child.scratch.all())
+        if child.status != Job.Status.SUCCEEDED or not made:
+            return
+        yield _piece_of_scratch(made[0])
+
+
+def _piece_of_scratch(blob: ScratchBlob) -> Piece:
+    return Piece(blob.sha256, blob.size, lambda start, end: sink_named(blob.sink).open(blob.key, start, end))
+
+
+@lru_cache(maxsize=_KEPT)
+def _packaged(piece: Piece) -> Packaged:
+    def read(start: int, size: int) -> bytes:
+        end, pieces = min(start + size, piece.size), []
+        with piece.open_range(start, end) as reader:
+            while start < end and (read := reader.read(end - start)):
+                pieces.append(read)
+                start += len(read)
+        return b"".join(pieces)
+
+    return read_packaged(read, piece.size)
