@@ -2,6 +2,7 @@
 
 Then lose its database, its store and its key, once each, and see whether a file is lost: --only disasters.
 Then attack it from one address, and see what others feel of it: --only attacks.
+--only split: kill those who share the encoding of one film, and cancel it.
 --only hosts: hurt two web servers and three workers, each with a home of its own, on PostgreSQL, Redis and SeaweedFS.
 --only soak: keep it busy for twenty minutes, hurt it once a minute, and see whether it stays as it was.
 """
@@ -23,6 +24,7 @@ from tests.drill.faults import CANCELS, FAULTS, Fault
 from tests.drill.hosts_day import UPLOADS, bad_day
 from tests.drill.outcomes import as_table
 from tests.drill.soak.run import soak
+from tests.drill.split_faults import SECONDS, SETTINGS, SPLIT_CANCELS, SPLIT_FAULTS
 from tests.drill.stage import Broken, Stage, make_film, staged
 from tests.support.server import Server, drop_database, make_template
 
@@ -39,11 +41,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="for the same moments again")
     chosen = parser.parse_args()
     faults = {name: fault for name, fault in (FAULTS | CANCELS).items() if chosen.only in name}
+    split = {name: fault for name, fault in (SPLIT_FAULTS | SPLIT_CANCELS).items() if chosen.only in name}
     disasters = [name for name in DISASTERS if chosen.only in name]
     attacks = [name for name in ATTACKS if chosen.only in name]
     is_soak, is_hosts = chosen.only == "soak", chosen.only == "hosts"
-    if not (faults or disasters or attacks or is_soak or is_hosts):
-        every = [*FAULTS, *CANCELS, *DISASTERS, *ATTACKS, "soak", "hosts"]
+    if not (faults or split or disasters or attacks or is_soak or is_hosts):
+        every = [*FAULTS, *CANCELS, *SPLIT_FAULTS, *SPLIT_CANCELS, *DISASTERS, *ATTACKS, "soak", "hosts"]
         parser.error(f"no fault is named so; there are: {'; '.join(every)}")
     database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
     say(
@@ -57,6 +60,9 @@ def main() -> int:
             with staged(Path(folder), database, broker_url=broker) as stage:
                 broken += sum(drill(stage, name, fault, chosen.rounds, chosen.seed) for name, fault in faults.items())
                 broken += check_bytes(stage)
+        if split:
+            with staged(Path(folder), database, broker_url=broker, seconds=SECONDS, **SETTINGS) as stage:
+                broken += sum(drill(stage, name, fault, chosen.rounds, chosen.seed) for name, fault in split.items())
         if disasters:
             broken += suffer(disasters, Path(folder), database)
         if is_soak:
@@ -76,7 +82,7 @@ def drill(stage: Stage, name: str, fault: Fault, rounds: int, seed: int) -> int:
         began, stage.hit = time.monotonic(), ""
         chance = random.Random(f"{seed} {name} {number}")  # of its own: one alone can be had again
         try:
-            story = stage.check_ended(fault(stage, chance), "cancelled" if name in CANCELS else "succeeded")
+            story = stage.check_ended(fault(stage, chance), "cancelled" if "cancelled" in name else "succeeded")
         except Broken as error:
             broken += 1
             story = f"BROKEN: {error}"
