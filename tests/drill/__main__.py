@@ -112,7 +112,7 @@ def hurt_hosts(folder: Path, uploads: int) -> int:
             say("There is no PostgreSQL to be started here.")
             return 1
         template = make_template(folder / "installation", cluster.url)
-        return bad_day(template, cluster, folder, make_film(folder, 8), uploads, say)
+        return bad_day(template, cluster, folder, make_film(folder, 4), uploads, say)
 
 
 def withstand(attacks: list[str], folder: Path, base_url: str) -> int:

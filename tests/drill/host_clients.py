@@ -19,7 +19,7 @@ from tests.support.tus_client import OCTETS, UPLOADS, VERSION, metadata
 
 PATIENCE = 300.0  # seconds that a client tries again
 SIZE = 12 * 1024**2  # of an upload: more than one part
-_PIECES, _PAUSE = 20, 0.2  # in which a client sends a body: slowly enough to be hit by a fault
+_PIECE, _PAUSE = SIZE // 20, 0.2  # a client sends a body in pieces: slowly enough to be hit by a fault
 _JSON = {"Content-Type": "application/json"}
 _FORM = {"Content-Type": "multipart/form-data; boundary=b0undary"}
 
@@ -170,11 +170,10 @@ class Client:
 
 
 def _slowly(body: bytes) -> Iterator[bytes]:
-    size = max(65536, len(body) // _PIECES)
-    for start in range(0, len(body), size):
+    for start in range(0, len(body), _PIECE):
         if start:
             time.sleep(_PAUSE)
-        yield body[start : start + size]
+        yield body[start : start + _PIECE]
 
 
 class Probe:

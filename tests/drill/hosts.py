@@ -105,20 +105,20 @@ def hosts(template: Template, cluster: Cluster, folder: Path) -> Iterator[Hosts]
     )  # fmt: skip
     scratch, found = folder / "scratch", list[Host]()
     scratch.mkdir()
-    try:
-        with disk_at(scratch, SMALL_DISK):
+    with disk_at(scratch, SMALL_DISK):
+        try:
             store.start()
             made = Hosts(cluster, store, broker, port, store.make_bucket(), found)
             _furnish(made, template, folder, scratch)
             yield made
-    finally:
-        for host in found:
-            host.kill()
-            host.server.ready.end()
-        store.kill()
-        broker.kill()
-        broker.wait()
-        shutil.rmtree(store.folder, ignore_errors=True)
+        finally:
+            for host in found:
+                host.kill()
+                host.server.ready.end()
+            store.kill()
+            broker.kill()
+            broker.wait()
+            shutil.rmtree(store.folder, ignore_errors=True)
 
 
 def _furnish(found: Hosts, template: Template, folder: Path, scratch: Path) -> None:
