@@ -153,7 +153,9 @@ def _clock_wrapper(offset: str) -> list[str]:
     return ["env", f"FAKETIME={offset}", *(f"{name}={value}" for name, value in variables.items())]
 
 
-def until_up(found: Hosts, what: Callable[[], object], patience: float = 120) -> float:
+def until_up(
+    found: Hosts, what: Callable[[], object], patience: float = 120, otherwise: Callable[[], object] = str
+) -> float:
     """Start again what has ended until this holds. Returns the seconds."""
     began = time.monotonic()
 
@@ -161,5 +163,5 @@ def until_up(found: Hosts, what: Callable[[], object], patience: float = 120) ->
         found.revive()
         return what()
 
-    wait_until(holds, patience)
+    wait_until(holds, patience, otherwise)
     return time.monotonic() - began

@@ -38,6 +38,9 @@ def bad_day(template: Template, cluster: Cluster, folder: Path, film: bytes, upl
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 felt = _do_faults(found, probe, _Uploads(client, pool, work, uploads), say)
                 until_up(found, lambda: all(future.done() for future in work), 600)
+        except AssertionError:
+            _keep_logs(found, say)
+            raise
         finally:
             probe.stop()
         sent = [future.result() for future in work if future.exception() is None]
@@ -48,8 +51,7 @@ def bad_day(template: Template, cluster: Cluster, folder: Path, film: bytes, upl
         broken += [*_wrong_jobs(client, sent), *_wrong_files(found, sent), *_wrong_bytes(found, sent)]
         broken += _left_over(found)
         if broken:
-            _keep_logs(found)
-            say(f"What the processes logged is in {KEPT_LOGS.relative_to(ROOT)}.")
+            _keep_logs(found, say)
     for answer, number in sorted(client.refusals.items()):
         say(f"{number:4} × {answer}")
     for words in broken:
@@ -144,7 +146,7 @@ def _fill_scratch(found: Hosts, uploads: _Uploads, say: Say) -> None:
         say(f"{'':36} a job waits for: {waits_for()}")
     finally:
         filler(disk).unlink()
-    done = until_up(found, lambda: client.job(job)["status"] == "succeeded", 180)
+    done = until_up(found, lambda: client.job(job)["finished_at"], 180, lambda: client.job(job))
     say(f"{'':36} it was done {done:.1f} s after there was space again")
 
 
@@ -237,7 +239,8 @@ def _is_fetched(path: Path) -> bool:
     return path.parent.parent.name == "inputs" and (path.name == "lock" or len(path.name) == 64)
 
 
-def _keep_logs(found: Hosts) -> None:
+def _keep_logs(found: Hosts, say: Say) -> None:
     KEPT_LOGS.mkdir(parents=True, exist_ok=True)
     for host in found.all:
         shutil.copy(host.server.home / "server.log", KEPT_LOGS / f"{host.name}.log")
+    say(f"What the processes logged is in {KEPT_LOGS.relative_to(ROOT)}.")
