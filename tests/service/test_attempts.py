@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from media_jobs.errors import BadMedia, NoRoom
 from media_jobs.models import Job, Worker
@@ -103,6 +105,18 @@ def test_the_attempt_has_one_number_everywhere(steps: list[Step], status: str, a
     if attempt:
         assert begun is not None
         assert begun.detail == f"attempt {attempt}"
+
+
+def test_the_timeline_goes_by_the_database_and_not_by_the_clock_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    adopt(sink())
+    real_now = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: real_now() - timedelta(minutes=10))
+    job = a_job()
+    succeed(a_worker(), job)
+    times = [change.created_at for change in Transition.history("job", job.pk)]
+    assert len(times) == 3
+    assert times == sorted(times)
+    assert real_now() - times[0] < timedelta(minutes=9)
 
 
 def test_a_result_from_the_cache_took_no_attempt() -> None:
