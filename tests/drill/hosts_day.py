@@ -146,7 +146,7 @@ def _fill_scratch(found: Hosts, uploads: _Uploads, say: Say) -> None:
         say(f"{'':36} a job waits for: {waits_for()}")
     finally:
         filler(disk).unlink()
-    done = until_up(found, lambda: client.job(job)["finished_at"], 180, lambda: client.job(job))
+    done = until_up(found, lambda: client.job(job)["finished_at"], 400, lambda: client.job(job))
     say(f"{'':36} it was done {done:.1f} s after there was space again")
 
 
@@ -186,6 +186,9 @@ def _wrong_jobs(client: Client, sent: list[Sent]) -> list[str]:
         found = client.job(job)
         past = client.web[0].get(f"/api/v1/jobs/{job}/events/", user="alice").json()
         times = [event["state"] for event in past].count("succeeded")
+        moments = [event["created_at"] for event in past]
+        if moments != sorted(moments):
+            wrong.append(f"the timeline of job {job} goes back in time: {past}")
         if (found["status"], times, len(found["artifacts"])) != ("succeeded", 1, 1):
             wrong.append(f"job {job}: {found['status']}, {times} times, {found['artifacts']}, {found['error']}")
     return wrong
@@ -217,7 +220,7 @@ def _left_over(found: Hosts) -> list[str]:
     server, client = found.web[0], found.store.client()
     for host in found.all:
         host.kill()  # leases of writers end, too
-    time.sleep(10)
+    time.sleep(15)
     for host in found.all:
         host.server.manage("housekeeping", "--now")
     server.call(delete_bytes_hours_later)
