@@ -23,6 +23,9 @@ def looks_of(page: Page) -> Iterator[str]:
     for name, look in LOOKS.items():
         page.emulate_media(color_scheme=look["color_scheme"])
         page.set_viewport_size(look["viewport"])
+        # Unfold asks for the colours once, when the page is loaded.
+        is_dark = look["color_scheme"] == "dark"
+        page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", is_dark)
         yield name
 
 
