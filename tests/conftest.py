@@ -20,6 +20,7 @@ from tests.support.failing_brokers import OwnRedis
 from tests.support.films import FilmShelf, LongFilm
 from tests.support.object_store import ObjectStore
 from tests.support.recording_relay import RecordingRelay
+from tests.support.repetitions import MORE
 from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, drop_database, make_template
 from tests.support.shared_process import end_shared, shared
@@ -28,7 +29,9 @@ from uploads.sinks import crash_points
 from uploads.sinks.crash_points import Step
 
 # How long a busy machine takes to think of an example, or to try it, is nobody's fault.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "patient", max_examples=40 * MORE, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
 settings.load_profile("patient")
 NO_SKIP = "TESTS_NO_SKIP"  # set by .ci/run: there everything a test needs is installed
 

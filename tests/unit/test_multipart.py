@@ -26,7 +26,7 @@ from uploads.http.upload_handler import ReceivedFile
 from uploads.transfers.progress import flusher
 
 
-@settings(max_examples=400 * MORE, deadline=None)
+@settings(max_examples=100 * MORE, deadline=None)
 @given(forms(), places)
 def test_a_form_reads_as_django_reads_it_and_as_it_was_meant(
     form: tuple[bytes, list[Part]], places: list[int]
@@ -39,7 +39,7 @@ def test_a_form_reads_as_django_reads_it_and_as_it_was_meant(
         assert read == djangos(boundary, body)
 
 
-@settings(max_examples=100 * MORE, deadline=None)
+@settings(max_examples=30 * MORE, deadline=None)
 @given(forms())
 def test_a_form_that_comes_byte_by_byte_reads_the_same(form: tuple[bytes, list[Part]]) -> None:
     boundary, parts = form
@@ -47,7 +47,7 @@ def test_a_form_that_comes_byte_by_byte_reads_the_same(form: tuple[bytes, list[P
     assert ours(boundary, (body[at : at + 1] for at in range(len(body)))) == meant(parts)
 
 
-@settings(max_examples=100 * MORE, deadline=None)
+@settings(max_examples=30 * MORE, deadline=None)
 @given(forms(), places)
 def test_the_fields_before_the_file_are_there_when_it_is_admitted(
     form: tuple[bytes, list[Part]], places: list[int]
@@ -59,7 +59,7 @@ def test_the_fields_before_the_file_are_there_when_it_is_admitted(
     assert bench.fields_before == meant(parts[:at]).fields
 
 
-@settings(max_examples=200 * MORE, deadline=None)
+@settings(max_examples=50 * MORE, deadline=None)
 @given(forms(), st.integers(0, 10**6), places)
 def test_a_form_cut_short_is_refused(form: tuple[bytes, list[Part]], short: int, places: list[int]) -> None:
     boundary, parts = form
@@ -68,7 +68,7 @@ def test_a_form_cut_short_is_refused(form: tuple[bytes, list[Part]], short: int,
         ours(boundary, cut(body[: short % len(body)], places))
 
 
-@settings(max_examples=400 * MORE, deadline=None)
+@settings(max_examples=100 * MORE, deadline=None)
 @given(forms(), mutations, places)
 def test_a_damaged_form_is_refused_or_its_file_is_what_django_reads(
     form: tuple[bytes, list[Part]], mutations: list[tuple[int, int, bytes]], places: list[int]
@@ -102,7 +102,7 @@ def is_within_the_oracle(boundary: bytes, body: bytes, parts: list[Part]) -> boo
     )
 
 
-@settings(max_examples=200 * MORE, deadline=None)
+@settings(max_examples=50 * MORE, deadline=None)
 @given(boundaries, st.binary(max_size=400), places)
 def test_any_bytes_at_all_are_refused_or_read(boundary: bytes, body: bytes, places: list[int]) -> None:
     try:
@@ -111,7 +111,7 @@ def test_any_bytes_at_all_are_refused_or_read(boundary: bytes, body: bytes, plac
         return
 
 
-@settings(max_examples=100 * MORE, deadline=None)
+@settings(max_examples=30 * MORE, deadline=None)
 @given(forms(), places)
 def test_a_preamble_and_an_epilogue_say_nothing(form: tuple[bytes, list[Part]], places: list[int]) -> None:
     boundary, parts = form

@@ -69,7 +69,7 @@ def each(size: int) -> list[int]:
     return list(range(0, 8192, size))
 
 
-@settings(max_examples=150 * MORE, deadline=None)
+@settings(max_examples=37 * MORE, deadline=None)
 @given(films(), places | st.integers(1, 250).map(each))
 def test_a_file_is_read_out_of_buffers_that_are_filled_again(
     form: tuple[bytes, list[Part]], places: list[int]

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.repetitions import MORE
 from uploads.errors import InvalidName
 from uploads.text.file_names import MAX_LENGTH, clean_name
 
@@ -55,7 +56,7 @@ def test_a_name_that_means_something_else_is_refused(raw: str, reason: str) -> N
     assert reason in refusal.value.detail
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=250 * MORE, deadline=None)
 @given(st.text(max_size=300))
 def test_whatever_comes_is_refused_or_a_name_people_can_read(raw: str) -> None:
     try:
@@ -70,7 +71,7 @@ def test_whatever_comes_is_refused_or_a_name_people_can_read(raw: str) -> None:
     assert name.encode()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=125 * MORE, deadline=None)
 @given(st.text(max_size=300))
 def test_a_clean_name_is_clean_for_good(raw: str) -> None:
     try:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.repetitions import MORE
 from uploads.http.byte_ranges import ByteRange, Unsatisfiable, parse_range
 
 SIZE = 100
@@ -126,13 +127,13 @@ headers = st.builds("{}={}-{}{}".format, st.sampled_from(["bytes", "Bytes", "ite
                     st.sampled_from(["", "", "", ",", ",3-4", "-", "x"]))  # fmt: skip
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500 * MORE, deadline=None)
 @given(headers, sizes)
 def test_it_agrees_with_the_rfc_read_word_by_word(header: str, size: int) -> None:
     assert answer(header, size) == naive(header, size)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=250 * MORE, deadline=None)
 @given(st.text(max_size=60) | st.text("bytes=-0123456789, \t", max_size=40).map("bytes={}".format) | headers, sizes)
 def test_whatever_is_asked_for_lies_within_the_content(header: str, size: int) -> None:
     found = answer(header, size)

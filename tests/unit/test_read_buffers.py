@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.repetitions import MORE
 from tests.support.request_bodies import MIB
 from uploads.content.hashing import PARALLEL_SIZE
 from uploads.http.read_buffers import FAST, LARGE, SMALL, TINY, Budget, Buffers
@@ -72,7 +73,7 @@ fillings = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * MORE, deadline=None)
 @given(fillings, st.sampled_from([0, FAST]))
 def test_what_may_still_be_hashed_is_never_filled_again(parts: list[tuple[float, int]], speed: int) -> None:
     """A piece of PARALLEL_SIZE bytes or more stays as it is until the piece after the next is asked for."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.repetitions import MORE
 from tests.support.request_bodies import MIB
 from uploads.content import hashing
 from uploads.content.hashing import PARALLEL_SIZE, Sha256
@@ -21,7 +22,7 @@ pieces_of_any_size = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * MORE, deadline=None)
 @given(pieces_of_any_size, st.integers())
 def test_the_digest_is_the_one_of_hashlib(sizes: list[int], seed: int) -> None:
     pieces = [random.Random(seed).randbytes(size) for size in sizes]

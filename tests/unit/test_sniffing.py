@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.media_samples import BUILT, REAL, REFUSED, Built, Real, make
+from tests.support.repetitions import MORE
 from uploads.content.sniffing import HEAD_SIZE, MEDIA_TYPES, Kind, MediaType, sniff
 from uploads.content.sniffing.signatures import MAGIC
 
@@ -138,13 +139,13 @@ def test_random_letters_are_refused() -> None:
     assert not any(sniff(text) for text in texts)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=75 * MORE)
 @given(st.binary(max_size=400))
 def test_any_bytes_get_an_answer(content: bytes) -> None:
     assert sniff(content) is None or name_of(content)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=150 * MORE)
 @given(st.data())
 def test_a_damaged_head_gets_an_answer(heads: list[bytes], data: st.DataObject) -> None:
     head = bytearray(data.draw(st.sampled_from(heads)))
@@ -155,7 +156,7 @@ def test_a_damaged_head_gets_an_answer(heads: list[bytes], data: st.DataObject) 
     assert answer is None or isinstance(answer, MediaType)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=75 * MORE)
 @given(st.data())
 def test_a_playlist_never_passes_whatever_follows(heads: list[bytes], data: st.DataObject) -> None:
     start = data.draw(st.sampled_from([b"", b"\xef\xbb\xbf", b"\n", b" \r\n"])) + b"#EXTM3U"

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.web_server.socket_io import WireInput
+from tests.support.repetitions import MORE
 from tests.support.request_bodies import MIB, NotWired, Wire, cut
 from uploads.content.hashing import Sha256
 from uploads.errors import IncompleteBody, TooSlow
@@ -29,7 +30,7 @@ lengths = st.integers(1, 5000) | st.sampled_from([SMALL - 1, SMALL, SMALL + 1, 3
 places = st.lists(st.integers(0, 10**6), max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30 * MORE, deadline=None)
 @given(lengths, st.integers(0, 20_000), places, st.integers())
 def test_a_body_is_the_same_however_it_comes(length: int, ahead: int, places: list[int], seed: int) -> None:
     content = random.Random(seed).randbytes(length)
