@@ -5,12 +5,11 @@ import subprocess
 import sys
 import urllib.request
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.free_ports import free_port
+from tests.support.preloaded_processes import ReadyDjango
 from tests.support.serve_process import Serve
 from tests.support.server import ROOT, environment
 
@@ -32,10 +31,8 @@ def typed(home: Path, *command: str, folder: Path = ROOT, **variables: str) -> "
 @pytest.mark.parametrize(
     ("command", "instead"),
     [
-        ([sys.executable, "manage.py", "runserver"], "manage.py serve"),
         ([sys.executable, "manage.py", "runserver", "0.0.0.0:8080", "--noreload"], "manage.py serve"),
         ([sys.executable, "manage.py", "test", "uploads", "--keepdb"], "make test"),
-        ([str(BIN / "celery"), "-A", "config", "worker"], "manage.py worker --lane quick"),
         ([str(BIN / "celery"), "-A", "config", "worker", "-Q", "heavy", "-c", "4"], "manage.py worker --lane quick"),
         ([str(BIN / "gunicorn"), "--bind", "127.0.0.1:0", "--no-control-socket", "config.wsgi"], "manage.py serve"),
     ],
@@ -48,22 +45,25 @@ def test_a_command_that_cannot_work_names_the_one_that_does(command: list[str], 
     assert "Traceback" not in refused.stderr
 
 
-def test_migrate_createsuperuser_and_shell_work_before_the_first_start(home: Path) -> None:
-    before = typed(home, sys.executable, "manage.py", "createsuperuser", "--noinput", "--username", "bob")
-    assert before.returncode != 0
-    assert "Run 'python manage.py migrate'" in before.stdout
-    for words in (
-        ("migrate",),
-        ("createsuperuser", "--noinput", "--username", "bob", "--email", "bob@example.com"),
-        ("shell", "-c", "print(User.objects.get().username, MediaFile.objects.count())"),
-    ):
-        done = typed(home, sys.executable, "manage.py", *words, DJANGO_SUPERUSER_PASSWORD="correct horse battery")
-        assert done.returncode == 0, done.stderr
+def test_migrate_createsuperuser_and_shell_work_before_the_first_start(tmp_path: Path) -> None:
+    django = ReadyDjango()
+    variables = environment(tmp_path / "home", "") | {"DJANGO_SUPERUSER_PASSWORD": "correct horse battery"}
+    bob = ("createsuperuser", "--noinput", "--username", "bob", "--email", "bob@example.com")
+    try:
+        before = django.run(variables, ["manage.py", *bob])
+        assert before.returncode != 0
+        assert "Run 'python manage.py migrate'" in before.stdout
+        shown = ("shell", "-c", "print(User.objects.get().username, MediaFile.objects.count())")
+        for words in (("migrate",), bob, shown):
+            done = django.run(variables, ["manage.py", *words])
+            assert done.returncode == 0, done.stderr
+    finally:
+        django.end()
     assert done.stdout.splitlines()[-1] == "bob 0"
 
 
 def test_plain_pytest_runs_from_any_folder_of_the_checkout(home: Path) -> None:
-    done = typed(home, str(BIN / "pytest"), "-q", "-n", "0", "unit/test_ranges.py", folder=ROOT / "tests")
+    done = typed(home, str(BIN / "pytest"), "-q", "-n", "0", "unit/test_sizes.py", folder=ROOT / "tests")
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
 
@@ -99,30 +99,19 @@ def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "lib"
 
 
-@pytest.fixture
-def serve(installed: Path, tmp_path: Path) -> Iterator[Serve]:
-    """An installed Millrace that is started in an empty folder."""
-    (tmp_path / "here").mkdir()
-    found = Serve(tmp_path / "here/var", "", port=free_port(), folder=tmp_path / "here")
-    found.variables["PYTHONPATH"] = str(installed)
-    yield found
-    found.end()
-
-
-def test_millrace_runs_where_pip_has_installed_it(serve: Serve, installed: Path) -> None:
-    serve.start(str(installed / "bin/millrace"), "serve")
-    for path in ("/admin/login/", "/static/uploads/live.js", "/static/problem.css"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{serve.port}{path}") as answer:
-            assert answer.status == 200
-
-
-def test_an_installed_millrace_keeps_its_files_in_the_current_folder(
-    home: Path, installed: Path, tmp_path: Path
+def test_millrace_runs_where_pip_has_installed_it_and_keeps_its_files_in_the_current_folder(
+    installed: Path, tmp_path: Path
 ) -> None:
-    variables = environment(home, "") | {"PYTHONPATH": str(installed)}
-    del variables["MILLRACE_HOME"]
-    subprocess.run([installed / "bin/millrace", "migrate"], cwd=tmp_path, env=variables, check=True)
-    assert (tmp_path / "var/millrace.sqlite3").is_file()
+    serve = Serve(tmp_path / "var", "", {"SLOTS_HEAVY": "0"}, folder=tmp_path)
+    serve.variables["PYTHONPATH"] = str(installed)
+    try:
+        serve.start("env", "-u", "MILLRACE_HOME", str(installed / "bin/millrace"), "serve")
+        for path in ("/admin/login/", "/static/uploads/live.js", "/static/problem.css"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{serve.port}{path}") as answer:
+                assert answer.status == 200
+        assert (tmp_path / "var/millrace.sqlite3").is_file()
+    finally:
+        serve.end()
 
 
 def test_an_editable_install_imports_the_checkout(source: Path, tmp_path: Path) -> None:
