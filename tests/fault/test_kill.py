@@ -84,8 +84,9 @@ def names(server: Server, name: str) -> list[dict[str, str]]:
 Entrance = Callable[[Server, str, bytes], Answer]
 
 
-@pytest.mark.parametrize("step", STORING)
-@pytest.mark.parametrize("entrance", [put, post])
+@pytest.mark.parametrize(
+    ("entrance", "step"), [*((put, step) for step in STORING), (post, Step.LINKED), (post, Step.ANSWERED)]
+)
 def test_a_kill_at_any_step_of_keeping_loses_nothing_that_was_answered(
     server: MortalServer, film: Film, entrance: Entrance, step: Step
 ) -> None:
@@ -224,7 +225,7 @@ def test_files_being_stored_survive_sweeping_that_never_stops(server: MortalServ
     try:
         assert sweeper.stdout is not None
         assert sweeper.stdout.readline()
-        for number in range(24 * MORE):
+        for number in range(10 * MORE):
             content = film(70_000)
             answer = server.put(f"{number}.mp4", content)
             assert answer.status == 201, answer
@@ -249,7 +250,7 @@ def test_a_file_whose_claim_was_swept_while_it_was_stored_is_refused_or_whole(
     try:
         assert sweeper.stdout is not None
         assert sweeper.stdout.readline()
-        for number in range(24 * MORE):
+        for number in range(10 * MORE):
             content = film(70_000)
             answer = server.put(f"hasty-{number}.mp4", content)
             if answer.status == 201:

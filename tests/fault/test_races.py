@@ -16,7 +16,7 @@ from tests.support.server import Answer, Server, Template
 
 Film = Callable[..., bytes]
 Pool = ThreadPoolExecutor
-ROUNDS = 60 * MORE
+ROUNDS = 20 * MORE
 SIZE = 70_000
 
 

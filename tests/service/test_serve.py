@@ -20,6 +20,7 @@ import pytest
 
 from tests.support.admin_client import signed_in
 from tests.support.films import sha256
+from tests.support.in_server import accounts
 from tests.support.processes import descendants, is_alive, kill
 from tests.support.running_servers import StartServer
 from tests.support.serve_process import MANAGE, Serve, alive
@@ -98,12 +99,16 @@ def test_what_the_first_start_says_to_type_works(installed: Installed, running: 
     assert (answer.status, answer.json()["sha256"]) == (201, sha256(clip))
 
 
-def test_a_password_that_was_given_is_not_shown(tmp_path: Path) -> None:
-    with fresh(tmp_path, ADMIN_PASSWORD="given and secret", SLOTS_QUICK="0") as serve:
-        serve.start()
-        assert "Millrace on" in serve.output
-        assert "given and secret" not in serve.output
-        assert PASSWORD.search(serve.output) is None
+def test_a_password_that_was_given_is_not_shown(serve: Serve) -> None:
+    server = Server(serve.home, {}, serve.database_url)
+    server.call(accounts.delete_all)  # so that the start makes the first one
+    server.ready.end()
+    serve.settings |= {"ADMIN_PASSWORD": "given and secret", "SLOTS_QUICK": "0"}
+    serve.start()
+    assert query(server, "SELECT username FROM auth_user") == [("admin",)]
+    assert "Millrace on" in serve.output
+    assert "given and secret" not in serve.output
+    assert PASSWORD.search(serve.output) is None
 
 
 def test_whatever_falls_is_started_again(running: Serve) -> None:
@@ -171,9 +176,8 @@ def test_an_asked_for_end_waits_for_the_upload_on_its_way(running: Serve, film: 
         socket.create_connection(("127.0.0.1", running.port), timeout=2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_asked_for_end_without_uploads_is_clean(running: Serve, number: signal.Signals) -> None:
-    _end_cleanly(running, number)
+def test_ctrl_c_ends_it_as_cleanly(running: Serve) -> None:
+    _end_cleanly(running, signal.SIGINT)
 
 
 def _end_cleanly(serve: Serve, number: signal.Signals) -> None:
@@ -185,7 +189,7 @@ def _end_cleanly(serve: Serve, number: signal.Signals) -> None:
     assert not alive(tree)
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("moment", [0.0, 0.7])
 def test_kill_9_of_serve_while_its_children_are_starting_leaves_none_of_them(serve: Serve, moment: float) -> None:
     serve.start(ready=False)
     wait_until(lambda: len(descendants(serve.pid)) >= 2, 90)
@@ -249,14 +253,8 @@ def test_a_port_that_is_taken_ends_serve_with_words(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("MILLRACE_MAX_FILE_SIZE", "many"),
         ("MILLRACE_TYPO", "1"),
-        ("MILLRACE_PORT", "0"),
         ("MILLRACE_PORT", "99999"),
-        ("MILLRACE_ACCEPT", "films"),
-        ("MILLRACE_UPLOAD_IDLE_TIMEOUT", "soon"),
-        ("MILLRACE_DEBUG", "perhaps"),
-        ("MILLRACE_PUBLIC_URL", "media.example.org"),
         ("DATABASE_URL", "nonsense"),
     ],
 )

@@ -22,6 +22,10 @@ def make_staff_with_all_permissions(name: str) -> str:
     return make_staff(name, list(Permission.objects.values_list("codename", flat=True)))
 
 
+def delete_all() -> None:
+    User.objects.all().delete()
+
+
 def make_disabled(name: str) -> None:
     User.objects.create(username=name, is_active=False)
 
