@@ -23,7 +23,7 @@ from tests.support.recording_relay import RecordingRelay
 from tests.support.repetitions import MORE
 from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, drop_database, make_template
-from tests.support.shared_process import end_shared, shared
+from tests.support.shared_process import Facts, end_shared, shared
 from tests.support.tus_client import Client
 from uploads.sinks import crash_points
 from uploads.sinks.crash_points import Step
@@ -81,10 +81,20 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
-    made = make_template(tmp_path_factory.mktemp("template") / "home", os.environ.get("DATABASE_URL", ""))
-    yield made
-    drop_database(made.database_url)
+def template(of_all_workers: Path) -> Iterator[Template]:
+    """One for all processes of the run: its tables take as long as many tests."""
+    home = of_all_workers / "template"
+
+    def make() -> Facts:
+        made = make_template(home, os.environ.get("DATABASE_URL", ""))
+        return {"tokens": made.tokens, "database_url": made.database_url}
+
+    def drop(facts: Facts) -> None:
+        drop_database(facts["database_url"])
+        shutil.rmtree(home)
+
+    with shared(of_all_workers / "template.json", make, drop) as facts:
+        yield Template(home, facts["tokens"], facts["database_url"])
 
 
 @pytest.fixture(scope="session")

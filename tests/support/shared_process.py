@@ -1,4 +1,4 @@
-"""A server that all processes of a test run share: the first that needs it starts it, the last one ends it."""
+"""What all processes of a test run share: the first that needs it makes or starts it, the last one ends it."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.support.preloaded_processes import ROOT
 
-Facts = dict[str, Any]  # how others reach it, and its "pid"
+Facts = dict[str, Any]  # how others reach it, and its "pid", if it is a process
 
 
 @contextmanager
@@ -37,6 +37,8 @@ def shared(note: Path, start: Callable[[], Facts], stop: Callable[[Facts], None]
 
 def _begin(start: Callable[[], Facts]) -> Facts:
     facts = start()
+    if "pid" not in facts:
+        return facts
     run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     subprocess.Popen(
         [sys.executable, "-m", "tests.support.end_with", str(run), str(facts["pid"])],
