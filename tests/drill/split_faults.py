@@ -16,6 +16,7 @@ SECONDS = 64  # of the film: four parts
 SETTINGS = {"SPLIT_AFTER": "20s", "JOB_THREADS": "1"}
 _MANY = 50
 _CANCELLED_WITHIN = 2.0
+_PATIENCE = 300.0  # all parts are encoded while it waits, some of them twice
 _CHANCES = 20  # to meet a job while it runs
 
 
@@ -109,7 +110,7 @@ class _Watch:
             self.look()
             return happened()
 
-        self.stage.wait_for(looked, f"job {self.job} to go on")
+        self.stage.wait_for(looked, f"job {self.job} to go on", _PATIENCE)
 
     def to_the_end(self, most: int) -> str:
         """Wait for the job. At most so many parts may have been encoded again."""
