@@ -25,12 +25,10 @@ from uploads.scopes import Scope
 from uploads.transfers import upload_counters
 
 from ..hls import playlists
-from ..hls.fragments import MEDIA_TYPE
-from .hls_streams import Content, find_stream, find_streams
+from .hls_streams import Content, find_stream, master_playlist, subtitles_content, subtitles_playlist
 
-_NAME = re.compile(
-    r"(?P<of>master|video|audio\d{1,2}|\d{1,4}p)(?P<rest>\.m3u8|/init\.mp4|/(?P<segment>\d{1,6})\.m4s)"
-)
+_NAME = re.compile(r"(?P<of>video|audio\d{1,2}|\d{1,4}p)(?P<rest>\.m3u8|/init\.mp4|/(?P<segment>\d{1,6})\.m4s)")
+_SUBTITLES = re.compile(r"(?P<of>subtitles\d{1,2})(?P<rest>\.m3u8|/0\.vtt)")
 # Counts up when the bytes of an answer change, as clients keep them by their ETag.
 _VERSION = 2
 
@@ -54,14 +52,15 @@ def link_hls(request: HttpRequest, token: str, name: str) -> HttpResponseBase:
 
 
 def hls_response(request: HttpRequest, file: MediaFile, name: str) -> HttpResponseBase:
+    if name == "master.m3u8":
+        return _playlist(request, master_playlist(file))
+    if subtitles := _SUBTITLES.fullmatch(name):
+        if subtitles["rest"] == ".m3u8":
+            return _playlist(request, subtitles_playlist(file, subtitles["of"]))
+        return _content(request, subtitles_content(file, subtitles["of"]))
     wanted = _NAME.fullmatch(name)
     if wanted is None:
         raise Http404
-    if wanted["of"] == "master":
-        if wanted["rest"] != ".m3u8":
-            raise Http404
-        pictures, sounds = find_streams(file)
-        return _playlist(request, playlists.master(pictures, sounds))
     stream = find_stream(file, wanted["of"])
     if wanted["rest"] == ".m3u8":
         return _playlist(request, playlists.media(stream.listed))
@@ -82,7 +81,7 @@ def _content(request: HttpRequest, content: Content) -> HttpResponseBase:
     upload_counters.SENT.inc(content.size)
     release_connection()
     with as_unavailable():
-        return _with_headers(ComposedResponse(content.open_range, content.parts, MEDIA_TYPE), etag)
+        return _with_headers(ComposedResponse(content.open_range, content.parts, content.media_type), etag)
 
 
 def _with_headers(response: HttpResponseBase, etag: str) -> HttpResponseBase:

@@ -14,13 +14,13 @@ from uploads.models import Blob, MediaFile
 from uploads.storage.blobs import open_blob
 
 from ..errors import NotStreamable
-from ..hls import fragments
+from ..hls import fragments, playlists
 from ..hls.errors import Unsuitable
 from ..hls.index_cache import IndexCache
 from ..hls.movie import Read
-from ..hls.playlists import Listed
+from ..hls.playlists import Listed, ListedSubtitles
 from ..hls.segments import Rendition
-from ..queue.hls_renditions import MadeRendition, find_rendition, find_renditions, is_being_made
+from ..queue.hls_renditions import Made, MadeRendition, find_made, is_being_made
 
 _indexes = IndexCache()
 
@@ -32,6 +32,7 @@ class Content:
     etag: str
     open_range: Callable[[int, int], BinaryIO]
     parts: Sequence[Part]
+    media_type: str = fragments.MEDIA_TYPE
 
     @property
     def size(self) -> int:
@@ -50,20 +51,45 @@ class Stream(Protocol):
         """Raises Http404."""
 
 
-def find_streams(file: MediaFile) -> tuple[list[Listed], list[Listed]]:
-    """Pictures and sounds for the master playlist. NotStreamable with the reason if the file cannot be played.
+def master_playlist(file: MediaFile) -> str:
+    """NotStreamable with the reason if the file cannot be played.
 
     A picture that still grows is listed only as long as none is complete: a player cannot seek past its end.
     """
-    found = [_MadeStream(made).listed for made in find_renditions(file)]
+    made = find_made(file)
+    found = _listed(file, made)
+    pictures = [each for each in found if each.is_picture]
+    complete = [each for each in pictures if each.is_complete]
+    subtitles = [ListedSubtitles(each.name, each.language) for each in made.subtitles]
+    return playlists.master(complete or pictures, [each for each in found if not each.is_picture], subtitles)
+
+
+def subtitles_playlist(file: MediaFile, name: str) -> str:
+    """Raises Http404."""
+    made = find_made(file)
+    if name not in [each.name for each in made.subtitles]:
+        raise Http404
+    lengths = [sum(map(float, each.durations)) for each in _listed(file, made) if each.is_picture]
+    return playlists.subtitles_media(name, max(lengths))
+
+
+def subtitles_content(file: MediaFile, name: str) -> Content:
+    """Raises Http404."""
+    for each in find_made(file).subtitles:
+        if each.name == name:
+            piece = each.piece
+            return Content(piece.sha256, piece.open_range, [(0, piece.size)], playlists.SUBTITLE_TYPE)
+    raise Http404
+
+
+def _listed(file: MediaFile, made: Made) -> list[Listed]:
+    found = [_MadeStream(each).listed for each in made.renditions]
     try:
         found += [stream.listed for stream in _own_streams(file.blob).values()]
     except Unsuitable as reason:
         if not any(each.is_picture for each in found):
             raise NotStreamable(_why_not(file, reason)) from reason
-    pictures = [each for each in found if each.is_picture]
-    complete = [each for each in pictures if each.is_complete]
-    return complete or pictures, [each for each in found if not each.is_picture]
+    return found
 
 
 def _why_not(file: MediaFile, reason: Unsuitable) -> str:
@@ -79,7 +105,7 @@ def find_stream(file: MediaFile, name: str) -> Stream:
             return own
     except Unsuitable:
         pass
-    if (made := find_rendition(file, name)) is None:
+    if (made := find_made(file).rendition(name)) is None:
         raise Http404
     return _MadeStream(made)
 

@@ -10,7 +10,8 @@ from .sample_entries import Coding
 from .segments import Rendition
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
-_AUDIO = "audio"
+SUBTITLE_TYPE = "text/vtt"
+_AUDIO, _SUBTITLES = "audio", "subtitles"
 _ROUNDED = 0.001  # seconds by which the length of a segment may turn out to be longer than was foreseen
 
 
@@ -44,16 +45,23 @@ class Listed:
         return max(rates), max(1, int(sum(self.sizes) * 8 / sum(lengths)))
 
 
-def master(pictures: Sequence[Listed], sounds: Sequence[Listed]) -> str:
-    """A variant for each picture, the best first, with the sounds as renditions of a group."""
+@dataclass(frozen=True, slots=True)
+class ListedSubtitles:
+    name: str
+    language: str
+
+
+def master(pictures: Sequence[Listed], sounds: Sequence[Listed], subtitles: Sequence[ListedSubtitles] = ()) -> str:
+    """A variant for each picture, the best first, with the sounds and subtitles as renditions of groups."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     lines += [_audio_line(number, sound) for number, sound in enumerate(sounds)]
+    lines += [_subtitles_line(number, each) for number, each in enumerate(subtitles)]
     for picture in sorted(pictures, key=lambda each: each.coding.height, reverse=True):
-        lines += _variant(picture, sounds)
+        lines += _variant(picture, sounds, has_subtitles=bool(subtitles))
     return _text(lines)
 
 
-def _variant(picture: Listed, sounds: Sequence[Listed]) -> list[str]:
+def _variant(picture: Listed, sounds: Sequence[Listed], *, has_subtitles: bool) -> list[str]:
     codecs = dict.fromkeys([picture.coding.codecs, *(sound.coding.codecs for sound in sounds)])
     peak, average = bit_rates(picture, sounds)
     attributes = [
@@ -62,15 +70,24 @@ def _variant(picture: Listed, sounds: Sequence[Listed]) -> list[str]:
     ]  # fmt: skip
     if sounds:
         attributes.append(f'AUDIO="{_AUDIO}"')
+    if has_subtitles:
+        attributes.append(f'SUBTITLES="{_SUBTITLES}"')
     return [f"#EXT-X-STREAM-INF:{','.join(attributes)}", f"{picture.name}.m3u8"]
 
 
 def _audio_line(number: int, sound: Listed) -> str:
-    language = sound.language
-    attributes = ["TYPE=AUDIO", f'GROUP-ID="{_AUDIO}"', f'NAME="{number + 1}{f" {language}" if language else ""}"']
+    return _media_line("AUDIO", _AUDIO, number, sound.language, sound.name, is_default=number == 0)
+
+
+def _subtitles_line(number: int, subtitles: ListedSubtitles) -> str:
+    return _media_line("SUBTITLES", _SUBTITLES, number, subtitles.language, subtitles.name, is_default=False)
+
+
+def _media_line(kind: str, group: str, number: int, language: str, name: str, *, is_default: bool) -> str:
+    attributes = [f"TYPE={kind}", f'GROUP-ID="{group}"', f'NAME="{number + 1}{f" {language}" if language else ""}"']
     if language:
         attributes.append(f'LANGUAGE="{language}"')
-    attributes += [f"DEFAULT={'NO' if number else 'YES'}", "AUTOSELECT=YES", f'URI="{sound.name}.m3u8"']
+    attributes += [f"DEFAULT={'YES' if is_default else 'NO'}", "AUTOSELECT=YES", f'URI="{name}.m3u8"']
     return f"#EXT-X-MEDIA:{','.join(attributes)}"
 
 
@@ -90,6 +107,15 @@ def media(listed: Listed) -> str:
     for number, duration in enumerate(listed.durations):
         lines += [f"#EXTINF:{float(duration):.6f},", f"{listed.name}/{number}.m4s"]
     return _text([*lines, *(["#EXT-X-ENDLIST"] if listed.is_complete else [])])
+
+
+def subtitles_media(name: str, seconds: float) -> str:
+    """The playlist of subtitles, which are one segment for the whole film."""
+    lines = [
+        "#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(1, ceil(seconds))}", "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-PLAYLIST-TYPE:VOD", f"#EXTINF:{seconds:.6f},", f"{name}/0.vtt", "#EXT-X-ENDLIST",
+    ]  # fmt: skip
+    return _text(lines)
 
 
 def bit_rates(picture: Listed, sounds: Sequence[Listed]) -> tuple[int, int]:

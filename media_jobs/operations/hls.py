@@ -19,17 +19,20 @@ from ..ffmpeg.probing.media_facts import Facts, VideoStream
 from ..ffmpeg.probing.verification import Expected
 from ..hls.fragments import MEDIA_TYPE
 from ..hls.packaged import join_runs, pack_sound
+from ..hls.playlists import SUBTITLE_TYPE
 from .base import BULK, Outcome, Output, Params, Work
 from .divisible import DivisibleOperation, DonePart, Part
 from .shared.audio_filters import sound_filters
 from .shared.codecs import AUDIO, audio_encoder
 from .shared.hls_runs import Run, RunEncoder, paths_in_order, run_of, runs_of
 from .shared.hls_source import PICTURE, SOUND_FRAGMENTS, Prepared, prepare, shifted, sound_name
+from .shared.hls_subtitles import extract_subtitles
 from .shared.parameters import Heights
 from .shared.time_range import duration_of, output_limit
 
 _LADDER = (1080, 720, 360)
 _SHORTEST = 8.0  # seconds; what is shorter is not worth children
+_KINDS = ["video", "audio", "subtitle"]  # the order of the outputs
 _COPY, _SOUND, _RUN = "copy", "sound", "run"
 _SOUND_COST = 0.05  # of that of a picture of the same length
 
@@ -77,13 +80,14 @@ class Hls(DivisibleOperation[HlsParams]):
     def split(self, work: Work[HlsParams], slots: int) -> Sequence[Part] | Outcome:
         picture = _picture(work.main.facts)
         prepared = prepare(work, picture)
+        made = [*prepared.copies, *extract_subtitles(work, prepared.shift)]
         runs = _runs(prepared, picture, work.params.heights)
         if not runs and not prepared.sounds:
-            return Outcome(prepared.copies, message=prepared.message)
+            return Outcome(made, message=prepared.message)
         told = {"message": prepared.message}
         parts = []
-        if prepared.copies:
-            parts.append(Part({"make": _COPY, **told}, 0.001, prepared.copies))
+        if made:
+            parts.append(Part({"make": _COPY, **told}, 0.001, made))
         if prepared.sounds:
             spec = {
                 "make": _SOUND,
@@ -100,7 +104,8 @@ class Hls(DivisibleOperation[HlsParams]):
         picture = _picture(work.main.facts)
         match spec["make"]:
             case "copy":
-                return Outcome(prepare(work, picture).copies)
+                prepared = prepare(work, picture)
+                return Outcome([*prepared.copies, *extract_subtitles(work, prepared.shift)])
             case "sound":
                 return Outcome(_encode_sounds(work, spec["sounds"], spec["shift"]))
             case _:
@@ -116,7 +121,7 @@ class Hls(DivisibleOperation[HlsParams]):
                 outputs += [_whole(work.folder, name, path) for name, path in part.files.items()]
         for made in runs.values():
             outputs.append(_joined(work, made))
-        outputs.sort(key=lambda output: output.kind == "audio")
+        outputs.sort(key=lambda output: _KINDS.index(output.kind))
         return Outcome(outputs, message=parts[0].spec["message"])
 
 
@@ -169,6 +174,8 @@ def _whole(folder: Path, name: str, made: Path) -> Output:
             os.link(made.resolve(), path)
         except OSError:  # another filesystem
             shutil.copyfile(made, path)
+    if path.suffix == ".vtt":
+        return Output(name, path, "subtitle", SUBTITLE_TYPE)
     kind = "video" if name == PICTURE else "audio"
     return Output(name, path, kind, MEDIA_TYPE, Expected(video=1) if kind == "video" else Expected(audio=1))
 

@@ -3,7 +3,7 @@
 A rendition that grows has the runs that are finished, from the first one on. So it can be played before the job ends.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, BinaryIO
@@ -18,7 +18,7 @@ from ..hls.packaged import Packaged, read_packaged
 from ..models import Artifact, Job, ScratchBlob
 
 OPERATION = "hls"
-_SUFFIX = ".mp4"
+_SUBTITLES = ".vtt"
 _KEPT = 4096  # tables of segments: that of a run has a kilobyte
 
 
@@ -44,15 +44,27 @@ class MadeRendition:
     longest: float = 0.0  # seconds; no segment that is not there yet lasts longer
 
 
-def find_renditions(file: MediaFile) -> list[MadeRendition]:
-    """All renditions of a file that can be played together: none as long as their sound is missing."""
+@dataclass(frozen=True, slots=True)
+class MadeSubtitles:
+    name: str
+    language: str
+    piece: Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    renditions: Sequence[MadeRendition] = ()
+    subtitles: Sequence[MadeSubtitles] = ()
+
+    def rendition(self, name: str) -> MadeRendition | None:
+        return next((found for found in self.renditions if found.name == name), None)
+
+
+def find_made(file: MediaFile) -> Made:
+    """All of a file that can be played together: nothing as long as its sound is missing."""
     if (job := _job_of(file)) is None:
-        return []
+        return Made()
     return _artifacts(job) if job.status == Job.Status.SUCCEEDED else _growing(job)
-
-
-def find_rendition(file: MediaFile, name: str) -> MadeRendition | None:
-    return next((found for found in find_renditions(file) if found.name == name), None)
 
 
 def is_being_made(file: MediaFile) -> bool:
@@ -66,34 +78,42 @@ def _job_of(file: MediaFile) -> Job | None:
     return made.first() or jobs.exclude(status__in=[Job.Status.SUCCEEDED, Job.Status.CANCELLED]).first()
 
 
-def _artifacts(job: Job) -> list[MadeRendition]:
+def _artifacts(job: Job) -> Made:
     found: QuerySet[Artifact] = job.artifacts.select_related("file__blob").order_by("pk")
-    return [
-        MadeRendition(artifact.name.removesuffix(_SUFFIX), [_piece_of_blob(artifact.file.blob)]) for artifact in found
-    ]
+    return _sorted_out({artifact.name: _piece_of_blob(artifact.file.blob) for artifact in found})
+
+
+def _sorted_out(pieces: Mapping[str, Piece]) -> Made:
+    """Renditions and subtitles by their names."""
+    renditions, subtitles = [], []
+    for name, piece in pieces.items():
+        stem, _, rest = name.partition(".")
+        if name.endswith(_SUBTITLES):
+            subtitles.append(MadeSubtitles(stem, rest.removesuffix("vtt").removesuffix("."), piece))
+        else:
+            renditions.append(MadeRendition(stem, [piece]))
+    return Made(renditions, subtitles)
 
 
 def _piece_of_blob(blob: Blob) -> Piece:
     return Piece(blob.sha256, blob.size, partial(open_blob, blob))
 
 
-def _growing(job: Job) -> list[MadeRendition]:
+def _growing(job: Job) -> Made:
     children = Job.with_children.filter(parent=job.leader_id or job.pk).order_by("number")
     parts = list(children.only("number", "part", "status").prefetch_related("scratch"))
     of_runs: dict[str, list[tuple[dict[str, Any], Job]]] = {}
-    whole = []
+    whole = dict[str, Piece]()
     for child in parts:
         if run := (child.part or {}).get("run"):
             of_runs.setdefault(run["name"], []).append((run, child))
         elif child.status != Job.Status.SUCCEEDED:
-            return []
+            return Made()
         else:
-            whole += [_whole(blob) for blob in child.scratch.all()]
-    return [*whole, *(found for runs in of_runs.values() if (found := _prefix(runs)).pieces)]
-
-
-def _whole(blob: ScratchBlob) -> MadeRendition:
-    return MadeRendition(blob.name.removesuffix(_SUFFIX), [_piece_of_scratch(blob)])
+            whole |= {blob.name: _piece_of_scratch(blob) for blob in child.scratch.all()}
+    made = _sorted_out(whole)
+    growing = [found for runs in of_runs.values() if (found := _prefix(runs)).pieces]
+    return Made([*made.renditions, *growing], made.subtitles)
 
 
 def _prefix(runs: Sequence[tuple[dict[str, Any], Job]]) -> MadeRendition:

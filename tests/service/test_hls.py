@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.hls_streams import packets
+from tests.support.job_requests import ended, submit
 from tests.support.object_store import ObjectStore
 from tests.support.running_servers import running
 from tests.support.server import Server, Template
-from tests.support.troubled_clips import clip
+from tests.support.troubled_clips import clip, with_subtitles
 
 
 @pytest.fixture(scope="module", params=["local", "s3"])
@@ -89,6 +90,32 @@ def test_an_answer_that_the_client_has_is_not_sent_again(server: Server, address
     assert (again.status, again.body) == (304, b"")
     head = server.request("HEAD", f"{address}hls/video/0.m4s")
     assert (head.status, head.headers["Content-Length"]) == (200, str(len(first.body)))
+
+
+def test_another_container_plays_after_the_operation_hls(server: Server, tmp_path: Path) -> None:
+    source = with_subtitles(clip("index-last.mp4", tmp_path), tmp_path / "film.mkv", "eng", "fra")
+    made = server.put("film.mkv", source.read_bytes(), user="alice").json()
+    base = f"/api/v1/files/{made['id']}/hls/"
+    assert "Run the operation hls" in server.get(f"{base}master.m3u8", user="alice").json()["detail"]
+    server.start_worker("bulk")
+    done = ended(server, submit(server, made["id"], "hls", heights="none"))
+    assert (done["status"], done["message"]) == ("succeeded", "The picture and the sound are copied.")
+    master = server.get(f"{base}master.m3u8", user="alice").body.decode()
+    assert master.splitlines()[-1] == "video.m3u8"
+    assert 'TYPE=SUBTITLES,GROUP-ID="subtitles",NAME="2 fra",LANGUAGE="fra",DEFAULT=NO' in master
+    assert master.count('SUBTITLES="subtitles"') == 1
+    lines = server.get(f"{base}subtitles1.m3u8", user="alice").body.decode().splitlines()
+    assert lines[-3:] == ["#EXTINF:14.000000,", "subtitles1/0.vtt", "#EXT-X-ENDLIST"]
+    answer = server.get(f"{base}subtitles1/0.vtt", user="alice")
+    assert answer.headers["Content-Type"] == "text/vtt"
+    assert answer.body.startswith(b"WEBVTT\n\n00:01.000 --> 00:03.000\nHello\n")
+    assert server.get(f"{base}subtitles2.m3u8", user="alice").status == 404
+    for name, kind in (("video", "video"), ("audio0", "audio")):
+        played = tmp_path / f"{name}.mp4"
+        played.write_bytes(rendition(server, base, name, "alice"))
+        assert [packet.content for packet in packets(played, kind)] == [
+            packet.content for packet in packets(source, kind)
+        ]
 
 
 def test_a_file_that_must_be_encoded_says_why(server: Server, tmp_path: Path) -> None:

@@ -148,6 +148,18 @@ def clip(name: str, folder: Path) -> Path:
     return path
 
 
+def with_subtitles(source: Path, target: Path, *languages: str) -> Path:
+    """A copy with the same subtitles in each of these languages."""
+    words = target.with_suffix(".srt")
+    words.write_text("1\n00:00:01,000 --> 00:00:03,000\nHello\n\n2\n00:00:05,000 --> 00:00:07,500\nGood bye\n")
+    maps = [word for _ in languages for word in ("-map", "1")]
+    names = [
+        word for number, name in enumerate(languages) for word in (f"-metadata:s:s:{number}", f"language={name}")
+    ]
+    ffmpeg("-i", str(source), "-i", str(words), "-map", "0", *maps, "-c", "copy", *names, str(target))
+    return target
+
+
 def _make(name: str, folder: Path, path: Path) -> None:
     if name in DAMAGED:
         whole, damage = DAMAGED[name]
