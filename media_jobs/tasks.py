@@ -51,7 +51,8 @@ def _run_next_job(slot: Slot) -> bool:
     slot.set_state(Worker.State.BUSY)
     if has_work(slot.lane, room()):
         wake(slot.lane)
-    run_job(lease, slot)
+    with scheduling.charged(slot.lane, lease.job.owner_id):
+        run_job(lease, slot)
     return True
 
 

@@ -1,4 +1,4 @@
-"""The tables of lanes, of fair turns between owners, and of the workers that live."""
+"""The tables of lanes, of fair shares between owners, and of the workers that live."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -24,11 +24,17 @@ class Lane(models.Model):
 
 
 class Share(models.Model):
-    """When an owner's job was last claimed in a lane. The owner who was served least recently is next."""
+    """How much of a lane's time an owner has had. The owner who has had least is next.
+
+    Who comes back after a pause begins where the others are: time that nobody asked for is not saved up.
+    """
 
     lane = models.CharField(max_length=16)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    served_at = models.DateTimeField()
+    served_at = models.DateTimeField()  # among equals, the owner who was served least recently is next
+    used = models.FloatField(default=0)  # seconds of work, from where the owner began
+    # `used` when the owner was last served. The highest of a lane is where the others are.
+    level = models.FloatField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["lane", "owner"], name="share_once")]

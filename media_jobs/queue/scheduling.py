@@ -1,24 +1,30 @@
 """Which job a worker gets next.
 
-The next job of a lane has the highest priority; among equal ones, owners take turns, and of each owner the oldest is
-next. Paused lanes get none, nor does any lane while the disk is full.
+The next job of a lane has the highest priority; among equal ones, it is the oldest of the owner who has had the least
+of the lane's time: owners of long jobs and of short ones get equal shares. Paused lanes get none, nor does any lane
+while the disk is full.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from django.db import connection
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
+import structlog
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections, connection
+from django.db.models import F, Max, Q, QuerySet, Value
+from django.db.models.functions import Greatest, Now
 
 from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.storage.stores import sink
 from uploads.transfers.disk_space import check_floor, check_free
 
 from ..conf import jobs
-from ..models import Job, Lane, Worker
+from ..models import Job, Lane, Share, Worker
 
-# _NEXT selects the next job of a lane: the best priority, of the owner who was served least recently, their oldest.
+log = structlog.get_logger(__name__)
+# _NEXT selects the next job of a lane: the best priority, of the owner who has used least, their oldest.
 # Each part is one index lookup. (PostgreSQL would plan an EXISTS instead of the innermost SELECT, or that SELECT
 # without its ORDER BY, as a scan of all queued jobs.)
 _NEXT = """
@@ -27,7 +33,7 @@ _NEXT = """
         SELECT owner_id FROM media_jobs_share AS share WHERE share.lane = %(lane)s AND (
             SELECT owner_id FROM media_jobs_job WHERE {claimable} AND owner_id = share.owner_id
             AND priority = (SELECT MAX(priority) FROM media_jobs_job WHERE {claimable}) ORDER BY queued_at, id LIMIT 1
-        ) IS NOT NULL ORDER BY share.served_at, share.id LIMIT 1
+        ) IS NOT NULL ORDER BY share.used, share.served_at, share.id LIMIT 1
     ) AND NOT EXISTS (SELECT 1 FROM media_jobs_lane WHERE name = %(lane)s AND paused)
     ORDER BY queued_at, id LIMIT 1 {for_update}
 """
@@ -41,13 +47,17 @@ _IS_HERE = """
     OR file_id IN (SELECT file.id FROM uploads_mediafile AS file JOIN uploads_blob AS blob ON blob.id = file.blob_id
     WHERE blob.sha256 IN ({hashes}))
 """
-# A share that another worker has locked is skipped: that worker is writing served_at for the same owner.
+# A claim is charged at once, as if it took this long: several slots must not take the same owner's jobs one after
+# another. When the work has ended, `charged` corrects that.
+_SECONDS = 30.0
+# A share that another worker has locked is skipped: that worker is writing it for the same owner.
 SERVE_OWNER = """
-    UPDATE media_jobs_share SET served_at = {served} WHERE id IN (
+    UPDATE media_jobs_share SET served_at = {served}, level = {level}, used = {level} + {seconds} WHERE id IN (
         SELECT share.id FROM media_jobs_share AS share
         JOIN claimed ON claimed.lane = share.lane AND claimed.owner_id = share.owner_id {for_serving}
     )
 """
+_LEVEL = "{greatest}(used, (SELECT MAX(level) FROM media_jobs_share WHERE lane = %(lane)s))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,32 @@ def rooms(workers: QuerySet[Worker]) -> dict[str, Room | None]:
     return found
 
 
+def serve(lane: str, owner_id: int) -> None:
+    """As SERVE_OWNER, for what is no job: the check of an upload."""
+    Share.ensure(lane, owner_id)
+    highest = Share.objects.filter(lane=lane).aggregate(found=Max("level"))["found"]
+    level = Greatest(F("used"), Value(highest))
+    Share.objects.filter(lane=lane, owner_id=owner_id).update(served_at=Now(), level=level, used=level + _SECONDS)
+
+
+@contextmanager
+def charged(lane: str, owner_id: int) -> Iterator[None]:
+    """Charge the seconds that this work takes, however it ends, in place of what the claim has charged."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        try:
+            charge(lane, owner_id, time.monotonic() - began)
+        except DatabaseFailure:
+            log.warning("work_not_charged", lane=lane, exc_info=True)
+            close_old_connections()
+
+
+def charge(lane: str, owner_id: int, seconds: float) -> None:
+    Share.objects.filter(lane=lane, owner_id=owner_id).update(used=F("used") + (seconds - _SECONDS))
+
+
 def is_paused(lane: str) -> bool:
     return Lane.objects.filter(name=lane, paused=True).exists()
 
@@ -110,6 +146,7 @@ def sql(statement: str, room: Room | None = None) -> str:
     """Fill in the condition for `room`, and the expressions that differ between PostgreSQL and SQLite."""
     if connection.vendor == "postgresql":
         now = served = "statement_timestamp()"
+        greatest = "GREATEST"
         until = "statement_timestamp() + make_interval(secs => %(lease)s)"
         locks = {"for_update": "FOR UPDATE SKIP LOCKED", "for_serving": "FOR NO KEY UPDATE OF share SKIP LOCKED"}
     else:
@@ -118,7 +155,14 @@ def sql(statement: str, room: Room | None = None) -> str:
         # SQLite's clock counts milliseconds, and several owners may be served in one: each gets a later time.
         last = "(SELECT MAX(served_at) FROM media_jobs_share WHERE lane = %(lane)s)"
         served = f"MAX({now}, strftime('%%Y-%%m-%%d %%H:%%M:%%f', {last}, '+0.001 seconds'))"
+        greatest = "MAX"
         locks = {"for_update": "", "for_serving": ""}
     claimable = _CLAIMABLE.format(now=now, fits=room.sql if room else "")
-    expressions = {"now": now, "until": until, "served": served}
+    expressions = {
+        "now": now,
+        "until": until,
+        "served": served,
+        "level": _LEVEL.format(greatest=greatest),
+        "seconds": _SECONDS,
+    }
     return statement.format(**expressions, next=_NEXT.format(claimable=claimable, **locks), **locks)

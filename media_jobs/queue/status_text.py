@@ -45,9 +45,9 @@ class Lanes:
 
 
 def _ahead(lane: str) -> Iterable[tuple[UUID, int]]:
-    """Each claimable job of the lane, and how many jobs at most are claimed before it.
+    """Each claimable job of the lane, and how many jobs are claimed before it.
 
-    Higher priorities come first; within a priority, owners take turns.
+    Higher priorities come first; within a priority, owners take turns if their jobs take equally long.
     """
     waiting = claimable(lane).order_by("-priority", "queued_at", "id").values_list("pk", "owner_id", "priority")
     queue = list(waiting[:MOST])

@@ -1,10 +1,9 @@
 """Checks of direct uploads: work of the lane `bulk` that is no job, as there is no file yet.
 
-The rows and leases are those of uploads.transfers.direct.content_check. Owners take turns, as they do for jobs.
+The rows and leases are those of uploads.transfers.direct.content_check. Their time counts as that of jobs.
 """
 
 from django.db.models import F, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Now
 
 from uploads.models import DirectUpload
 from uploads.transfers.direct import content_check
@@ -13,7 +12,7 @@ from uploads.transfers.direct.content_check import ContentCheck
 from ..conf import jobs
 from ..models import Share, Worker
 from ..operations.base import BULK
-from .scheduling import Room, claimable, is_paused
+from .scheduling import Room, claimable, is_paused, serve
 
 _TRIES = 5
 
@@ -32,14 +31,15 @@ def has_work(lane: str, room: Room | None = None) -> bool:
 
 
 def claim(worker: Worker) -> ContentCheck | None:
-    """Lease the next upload to check, of the owner who was served least recently. None: there is none."""
+    """Lease the next upload to check, of the owner who has had the least of the lane's time. None: there is none."""
     if worker.lane != BULK or is_paused(BULK):
         return None
-    served = Share.objects.filter(lane=BULK, owner=OuterRef("upload__owner")).values("served_at")
-    found = waiting(BULK).annotate(served=Subquery(served)).select_related("upload__owner")
-    for direct in found.order_by(F("served").asc(nulls_first=True), "sent_at")[:_TRIES]:
+    share = Share.objects.filter(lane=BULK, owner=OuterRef("upload__owner"))
+    found = waiting(BULK).annotate(used=Subquery(share.values("used")), served=Subquery(share.values("served_at")))
+    turns = [F(name).asc(nulls_first=True) for name in ("used", "served")]
+    for direct in found.select_related("upload__owner").order_by(*turns, "sent_at")[:_TRIES]:
         check = content_check.claim(direct, jobs().lease_time, jobs().attempts)
         if check is not None:
-            Share.objects.update_or_create(lane=BULK, owner_id=direct.upload.owner_id, defaults={"served_at": Now()})
+            serve(BULK, direct.upload.owner_id)
             return check
     return None

@@ -6,7 +6,7 @@ import structlog
 from django.db import close_old_connections
 
 from ..models import Worker
-from ..queue import upload_checks
+from ..queue import scheduling, upload_checks
 from ..queue.notify import wake
 from .slot import Slot
 
@@ -24,7 +24,8 @@ def check_next_upload(slot: Slot) -> bool:
     slot.hold(check.renew)
     started = time.monotonic()
     try:
-        check.run(lambda: slot.is_stopping)
+        with scheduling.charged(slot.lane, check.upload.owner_id):
+            check.run(lambda: slot.is_stopping)
     except Exception:
         # The lease runs out, and a worker tries again, as after the loss of a worker.
         log.exception("check_failed", upload=str(check.upload.pk))

@@ -24,6 +24,7 @@ from media_jobs.errors import (
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.models import Artifact, Job, Lane, Worker
 from media_jobs.queue import cancel_and_retry, leases
+from media_jobs.queue.scheduling import charge
 from tests.support.job_rows import (
     a_file,
     a_job,
@@ -105,6 +106,36 @@ def test_a_thousand_jobs_of_one_delay_the_first_of_another_by_those_that_run_at_
         end(started(free, first))
         assert claimed(free).job.owner == greedy  # and then they go on
         end(other)
+
+
+def test_owners_of_long_jobs_and_of_short_ones_get_the_same_time(worker: Worker) -> None:
+    taken = {pile_of(30): 300.0, pile_of(30): 30.0}
+    spent = dict.fromkeys(taken, 0.0)
+    for _ in range(22):
+        owner = claimed(worker).job.owner
+        charge(worker.lane, owner.pk, taken[owner])
+        spent[owner] += taken[owner]
+    assert [spent[owner] for owner in taken] == [600, 600]
+
+
+def test_who_comes_back_has_saved_no_time_up(worker: Worker) -> None:
+    modest = pile_of(1)
+    claimed(worker)
+    greedy = pile_of(30)
+    for _ in range(20):
+        assert claimed(worker).job.owner == greedy
+    for width in range(100, 103):
+        a_job(a_file(modest), params={"width": width})
+    order = [claimed(worker).job.owner for _ in range(4)]
+    assert order == [modest, greedy, modest, greedy]
+
+
+def pile_of(count: int) -> Any:
+    """A new owner with so many jobs."""
+    owner = a_user()
+    for width in range(20, 20 + count):
+        a_job(a_file(owner), params={"width": width})
+    return owner
 
 
 def test_a_paused_lane_starts_nothing(worker: Worker) -> None:
