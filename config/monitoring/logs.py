@@ -58,6 +58,8 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         # Our loggers keep the level INFO in a worker, where Celery sets all others to WARNING.
         **{name: {"level": "INFO"} for name in ("config", "media_jobs", "millrace", "uploads")},
+        # It says in each process where its settings come from, also between what a command prints.
+        "botocore": {"level": "WARNING"},
         # The request log has all refused requests. Django would repeat each as a warning.
         "django.request": {"level": "ERROR"},
         "django.security.csrf": {"level": "ERROR"},
