@@ -132,7 +132,7 @@ def test_a_kill_while_a_twin_brings_lost_bytes_back_loses_nothing_more(
     content = film(90_000)
     file = server.put("lost.mp4", content).json()
     key = server.call(content_rows.key_of_file, file["id"])
-    (server.media / key[:2] / key).unlink()
+    server.place_of(key).unlink()
     server.die_at(step)
     assert answer_of(lambda: server.put("brought-back.mp4", content)) is None
     server.restart()
@@ -279,6 +279,7 @@ def test_an_upload_and_a_deletion_take_their_steps_in_order(server: MortalServer
         assert server.steps() == expected
 
 
+@pytest.mark.local_disk
 def test_the_system_is_asked_to_sync_before_people_see_the_file(
     start_server: StartServer, tmp_path: Path, film: Film
 ) -> None:

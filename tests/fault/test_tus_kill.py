@@ -358,6 +358,7 @@ def whole_and_not_stored(server: MortalServer, client: Client, content: bytes, n
     return path
 
 
+@pytest.mark.local_disk
 def test_bytes_that_are_all_here_become_a_file_when_their_client_comes_back(
     server: MortalServer, client: Client, film: Film
 ) -> None:
@@ -369,6 +370,7 @@ def test_bytes_that_are_all_here_become_a_file_when_their_client_comes_back(
     assert_nothing_is_left_over(server)
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize("later", [partial_uploads.recover_minutes_later, partial_uploads.expire_a_week_later])
 def test_bytes_that_are_all_here_become_a_file_though_nobody_comes_back(
     server: MortalServer, client: Client, film: Film, later: Callable[[], None]
@@ -395,6 +397,7 @@ def test_a_file_half_stored_is_stored_though_nobody_comes_back(
     assert_nothing_is_left_over(server)
 
 
+@pytest.mark.local_disk
 def test_all_who_come_back_at_once_find_one_file(template: Template, tmp_path: Path, film: Film) -> None:
     content = film(3 * MB)
     with running_pair(template, tmp_path) as servers, ThreadPoolExecutor(8) as pool:

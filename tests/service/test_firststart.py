@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import outside_services
 from tests.support.in_server import accounts, startup
 from tests.support.preloaded_processes import ReadyDjango
 from tests.support.run import result_of, words_for
@@ -18,7 +19,7 @@ STARTS = 3
 
 @pytest.fixture
 def environments(tmp_path: Path) -> Iterator[list[dict[str, str]]]:
-    """New homes, with nothing in them: one for all with SQLite; with PostgreSQL one each, which share the media."""
+    """New homes, with nothing in them: one for all with SQLite; with PostgreSQL one each, which share the store."""
     base = os.environ.get("DATABASE_URL", "")
     if not base.startswith("postgres"):
         yield [environment(tmp_path / "home", "")] * STARTS
@@ -31,8 +32,10 @@ def environments(tmp_path: Path) -> Iterator[list[dict[str, str]]]:
     for home in homes:
         home.mkdir()
         (home / "media").symlink_to(tmp_path / "media")
-    yield [environment(home, database_url, SECRET_KEY="one for all " * 5) for home in homes]
+    shared = outside_services.variables(tmp_path)
+    yield [environment(home, database_url, SECRET_KEY="one for all " * 5) | shared for home in homes]
     drop_database(database_url)
+    outside_services.drop_store(tmp_path)
 
 
 def test_of_several_first_starts_at_once_one_prepares_and_all_come_up(environments: list[dict[str, str]]) -> None:

@@ -63,6 +63,7 @@ def test_a_replay_whose_bytes_are_lost_says_so(server: Server, film: Film) -> No
     assert [request().status for request in requests] == [201, 409, 201]
 
 
+@pytest.mark.local_disk
 def test_a_replay_is_put_off_while_the_disk_cannot_be_seen(server: Server, film: Film) -> None:
     data = film()
     assert put(server, data, "unseen").status == 201

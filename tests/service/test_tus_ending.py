@@ -141,7 +141,7 @@ def test_who_is_overtaken_at_the_end_leaves_nothing_behind(quiet: Client, film: 
     (server.home / "rest").write_bytes(content[100_000:])
     server.call(partial_uploads.finish_after_another_has_stored_it)
     assert tus.is_complete(path, content)
-    assert list((server.media / "partial").iterdir()) == []
+    assert server.partial_bytes() == []
 
 
 def test_who_has_just_paused_may_go_on_with_another(start_server: StartServer, film: Film) -> None:
@@ -164,6 +164,7 @@ def test_a_claim_of_bytes_that_a_power_cut_took_is_not_believed(quiet: Client, f
 # Trouble that passes
 
 
+@pytest.mark.local_disk
 def test_a_disk_that_fails_for_a_while_costs_nobody_an_upload(quiet: Client, film: Film) -> None:
     tus, server, content = quiet, quiet.server, film()
     path = tus.new(len(content))
@@ -182,6 +183,7 @@ def test_a_disk_that_fails_for_a_while_costs_nobody_an_upload(quiet: Client, fil
     assert tus.finish(path, content) == 100_000
 
 
+@pytest.mark.local_disk
 def test_a_database_that_fails_for_a_while_is_no_error_and_costs_nobody_a_byte(quiet: Client, film: Film) -> None:
     tus, server, content = quiet, quiet.server, film()
     path = tus.new(len(content))
@@ -220,6 +222,7 @@ def no_database(server: Server) -> Iterator[None]:
     away.rename(database)
 
 
+@pytest.mark.local_disk
 def test_a_holder_that_cannot_be_stopped_keeps_the_upload(quiet: Client, film: Film) -> None:
     tus, content = quiet, film(400_000)
     path = tus.new(len(content))
@@ -293,6 +296,7 @@ def test_an_upload_whose_time_is_over_may_go_on_as_long_as_nobody_has_ended_it(q
     assert quiet.finish(path, content) == 100_000
 
 
+@pytest.mark.local_disk
 def test_one_upload_that_cannot_be_ended_keeps_no_other_from_ending(start_server: StartServer, film: Film) -> None:
     server = start_server(UPLOAD_EXPIRY="1ms")
     tus = Client(server)
@@ -313,6 +317,7 @@ def test_one_upload_that_cannot_be_ended_keeps_no_other_from_ending(start_server
     assert {tus.look(path)["state"] for path in paths} == {"failed"}
 
 
+@pytest.mark.local_disk
 def test_sweeping_leaves_the_bytes_of_a_paused_upload_alone_however_old(quiet: Client, film: Film) -> None:
     tus, server, content = quiet, quiet.server, film()
     path = tus.new(len(content))
@@ -331,6 +336,6 @@ def test_partials_that_no_upload_has_are_swept(quiet: Client, film: Film) -> Non
     path = tus.new(300_000)
     assert tus.patch(path, 0, film()[:100_000]).status == 204
     server.call(partial_uploads.delete_receiving)
-    assert partials(server)
+    assert server.partial_bytes()
     server.call(content_rows.sweep_without_grace)
-    assert list((server.media / "partial").iterdir()) == []
+    assert server.partial_bytes() == []

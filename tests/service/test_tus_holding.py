@@ -144,6 +144,7 @@ def attempt(client: Client, path: str, content: bytes) -> Answer | None:
         return None
 
 
+@pytest.mark.local_disk
 def test_who_had_to_wait_is_not_asked_to_let_go_itself(pair: tuple[Client, Client], film: Film) -> None:
     """What was asked of the holder before means nobody any more."""
     old, new = pair

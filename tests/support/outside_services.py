@@ -81,9 +81,14 @@ def mark_store(home: Path, database_url: str) -> None:
 def content_of(home: Path) -> list[StoredObject]:
     """Whole content, and what there is of open writes."""
     assert store is not None
+    return [*objects(store, bucket_of(home), f"{_PREFIX}/content/"), *partial_content_of(home)]
+
+
+def partial_content_of(home: Path) -> list[StoredObject]:
+    """What there is of open writes: tails, and multipart uploads."""
+    assert store is not None
     bucket = bucket_of(home)
-    whole, tails = (objects(store, bucket, f"{_PREFIX}/{folder}/") for folder in ("content", "partial"))
-    return [*whole, *tails, *open_uploads(store, bucket, f"{_PREFIX}/")]
+    return [*objects(store, bucket, f"{_PREFIX}/partial/"), *open_uploads(store, bucket, f"{_PREFIX}/")]
 
 
 def quarantined_in(home: Path) -> list[StoredObject]:

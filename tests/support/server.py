@@ -325,6 +325,12 @@ class Server:
         folders = [folder for folder in self.media.iterdir() if folder.name == "partial" or len(folder.name) == 2]
         return sorted(path for folder in folders for path in folder.iterdir())
 
+    def partial_bytes(self) -> list[Path] | list[StoredObject]:
+        """What this server's store has of open writes."""
+        if outside_services.store is not None:
+            return outside_services.partial_content_of(self.home)
+        return sorted((self.media / "partial").glob("*"))
+
     def quarantined(self) -> list[Path] | list[StoredObject]:
         if outside_services.store is not None:
             return outside_services.quarantined_in(self.home)
