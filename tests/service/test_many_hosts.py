@@ -89,7 +89,7 @@ def test_a_host_with_another_secret_key_does_not_start_while_others_may_be_runni
 
 
 def test_hosts_whose_cache_or_broker_is_their_own_are_warned_of(three: list[Serve]) -> None:
-    new = Server(three[2].home, {}, three[2].database_url, three[2].settings)
+    new = Server(three[2].home, {}, three[2].database_url, three[2].settings, broker_url="", cache_url="")
     shared = replace(new, variables=three[2].variables)
     try:
         assert new.call(startup.warning_codes, "_not_shared") == []

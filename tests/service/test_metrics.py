@@ -213,6 +213,7 @@ def test_answers_are_counted_by_the_name_of_their_route_and_never_by_what_a_clie
     assert not [word for word in ("a-name", file["id"], "no-such-page", "BREW", "/api/") if word in text]
 
 
+@pytest.mark.local_disk
 def test_room_memory_and_limits_are_told(start_server: StartServer) -> None:
     found = of(start_server(MIN_FREE="1MiB", THREADS="20"))
     assert found["millrace_storage_floor_bytes"] >= 1024**2
@@ -259,6 +260,7 @@ def families(text: str) -> set[str]:
     return set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
 
 
+@pytest.mark.local_disk
 def test_rules_dashboard_and_the_table_of_metrics_name_what_a_server_tells(start_server: StartServer) -> None:
     told = families(start_server().get("/metrics").body.decode())
     used = {name for expression in expressions() for name in _METRIC.findall(expression)}

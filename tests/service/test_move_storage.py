@@ -18,6 +18,8 @@ from tests.support.server import Server, Template, query
 from tests.support.tus_client import Client
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.local_disk  # it begins on one
+
 Film = Callable[..., bytes]
 FILES = 30
 

@@ -53,6 +53,7 @@ def test_a_size_that_no_disk_has_is_refused_and_breaks_nothing(size: int, server
     assert server.request("GET", "/readyz", user=None).status == 200
 
 
+@pytest.mark.local_disk
 def test_more_than_the_disk_has_is_refused_for_that(server: Server) -> None:
     tus = {"Tus-Resumable": "1.0.0", "Upload-Length": str(2**50)}
     assert server.request("POST", "/api/v1/uploads/", None, tus).code == "insufficient_storage"

@@ -190,6 +190,7 @@ def test_promises_are_told_on_the_front_page_and_in_readyz(of_12_gib: None, admi
 # Over HTTP
 
 
+@pytest.mark.local_disk
 def test_one_account_with_many_empty_uploads_stops_nobody(start_server: StartServer, clip: bytes) -> None:
     server = start_server()
     marker = next(server.media.glob(".*"))
@@ -208,6 +209,7 @@ def test_one_account_with_many_empty_uploads_stops_nobody(start_server: StartSer
         server.kill()
 
 
+@pytest.mark.local_disk
 def test_a_patch_after_the_lapse_reserves_again_or_keeps_what_has_come(start_server: StartServer, film: Film) -> None:
     server = start_server()
     tus, content = Client(server), film(600_000)

@@ -130,18 +130,21 @@ def on_small_disk(start_server: StartServer) -> Iterator[SmallDisk]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.local_disk
 def test_what_the_disk_has_no_room_for_is_refused_before_the_body(on_small_disk: SmallDisk) -> None:
     server = on_small_disk()
     answer = assert_refused(server, put("film.mp4", Content_Length=str(5 * MIB)), 507, "insufficient_storage")
     assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.local_disk
 def test_what_would_leave_less_than_min_free_is_refused_before_the_body(on_small_disk: SmallDisk, film: Film) -> None:
     server = on_small_disk(MIN_FREE="2MiB")
     assert_refused(server, put("film.mp4", Content_Length=str(3 * MIB)), 507, "insufficient_storage")
     assert send(server, put("fits.mp4", film(MIB))).status == 201
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize("way", ["chunked", "chunked form", "gzip"])
 def test_what_does_not_say_its_size_is_refused_when_the_room_ends(
     on_small_disk: SmallDisk, film: Film, way: str
@@ -149,6 +152,7 @@ def test_what_does_not_say_its_size_is_refused_when_the_room_ends(
     assert_refused(on_small_disk(), WAYS[way](film(5 * MIB)), 507, "insufficient_storage")
 
 
+@pytest.mark.local_disk
 def test_two_uploads_do_not_get_the_same_room(on_small_disk: SmallDisk, film: Film) -> None:
     server = on_small_disk()
     content = film(3 * MIB)
@@ -161,6 +165,7 @@ def test_two_uploads_do_not_get_the_same_room(on_small_disk: SmallDisk, film: Fi
         assert first.answer().status == 201
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize("way", ["put", "form", "chunked"])
 def test_a_disk_that_somebody_else_fills_is_told_as_full(on_small_disk: SmallDisk, film: Film, way: str) -> None:
     server = on_small_disk()
@@ -182,6 +187,7 @@ def test_a_disk_that_somebody_else_fills_is_told_as_full(on_small_disk: SmallDis
     assert send(server, whole, key=key).status == 201
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize("way", ["put", "form", "chunked"])
 def test_a_disk_that_cannot_be_written_is_told_as_unavailable(on_small_disk: SmallDisk, film: Film, way: str) -> None:
     server = on_small_disk()
@@ -192,6 +198,7 @@ def test_a_disk_that_cannot_be_written_is_told_as_unavailable(on_small_disk: Sma
     assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize("way", ["put", "form", "chunked"])
 def test_a_disk_without_our_mark_is_told_as_unavailable(start_server: StartServer, film: Film, way: str) -> None:
     server = start_server()

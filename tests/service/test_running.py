@@ -89,6 +89,7 @@ def quick_worker(server: Server) -> Iterator[None]:
     worker.wait(30)
 
 
+@pytest.mark.local_disk
 def test_no_job_begins_while_the_disk_is_at_its_floor(start_server: StartServer, clip: bytes) -> None:
     server = start_server(MIN_FREE="8MiB")
     marker = next(server.media.glob(".*"))

@@ -262,6 +262,7 @@ def test_a_wrong_value_stops_the_start_and_is_named(serve: Serve, variable: str,
     assert variable in serve.refusal(**{variable: value}).strip().splitlines()[-1]
 
 
+@pytest.mark.local_disk
 def test_serve_refuses_a_media_folder_that_is_not_the_one_it_knows(start_server: StartServer, clip: bytes) -> None:
     server = start_server()
     server.put("clip.mp4", clip)
@@ -278,6 +279,7 @@ def test_serve_refuses_a_media_folder_that_is_not_the_one_it_knows(start_server:
     assert server.get("/readyz").status == 200
 
 
+@pytest.mark.local_disk
 def test_a_running_server_whose_disk_goes_away_says_so_and_takes_nothing(
     start_server: StartServer, clip: bytes, film: Film
 ) -> None:

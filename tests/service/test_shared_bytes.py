@@ -5,6 +5,8 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import pytest
+
 from config import first_start
 from tests.support.in_server import content as content_rows
 from tests.support.running_servers import StartServer
@@ -85,6 +87,7 @@ def _head(server: Server, file: dict[str, Any], user: str, headers: dict[str, st
     return server.request("HEAD", f"/api/v1/files/{file['id']}/content", None, headers, user=user)
 
 
+@pytest.mark.local_disk
 def test_facts_of_the_release_before_stay_where_they_were_shown(start_server: StartServer, clip: bytes) -> None:
     server = start_server()
     server.start_worker()

@@ -118,6 +118,7 @@ def test_a_session_has_every_scope(server: Server) -> None:
             assert browser.request("GET", found.address).status != 403, str(found)
 
 
+@pytest.mark.local_disk
 def test_tokens_of_the_release_before_keep_all_that_they_could_do(
     template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.drill.cluster import own_cluster
+from tests.support import outside_services
 from tests.support.failing_brokers import own_redis
 from tests.support.serve_process import Serve
 from tests.support.server import drop_database, sql
@@ -36,9 +37,11 @@ def postgresql_database() -> Iterator[str]:
 
 @contextmanager
 def hosts(folder: Path, number: int, **settings: str) -> Iterator[list[Serve]]:
-    """Hosts that were never started. The store is a folder that they share."""
+    """Hosts that were never started. They share the store: a folder, or what the test run uses in its place."""
     with postgresql_database() as database_url, own_redis() as redis:
         (folder / "media").mkdir()
+        if outside_services.is_on_s3():
+            settings["STORAGE"] = outside_services.storage_of(folder)
         made = [
             Serve(folder / f"host-{index}", database_url, {"SECRET_KEY": KEY} | settings) for index in range(number)
         ]
@@ -51,6 +54,7 @@ def hosts(folder: Path, number: int, **settings: str) -> Iterator[list[Serve]]:
         finally:
             for host in made:
                 host.end()
+            outside_services.drop_store(folder)
 
 
 def start_together(made: list[Serve]) -> None:

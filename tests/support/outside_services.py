@@ -39,11 +39,16 @@ def variables(home: Path) -> dict[str, str]:
     """The environment variables of a home that uses these services."""
     found: dict[str, str] = {}
     if store is not None:
-        found |= {"MILLRACE_STORAGE": f"s3://{bucket_of(home)}/{_PREFIX}", **store.environment}
+        found |= {"MILLRACE_STORAGE": storage_of(home), **store.environment}
     if redis_port is not None:
         url = f"redis://127.0.0.1:{redis_port}/{_redis_database(home)}"
         found |= {"BROKER_URL": url, "CACHE_URL": url}
     return found
+
+
+def storage_of(home: Path) -> str:
+    """The S3 store of this home, as MILLRACE_STORAGE names it."""
+    return f"s3://{bucket_of(home)}/{_PREFIX}"
 
 
 @cache
@@ -64,7 +69,7 @@ def mark_store(home: Path, database_url: str) -> None:
     """Make the bucket of a copied home its store, as a start would: a process that does it takes a second."""
     if store is None:
         return
-    identity, name = uuid.uuid4(), f"s3://{bucket_of(home)}/{_PREFIX}"
+    identity, name = uuid.uuid4(), storage_of(home)
     store.client().put_object(Bucket=bucket_of(home), Key=f"{_PREFIX}/millrace-store", Body=f"{identity}\n".encode())
     rows = "INSERT INTO uploads_sinkmark (sink, identity, warning) VALUES"
     if database_url:
