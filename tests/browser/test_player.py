@@ -81,7 +81,6 @@ def test_quality_and_subtitles_are_chosen_and_a_rendition_that_is_being_made_whe
     """The renditions are the same film under other names: what makes others has tests of its own."""
     unfinished = {"video.m3u8?small"}
     add_renditions(page, unfinished, "320x180", "640x360")
-    page.clock.install()
     open_page(page, server, film)
     wait_for(page, IS_SHOWN)
     quality = page.get_by_label("Quality")
@@ -93,7 +92,7 @@ def test_quality_and_subtitles_are_chosen_and_a_rendition_that_is_being_made_whe
     wait_for(page, IS_SHOWN)
     play(page)
     unfinished.clear()
-    page.clock.fast_forward(11_000)
+    page.evaluate("document.dispatchEvent(new Event('mr-finished'))")  # as the page does when a job has ended
     expect(quality.locator("option").nth(2)).to_have_text("180p")
     with page.expect_request("**/video.m3u8?small"):
         quality.select_option("180p")

@@ -24,18 +24,23 @@ export class HlsPlayer {
 
   async begin(master) {
     await this.look(master);
-    this.open({ at: 0, plays: !this.media.paused });
+    this.open({ at: this.media.currentTime, plays: !this.media.paused });
   }
 
   async look(master) {
     this.variants = variantsOf(master, this.playlist);
     if (this.variants.length > 1) await lookAt(this.variants);
-    if (this.variants.some(({ isComplete }) => isComplete === false)) setTimeout(() => this.lookAgain(), LOOK_AGAIN);
+    if (this.variants.some(({ isComplete }) => isComplete === false)) this.lookLater();
+  }
+
+  lookLater() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.lookAgain(), LOOK_AGAIN);
   }
 
   async lookAgain() {
     const master = await ask(this.playlist).catch(() => "");
-    if (!master) return setTimeout(() => this.lookAgain(), LOOK_AGAIN);
+    if (!master) return this.lookLater();
     await this.look(master);
     return this.showQualities();
   }

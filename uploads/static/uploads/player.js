@@ -7,10 +7,13 @@ const media = document.querySelector("#mr-player [data-plays]");
 const cannot = document.querySelector("#mr-player .mr-cannot");
 const content = media?.getAttribute("src");
 let playsFile = true; // hls.js deals with other errors itself
+let player = null;
+let renews = false;
 
 // The server redirects to a URL of the store that expires, and the browser keeps it. Load the content again, by our URL,
 // before it is needed after that.
 function renewBeforeItExpires(expires) {
+  renews = true;
   let loaded = Date.now();
   const renew = () => {
     if (Date.now() - loaded < expires) return;
@@ -29,7 +32,7 @@ function playFile({ at = 0, plays = !media.paused } = {}) {
   if (media.getAttribute("src") !== content) media.src = content;
   if (at) media.currentTime = at;
   if (plays) media.play();
-  if (media.dataset.expires) renewBeforeItExpires(1000 * media.dataset.expires);
+  if (media.dataset.expires && !renews) renewBeforeItExpires(1000 * media.dataset.expires);
 }
 
 function playNatively(playlist) {
@@ -53,7 +56,9 @@ async function begin({ playlist, hls, expires }) {
   if (!master || (expires && !offersChoice(master))) return playFile();
   if (Hls) {
     playsFile = false;
-    return new HlsPlayer(Hls, media, playlist, playFile).begin(master);
+    cannot.hidden = true;
+    player = new HlsPlayer(Hls, media, playlist, playFile);
+    return player.begin(master);
   }
   if (media.canPlayType("application/vnd.apple.mpegurl")) return playNatively(playlist);
   return playFile();
@@ -66,6 +71,12 @@ function showMessage() {
 if (media) {
   media.addEventListener("error", showMessage);
   if (media.error) showMessage();
-  if (media.dataset.playlist) begin(media.dataset).catch(() => playFile());
-  else if (media.dataset.expires) renewBeforeItExpires(1000 * media.dataset.expires);
+  if (media.dataset.playlist) {
+    const start = () => begin(media.dataset).catch(() => playFile());
+    // A job of this file has ended: it may have made renditions.
+    document.addEventListener("mr-finished", () => (player ? player.lookAgain() : media.paused && start()));
+    start();
+  } else if (media.dataset.expires) {
+    renewBeforeItExpires(1000 * media.dataset.expires);
+  }
 }
