@@ -9,7 +9,7 @@ from django.urls import reverse_lazy
 from config import env, storages
 from config import setting_parsers as parse
 from config.admin_site import UNFOLD as UNFOLD
-from config.backends import fallback_cache
+from config.backends import fallback_cache, postgresql_pool
 from config.http.api_settings import API_FRAMEWORK
 from config.http.api_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from config.http.cors import CORS_ALLOW_HEADERS as CORS_ALLOW_HEADERS
@@ -162,10 +162,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):
     # By default PostgreSQL allows a hundred connections, and Millrace has more threads. Those of all web processes
     # share these 40.
-    # reconnect_timeout: the pauses between attempts to connect double until the timeout, and then begin again. With
-    # the default of 5 minutes, Millrace would reconnect long after the database is back.
-    pool = {"min_size": 1, "max_size": _share(40, least=8), "timeout": 30, "reconnect_timeout": 10}
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = pool
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = postgresql_pool.options(_share(40, least=8))
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # the database may have restarted
 CACHES = {"default": fallback_cache.configured(env.cache("locmemcache://"), processes=WEB_PROCESSES)}
 BROKER_URL = env.text("BROKER_URL", "filesystem://localhost")
