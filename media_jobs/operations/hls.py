@@ -28,7 +28,7 @@ from .shared.hls_runs import Run, RunEncoder, paths_in_order, run_of, runs_of
 from .shared.hls_source import PICTURE, SOUND_FRAGMENTS, Prepared, prepare, shifted, sound_name
 from .shared.hls_subtitles import extract_subtitles
 from .shared.parameters import Heights
-from .shared.time_range import duration_of, output_limit
+from .shared.time_range import TimeRange, duration_of, output_limit
 
 _LADDER = (1080, 720, 360)
 _SHORTEST = 8.0  # seconds; what is shorter is not worth children
@@ -57,7 +57,7 @@ class Hls(DivisibleOperation[HlsParams]):
 
     def check(self, params: HlsParams, kind: str, facts: Facts | None) -> None:
         if facts is not None:
-            _picture(facts)
+            TimeRange().check(duration_of(facts, _picture(facts), *facts.audio) or facts.duration)
 
     def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:
         return facts.duration is None or facts.duration >= _SHORTEST
@@ -78,6 +78,7 @@ class Hls(DivisibleOperation[HlsParams]):
         return self.join(work, done)
 
     def split(self, work: Work[HlsParams], slots: int) -> Sequence[Part] | Outcome:
+        self.check(work.params, work.main.kind, work.main.facts)
         picture = _picture(work.main.facts)
         prepared = prepare(work, picture)
         made = [*prepared.copies, *extract_subtitles(work, prepared.shift)]
@@ -89,10 +90,12 @@ class Hls(DivisibleOperation[HlsParams]):
         if made:
             parts.append(Part({"make": _COPY, **told}, 0.001, made))
         if prepared.sounds:
+            # ffmpeg notices a leap of days in time stamps only where it may change them.
+            is_sane = prepared.segments is not None and work.main.facts.duration is not None
             spec = {
                 "make": _SOUND,
                 "sounds": [work.main.facts.audio.index(sound) for sound in prepared.sounds],
-                "shift": prepared.shift if prepared.segments else None,
+                "shift": prepared.shift if is_sane else None,
                 **told,
             }
             parts.append(Part(spec, _SOUND_COST * (work.main.facts.duration or 1)))

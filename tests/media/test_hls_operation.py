@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from media_jobs.errors import BadMedia, UnfitMedia
 from media_jobs.hls.packaged import Packaged, read_packaged
 from media_jobs.hls.playlists import Listed, media
 from media_jobs.operations.base import Output
@@ -125,6 +126,13 @@ def test_a_file_that_plays_as_it_is_is_not_copied(clips: Clips, operate: Operate
     assert times == pytest.approx([packet.begin for packet in sorted(
         packets(clips("ntsc.mp4"), "video"), key=lambda packet: packet.begin
     )], abs=0.0001)  # fmt: skip
+
+
+def test_time_stamps_that_jump_by_days_are_refused(operate: Operate) -> None:
+    with pytest.raises(UnfitMedia, match="may last 24 hours at most"):
+        operate("hls", "leaps.mkv")
+    with pytest.raises(BadMedia, match="timestamps jump"):
+        operate("hls", "leaps-without-length.mkv")
 
 
 def test_without_heights_the_ladder_is_below_the_original(operate: Operate) -> None:

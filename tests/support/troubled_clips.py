@@ -64,6 +64,8 @@ RECIPES = {
 # For HLS: long enough for several segments, with key frames every two seconds and frames out of order.
 _LONG = "-f lavfi -i testsrc2=s=160x90:r={rate}:d=14 -f lavfi -i sine=440:d=14:sample_rate=44100"
 _ORDERLY = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -bf 2 -x264-params keyint=50:scenecut=0:open-gop=0"
+_LEAP = "setpts=PTS+gte(N\\,10)*100000/TB"
+_LEAPING = f"{PICTURE} {SOUND} -vf {_LEAP} -af a{_LEAP} -fps_mode passthrough {X264} -c:a flac"
 RECIPES |= {
     "index-last.mp4": f"{_LONG.format(rate=25)} {_ORDERLY} {AAC}",
     "faststart.mp4": f"{_LONG.format(rate=25)} {_ORDERLY} {AAC} -movflags +faststart",
@@ -86,7 +88,8 @@ RECIPES |= {
     f"{_ORDERLY} {AAC}",
     "late-picture.mkv": "-itsoffset 1 -f lavfi -i testsrc2=s=160x90:r=25:d=9 -f lavfi -i sine=440:d=10 "
     f"{_ORDERLY} {AAC}",
-    "old.avi": f"{_LONG.format(rate=25)} -c:v mpeg4 -bf 2 -c:a libmp3lame",
+    "leaps.mkv": _LEAPING,
+    "leaps-without-length.mkv": f"{_LEAPING} -live 1",
     "slides.webm": "-f lavfi -i testsrc2=s=160x90:r=25:d=40 -f lavfi -i sine=440:d=40 "
     r"-vf select='not(mod(n\,25))*not(between(t\,3\,33))' -fps_mode vfr -c:v libvpx-vp9 -deadline realtime "
     "-c:a libopus",
