@@ -281,6 +281,7 @@ def assert_is_one_file(client: Client, path: str, content: bytes, name: str) -> 
     assert len(files_named(client.server, name)) == 1
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize(
     ("step", "claimed"),
     [*((step, False) for step in STORING), *((step, True) for step in (Step.CLAIMED, Step.SYNCED, Step.LINKED))],
@@ -299,6 +300,7 @@ def test_a_kill_at_any_step_of_the_end_makes_one_file(
     assert_nothing_is_left_over(server)
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize(
     ("first", "second"),
     [(Step.CLAIMED, Step.CLAIMED), (Step.CLAIMED, Step.LINKED), (Step.LINKED, Step.STORED)],
@@ -317,6 +319,7 @@ def test_a_kill_of_whoever_mends_the_first_makes_one_file(
     assert_nothing_is_left_over(server)
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize("step", [Step.CLAIMED, Step.STORED])
 def test_a_kill_when_the_length_comes_after_the_end_makes_one_file(
     server: MortalServer, client: Client, film: Film, step: Step
@@ -331,6 +334,7 @@ def test_a_kill_when_the_length_comes_after_the_end_makes_one_file(
     assert_nothing_is_left_over(server)
 
 
+@pytest.mark.local_disk
 def test_a_kill_when_the_bytes_are_here_already_makes_one_file_more(
     server: MortalServer, client: Client, film: Film
 ) -> None:
@@ -384,6 +388,7 @@ def test_bytes_that_are_all_here_become_a_file_though_nobody_comes_back(
     assert_nothing_is_left_over(server)
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize("step", [Step.CLAIMED, Step.LINKED])
 def test_a_file_half_stored_is_stored_though_nobody_comes_back(
     server: MortalServer, client: Client, film: Film, step: Step

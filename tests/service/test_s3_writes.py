@@ -186,6 +186,17 @@ def test_an_aborted_write_leaves_neither_parts_nor_tails(sink: S3Sink, content: 
         assert (objects(sink), leftovers(sink)) == ({}, NOTHING)
 
 
+def test_content_that_was_made_readable_is_deleted_with_its_write(sink: S3Sink, content: bytes) -> None:
+    """As when a virus scanner has read it."""
+    writer = sink.create_resumable(KEY, size=len(content))
+    feed(writer, content)
+    writer.make_readable()
+    with sink.open_partial(KEY) as reader:
+        assert reader.read() == content
+    writer.abort()
+    assert (objects(sink), leftovers(sink)) == ({}, NOTHING)
+
+
 # Two holders
 
 
@@ -314,6 +325,15 @@ def test_an_object_whose_holder_did_not_hear_of_it_is_found_by_the_next(sink: S3
     assert sink.offset(KEY) == len(content)
     with sink.open_partial(KEY, 3) as reader:
         assert reader.read() == content[3:]
+    take_over(sink).abort()  # for this Writer it may be the object of a file
+    assert read(sink, KEY) == content
+    assert leftovers(sink) == NOTHING
+
+
+def test_an_object_whose_holder_did_not_hear_of_it_is_completed_by_the_next(sink: S3Sink, content: bytes) -> None:
+    writer = sink.create_resumable(KEY, size=len(content))
+    feed(writer, content)
+    writer.make_readable()
     again = take_over(sink)
     assert (again.offset, again.readable_from) == (len(content), 0)
     again.commit()

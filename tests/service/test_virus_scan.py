@@ -161,7 +161,8 @@ def test_the_administrator_sees_what_is_infected_and_can_take_it_back(
     assert "1 contents checked, no problems found" in fsck(server)[1]
 
 
-@pytest.mark.parametrize("send", [send_put, send_tus])
+# A resumable upload becomes an object of an S3 store before the scan: there, it is whole and still waits for it.
+@pytest.mark.parametrize("send", [send_put, pytest.param(send_tus, marks=pytest.mark.local_disk)])
 @pytest.mark.parametrize("step", [Step.SYNCED, Step.LINKED])
 def test_a_crash_on_the_way_to_quarantine_makes_no_file(
     quarantining_server: MortalServer, clamd: ClamdServer, film: Film, send: Send, step: Step

@@ -13,7 +13,7 @@ from uuid import uuid4
 from ..base import SinkError
 from ..crash_points import Step, reached
 from ..resumable import ResumableWriter
-from .bucket import PARTIAL, Bucket
+from .bucket import CONTENT, PARTIAL, Bucket
 from .multipart import Multipart
 from .open_writes import HeldWrite, LockLost, OpenWriteRecord
 from .parts import part_size, smallest_part
@@ -31,6 +31,7 @@ class ResumableS3Writer(PartWriter, ResumableWriter):
         record = held.record
         super().__init__(bucket, record.key, record.size)
         self._held, self._checkpoint, self._made_size = held, record.checkpoint, made_size
+        self._has_made_object = False  # this Writer, not an earlier one, whose object may be that of a file
         self.offset = self._kept()
         if record.multipart_id:
             self._multipart = Multipart(bucket, bucket.content(record.key), record.multipart_id)
@@ -95,7 +96,7 @@ class ResumableS3Writer(PartWriter, ResumableWriter):
             self._held.seal()
             reached(Step.SYNCED)
             self._make_object([*self._held.parts(), *self._parts])
-        self._made_size = self.offset
+        self._made_size, self._has_made_object = self.offset, True
 
     def commit(self) -> None:
         if not self._is_open:
@@ -114,6 +115,8 @@ class ResumableS3Writer(PartWriter, ResumableWriter):
         self._held.end()  # first: another holder's parts must not be deleted
         self._close()
         discard(self._bucket, self._held.record)
+        if self._has_made_object:
+            self._bucket.delete(CONTENT + self.key)
 
     def close(self) -> None:
         if not self._is_open:
