@@ -464,7 +464,7 @@ def test_downloads_on_their_way_hold_no_database_connections(start_server: Start
 
 def test_an_answer_without_a_length_waits_for_its_reader_behind_one_that_had_one(start_server: StartServer) -> None:
     server = start_server()
-    session = server.call(admin_rows.make_many_files, 40_000, "n" * 200)
+    session = server.call(admin_rows.make_many_files, 24_000, "n" * 200)
     with socket.socket() as wire:
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
         wire.settimeout(20)
@@ -484,4 +484,4 @@ def test_an_answer_without_a_length_waits_for_its_reader_behind_one_that_had_one
             data = wire.recv(1_000_000)
             assert data, "the server hung up"
             received += data
-    assert received.count(b"n" * 200) == 40_000
+    assert received.count(b"n" * 200) == 24_000

@@ -14,7 +14,7 @@ from tests.support.running_servers import StartServer
 from tests.support.server import Server, query
 from tests.support.waiting import wait_until
 
-SLOTS = 3
+SLOTS = 2
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def busy(server: Server) -> list[int]:
 def test_so_many_slots_run_so_many_jobs_at_once_and_end_with_their_parent(
     how: signal.Signals, start_server: StartServer, slow_film: bytes
 ) -> None:
-    server = start_server()
+    server = start_server(JOB_THREADS="1")
     parent = server.run_beside("worker", "--lane", "heavy", "--slots", str(SLOTS))
     wait_until(lambda: len(slots(server)) == SLOTS, 90, lambda: server.log)
     pids = slots(server)
@@ -65,7 +65,7 @@ def test_so_many_slots_run_so_many_jobs_at_once_and_end_with_their_parent(
 def test_a_job_that_takes_longer_than_it_may_fails_and_leaves_nothing(
     start_server: StartServer, slow_film: bytes
 ) -> None:
-    server = start_server(JOB_TIMEOUT="2s")
+    server = start_server(JOB_TIMEOUT="2s", JOB_THREADS="1")
     server.start_worker("heavy")
     job = submit_long(server, slow_film)
     before = server.stored_bytes()
