@@ -13,6 +13,7 @@ from tests.support.scenarios import job_races
 from tests.support.scenarios.job_races import MEMBERS
 from tests.support.server import Server, Template
 
+JOBS = 120 * MORE
 # What may come after what. A follower that is to run itself is told of as queued once more.
 NEXT = {
     "": {"queued"},
@@ -47,10 +48,10 @@ def race(home: Server, function: Callable[P, dict[str, Any]], *args: P.args, **k
 
 
 def test_each_job_is_claimed_once_and_none_is_left(home: Server) -> None:
-    found = race(home, job_races.claim, jobs=300, owners=5)
+    found = race(home, job_races.claim, jobs=JOBS, owners=5)
     claimed = Counter(job for mine in found["claimed"] for job in mine)
     assert set(claimed.values()) == {1}
-    assert (len(claimed), found["left"]) == (300, 0)
+    assert (len(claimed), found["left"]) == (JOBS, 0)
     assert {tuple(state for _, state in story["past"]) for story in found["stories"].values()} == {
         ("queued", "running")
     }

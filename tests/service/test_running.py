@@ -58,7 +58,7 @@ def test_the_command_that_was_run_and_what_it_said_can_be_read(server: Server, u
 
 
 def test_the_command_and_the_log_are_told_while_it_runs(server: Server, upload: Callable[..., str]) -> None:
-    job = submit(server, upload(), codec="vp9", quality="high", fps=240)  # some seconds: it is told of once a second
+    job = submit(server, upload(), codec="vp9", quality="high", fps=120)  # some seconds: it is told of once a second
 
     def told() -> Any:
         found = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
