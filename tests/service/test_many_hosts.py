@@ -24,7 +24,7 @@ TAKE_OVER = 90
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Serve]]:
     """Two hosts that were started at the same time, on an empty database, and one that was never started."""
-    with hosts(tmp_path_factory.mktemp("hosts"), 3, SLOTS_QUICK="0", SLOTS_HEAVY="0") as made:
+    with hosts(tmp_path_factory.mktemp("hosts"), 3, SLOTS_QUICK="0", SLOTS_BULK="0", SLOTS_HEAVY="0") as made:
         start_together(made[:2])
         yield made
 
