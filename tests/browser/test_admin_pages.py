@@ -83,6 +83,7 @@ def test_every_page_is_whole_and_quiet(browser: Browser, server: Server, pages: 
 
 def test_the_front_page_tells_what_is_so_and_goes_on_telling(browser: Browser, server: Server, pages: Any) -> None:
     with signed_in(browser, server, "operator") as page:
+        page.goto(f"{server.url}/admin/")
         dashboard = page.locator("#mr-dashboard")
         expect(dashboard).to_contain_text(HOSTILE)
         expect(dashboard).to_contain_text("No worker of the lane heavy is running.")

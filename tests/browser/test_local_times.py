@@ -70,6 +70,7 @@ def test_what_is_put_into_a_page_later_is_in_the_viewers_time_too(
     browser: Browser, server: Server, file: dict[str, Any]
 ) -> None:
     with signed_in(browser, server, timezone_id="Asia/Tokyo") as page:
+        page.goto(f"{server.url}/admin/")
         moment = '<p><time datetime="2026-07-01T20:00:00.000+00:00" data-local>server</time></p>'
         page.evaluate("html => { document.body.insertAdjacentHTML('beforeend', html) }", moment)
         expect(page.locator('time[datetime^="2026-07-01"]')).to_have_text("2 Jul 2026, 05:00:00")
