@@ -64,7 +64,8 @@ def line(server: Server, object_store: ObjectStore, store_line: Relay) -> Iterat
 
 @pytest.fixture
 def admin(browser: Browser, server: Server, line: Relay) -> Iterator[Page]:
-    with signed_in(browser, server, may_say=LOST, may_ask="http://127.0.0.1:") as page:
+    may_say = (*LOST, "409 (Conflict)")  # films of random bytes have no HLS
+    with signed_in(browser, server, may_say=may_say, may_ask="http://127.0.0.1:") as page:
         page.set_default_timeout(SOON)
         page.goto(line.url + ADD)
         yield page
