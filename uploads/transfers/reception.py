@@ -21,6 +21,7 @@ from ..runtime.database_connections import release_connection, write
 from ..sinks.base import SinkError, SinkFull, Writer
 from ..storage.blobs import new_key, store
 from ..storage.stores import sink, sink_named
+from ..storage.tombstones import remove
 from ..text.sizes import exact_size
 from . import disk_space, quota, upload_counters
 from .admission import Announcement, admit
@@ -125,7 +126,9 @@ class Reception:
                 quarantine_infected(self.upload, refusal, self.writer)
             else:
                 self.writer.abort()
-                fail(self.upload, refusal)
+                if fail(self.upload, refusal):
+                    # An earlier request may have made all bytes readable, for a virus scanner.
+                    remove(sink_named(self.upload.sink), self.upload.key)
         except (SinkError, DatabaseFailure):
             # Housekeeping will end the row, which has no heartbeat any more, and remove the bytes.
             log.warning("upload_failure_not_written", upload=str(self.upload.pk), exc_info=True)
