@@ -330,6 +330,15 @@ def test_what_was_assembled_before_a_crash_is_completed_by_the_next_request(
         assert wait_for_end(sending)["state"] == "complete"
 
 
+def test_a_worker_may_be_done_before_the_request_that_completes_the_upload(
+    client: DirectClient, server: Server, film: Film
+) -> None:
+    sending = client.begin(film(SIZE))
+    sending.send_parts(sending.numbers)
+    server.call(direct_rows.complete_with_a_quick_worker, sending.pk)
+    assert sending.look()["state"] == "complete"
+
+
 def test_parts_that_the_store_has_lost_cannot_be_completed(
     client: DirectClient, server: Server, object_store: ObjectStore, film: Film
 ) -> None:

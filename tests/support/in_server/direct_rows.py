@@ -4,11 +4,14 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from uploads.errors import Terminated
+from uploads.hooks import upload_sent
 from uploads.models import DirectUpload, Upload
 from uploads.transfers import completion
+from uploads.transfers.direct import content_check, session
 
 
 def expire(uploads: Sequence[str]) -> None:
@@ -25,3 +28,15 @@ def lose_workers(upload: str, number: int) -> None:
     """Pretend that this number of workers was lost while they checked it, the last one a minute ago."""
     long_ago = timezone.now() - timedelta(minutes=1)
     DirectUpload.objects.filter(upload_id=upload).update(attempts=number, token=uuid.uuid4(), lease_until=long_ago)
+
+
+def complete_with_a_quick_worker(upload: str) -> None:
+    """The worker has checked the content before the call that completes the upload returns."""
+
+    def check(sent: Upload) -> None:
+        claimed = content_check.claim(DirectUpload.objects.get(pk=sent.pk), timedelta(minutes=1), 1)
+        assert claimed is not None
+        claimed.run(lambda: False)
+
+    upload_sent.append(lambda sent: transaction.on_commit(lambda: check(sent)))
+    session.complete(session.of(Upload.objects.get(pk=upload)), {})

@@ -105,7 +105,8 @@ def sign(direct: DirectUpload, numbers: Collection[int]) -> list[SignedPart]:
 def complete(direct: DirectUpload, named: Mapping[int, str]) -> None:
     """Assemble the parts to one object, whose content a worker then checks. `named`: ETags that the client knows.
 
-    Repeating it does nothing. After a crash in between, the next call goes on where it stopped.
+    Repeating it does nothing. After a crash in between, the next call goes on where it stopped. The caller reads the
+    upload again: a worker may have checked it already, and deleted `direct`.
     """
     if direct.sent_at is not None:
         return
@@ -156,8 +157,6 @@ def _mark_sent(direct: DirectUpload) -> None:
         if mine.update(sent_at=Now(), request_id=current_request_id()):
             for act in upload_sent:
                 act(upload)
-    direct.refresh_from_db()
-    upload.refresh_from_db()
 
 
 def _change(upload: Upload, **changes: Any) -> None:
