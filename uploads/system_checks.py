@@ -74,7 +74,7 @@ def downloads(**_: Any) -> list[CheckMessage]:
         return []
     if not isinstance(place := sink(), DownloadSink):
         message = f"MILLRACE_DOWNLOADS={limits().downloads} has no effect: new files are not in an object store."
-        return [Warning(message, hint="Set MILLRACE_STORAGE to s3://BUCKET/PREFIX.", id="uploads.W006")]
+        return [Warning(message, hint="Set MILLRACE_STORAGE to s3://BUCKET/PREFIX.", id="uploads.W007")]
     if limits().downloads == "redirect":
         return []
     if place.cdn is None:

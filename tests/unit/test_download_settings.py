@@ -39,7 +39,7 @@ def test_a_cdn_needs_a_bucket() -> None:
     ("mode", "entry", "found"),
     [
         ("proxy", LOCAL, []),
-        ("redirect", LOCAL, ["uploads.W006"]),
+        ("redirect", LOCAL, ["uploads.W007"]),
         ("redirect", BUCKET, []),
         ("cdn", BUCKET, ["uploads.E003"]),
         ("cdn", with_cdn(BUCKET, **NOTHING | {"url": "https://cdn.example.com"}), ["uploads.W003"]),
