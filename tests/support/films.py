@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.repetitions import MORE
 
-LONG = 64_000_000 * MORE  # bytes: a quarter is more than all buffers on the way to a server hold
+LONG = 100_000_000 * MORE  # bytes: a quarter is more than all buffers on the way to a server hold
 
 
 @dataclass(frozen=True)
