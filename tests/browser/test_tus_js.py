@@ -62,7 +62,9 @@ def test_a_paused_upload_goes_on_after_the_page_was_reloaded(
     server: Server, relay: Relay, uploading: Uploading, long_film: Films
 ) -> None:
     film = long_film()
+    relay.slow_down_at(HALF)
     paused = uploading.send(relay.url, film, stopAt=HALF).url("stopped")
+    relay.go_on()
     uploading.reload()
     said = uploading.send(relay.url, film)
     assert said.url() == paused
@@ -110,9 +112,12 @@ def test_an_upload_goes_on_by_itself(
     assert relay.sent < film.size * 1.25
 
 
-def test_an_upload_that_is_terminated_leaves_nothing(server: Server, uploading: Uploading, long_film: Films) -> None:
+def test_an_upload_that_is_terminated_leaves_nothing(
+    server: Server, relay: Relay, uploading: Uploading, long_film: Films
+) -> None:
     before = server.stored_bytes()
-    said = uploading.send(server.url, long_film(), stopAt=HALF, terminate=True)
+    relay.slow_down_at(HALF)
+    said = uploading.send(relay.url, long_film(), stopAt=HALF, terminate=True)
     assert said.answers == [("POST", 201), ("DELETE", 204)]
     check_gone(server, said.url("stopped"))
     assert server.stored_bytes() == before

@@ -49,7 +49,9 @@ def test_a_paused_upload_goes_on_in_another_process(
     server: Server, relay: Relay, long_film: Films, tmp_path: Path
 ) -> None:
     film, storage = long_film(), str(tmp_path / "uploads.json")
+    relay.slow_down_at(HALF)
     paused = send(server, relay.url, film, storage=storage, stopAt=HALF).url("stopped")
+    relay.go_on()
     said = send(server, relay.url, film, storage=storage)
     assert said.url() == paused
     assert said.offset > 0
@@ -69,9 +71,10 @@ def test_an_upload_goes_on_by_itself(server: Server, relay: Relay, long_film: Fi
     assert relay.sent < film.size * 1.25
 
 
-def test_an_upload_that_is_terminated_leaves_nothing(server: Server, long_film: Films) -> None:
+def test_an_upload_that_is_terminated_leaves_nothing(server: Server, relay: Relay, long_film: Films) -> None:
     before = server.stored_bytes()
-    said = send(server, server.url, long_film(), stopAt=HALF, terminate=True)
+    relay.slow_down_at(HALF)
+    said = send(server, relay.url, long_film(), stopAt=HALF, terminate=True)
     assert said.answers == [("POST", 201), ("DELETE", 204)]
     check_gone(server, said.url("stopped"))
     assert server.stored_bytes() == before

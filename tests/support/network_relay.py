@@ -4,9 +4,11 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close at once, with a reset, whatever is still on its way
+_SLOW = 0.02  # seconds for at most 256 KB
 
 
 class Relay:
@@ -30,6 +32,7 @@ class Relay:
         self._trouble_at: int | None = None
         self._trouble: Callable[[], object] = self.cut
         self._damage_at: int | None = None
+        self._slow_at: int | None = None
         self._loses_answer = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -41,12 +44,16 @@ class Relay:
         """Once, when clients have sent that much. The connection that came to this point goes no further."""
         self._trouble_at, self._trouble = sent, trouble
 
+    def slow_down_at(self, sent: int) -> None:
+        """From there on pass clients' bytes on at a pace that lets them stop before the end, until `go_on`."""
+        self._slow_at = sent
+
     def hold_answers_at(self, answered: int) -> None:
         """Pass on no more of the server's bytes than this, until `go_on`."""
         self._hold_at = answered
 
     def go_on(self) -> None:
-        self._hold_at = None
+        self._hold_at = self._slow_at = None
         self._may_answer.set()
 
     def cut(self) -> None:
@@ -123,6 +130,8 @@ class Relay:
             count = client.recv_into(buffer)
             self._damage(buffer[:count])
             self._on_request(buffer[:count])
+            if self._slow_at is not None and self.sent >= self._slow_at:
+                time.sleep(_SLOW)
             server.sendall(buffer[:count])
         except OSError:
             return 0
