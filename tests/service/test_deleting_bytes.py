@@ -112,7 +112,9 @@ def test_content_that_a_file_unknown_to_the_database_shares_stays_when_its_last_
 
 
 def test_what_an_attempt_stored_is_removed_when_the_attempt_ends(place: Sink) -> None:
-    lease = started(a_worker(), a_job())
+    job = a_job()
+    Blob.objects.update(sink=place.name)
+    lease = started(a_worker(), job)
     leases.reserve_keys(lease, 2)
     keys = {keep(place, key=lease.key(number)) for number in range(2)}
     remove_buried(place)
