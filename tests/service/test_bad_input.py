@@ -246,6 +246,7 @@ def test_a_chunked_body_that_was_cut_off_is_refused(server: Server, film: Film, 
     assert_refused(server, Request(method, path, body, headers, shut=True), 400, "incomplete_body")
 
 
+@pytest.mark.local_disk
 @pytest.mark.parametrize("entrance", ["put", "form", "chunked"])
 def test_a_client_that_hangs_up_leaves_nothing(server: Server, film: Film, entrance: str) -> None:
     content = film(900_000)
