@@ -210,6 +210,7 @@ def test_a_made_up_token_or_session_is_as_good_as_none(watched: Watched, request
     assert [call for call in seen.written if not call[1].endswith(".sqlite3-shm")] == []
 
 
+@pytest.mark.local_disk
 def test_the_trace_would_show_a_write(watched: Watched, clip: bytes) -> None:
     """Else all of the above would pass on a trace that shows nothing."""
     body = form_part("file", clip, "clip.mp4") + b"--b0undary--\r\n"
