@@ -12,6 +12,7 @@ from tests.drill import faults
 from tests.drill.faults import CANCELS, FAULTS
 from tests.drill.stage import Stage, staged
 
+pytestmark = pytest.mark.local_disk  # the drill compares the files of the disk with the rows
 SEED = random.randrange(10**6)
 
 

@@ -86,6 +86,7 @@ def test_who_comes_back_gets_what_came_at_once(pair: tuple[Client, Client], film
     assert new.finish(path, content) == came
 
 
+@pytest.mark.local_disk  # it looks at the lock of the file
 def test_who_comes_back_gets_what_was_verified(pair: tuple[Client, Client], film: Film) -> None:
     old, new = pair
     content = film(400_000)
@@ -166,6 +167,7 @@ def test_who_had_to_wait_is_not_asked_to_let_go_itself(pair: tuple[Client, Clien
     assert new.is_complete(path, content)
 
 
+@pytest.mark.local_disk  # it looks at the lock of the file
 @pytest.mark.parametrize("claimed", [False, True], ids=["plain", "with a checksum"])
 def test_an_upload_that_is_being_sent_may_be_terminated(
     pair: tuple[Client, Client], film: Film, claimed: bool
