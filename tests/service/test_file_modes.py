@@ -80,6 +80,7 @@ def ours(server: Server) -> list[Path]:
 def test_what_every_process_makes_is_its_accounts_alone(make_server: Callable[..., Server]) -> None:
     server = make_server()
     server.call(content_rows.forget_storage_identity)
+    server.call(startup.forget_secret_key)
     server.ready.end()
     shutil.rmtree(server.home)  # a first start makes all of it
     server.home.mkdir(mode=0o700)

@@ -13,6 +13,7 @@ from config import file_modes, first_start, snapshots
 from config.processes.reports import Reporter
 from media_jobs.worker.process_table import Process
 from uploads.hooks import current_warnings
+from uploads.models import SecretKeyUse
 from uploads.storage.marker import claim_store
 from uploads.storage.stores import sinks
 
@@ -74,3 +75,8 @@ def claim_the_stores() -> None:
     """Mark the configured stores as this installation's, as each start does."""
     for place in sinks():
         claim_store(place)
+
+
+def forget_secret_key() -> None:
+    """As if no host had used the database with one."""
+    SecretKeyUse.objects.all().delete()
