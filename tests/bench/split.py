@@ -42,8 +42,8 @@ class Side:
         self.walls.append(self.stage.between(job, "queued_at", "finished_at"))
         self.cpus.append(self._cpu() - before)
         server = self.stage.server
-        [artifact] = server.get(f"/api/v1/jobs/{job.id}/").json()["artifacts"]
-        self.video = server.get(f"/api/v1/files/{artifact['file']}/content").body
+        [artifact] = server.get(f"/api/v1/jobs/{job.id}/", user="alice").json()["artifacts"]
+        self.video = server.get(f"/api/v1/files/{artifact['file']}/content", user="alice").body
 
     def _cpu(self) -> float:
         return cpu_of(self.pids).total + sum(map(cpu_of_ended, self.pids))
@@ -111,7 +111,8 @@ def _vmaf(path: Path, source: Path) -> float:
     return float(found[1])
 
 
-def _timestamps(path: Path) -> list[str]:
+def _timestamps(path: Path) -> list[int]:
+    """In the order of presentation: two encodes may decode their frames in another order."""
     command = [FFMPEG, "-nostdin", "-v", "error", "-i", path, "-map", "0:v", "-c", "copy", "-f", "framehash", "-"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [line.split(",")[2].strip() for line in lines if line[:1].isdigit()]
+    return sorted(int(line.split(",")[2]) for line in lines if line[:1].isdigit())
