@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from .boxes import DAMAGED, Box, box, boxes_in, u32
 from .errors import CopyHelps, Unsuitable
+from .file_reading import copy_range, reading
 from .fragmented_file import Fragments, read_fragments, read_init, summarize
 from .fragments import fragment_head
 from .movie import Read, read_language
@@ -26,7 +26,6 @@ _ID = bytes.fromhex("6d696c6c72616365687473656700f001")
 _HEADER = len(_ID) + 8
 _TAIL = 64 * 1024  # has the table of two hours
 _MOST_SEGMENTS = 1_000_000
-_PIECE = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Packaged:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What an init segment tells of its track."""
+    """What the init segment says about its track."""
 
     coding: Coding
     language: str
@@ -117,19 +116,10 @@ def _parse_table(found: Box) -> SegmentTable:
     return SegmentTable(timescale, rows[: count + 1], rows[count + 1 :])
 
 
-def _reader(path: Path) -> tuple[Read, int]:
-    def read(start: int, size: int) -> bytes:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(size)
-
-    return read, path.stat().st_size
-
-
 def pack_copy(path: Path) -> tuple[SegmentTable, Fragments]:
     """Append its table to a track that ffmpeg has copied. Raises Unsuitable if it cannot be cut often enough."""
-    read, size = _reader(path)
-    fragments, head = summarize(read_fragments(read, size)), _read_head(read_init(read, size))
+    with reading(path) as (read, size):
+        fragments, head = summarize(read_fragments(read, size)), _read_head(read_init(read, size))
     is_video, timescale = bool(head.coding.width), head.timescale
     possible = _playable(fragments) if is_video else np.arange(len(fragments))
     if not len(possible) or possible[0] != 0:
@@ -154,13 +144,12 @@ def pack_run(made: Path, path: Path, first: int, end: Fraction | None) -> tuple[
     begins to decode each part a different while before its first frame. So decoding times are made anew: each part
     begins where the one before it ends.
     """
-    read, size = _reader(made)
-    init = read_init(read, size)
+    with reading(made) as (read, size):
+        init, fragments = read_init(read, size), list(read_fragments(read, size))
     head = _read_head(init)
     begins, offsets, frames = [], [], 0
     with path.open("wb") as file:
         file.write(init)
-        fragments = list(read_fragments(read, size))
         bounds = [each.begin for each in fragments[1:]]
         bounds.append(fragments[-1].end if end is None else round(end * head.timescale))
         for number, (fragment, bound) in enumerate(zip(fragments, bounds, strict=True)):
@@ -174,7 +163,7 @@ def pack_run(made: Path, path: Path, first: int, end: Fraction | None) -> tuple[
             decoded = fragment.begin + np.cumsum(duration) - duration
             file.write(fragment_head(first + number + 1, fragment.begin, duration, fragment.size, fragment.is_key,
                                      fragment.presented - decoded))  # fmt: skip
-            _copy(made, fragment.data, fragment.data + int(fragment.size.sum()), file)
+            copy_range(made, fragment.data, fragment.data + int(fragment.size.sum()), file)
         table = SegmentTable(head.timescale, np.array([*begins, bounds[-1]]), np.array([*offsets, file.tell()]))
         file.write(table.to_bytes())
     return table, frames
@@ -202,23 +191,13 @@ def join_runs(runs: Sequence[Path], target: Path) -> SegmentTable:
     with target.open("wb") as joined:
         begins, offsets, at = [], [], 0
         for number, path in enumerate(runs):
-            read, size = _reader(path)
-            table = _read_table(read, size)
+            with reading(path) as (read, size):
+                table = _read_table(read, size)
             start = int(table.offsets[0]) if number else 0
             begins.append(table.begins[:-1])
             offsets.append(table.offsets[:-1] - start + at)
-            at += _copy(path, start, int(table.offsets[-1]), joined)
+            at += copy_range(path, start, int(table.offsets[-1]), joined)
         whole = SegmentTable(table.timescale, np.concatenate([*begins, table.begins[-1:]]),
                              np.append(np.concatenate(offsets), at))  # fmt: skip
         joined.write(whole.to_bytes())
     return whole
-
-
-def _copy(source: Path, start: int, end: int, target: BinaryIO) -> int:
-    with source.open("rb") as file:
-        file.seek(start)
-        left = end - start
-        while left and (piece := file.read(min(left, _PIECE))):
-            target.write(piece)
-            left -= len(piece)
-    return end - start - left

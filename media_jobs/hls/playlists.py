@@ -17,7 +17,7 @@ _ROUNDED = 0.001  # seconds by which the length of a segment may turn out to be 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What playlists tell of a rendition."""
+    """What playlists say about a rendition."""
 
     name: str
     coding: Coding

@@ -113,7 +113,7 @@ class _Watch:
         self.stage.wait_for(looked, f"job {self.job} to go on", _PATIENCE)
 
     def to_the_end(self, most: int) -> str:
-        """Wait for the job. At most so many parts may have been encoded again."""
+        """Wait for the end of the job. At most this number of parts may have been encoded twice."""
 
         def over() -> object:
             self.stage.revive()

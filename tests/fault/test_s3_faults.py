@@ -149,7 +149,7 @@ def test_a_resumable_upload_whose_process_is_killed_and_whose_client_stays_away_
 def test_a_frozen_holder_that_was_replaced_changes_nothing_when_it_thaws(
     server: MortalServer, client: Client, store: ObjectStore, film: Film, late: int
 ) -> None:
-    """`late`: so many bytes wait for it, the last ones, so that it tries to complete the upload."""
+    """`late`: the number of last bytes that wait for it. With them it tries to complete the upload."""
     content = film(SIZE + 100_000)
     path = client.new(len(content))
     with another(server) as host, client.sending(path, content[:SIZE], more=100_000) as line:

@@ -131,7 +131,7 @@ def test_who_comes_back_has_saved_no_time_up(worker: Worker) -> None:
 
 
 def pile_of(count: int) -> Any:
-    """A new owner with so many jobs."""
+    """A new owner with this number of jobs."""
     owner = a_user()
     for width in range(20, 20 + count):
         a_job(a_file(owner), params={"width": width})

@@ -3,7 +3,6 @@
 It decides where segments begin, in all renditions.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,6 +18,7 @@ from ...ffmpeg.demuxers import WITHOUT_TIMESTAMPS
 from ...ffmpeg.probing.media_facts import AudioStream, VideoStream
 from ...ffmpeg.probing.verification import Expected
 from ...hls.errors import CopyHelps, Unsuitable
+from ...hls.file_reading import reading
 from ...hls.fragments import MEDIA_TYPE
 from ...hls.movie import read_movie
 from ...hls.packaged import pack_copy
@@ -92,12 +92,8 @@ def prepare(work: Work[Any], picture: VideoStream) -> Prepared:
 
 
 def _as_it_is(path: Path) -> Prepared:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        index = cut(read_movie(lambda start, size: os.pread(number, size, start), os.fstat(number).st_size))
-    finally:
-        os.close(number)
-    return Prepared(_segments_of(index))
+    with reading(path) as (read, size):
+        return Prepared(_segments_of(cut(read_movie(read, size))))
 
 
 def _segments_of(index: Index) -> Segments:

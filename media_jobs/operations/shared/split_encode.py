@@ -4,7 +4,6 @@ A piece has exactly the frames from one key frame's time to the next piece's. It
 fragments with the timestamps of the source; so the fragments of all pieces, one after the other, are the whole.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ...ffmpeg.probing.verification import Expected
-from ...hls.boxes import boxes_in
 from ...hls.errors import Unsuitable
+from ...hls.file_reading import copy_range, reading
+from ...hls.fragmented_file import read_init
 from ...hls.movie import Timeline, read_picture_times
 from ..base import Input
 from ..divisible import Indivisible, Part
@@ -27,7 +27,6 @@ _FORMATS = {"mov"}
 _AFTER = 0.0005
 FRAGMENTS = ("-f", "mp4", "-movflags", "+cmaf+frag_keyframe+empty_moov+frag_discont+skip_trailer")
 TIMESCALE = "90000"
-_PIECE = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +80,8 @@ def split_picture(source: Input, slots: int) -> list[Part]:
 
 
 def _read_times(path: Path) -> Timeline:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        return read_picture_times(lambda start, size: os.pread(number, size, start), os.fstat(number).st_size)
-    finally:
-        os.close(number)
+    with reading(path) as (read, size):
+        return read_picture_times(read, size)
 
 
 def _pieces(times: Timeline, slots: int) -> list[Piece]:
@@ -116,19 +112,7 @@ def join_pieces(pieces: Sequence[Path], target: Path) -> Path:
     """Write the header of the first piece and the fragments of all."""
     with target.open("wb") as joined:
         for number, path in enumerate(pieces):
-            with path.open("rb") as piece:
-                if number:
-                    piece.seek(_header_size(path))
-                while data := piece.read(_PIECE):
-                    joined.write(data)
+            with reading(path) as (read, size):
+                start = len(read_init(read, size)) if number else 0
+            copy_range(path, start, size, joined)
     return target
-
-
-def _header_size(path: Path) -> int:
-    """Where the first fragment begins."""
-    with path.open("rb") as piece:
-        head = piece.read(_PIECE)
-    size = 0
-    for box in boxes_in(memoryview(head)[: head.find(b"moof") - 4]):
-        size += 8 + len(box.content)
-    return size
