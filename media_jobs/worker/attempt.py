@@ -268,26 +268,27 @@ def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
 def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
     number = len(success.stored)
     try:
-        if lease.job.parent_id is not None:
-            leases.finish_child(lease, success.stored, message=success.message, ran=ran)
-        else:
-            leases.finish(lease, success.stored, facts=success.facts, message=success.message, ran=ran)
+        with _discarded_unless_held(lease, number):
+            if lease.job.parent_id is not None:
+                leases.finish_child(lease, success.stored, message=success.message, ran=ran)
+            else:
+                leases.finish(lease, success.stored, facts=success.facts, message=success.message, ran=ran)
     except QuotaReached as failure:
         # In this order: until the failure is written, another try may still succeed and need the bytes.
         leases.end_failed(lease, failure, ran)
         _discard(lease, number)
-    except LeaseLost:
-        _discard(lease, number)
-        raise
-    except Cancelled:
-        _discard(lease, number)
-        leases.end_cancelled(lease)
 
 
 def _write_split(lease: Lease, split: Split) -> None:
-    number = sum(map(len, split.done.values()))
-    try:
+    with _discarded_unless_held(lease, sum(map(len, split.done.values()))):
         leases.split(lease, split.parts, split.done)
+
+
+@contextmanager
+def _discarded_unless_held(lease: Lease, number: int) -> Iterator[None]:
+    """Discard the stored bytes if the lease turns out to be lost, or the job to be cancelled."""
+    try:
+        yield
     except LeaseLost:
         _discard(lease, number)
         raise
