@@ -7,7 +7,7 @@ import pytest
 from media_jobs.errors import UnfitMedia
 from media_jobs.ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from media_jobs.operations import get, parse
-from media_jobs.operations.transcode import Plan
+from media_jobs.operations.shared.video_plan import VideoPlan
 
 
 def video(**known: Any) -> VideoStream:
@@ -59,8 +59,8 @@ def test_nothing_is_refused_while_the_length_is_not_known(raw: dict[str, Any]) -
     found.check(parse(found, raw), "video", UNKNOWN_LENGTH)
 
 
-def planned(facts: Facts, **raw: Any) -> Plan:
-    return Plan(parse(get("transcode"), raw), facts)
+def planned(facts: Facts, **raw: Any) -> VideoPlan:
+    return VideoPlan(parse(get("transcode"), raw), facts)
 
 
 def test_a_few_frames_fewer_than_the_file_has_are_accepted() -> None:

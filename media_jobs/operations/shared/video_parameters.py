@@ -1,0 +1,79 @@
+"""Parameters of operations that encode a video: their types, which operations share, and those of `transcode`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ..base import Params
+from .codecs import VIDEO
+from .parameters import Bitrate, End, ParameterError, Start
+from .time_range import TimeRange
+
+MAX_FPS = 240.0  # a higher rate in a file is not its frame rate
+
+Codec = Annotated[
+    Literal["h264", "hevc", "vp9", "av1"],
+    Field(
+        title="Codec",
+        description="h264 plays everywhere. hevc, vp9 and av1 make smaller files, but take longer.",
+    ),
+]
+Height = Annotated[
+    Annotated[int, Field(ge=16, le=4320)] | None,
+    Field(
+        title="Height",
+        description="In pixels. A smaller picture is not enlarged. If left out: the original height.",
+    ),
+]
+Quality = Annotated[
+    Literal["low", "medium", "high"] | Annotated[int, Field(ge=0, le=63)],
+    Field(
+        title="Quality",
+        description="low, medium, high, or a CRF of the codec: lower numbers mean better quality and larger files.",
+    ),
+]
+FrameRate = Annotated[
+    Annotated[float, Field(ge=1, le=MAX_FPS)] | None,
+    Field(
+        title="Frames per second",
+        description="If left out: as in the original, also if its rate varies.",
+    ),
+]
+Sound = Annotated[
+    Literal["auto", "aac", "opus", "copy", "none"],
+    Field(
+        title="Sound",
+        description="auto: aac for h264 and hevc, opus for vp9 and av1. copy: as in the original. none: no sound.",
+    ),
+]
+SoundBitrate = Annotated[
+    Bitrate | None,
+    Field(
+        title="Sound bitrate",
+        description="In kbit/s. If left out: a usual value for the codec and the number of channels.",
+    ),
+]
+
+
+class TranscodeParams(Params):
+    codec: Codec = "h264"
+    height: Height = None
+    quality: Quality = "medium"
+    fps: FrameRate = None
+    start: Start = 0.0
+    end: End = None
+    audio: Sound = "auto"
+    audio_bitrate: SoundBitrate = None
+
+    @property
+    def time_range(self) -> TimeRange:
+        return TimeRange(self.start, self.end)
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> "TranscodeParams":
+        worst = VIDEO[self.codec].worst
+        if isinstance(self.quality, int) and self.quality > worst:
+            raise ParameterError("quality", f"must be between 0 and {worst} for {self.codec}")
+        if self.audio_bitrate is not None and self.audio in {"copy", "none"}:
+            raise ParameterError("audio_bitrate", f"cannot be set if audio is {self.audio}")
+        return self

@@ -1,0 +1,69 @@
+"""What the video that an operation makes will be: its tracks, container, length and frames, known before any work."""
+
+from ...ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
+from ...ffmpeg.probing.verification import Expected
+from .codecs import container_for
+from .picture_track import PictureTrack
+from .sound_track import sound_track
+from .time_range import duration_of, is_duration_estimated
+from .video_parameters import TranscodeParams
+
+# The share of the expected frames that the output must have. A recorder's count of frames is not always right; the
+# frame rate in a file may be that of fields, or of the clock of its timestamps.
+COUNTED_SHARE, ESTIMATED_SHARE = 0.9, 0.25
+
+
+class VideoPlan:
+    """Raises UnfitMedia if the parameters do not fit the file."""
+
+    def __init__(self, params: TranscodeParams, facts: Facts) -> None:
+        self.params = params
+        self.picture = PictureTrack(params, facts)
+        self.sound = sound_track(params, facts)
+        self.container = container_for(self.picture.codec, self.sound.codec if self.sound else None)
+        self._is_duration_estimated = is_duration_estimated(facts)
+        whole = duration_of(facts, *self._streams)
+        params.time_range.check(facts.duration if whole is None else whole)
+        self.length = params.time_range.duration(whole)
+        self.frames = self._expected_frames()
+
+    @property
+    def _streams(self) -> list[VideoStream | AudioStream]:
+        return [self.picture.stream, *([self.sound.stream] if self.sound else [])]
+
+    def options(self, threads: int) -> tuple[str, ...]:
+        return (*self.picture.options(threads), *self.sound_options(), "-map_chapters", "-1", *self.container.muxer)
+
+    def sound_options(self, source: int = 0) -> tuple[str, ...]:
+        return self.sound.options(source) if self.sound else ()
+
+    @property
+    def _has_frame_count(self) -> bool:
+        """Whether the file says how many frames it has, and all of them are wanted."""
+        return not self.params.fps and self.params.time_range.is_whole and bool(self.picture.stream.frames)
+
+    def _expected_frames(self) -> int | None:
+        """How many frames the output will have; None if unknown. Never more than frame rate and duration allow."""
+        if self._is_duration_estimated:
+            return None
+        picture = self.picture.stream
+        counted = picture.frames if self._has_frame_count else None
+        if counted is None and picture.is_variable and not self.params.fps:
+            return None  # an average rate does not tell how many frames a part has
+        end = picture.end if picture.end is not None or self.sound else self.length
+        length = None if end is None else self.params.time_range.duration(end)
+        rate = self.picture.rate
+        allowed = round(rate * length) if rate and length is not None else None
+        return min((count for count in (counted, allowed) if count is not None), default=None)
+
+    def expected(self) -> Expected:
+        share = COUNTED_SHARE if self._has_frame_count or self.params.fps else ESTIMATED_SHARE
+        return Expected(
+            duration=self.length,
+            tolerance=0.5 + (2 / self.picture.rate if self.picture.rate else 0),
+            video=1,
+            audio=1 if self.sound else 0,
+            width=self.picture.size[0],
+            height=self.picture.size[1],
+            frames=max(1, int((self.frames or 0) * share)),
+        )
