@@ -42,6 +42,7 @@ UNFOLD = {
                 "title": "Processing",
                 "separator": True,
                 "items": [
+                    _page("Presets", "tune", "media_jobs.preset"),
                     _page("Workers", "memory", "media_jobs.worker"),
                     _page("Lanes", "alt_route", "media_jobs.lane"),
                 ],

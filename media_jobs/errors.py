@@ -160,6 +160,22 @@ class NoSuchJob(Refusal):
     code = "not_found"
 
 
+class NameTaken(Refusal):
+    """Another preset of the same owner has this name."""
+
+    code = "name_taken"
+
+
+class PresetInvalid(Refusal):
+    """The preset's operation does not exist any more, or does not accept its parameters any more."""
+
+    code = "preset_invalid"
+
+
+class UnknownPreset(InvalidParams):
+    pass
+
+
 class UnknownOperation(InvalidParams):
     pass
 

@@ -4,20 +4,24 @@ from collections.abc import Callable
 from functools import partial
 
 from django.contrib.auth.models import Group, Permission, User
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from uploads.access import permissions as of_files
 from uploads.access.permissions import Account
 from uploads.errors import Forbidden, InvalidParams
 from uploads.models import MediaFile
 
-from .models import Artifact, Job, Lane
+from .models import Artifact, Job, Lane, Preset
 from .operations.base import LANES
 
-_VIEW = ("view_job", "view_artifact", "view_worker", "view_lane")
-_OPERATE = (*_VIEW, "add_job", "change_job", "delete_job", "change_lane")
+_VIEW = ("view_job", "view_artifact", "view_worker", "view_lane", "view_preset")
+_OPERATE = (
+    *_VIEW, "add_job", "change_job", "delete_job", "change_lane", "add_preset", "change_preset", "delete_preset",
+)  # fmt: skip
 GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERATE, "Administrator": None}
-OWNERS_RIGHTS = {f"media_jobs.{verb}_job" for verb in ("view", "add", "change", "delete")}
+OWNERS_RIGHTS = {
+    f"media_jobs.{verb}_{of}" for verb in ("view", "add", "change", "delete") for of in ("job", "preset")
+}
 # Priorities. Owners may choose up to 0, so that they cannot overtake each other; staff may choose up to HIGHEST.
 LOWEST, HIGHEST = -10, 10
 
@@ -65,6 +69,34 @@ def visible_artifacts(user: Account, job: Job) -> QuerySet[Artifact]:
 def file_deletion(user: Account) -> Callable[[MediaFile], None]:
     """A check for `delete_job`: it refuses if the account may delete the job, but not a file that the job made."""
     return partial(of_files.require, user, "delete")
+
+
+def usable_presets(user: Account) -> QuerySet[Preset]:
+    """Presets that this account may run: its own, and those for all."""
+    return Preset.objects.select_related("owner").filter(Q(owner_id=user.pk) | Q(owner=None))
+
+
+def visible_presets(user: Account) -> QuerySet[Preset]:
+    """Staff also see the presets of other accounts."""
+    return Preset.objects.select_related("owner") if _is_permitted(user, "view_preset") else usable_presets(user)
+
+
+def may_on_preset(user: Account, verb: str, owner_id: int | None) -> bool:
+    """Whether the account may `add`, `change` or `delete` a preset of this owner. None: one for all accounts."""
+    if owner_id is None:
+        return may_share_presets(user)
+    return owner_id == user.pk if not user.is_staff else _is_permitted(user, f"{verb}_preset")
+
+
+def require_on_preset(user: Account, verb: str, owner_id: int | None) -> None:
+    if not may_on_preset(user, verb, owner_id):
+        for_all = " Presets for all accounts are for administrators." if owner_id is None else ""
+        raise Forbidden(f"Your account may not {verb} this preset.{for_all}")
+
+
+def may_share_presets(user: Account) -> bool:
+    """Whether the account may make presets for all accounts."""
+    return _is_permitted(user, "share_preset")
 
 
 def may_steer_lanes(user: Account) -> bool:

@@ -10,7 +10,7 @@ class Scope(Flag):
     UPLOAD = auto()  # send files; see the uploads that this token began, and cancel them while they are incomplete
     READ = auto()  # see and download what the account may see
     WORK = auto()  # submit, cancel and retry jobs
-    ADMIN = auto()  # rename, share and delete files, delete jobs, manage tokens
+    ADMIN = auto()  # rename, share and delete files, delete jobs, manage presets and tokens
 
     @classmethod
     def all(cls) -> "Scope":

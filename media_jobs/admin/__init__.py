@@ -3,4 +3,5 @@
 from . import dashboard as dashboard
 from . import jobs as jobs
 from . import lanes as lanes
+from . import presets as presets
 from . import workers as workers

@@ -122,12 +122,13 @@ def _parameter(described: dict[str, Any], name: str, value: Any) -> Parameter:
     return Parameter(
         title=described.get("title", name),
         description=described.get("description", ""),
-        value=_in_words(value),
+        value=in_words(value),
         is_default=value == described.get("default"),
     )
 
 
-def _in_words(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """The value of a parameter, for people."""
     match value:
         case None:
             return "–"

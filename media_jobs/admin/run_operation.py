@@ -1,7 +1,8 @@
-"""Run an operation on one file, from its page, or on selected files, from the list."""
+"""Run an operation on one file, from its page, or on selected files, from the list. It can start from a preset."""
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -17,10 +18,13 @@ from uploads.hooks import FilePage
 from uploads.models import MediaFile
 
 from .. import operations, permissions
-from ..models import Job
+from ..models import Job, Preset
 from ..operations.base import Operation
 from ..queue.submission import parse_request, submit
+from . import preset_forms
+from .job_actions import account
 from .parameter_forms import ParamsForm
+from .preset_forms import PresetForm
 
 _TEMPLATE = "admin/media_jobs/file/run.html"
 
@@ -36,15 +40,20 @@ class PriorityForm(forms.Form):
 
 
 def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
-    """`mediafile/ID/run/?operation=NAME`. With `&job=ID`, the form has the parameters of that job."""
+    """`mediafile/ID/run/?operation=NAME`. With `&job=ID`, the form has the parameters of that job; with `?preset=ID`,
+    those of that preset.
+    """
     permissions.require_submit(request.user)
-    before = _earlier(request)
+    before = preset_forms.chosen(request) or _earlier(request)
     operation = _chosen(request.GET.get("operation") or (before.operation if before else ""))
     offered = [each for each in operations.registry.values() if file.blob.kind in each.kinds]
     if operation is None:
         return _choice(request, [file], offered)
     forms = _Forms(request, operation, before)
-    if request.method == "POST" and forms.are_valid():
+    if "save_preset" in request.POST:
+        if preset := forms.saved_as_preset(request):
+            return redirect(f"{request.path}?{urlencode({'preset': preset.pk})}")
+    elif request.method == "POST" and forms.are_valid():
         job = _submit(request, file, forms)
         if job is not None:
             messages.success(request, f"{operation.title}: the job is {job.get_status_display()}.")
@@ -58,12 +67,16 @@ def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> Htt
     files = selected_rows(request, queryset)
     if files is None:
         return None
-    operation = _chosen(request.POST.get("operation", ""))
+    preset = preset_forms.chosen(request)
+    operation = _chosen(request.POST.get("operation") or (preset.operation if preset else ""))
     if operation is None:
         kinds = {file.blob.kind for file in files}
         return _choice(request, files, [each for each in operations.registry.values() if kinds & each.kinds])
-    forms = _Forms(request, operation, None, is_sent="confirmed" in request.POST)
+    forms = _Forms(request, operation, preset, is_sent="confirmed" in request.POST)
     skipped = [file for file in files if file.blob.kind not in operation.kinds]
+    if "save_preset" in request.POST:
+        forms.saved_as_preset(request)
+        return _form(request, files, forms, skipped)
     if not ("confirmed" in request.POST and forms.are_valid()):
         return _form(request, files, forms, skipped)
     fitting = [file for file in files if file not in skipped]
@@ -76,28 +89,33 @@ def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> Htt
 
 class _Forms:
     def __init__(
-        self, request: HttpRequest, operation: Operation[Any], before: Job | None, is_sent: bool = True
+        self, request: HttpRequest, operation: Operation[Any], before: Job | Preset | None, is_sent: bool = True
     ) -> None:
         data = request.POST if request.method == "POST" and is_sent else None
         same = before is not None and before.operation == operation.name
         self.operation = operation
+        self.preset = before if isinstance(before, Preset) and same else None
         self.params = ParamsForm(operation, data, before.params if before and same else None)
         self.priority = PriorityForm(data)
+        self.save = PresetForm(account(request), data if "save_preset" in request.POST else None)
 
     def are_valid(self) -> bool:
         return self.params.is_valid() & self.priority.is_valid()
 
+    def saved_as_preset(self, request: HttpRequest) -> Preset | None:
+        if not self.params.is_valid() & self.save.is_valid():
+            return None
+        return self.save.save(request, self.operation, self.params)
+
     def order(self, file: MediaFile) -> dict[str, Any]:
         """The request for a job, in the form of a JobOrder."""
-        priority = self.priority.cleaned_data["priority"]
-        params = self.params.params
-        return {
-            "operation": self.operation.name,
-            "params": params,
-            "inputs": [],
-            "file": file.pk,
-            "priority": priority,
-        }
+        return {"inputs": [], "file": file.pk, "priority": self.priority.cleaned_data["priority"], **self.work()}
+
+    def work(self) -> dict[str, Any]:
+        """The preset, if the parameters are still those of the preset that the form started from."""
+        if self.preset is not None and preset_forms.is_unchanged(self.preset, self.params):
+            return {"preset": str(self.preset.pk)}
+        return {"operation": self.operation.name, "params": self.params.params}
 
 
 def _submit(request: HttpRequest, file: MediaFile, forms: _Forms) -> Job | None:
@@ -131,7 +149,7 @@ def _skipping(operation: Operation[Any], files: Sequence[MediaFile]) -> str:
 
 
 def _choice(request: HttpRequest, files: Sequence[MediaFile], offered: Sequence[Operation[Any]]) -> HttpResponse:
-    return _shown(request, files, {"operations": offered})
+    return _shown(request, files, {"operations": offered, "presets": preset_forms.offered(request, offered)})
 
 
 def _form(
@@ -142,6 +160,10 @@ def _form(
         "forms": [forms.params, forms.priority],
         "skipping": _skipping(forms.operation, skipped) if skipped else "",
         "fits": len(files) - len(skipped),
+        "preset": forms.preset,
+        "presets": preset_forms.offered(request, [forms.operation]),
+        "save_form": forms.save if permissions.may_on_preset(request.user, "add", request.user.pk) else None,
+        "is_saving": "save_preset" in request.POST,
     }
     return _shown(request, files, context)
 

@@ -10,7 +10,7 @@ from rest_framework.reverse import reverse
 
 from uploads.models import Transition
 
-from ..models import Artifact, Job
+from ..models import PRESET_NAME_LENGTH, Artifact, Job
 from ..queue import children, status_text
 
 
@@ -63,9 +63,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         model = Job
         list_serializer_class = JobListSerializer
         fields = [
-            "id", "status", "phase", "progress", "message", "operation", "version", "params", "file", "inputs",
-            "artifacts", "error", "attempt", "cached", "automatic", "priority", "owner", "waiting_for", "children",
-            "speed", "eta_seconds", "created_at", "started_at", "finished_at", "urls",
+            "id", "status", "phase", "progress", "message", "operation", "version", "params", "preset", "file",
+            "inputs", "artifacts", "error", "attempt", "cached", "automatic", "priority", "owner", "waiting_for",
+            "children", "speed", "eta_seconds", "created_at", "started_at", "finished_at", "urls",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -162,9 +162,12 @@ class UploadOrder(Strict):
 class FormOrder(Strict):
     """The fields of a form before the file."""
 
-    operation = serializers.CharField(max_length=32)
+    operation = serializers.CharField(max_length=32, required=False, help_text="Send this or `preset`")
     params = serializers.JSONField(
-        required=False, default=dict, help_text="Parameters of the operation; operations/ has their schema"
+        required=False, help_text="Parameters of the operation; operations/ has their schema"
+    )
+    preset = serializers.CharField(
+        max_length=PRESET_NAME_LENGTH, required=False, help_text="The name or id of a preset; yours come first"
     )
     inputs = serializers.ListField(
         child=serializers.UUIDField(),
@@ -174,6 +177,13 @@ class FormOrder(Strict):
         help_text="Ids of further input files",
     )
     priority = serializers.IntegerField(required=False, default=0, help_text="From -10 to 0; for staff up to 10")
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        if "preset" in values and values.keys() & {"operation", "params"}:
+            raise serializers.ValidationError({"preset": ["Send either `preset`, or `operation` and `params`."]})
+        if not values.keys() & {"preset", "operation"}:
+            raise serializers.ValidationError({"operation": ["Send `operation` or `preset`."]})
+        return values
 
 
 class JobForm(FormOrder):
@@ -191,7 +201,7 @@ class JobOrder(FormOrder):
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if ("file" in values) == ("upload" in values):
             raise serializers.ValidationError({"file": ["Give either `file` or `upload`."]})
-        return values
+        return super().validate(values)
 
 
 class WaitQuery(serializers.Serializer[Any]):

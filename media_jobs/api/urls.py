@@ -4,9 +4,11 @@ from rest_framework.routers import SimpleRouter
 from .hls import HlsView, link_hls
 from .jobs import ArtifactView, JobViewSet
 from .operations import OperationsView
+from .presets import PresetViewSet
 
 router = SimpleRouter()
 router.register("jobs", JobViewSet, basename="job")
+router.register("presets", PresetViewSet, basename="preset")
 
 urlpatterns = [
     *router.urls,

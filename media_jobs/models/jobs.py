@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from uploads.models import SHA256_HEX, MediaFile, Upload
 from uploads.runtime.request_context import REQUEST_ID_LENGTH
 
+from .presets import PRESET_NAME_LENGTH
 from .workers import Worker
 
 
@@ -47,6 +48,8 @@ class Job(models.Model):
     operation = models.CharField(max_length=32)
     version = models.PositiveIntegerField()
     params = models.JSONField(default=dict, blank=True)  # canonical: every default filled in
+    # The name of the preset that the parameters are from, at that time. Empty if they were given.
+    preset = models.CharField(max_length=PRESET_NAME_LENGTH, blank=True, default="", db_default="")
     # Finished jobs outlive their files; unfinished jobs keep them (hooks.file_deleting).
     file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
     upload = models.ForeignKey(Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")

@@ -29,9 +29,9 @@ from uploads.transfers.reception import Reception
 from .. import operations, permissions
 from ..errors import Failure, NoSuchFile, UnfitMedia, UploadLost
 from ..ffmpeg.probing.media_facts import Facts
-from ..models import Job, JobInput, Share
+from ..models import Job, JobInput, Preset, Share
 from ..operations.base import Operation, Params, canonical
-from . import artifacts, states
+from . import artifacts, presets, states
 from .notify import wake
 from .single_flight import cache_key, find_identical
 
@@ -53,6 +53,7 @@ class Order:
     priority: int = 0
     key: str = ""  # Idempotency-Key
     automatic: bool = False
+    preset: Preset | None = None  # that the operation and its parameters are from
 
     @classmethod
     def parse(cls, owner: User, operation: str, params: Any = None, **more: Any) -> "Order":
@@ -60,19 +61,31 @@ class Order:
         found, sent = operations.get(operation), {} if params is None else params
         return cls(owner, found, operations.parse(found, sent), sent, **more)
 
+    @classmethod
+    def of_preset(cls, owner: User, preset: Preset, **more: Any) -> "Order":
+        """The same with the operation and the parameters of a preset. PresetInvalid: they do not fit any more."""
+        params = presets.parsed(preset)
+        return cls(owner, operations.get(preset.operation), params, preset.params, preset=preset, **more)
+
     def fingerprint(self) -> str:
         files = [str(file.pk) for file in (self.file, *self.inputs) if file is not None]
-        parts = [self.operation.name, self.sent_params, files, self.priority, self.announced]
+        # A preset may be changed before the request is repeated: it is still the same request.
+        what = [self.operation.name, self.sent_params] if self.preset is None else [str(self.preset.pk)]
+        parts = [*what, files, self.priority, self.announced]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def parse_request(user: Account, data: Mapping[str, Any], key: str = "") -> Order:
-    """The order in the validated data of a request: `operation`, `params`, `priority`, `inputs`, and maybe `file`.
+    """The order in the validated data of a request: `preset`, or else `operation` and `params`; `priority`, `inputs`,
+    and maybe `file`.
 
     Wrong parameters are refused before any file is looked up.
     """
     owner = permissions.require_submit(user, data["priority"])
-    order = Order.parse(owner, data["operation"], data["params"], priority=data["priority"], key=key)
+    if name := data.get("preset"):
+        order = Order.of_preset(owner, presets.find(user, name), priority=data["priority"], key=key)
+    else:
+        order = Order.parse(owner, data["operation"], data.get("params"), priority=data["priority"], key=key)
     main = [data["file"]] if data.get("file") else []
     files = _usable_files(user, [*main, *data["inputs"]])
     return replace(order, file=files[0] if main else None, inputs=files[len(main) :])
@@ -144,6 +157,7 @@ def _insert(order: Order) -> tuple[Job, bool]:
     job = Job(
         owner=order.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
         lane=operation.lane, priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
+        preset=order.preset.name if order.preset else "",
         idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
         request_id=current_request_id(),
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """Every change through the API leaves a line in the audit log: who, what, to what, with which token, from where."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,6 +42,9 @@ def entries(server: Server) -> list[tuple[Any, ...]]:
     )
 
 
+_numbers = itertools.count()
+
+
 class House:
     """What there must be before something can be done to it."""
 
@@ -69,6 +73,10 @@ class House:
         job = self.job()
         self.ask("POST", f"jobs/{job}/cancel/")
         return job
+
+    def preset(self) -> str:
+        order = {"name": f"Preset {next(_numbers)}", "operation": "thumbnail"}
+        return str(self.ask("POST", "presets/", order).json()["id"])
 
     def token(self) -> str:
         return str(self.ask("POST", "tokens/", {"name": "spare", "scopes": ["read"]}).json()["id"])
@@ -122,6 +130,17 @@ DEEDS: dict[str, Deed] = {
     ),
     "DELETE job-detail": (
         House.cancelled, lambda house, pk: house.ask("DELETE", f"jobs/{pk}/"), ("job", "thumbnail", "Deleted."),
+    ),
+    "POST preset-list": (
+        lambda house: {"name": "House", "operation": "thumbnail"},
+        lambda house, said: house.ask("POST", "presets/", said), ("preset", "House", "Saved."),
+    ),
+    "PATCH preset-detail": (
+        House.preset, lambda house, pk: house.ask("PATCH", f"presets/{pk}/", {"params": {"width": 64}}),
+        ("preset", "Preset", "Changed."),
+    ),
+    "DELETE preset-detail": (
+        House.preset, lambda house, pk: house.ask("DELETE", f"presets/{pk}/"), ("preset", "Preset", "Deleted."),
     ),
     "POST token-list": (
         lambda house: {"name": "camera", "scopes": ["upload", "read"]},

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.job_orders import JOBS, JSON, a_form, ended, job, keep, listed, order, waiting
+from tests.support.job_orders import JOBS, JSON, a_form, ended, job, keep, listed, order, post, waiting
 from tests.support.server import Answer, Server, form_end, form_part
 
 SUBTITLES = b"1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\n\r\n"
@@ -219,6 +219,15 @@ def test_a_form_uploads_and_is_processed_in_one_request(server: Server, clip: by
     assert server.get(f"/api/v1/files/{done['file']}/", user="alice").json()["name"] == "film.mp4"
 
 
+def test_a_preset_stands_in_for_the_operation_in_a_form_and_before_an_upload(server: Server, clip: bytes) -> None:
+    saved = post(server, "/api/v1/presets/", {"name": "Tiny", "operation": "thumbnail", "params": {"width": 114}})
+    assert saved.status == 201, saved
+    answer = server.post_form(a_form({"preset": "Tiny"}, clip + b"9" * 9), path=JOBS)
+    assert (answer.status, answer.json()["params"]["width"], answer.json()["preset"]) == (202, 114, "Tiny")
+    later = order(server, preset=saved.json()["id"], upload={"name": "later.mp4", "size": 9})
+    assert (later.status, later.json()["operation"], later.json()["preset"]) == (201, "thumbnail", "Tiny")
+
+
 def test_what_is_wrong_with_a_form_is_said_before_its_file_is_read(server: Server, clip: bytes) -> None:
     # The file never arrives: a server that waited for it would not answer.
     for fields, code in (
@@ -226,6 +235,7 @@ def test_what_is_wrong_with_a_form_is_said_before_its_file_is_read(server: Serve
         ({"operation": "thumbnail", "params": "{"}, "invalid_params"),
         ({"operation": "thumbnail", "perams": "{}"}, "invalid_params"),
         ({"operation": "explode"}, "invalid_params"),
+        ({"operation": "thumbnail", "preset": "Tiny"}, "invalid_params"),
         ({}, "invalid_params"),
         ({"operation": "thumbnail", "inputs": str(uuid.uuid4())}, "not_found"),
     ):

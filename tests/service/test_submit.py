@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.job_orders import post
 from tests.support.server import ROOT, Server, query
 from tests.support.waiting import wait_until
 
@@ -46,6 +47,15 @@ def test_a_file_that_is_here_is_worked_on_for_its_owner(server: Server, clip: by
     assert "poster" in done.stdout
 
 
+def test_a_preset_stands_in_for_an_operation(server: Server, clip: bytes) -> None:
+    saved = post(server, "/api/v1/presets/", {"name": "By hand", "operation": "thumbnail", "params": {"width": 66}})
+    assert saved.status == 201, saved
+    file = server.put("film.mp4", clip + b"1").json()["id"]
+    job = server.manage("submit", file, "--preset", "By hand", "--no-wait").stdout.strip()
+    made = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
+    assert (made["preset"], made["params"]["width"]) == ("By hand", 66)
+
+
 def test_a_job_that_fails_ends_with_its_reason_and_code_one(server: Server, tmp_path: Path, film: Film) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(film())
@@ -65,6 +75,9 @@ def test_a_job_that_fails_ends_with_its_reason_and_code_one(server: Server, tmp_
         (("FILE", "thumbnail", "width"), "NAME=VALUE"),
         (("FILE", "inspect", "--owner", "nobody"), "There is no account"),
         (("FILE", "inspect", "--input", "x"), "There is no file x"),
+        (("FILE",), "Give an operation, or --preset."),
+        (("FILE", "inspect", "--preset", "x"), "Give either --preset"),
+        (("FILE", "--preset", "x"), "There is no preset “x”"),
     ],
 )
 def test_what_cannot_be_done_is_told_before_a_byte_is_copied(

@@ -29,7 +29,7 @@ _SCOPES = {
     Scope.UPLOAD: "upload: upload files, view and cancel the uploads of this token",
     Scope.READ: "read: view and download what the account may view",
     Scope.WORK: "work: submit, cancel and retry jobs",
-    Scope.ADMIN: "admin: rename, share and delete files, delete jobs, manage tokens",
+    Scope.ADMIN: "admin: rename, share and delete files, delete jobs, manage presets and tokens",
 }
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _NEVER = 0

@@ -11,7 +11,7 @@ def clean_name(raw: str) -> str:
     """Return the name as it is stored and shown. Raises InvalidName."""
     if "\0" in raw:
         raise InvalidName("The file name contains a NUL character.")
-    name = " ".join("".join(filter(_is_visible, unicodedata.normalize("NFC", raw))).split())
+    name = visible_text(raw)
     if "/" in raw or "\\" in raw or name in {".", ".."}:
         raise InvalidName("The file name contains a path. Send the name alone.")
     if not name:
@@ -19,6 +19,11 @@ def clean_name(raw: str) -> str:
     if len(name) > MAX_LENGTH:
         raise InvalidName(f"The file name has {len(name)} characters. At most {MAX_LENGTH} are allowed.")
     return name
+
+
+def visible_text(raw: str) -> str:
+    """The visible characters of a name, with single spaces between words."""
+    return " ".join("".join(filter(_is_visible, unicodedata.normalize("NFC", raw))).split())
 
 
 def _is_visible(character: str) -> bool:

@@ -3,6 +3,7 @@ import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,7 +24,7 @@ from ... import operations
 from ...errors import AlreadyFinished
 from ...models import Job
 from ...permissions import HIGHEST, LOWEST
-from ...queue import cancel_and_retry
+from ...queue import cancel_and_retry, presets
 from ...queue.status_text import Lanes, message_of, waiting_for
 from ...queue.submission import Order, submit
 
@@ -47,8 +48,16 @@ class Command(TerminalCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", help="a path on this machine, or the id of a stored file")
-        parser.add_argument("operation", metavar="OPERATION", help="one of the operations listed below")
+        parser.add_argument(
+            "operation",
+            metavar="OPERATION",
+            nargs="?",
+            help="one of the operations listed below, unless --preset is given",
+        )
         parser.add_argument("params", nargs="*", metavar="NAME=VALUE", help="its parameters, such as height=720")
+        parser.add_argument(
+            "--preset", metavar="NAME", help="the owner's preset, or one for all, instead of an operation"
+        )
         parser.add_argument("--owner", help="the job's owner (default: the file's, or the first superuser)")
         parser.add_argument(
             "--input", action="append", default=[], metavar="ID", help="the id of a further input; may be repeated"
@@ -59,14 +68,13 @@ class Command(TerminalCommand):
         )  # fmt: skip
         parser.add_argument("--no-wait", action="store_true", help="print the job's id and do not wait for its end")
 
-    def handle(self, *args: Any, file: str, operation: str, params: list[str], **options: Any) -> None:
+    def handle(self, *args: Any, file: str, operation: str | None, params: list[str], **options: Any) -> None:
         try:
-            sent = dict(_parse(param) for param in params)
-            found = operations.get(operation)
-            valid = operations.parse(found, sent)  # before the file is copied
+            owner = _owner_of(file, options["owner"])
+            order = _order(owner, operation, params, options["preset"])  # before the file is copied
             inputs = [_find(text) for text in options["input"]]
-            media, owner = self._take(file, options["owner"])
-            job, _ = submit(Order(owner, found, valid, sent, media, inputs=inputs, priority=options["priority"]))
+            media = self._take(file, owner)
+            job, _ = submit(replace(order, file=media, inputs=inputs, priority=options["priority"]))
         except Refusal as refusal:
             raise CommandError(refusal.detail) from refusal
         if options["no_wait"]:
@@ -74,17 +82,16 @@ class Command(TerminalCommand):
             return
         self._report(self._watch(job))
 
-    def _take(self, text: str, name: str | None) -> tuple[MediaFile, User]:
+    def _take(self, text: str, owner: User) -> MediaFile:
         path = Path(text)
         if not path.exists():
-            media = _find(text)
-            return media, _account(name) if name else media.owner
+            return _find(text)
         if not path.is_file():
             raise CommandError(f"{path} is not a regular file.")
-        owner, size = _account(name), path.stat().st_size
+        size = path.stat().st_size
         with tqdm(total=size, desc="Ingest", unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
             try:
-                return ingest_file(path, owner, Mode.COPY, bar.update)[0], owner
+                return ingest_file(path, owner, Mode.COPY, bar.update)[0]
             except OSError as error:
                 raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
             except KeyboardInterrupt:
@@ -143,6 +150,21 @@ def _operations() -> str:
         lines += [f"  {operation.name}: {operation.summary}", f"      {names}"]
     example = "example: manage.py submit movie.mp4 transcode codec=vp9 height=720"
     return "\n".join([*lines, "", example])
+
+
+def _owner_of(file: str, name: str | None) -> User:
+    """The account that is named, or else the owner of a stored file, or the first superuser."""
+    return _account(name) if name or Path(file).exists() else _find(file).owner
+
+
+def _order(owner: User, operation: str | None, params: list[str], preset: str | None) -> Order:
+    if preset is not None:
+        if operation is not None:
+            raise CommandError("Give either --preset, or an operation with its parameters.")
+        return Order.of_preset(owner, presets.find(owner, preset))
+    if operation is None:
+        raise CommandError("Give an operation, or --preset.")
+    return Order.parse(owner, operation, dict(_parse(param) for param in params))
 
 
 def _parse(param: str) -> tuple[str, Any]:

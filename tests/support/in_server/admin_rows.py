@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from media_jobs.models import Job, Worker
+from media_jobs.models import Job, Preset, Worker
 from uploads.models import Blob, MediaFile, Token, Upload
 from uploads.storage.stores import sink
 
@@ -35,9 +35,11 @@ def make_one_of_each(name: str) -> dict[str, Any]:
     }  # fmt: skip
     jobs = [Job.objects.create(**common, **more) for more in states]
     worker = Worker.objects.create(lane="heavy", host=name, pid=1, seen_at=now, heard_at=now)
+    preset = Preset.objects.create(name=name, operation="thumbnail")
     return {
         "uploads/mediafile": str(file.pk), "uploads/upload": str(upload.pk), "media_jobs/job": str(jobs[1].pk),
         "media_jobs/worker": str(worker.pk), "media_jobs/lane": "heavy",
+        "media_jobs/preset": str(preset.pk),
         "uploads/token": Token.objects.values_list("pk", flat=True)[0], "auth/user": str(alice.pk),
         "auth/group": str(Group.objects.values_list("pk", flat=True)[0]),
     }  # fmt: skip
