@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.support.browser_pages import is_wider_than_its_window
+from tests.support.browser_pages import is_wider_than_its_window, photograph
 from tests.support.browser_staff import signed_in
 from tests.support.running_servers import running
 from tests.support.server import ROOT, Server, Template
@@ -99,6 +99,20 @@ def test_quality_and_subtitles_are_chosen_and_a_rendition_that_is_being_made_whe
     wait_for(page, IS_SHOWN)
     play(page)
     assert page.evaluate(f"{VIDEO}.currentTime") > 0.4
+
+
+def test_the_menus_come_along_when_the_picture_goes_full_screen(page: Page, server: Server, film: str) -> None:
+    add_renditions(page, set(), "320x180", "640x360")
+    open_page(page, server, film)
+    wait_for(page, IS_SHOWN)
+    play(page)
+    width = page.evaluate(f"{VIDEO}.offsetWidth")
+    page.get_by_role("button", name="Full screen").click()
+    wait_for(page, f"document.fullscreenElement?.contains({VIDEO}) && {VIDEO}.offsetWidth > {width}")
+    page.get_by_label("Quality").select_option("180p")
+    photograph(page, "player-full-screen")
+    page.get_by_role("button", name="Leave full screen").click()
+    wait_for(page, f"!document.fullscreenElement && {VIDEO}.offsetWidth === {width}")
 
 
 def add_renditions(page: Page, unfinished: set[str], *sizes: str) -> None:

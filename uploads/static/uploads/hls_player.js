@@ -1,7 +1,8 @@
 // Plays by hls.js. The browser's own controls choose subtitles; menus over the picture choose quality and sound, where
-// there is a choice. A rendition that is still being made can only be chosen when it is complete: a player that went
+// there is a choice, and go full screen with it. A rendition that is still being made can only be chosen when it is complete: a player that went
 // over to it by itself would stop at its end. If none is complete, the one that is furthest plays, and grows.
 
+import { addFullscreenButton } from "./fullscreen.js";
 import { ask, lookAt, variantsOf } from "./playlists.js";
 
 const BEFORE_PLAY = 1; // seconds to load: the first picture
@@ -16,9 +17,10 @@ export class HlsPlayer {
     this.menus = media.parentElement.querySelector(".mr-choices");
     this.quality = this.menu("Quality", (url) => this.choose(url));
     this.sound = this.menu("Sound", (number) => (this.hls.audioTrack = Number(number)));
-    const figure = media.closest("figure");
+    addFullscreenButton(media, this.menus);
+    const frame = this.menus.parentElement;
     for (const event of ["play", "pause"])
-      media.addEventListener(event, () => figure.classList.toggle("mr-playing", !media.paused));
+      media.addEventListener(event, () => frame.classList.toggle("mr-playing", !media.paused));
     media.addEventListener("play", () => (this.hls.config.maxBufferLength = AHEAD));
   }
 
@@ -85,6 +87,7 @@ export class HlsPlayer {
     const { currentTime, paused } = this.media;
     this.hls.destroy();
     this.menus.hidden = true;
+    this.media.removeAttribute("controlslist");
     return this.giveUp({ at: currentTime, plays: !paused });
   }
 
