@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from pydantic import ValidationError
 
 from uploads.admin.lists import cells
 from uploads.hooks import DeletionPreview, Panel
@@ -14,11 +13,11 @@ from uploads.models import MediaFile
 from uploads.text.sizes import human_size
 
 from .. import permissions
-from ..ffmpeg.probing.media_facts import Facts
+from ..ffmpeg.probing.media_facts import stored_facts
 from ..models import Artifact, Job
 from ..queue.deletion import uses_of, why_kept
 from . import job_cells
-from .media_info import read_out
+from .media_info import media_info, media_notes
 
 _JOBS = 20
 _ARTIFACTS = 60
@@ -61,19 +60,21 @@ def _jobs(request: HttpRequest, file: MediaFile) -> list[Job]:
 def _facts(file: MediaFile, jobs: Sequence[Job]) -> dict[str, Any]:
     inspects = [job for job in jobs if job.operation == "inspect" and job.file_id == file.pk]
     return {
-        "facts": _read(file),
+        **_read(file),
         "is_awaited": any(not job.is_finished for job in inspects),
         "failed": next((job for job in inspects if job.status == Job.Status.FAILED), None),
     }
 
 
-def _read(file: MediaFile) -> list[tuple[str, str]]:
-    if not file.facts:
-        return []
-    try:
-        return read_out(Facts.model_validate(file.facts), file.blob.kind)
-    except ValidationError:
-        return [("Media info", "Written by another version. Run inspect to update it.")]
+def _read(file: MediaFile) -> dict[str, Any]:
+    facts = stored_facts(file.facts)
+    if facts is None:
+        return {"is_outdated": bool(file.facts)}
+    return {
+        "groups": media_info(facts, file.blob.kind),
+        "notes": media_notes(facts),
+        "is_outdated": facts.is_outdated,
+    }
 
 
 def _rows(jobs: Sequence[Job]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ WAVEFORM_RATE = 1000
 
 class Inspect(Operation[Params]):
     name = "inspect"
-    version = 1
+    version = 2
     title = "Inspect"
     summary = "Reads the format, duration and streams of a file, and makes a preview: a poster or a waveform."
     lane = QUICK

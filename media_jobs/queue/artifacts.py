@@ -22,6 +22,7 @@ from uploads.transfers.quota import left_of_quota, lock_quotas
 
 from .. import operations
 from ..errors import QuotaReached
+from ..ffmpeg.probing.media_facts import current_facts
 from ..models import Artifact, Job, ScratchBlob
 from . import states
 from .single_flight import Result, followers
@@ -143,12 +144,12 @@ def success_without_outputs(job: Job, failure: QuotaReached) -> dict[str, Any]:
 
 
 def save_facts(job: Job, facts: dict[str, Any] | None) -> None:
-    """Lock the Blob of the job's main file, and write the facts that the job has read from it.
+    """Lock the Blob of the job's main file, and write the facts that the job has read from it, unless it has them.
 
     Call it before the job's row is locked: uploads lock in this order, too.
     """
     blob = lock_blob(MediaFile.objects.filter(jobs=job))
-    if facts is not None and blob is not None and blob.facts is None:
+    if facts is not None and blob is not None and current_facts(blob.facts) is None:
         Blob.objects.filter(pk=blob.pk).update(facts=facts)
 
 

@@ -28,7 +28,7 @@ from uploads.transfers.reception import Reception
 
 from .. import operations, permissions
 from ..errors import Failure, NoSuchFile, UnfitMedia, UploadLost
-from ..ffmpeg.probing.media_facts import Facts
+from ..ffmpeg.probing.media_facts import stored_facts
 from ..models import Job, JobInput, Preset, Share
 from ..operations.base import Operation, Params, canonical
 from . import artifacts, presets, states
@@ -106,9 +106,8 @@ def submit(order: Order) -> tuple[Job, bool]:
         raise InvalidParams(f"“{operation.name}” takes {operation.max_inputs or 'no'} further inputs.")
     if file is not None:
         _require_kind(operation, file.name, file.blob.kind)
-        known = file.facts
         try:
-            operation.check(order.params, file.blob.kind, Facts.model_validate(known) if known else None)
+            operation.check(order.params, file.blob.kind, stored_facts(file.facts))
         except Failure as failure:
             raise InvalidParams(failure.detail) from failure
     return _insert(order)

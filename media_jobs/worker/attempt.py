@@ -40,7 +40,7 @@ from ..errors import (
     QuotaReached,
     Released,
 )
-from ..ffmpeg.probing.media_facts import Facts
+from ..ffmpeg.probing.media_facts import Facts, current_facts
 from ..ffmpeg.progress import Report
 from ..ffmpeg.toolbox import Toolbox
 from ..ffmpeg.work_folder import work_folder
@@ -180,8 +180,7 @@ class Attempt:
         # A short name in our folder: people are shown the command, and may copy it.
         link = self._folder / f"input{number}"
         link.symlink_to(path)
-        facts = Facts.model_validate(file.blob.facts) if file.blob.facts else self._tools.probe(link)
-        return Input(link, file.name, file.blob.kind, facts)
+        return Input(link, file.name, file.blob.kind, current_facts(file.blob.facts) or self._tools.probe(link))
 
     def _divide(self, operation: DivisibleOperation[Any], work: Work[Any]) -> Outcome | Split | PartsLost:
         """Do one part, or join the parts, or split the work; or do it in one piece."""

@@ -19,6 +19,7 @@ from media_jobs.errors import (
     NotFinished,
     QuotaReached,
 )
+from media_jobs.ffmpeg.probing.media_facts import FACTS_VERSION
 from media_jobs.models import Artifact, Job, Worker
 from media_jobs.queue import cancel_and_retry, leases
 from media_jobs.queue.deletion import delete_job
@@ -209,6 +210,19 @@ def test_what_inspect_learnt_is_kept_where_the_quota_has_no_room_for_its_picture
     a_file(file.owner)
     copy = a_job(file, operation="inspect")
     assert (copy.status, copy.cached, copy.artifacts.count()) == ("succeeded", True, 0)
+
+
+@pytest.mark.parametrize("version", [None, 1, FACTS_VERSION, FACTS_VERSION + 1])
+def test_inspect_replaces_only_the_facts_that_an_earlier_version_has_read(
+    worker: Worker, version: int | None
+) -> None:
+    file = a_file()
+    before = {"format": "mov"} | ({"version": version} if version else {})
+    Blob.objects.filter(pk=file.blob_id).update(facts=before)
+    read = {"format": "mov", "version": FACTS_VERSION, "title": "A film"}
+    end(started(worker, a_job(file, operation="inspect")), "poster.jpg", facts=read)
+    is_older = (version or 1) < FACTS_VERSION
+    assert Blob.objects.get(pk=file.blob_id).facts == (read if is_older else before)
 
 
 def test_one_owners_quota_is_no_matter_of_others_who_want_the_same(worker: Worker, settings: Any) -> None:

@@ -20,11 +20,12 @@ from typing import Any
 import av
 import av.logging
 from av.container import InputContainer
-from av.stream import Stream
 
 from ..demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS, STILL_IMAGES, WRONG_DURATION
 from ..landlock import NoLandlock, confine
 from . import EXIT_REFUSED, EXIT_UNCONFINED
+from .file_layout import file_layout
+from .stream_labels import file_labels, label_facts
 from .video_stream import Refused, VideoStreamReader, animated_webp
 
 _MAX_PACKETS = 3000  # are read to find a first frame and the frame rate
@@ -141,7 +142,8 @@ def _facts_of_container(number: int) -> dict[str, Any]:
             "duration": duration,
             "begin": (container.start_time or 0) / av.time_base,
             "bit_rate": int(size * 8 / duration) if duration else None,
-            "title": container.metadata.get("title", ""),
+            **(file_layout(number) if name == "mov" else {}),
+            **file_labels(container),
             "video": [_video(pictures[index], name) for index in sorted(pictures)],
             "audio": [_audio(stream) for stream in container.streams.audio if stream.codec_context],
             "subtitles": [_subtitle(stream) for stream in container.streams.subtitles if stream.codec_context],
@@ -181,7 +183,7 @@ def _audio(stream: Any) -> dict[str, Any]:
         "channels": context.layout.nb_channels,
         "layout": _LAYOUTS.get(context.layout.name, context.layout.name),
         "sample_rate": context.sample_rate,
-        "language": _language(stream),
+        **label_facts(stream),
         "end": _end(stream),
     }
 
@@ -197,16 +199,12 @@ def _end(stream: Any) -> float | None:
     return None
 
 
-def _language(stream: Stream) -> str:
-    language = stream.metadata.get("language", "")
-    return "" if language == "und" else language
-
-
-def _subtitle(stream: Stream) -> dict[str, Any]:
+def _subtitle(stream: Any) -> dict[str, Any]:
     return {
         "index": stream.index,
         "codec": stream.codec_context.codec.canonical_name,
-        "language": _language(stream),
+        **label_facts(stream),
+        "end": _end(stream),
     }
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...errors import BadMedia, Failure, Internal, ResourceLimit, Stalled, TimedOut, UnfitMedia
-from ..error_output import CUT_OFF, Log, ProcessResult, clean_text, failure_of, known_failure
+from ..error_output import CUT_OFF, Log, ProcessResult, failure_of, known_failure
 from ..process import Watch, run
 from ..sandbox import Limits, Sandbox
 from . import EXIT_REFUSED, EXIT_UNCONFINED
-from .media_facts import Facts
+from .media_facts import FACTS_VERSION, Facts
+from .notes import notes_of
 
 _ROOT = Path(__file__).resolve().parents[3]
 _CHILD = f"{__package__}.child_process"
@@ -48,7 +49,7 @@ def parse_facts(answer: dict[str, Any]) -> Facts:
         raise BadMedia(_UNREADABLE) from error
     if not (facts.video or facts.audio or facts.subtitles):
         raise BadMedia("The file has no picture, sound or subtitles that can be decoded.")
-    return facts.model_copy(update={"title": clean_text(facts.title)[:200]})
+    return facts.model_copy(update={"version": FACTS_VERSION, "notes": notes_of(facts)})
 
 
 def run_child(mode: str, path: Path, sandbox: Sandbox, *, check: Callable[[], None], seconds: float) -> Answer:

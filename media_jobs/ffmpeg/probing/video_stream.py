@@ -3,16 +3,21 @@
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 import av
 from av.stream import Disposition
 
 from ..demuxers import MAX_PIXELS
+from .frame_times import GopOrder, varies
+from .hdr_metadata import hdr_facts
+from .stream_labels import aspect_ratio, label_facts
 
 _ENOUGH_FRAMES = 150  # to tell a steady frame rate from a variable one
-_PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273
+_MOST_FRAMES, _MOST_BYTES = 300, 32_000_000  # are read to find a second key frame
+_WITH_OPEN_GOPS = {"h264", "mpeg2video"}
+_FIELD_ORDERS = {1: "progressive", 2: "top", 3: "bottom", 4: "top", 5: "bottom"}
+_COUNTED = "mov"  # the demuxer that counts all frames and knows the average rate
 _ANIMATION, _ALPHA = 0x02, 0x10  # flags of WebP's VP8X chunk
 
 
@@ -29,10 +34,19 @@ class VideoStreamReader:
         self.frame: av.VideoFrame | None = None
         self._times: list[int] = []
         self._has_ended = False
+        self._gops = GopOrder()
+        self._bytes = 0
+        self._has_preroll = False  # packets that an edit list hides
 
     @property
     def is_known(self) -> bool:
-        return self._has_ended or (self.frame is not None and (len(self._times) > _ENOUGH_FRAMES or self._is_cover))
+        return self._has_ended or (self.frame is not None and (self._is_rate_known or self._is_cover))
+
+    @property
+    def _is_rate_known(self) -> bool:
+        frames = len(self._times)
+        is_order_known = self._gops.is_known or self.context.codec.canonical_name not in _WITH_OPEN_GOPS
+        return frames > _ENOUGH_FRAMES and (is_order_known or frames > _MOST_FRAMES or self._bytes > _MOST_BYTES)
 
     @property
     def _is_cover(self) -> bool:
@@ -40,8 +54,11 @@ class VideoStreamReader:
 
     def add(self, packet: "av.Packet[Any]") -> None:
         self._has_ended = packet.size == 0  # the last packet flushes the decoder
+        self._bytes += packet.size
+        self._has_preroll = self._has_preroll or packet.is_discard
         if packet.pts is not None:
             self._times.append(packet.pts)
+            self._gops.add(packet.pts, is_key=packet.is_keyframe)
         if self.frame is None:
             self.frame = next(self._decoded(packet), None)
 
@@ -53,13 +70,16 @@ class VideoStreamReader:
 
     @property
     def _is_variable(self) -> bool:
-        steps = sorted(b - a for a, b in pairwise(sorted(self._times)))
-        if not steps:
-            return False
-        median = steps[len(steps) // 2]
-        # Timestamps are rounded, and single frames may be missing.
-        others = sum(abs(step - median) > max(1, median * 0.2) for step in steps)
-        return others > max(2, len(steps) * 0.03)
+        average = self.stream.average_rate if self.stream.container.format.name.startswith(_COUNTED) else None
+        unit = self.stream.time_base
+        return varies(self._times, float(1 / (average * unit)) if average and unit else None)
+
+    @property
+    def _field_order(self) -> str:
+        order = _FIELD_ORDERS.get(int(self.context.field_order or 0), "")
+        if self.frame and self.frame.interlaced_frame and order in {"", "progressive"}:
+            return "interlaced"
+        return order
 
     def facts(self, *, is_still: bool) -> dict[str, Any]:
         stream, context = self.stream, self.context
@@ -71,11 +91,11 @@ class VideoStreamReader:
         rotation = -self.frame.rotation % 360 if self.frame else 0
         shape = stream.sample_aspect_ratio or Fraction(1)
         width, height = round(coded_width * shape) or coded_width, coded_height
+        aspect = shape * coded_width / coded_height
         if rotation in (90, 270):
             width, height = height, width
         pixels = self.frame.format if self.frame else context.format
         rate = None if is_still or self._is_cover else stream.average_rate or stream.guessed_rate
-        transfer = self.frame.color_trc if self.frame else context.color_trc
         return {
             "index": stream.index,
             "codec": context.codec.canonical_name,
@@ -89,8 +109,14 @@ class VideoStreamReader:
             "frames": stream.frames or None,
             "pixel_format": pixels.name if pixels else "",
             "bit_depth": max((component.bits for component in pixels.components), default=8) if pixels else 8,
-            "hdr": {_PQ: "pq", _HLG: "hlg"}.get(int(transfer or 0), ""),
+            "sample_aspect": aspect_ratio(stream.sample_aspect_ratio),
+            "display_aspect": aspect_ratio(1 / aspect if rotation in (90, 270) else aspect),
+            "field_order": self._field_order,
             "is_picture": self._is_cover,
+            "is_open_gop": self._gops.is_open,
+            "has_preroll": self._has_preroll,
+            **hdr_facts(self.frame, context),
+            **label_facts(stream),
         }
 
 
