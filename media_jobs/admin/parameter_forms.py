@@ -70,9 +70,13 @@ def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:
 
 def value_of(text: Any, field_schema: Mapping[str, Any]) -> Any:
     """The text as a number if the schema allows one, else as it is: the operation validates it."""
-    if not isinstance(text, str) or text in suggestions_of(field_schema):
+    if not isinstance(text, str):
         return text
-    for way in ways_of(field_schema):
+    ways = ways_of(field_schema)
+    for word in (word for way in ways for word in way.get("enum", [])):
+        if text == str(word):
+            return word
+    for way in ways:
         try:
             if way.get("type") == "integer":
                 return int(text)

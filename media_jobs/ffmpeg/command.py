@@ -51,9 +51,20 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class PipeTarget:
+    """Samples or frames without a container, for `Toolbox.decode`. A command has one at most."""
+
+    format: str  # of ffmpeg: "s16le", "f32le", "rawvideo"
+    options: Sequence[str] = ()
+
+    def arguments(self, threads: int, max_duration: float) -> Iterator[str]:
+        yield from ("-threads", str(threads), "-t", f"{max_duration:g}", *self.options, "-f", self.format, "pipe:1")
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     sources: Sequence[Source]
-    targets: Sequence[Target]
+    targets: Sequence[Target | PipeTarget]
     filters: str = ""  # -filter_complex
     threads: int = 2
     max_duration: float = 24 * 3600.0  # of the output, in seconds
@@ -70,7 +81,9 @@ class Command:
         # "level" puts the level before each message.
         yield from ("-nostdin", "-hide_banner", "-nostats", "-y")
         yield from ("-loglevel", "level+info" if self.verbose else "level+warning")
-        yield from ("-progress", "pipe:1", "-stats_period", "0.5", "-max_alloc", str(_MAX_BLOCK))
+        if not any(isinstance(target, PipeTarget) for target in self.targets):
+            yield from ("-progress", "pipe:1", "-stats_period", "0.5")
+        yield from ("-max_alloc", str(_MAX_BLOCK))
         yield from ("-dts_error_threshold", str(MAX_TIMESTAMP_GAP))
         yield from ("-filter_threads", str(self.threads), "-filter_complex_threads", str(self.threads))
 

@@ -43,6 +43,7 @@ class Watch:
 
     check: Callable[[], None] = _nothing  # raises an Interruption to stop the process
     on_line: Callable[[str], None] = _ignore  # gets each line of its stdout
+    on_data: Callable[[bytes], object] | None = None  # gets its stdout as it comes, instead of `on_line`
     position: Callable[[], object] = _no_position  # how far it is: while this changes, it has not stalled
     timeout: float = 24 * 3600.0
     stall_timeout: float = 120.0
@@ -107,6 +108,7 @@ class _Process:
     _usage: _Usage = field(init=False)
     _selector: selectors.BaseSelector = field(init=False)
     _line: bytes = b""
+    _passed_on: int = 0  # bytes that `on_data` got
     _output: int = 0  # bytes of its own output, which count as transferred but are no progress
 
     def __enter__(self) -> "_Process":
@@ -161,7 +163,8 @@ class _Process:
             last_check = now
             watch.check()
             self._usage.update()
-            if position != (position := (watch.position(), (self._usage.transferred - self._output) // _GROWTH)):
+            moved = (self._usage.transferred - self._output) // _GROWTH
+            if position != (position := (watch.position(), moved, self._passed_on)):
                 last_progress = now
             self._enforce(watch, limits, now - (watch.started_at or started), now - last_progress)
         self._drain(watch)
@@ -191,6 +194,9 @@ class _Process:
             self._selector.unregister(stream)
         elif stream is self._process.stderr:
             self.log.feed(data)
+        elif watch.on_data is not None:
+            self._passed_on += len(data)
+            watch.on_data(data)
         else:
             *lines, rest = (self._line + data).split(b"\n")
             self._line = rest[:_LONGEST_LINE]

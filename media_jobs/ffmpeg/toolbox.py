@@ -11,12 +11,13 @@ from .command import Command
 from .error_output import MAX_BYTES, Log, ProcessResult, failure_of
 from .probing.media_facts import Facts
 from .probing.probe import probe
-from .probing.verification import Expected, verify
+from .probing.verification import Expected, require_content, verify
 from .process import Watch, run
 from .progress import SILENCE, Block, Meter, Parser, Report
 from .sandbox import Files, Limits, Sandbox
 
 _LOGS_KEPT = 20
+_REPORT_EVERY = 0.5  # seconds, while samples or frames are read from a pipe
 
 
 @dataclass(slots=True)
@@ -52,20 +53,31 @@ class Toolbox:
         share: tuple[float, float] = (0.0, 1.0),
         verb: str = "Encoded",
     ) -> str:
-        command = replace(command, threads=max(1, min(command.threads, self.threads)))
-        argv = command.argv(self.binary.path)
-        self.commands.append(self._with_names(argv))
-        limits = self.limits or Limits.of(command.threads, self._left, command.pixels, self.room)
-        files = Files([source.path.absolute() for source in command.sources], [self.folder.absolute()])
-        result = self._run(argv, limits, files, Meter(seconds=seconds, frames=frames, share=share, verb=verb))
-        if failure := failure_of(result, limits):
-            raise failure
-        return result.log.text
+        return self._run(
+            command, _Reporter(Meter(seconds=seconds, frames=frames, share=share, verb=verb), self.on_report)
+        )
+
+    def decode(
+        self,
+        command: Command,
+        consume: Callable[[bytes], object],
+        *,
+        unit: int,
+        seconds: float | None = None,
+        frames: int | None = None,
+        share: tuple[float, float] = (0.0, 1.0),
+        verb: str = "Read",
+    ) -> str:
+        reporter = _Reporter(Meter(seconds=seconds, frames=frames, share=share, verb=verb), self.on_report)
+        return self._run(command, reporter, _PipeReader(consume, unit, frames is not None, reporter).feed)
 
     def probe(self, path: Path) -> Facts:
         return probe(path, self.sandbox, check=self.check)
 
-    def verify(self, path: Path, expected: Expected) -> Facts:
+    def verify(self, path: Path, expected: Expected | None) -> Facts | None:
+        if expected is None:
+            require_content(path)
+            return None
         return verify(path, expected, self.sandbox, check=self.check)
 
     def report(self, message: str, progress: float | None = None) -> None:
@@ -81,8 +93,25 @@ class Toolbox:
     def _left(self) -> float:
         return max(1.0, self.timeout - (monotonic() - self._started))
 
-    def _run(self, argv: list[str], limits: Limits, files: Files, meter: Meter) -> ProcessResult:
-        log, reporter = Log(self._names), _Reporter(meter, self.on_report)
+    def _run(self, command: Command, reporter: "_Reporter", on_data: Callable[[bytes], object] | None = None) -> str:
+        command = replace(command, threads=max(1, min(command.threads, self.threads)))
+        argv = command.argv(self.binary.path)
+        self.commands.append(self._with_names(argv))
+        limits = self.limits or Limits.of(command.threads, self._left, command.pixels, self.room)
+        result = self._watch(command, argv, limits, reporter, on_data)
+        if failure := failure_of(result, limits):
+            raise failure
+        return result.log.text
+
+    def _watch(
+        self,
+        command: Command,
+        argv: list[str],
+        limits: Limits,
+        reporter: "_Reporter",
+        on_data: Callable[[bytes], object] | None,
+    ) -> ProcessResult:
+        log = Log(self._names)
         self._logs.append(log)
 
         def check() -> None:
@@ -90,8 +119,15 @@ class Toolbox:
             reporter.check_for_silence()
 
         watch = Watch(
-            check, reporter.feed, lambda: reporter.last.position, self.timeout, self.stall_timeout, self._started
+            check,
+            reporter.feed,
+            on_data,
+            lambda: reporter.last.position,
+            self.timeout,
+            self.stall_timeout,
+            self._started,
         )
+        files = Files([source.path.absolute() for source in command.sources], [self.folder.absolute()])
         return run(argv, sandbox=self.sandbox, limits=limits, folder=self.folder, files=files, watch=watch, log=log)
 
     @property
@@ -121,9 +157,10 @@ class _Reporter:
     _reported: float = 0.0  # the seconds without progress in the last report
 
     def feed(self, line: str) -> None:
-        block = self._parser.feed(line)
-        if block is None:
-            return
+        if (block := self._parser.feed(line)) is not None:
+            self.show(block)
+
+    def show(self, block: Block) -> None:
         before, self.last = self.last, block
         if block.position != before.position:
             self._since, self._reported = monotonic(), 0.0
@@ -134,3 +171,24 @@ class _Reporter:
         if silent > SILENCE and silent >= self._reported + 1:
             self._reported = silent
             self.on_report(self.meter.silence(self.last, silent))
+
+
+@dataclass(slots=True)
+class _PipeReader:
+    """Passes on what a PipeTarget writes. ffmpeg waits meanwhile, so the progress is that of the consumer."""
+
+    consume: Callable[[bytes], object]
+    unit: int
+    counts_frames: bool
+    reporter: _Reporter
+    _size: int = 0
+    _reported: float = 0.0
+
+    def feed(self, data: bytes) -> None:
+        self.consume(data)
+        self._size += len(data)
+        if (now := monotonic()) >= self._reported + _REPORT_EVERY:
+            self._reported = now
+            done = self._size / self.unit
+            seconds, frames = (None, int(done)) if self.counts_frames else (done, None)
+            self.reporter.show(Block(seconds, frames, self._size))

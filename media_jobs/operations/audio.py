@@ -11,10 +11,8 @@ from ..ffmpeg.probing.verification import Expected
 from .base import HEAVY, Operation, Outcome, Output, Params, Work
 from .shared.audio_filters import Loudness, measure_loudness, parse_loudness, sound_filters
 from .shared.codecs import AUDIO, AUDIO_FILES, audio_encoder, is_deep
-from .shared.parameters import MAX_DURATION, Bitrate, End, ParameterError, Start
+from .shared.parameters import MAX_SOUND_DURATION, Bitrate, End, ParameterError, Start
 from .shared.time_range import TimeRange, duration_of, output_limit
-
-MAX_SOUND_DURATION = 4 * MAX_DURATION  # audio books last for days
 
 
 class AudioParams(Params):

@@ -5,7 +5,7 @@ one module in this package, one line in registry.py, and one test module.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -48,9 +48,9 @@ class Output:
 
     name: str  # of the artifact and of the resulting file, such as "video.mp4"
     path: Path
-    kind: str  # video, audio, image or subtitle: see uploads.content.sniffing.Kind
+    kind: str  # video, audio, image or subtitle: see uploads.content.sniffing.Kind; "" for data
     media_type: str
-    expected: Expected = field(default_factory=Expected)
+    expected: Expected | None = field(default_factory=Expected)  # None for data: only an empty file is refused then
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,24 @@ class Tools(Protocol):
 
         `share` is the start and end of this run within the whole job: (0.5, 1.0) for the second of two passes. `verb`
         is the first word of the message: "Encoded 500 of 2000 frames (1.8x)". Returns what ffmpeg wrote to stderr.
+        """
+
+    def decode(
+        self,
+        command: Command,
+        consume: Callable[[bytes], object],
+        *,
+        unit: int,
+        seconds: float | None = None,
+        frames: int | None = None,
+        share: tuple[float, float] = (0.0, 1.0),
+        verb: str = "Read",
+    ) -> str:
+        """Run ffmpeg as above, and pass the samples or frames of the command's PipeTarget to `consume`.
+
+        They come in pieces of any length. `unit` is the bytes of a second, or of a frame if `frames` is given. ffmpeg
+        waits while `consume` works, so it may take its time; beyond a second it must call `report`, which raises when
+        the job must stop. What `consume` raises ends the run.
         """
 
     def probe(self, path: Path) -> Facts:

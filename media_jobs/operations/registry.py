@@ -9,6 +9,7 @@ from .hls import Hls
 from .inspect import Inspect
 from .thumbnail import Thumbnail
 from .transcode import Transcode
+from .waveform import Waveform
 
 registry: dict[str, Operation[Any]] = {
     operation.name: operation
@@ -18,6 +19,7 @@ registry: dict[str, Operation[Any]] = {
         Transcode(),
         Audio(),
         Hls(),
+        Waveform(),
     )
 }
 

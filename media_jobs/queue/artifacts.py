@@ -35,7 +35,7 @@ class StoredOutput:
     name: str
     key: str
     content: Content
-    facts: dict[str, Any]
+    facts: dict[str, Any] | None  # None for data
 
 
 def key_of(token: uuid.UUID, number: int) -> str:

@@ -214,7 +214,7 @@ class Attempt:
         self._heartbeat.enter(Job.Phase.STORING, "Storing", size)
         return self._store(outputs, found, size)
 
-    def _store(self, outputs: Sequence[Output], found: Sequence[Facts], size: int) -> list[StoredOutput]:
+    def _store(self, outputs: Sequence[Output], found: Sequence[Facts | None], size: int) -> list[StoredOutput]:
         # The quota is decided on in the transaction that ends the job. It is checked here, too, so that
         # gigabytes are not stored in vain.
         failure = artifacts.quota_failure(self._job, size) if self._job.parent_id is None else None
@@ -226,7 +226,8 @@ class Attempt:
             for number, (output, facts) in enumerate(zip(outputs, found, strict=True)):
                 key = self._lease.key(number)
                 content = deposit(output.path, key, output.kind, output.media_type, self._check)
-                stored.append(StoredOutput(output.name, key, content, facts.model_dump(mode="json")))
+                read = facts.model_dump(mode="json") if facts is not None else None
+                stored.append(StoredOutput(output.name, key, content, read))
         except BaseException:
             _discard(self._lease, len(outputs))
             raise

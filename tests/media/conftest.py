@@ -60,7 +60,7 @@ def operate(
         outputs = list(outcome.outputs)
         return Done(
             outputs,
-            [tools.verify(each.path, each.expected) for each in outputs],
+            [read for each in outputs if (read := tools.verify(each.path, each.expected)) is not None],
             outcome.facts,
             outcome.message,
             reports,

@@ -149,7 +149,9 @@ def test_a_part_is_cut_out_exactly(operate: Operate, clip: str, audio: str) -> N
 
 
 def test_an_end_a_little_past_the_end_is_the_end(operate: Operate) -> None:
-    assert operate("transcode", "only-picture.mp4", end=2.4).output.expected.duration == pytest.approx(2.0, abs=0.1)
+    expected = operate("transcode", "only-picture.mp4", end=2.4).output.expected
+    assert expected is not None
+    assert expected.duration == pytest.approx(2.0, abs=0.1)
 
 
 def test_of_many_tracks_the_first_of_each_kind_is_kept(operate: Operate) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -62,3 +63,9 @@ def boxes(path: Path) -> list[bytes]:
         found.append(content[at + 4 : at + 8])
         at += size
     return found
+
+
+def decoded(path: Path, *options: str, before: Sequence[str] = ()) -> bytes:
+    """What the plain ffmpeg writes to a pipe: `options` must name a format without a container."""
+    command = [FFMPEG, "-v", "error", *before, "-i", str(path), *options, "-"]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout

@@ -61,10 +61,7 @@ class _Contents:
 
 def verify(path: Path, expected: Expected, sandbox: Sandbox, *, check: Callable[[], None] = lambda: None) -> Facts:
     """The facts of the output, if it is as expected. Raises OutputInvalid with everything that is not."""
-    size = path.stat().st_size if path.exists() else 0
-    if not size:
-        raise OutputInvalid(f"{path.name} is empty.")
-    seconds = _SECONDS + size / _SLOWEST
+    seconds = _SECONDS + require_content(path) / _SLOWEST
     try:
         found = _contents(run_child("packets", path, sandbox, check=check, seconds=seconds))
     except (BadMedia, UnfitMedia) as error:
@@ -72,6 +69,14 @@ def verify(path: Path, expected: Expected, sandbox: Sandbox, *, check: Callable[
     if complaints := list(_complaints(found, expected)):
         raise OutputInvalid(f"{path.name} is not as expected: {'; '.join(complaints)}.")
     return found.facts
+
+
+def require_content(path: Path) -> int:
+    """The size of an output. Raises OutputInvalid if it is empty or missing."""
+    size = path.stat().st_size if path.exists() else 0
+    if not size:
+        raise OutputInvalid(f"{path.name} is empty.")
+    return size
 
 
 def _contents(answer: Answer) -> _Contents:

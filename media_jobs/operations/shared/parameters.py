@@ -12,6 +12,7 @@ from ...errors import WrongParams
 from ..base import Operation, P
 
 MAX_DURATION = 24 * 3600.0  # seconds
+MAX_SOUND_DURATION = 4 * MAX_DURATION  # audio books last for days
 MAX_ERRORS = 20  # in one answer: a request may have a thousand unknown names
 
 _TYPES = {

@@ -22,7 +22,7 @@ from media_jobs.errors import (
     UnfitMedia,
 )
 from media_jobs.ffmpeg.binary import Binary
-from media_jobs.ffmpeg.command import Command, Source, Target
+from media_jobs.ffmpeg.command import Command, PipeTarget, Source, Target
 from media_jobs.ffmpeg.probing.verification import Expected
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.ffmpeg.sandbox import Limits, Sandbox
@@ -262,3 +262,40 @@ def test_kill_9_of_the_worker_ends_ffmpeg_at_once(film: Path, tmp_path: Path) ->
     worker.kill()
     worker.wait()
     wait_until(lambda: not subprocess.run(["pgrep", "-f", f"file:{tmp_path}"], capture_output=True).stdout)
+
+
+RAW = PipeTarget("s16le", ("-map", "0:a"))
+
+
+def test_samples_of_a_pipe_are_passed_on_and_counted(box: Toolbox, film: Path, watcher: Watcher) -> None:
+    pieces = list[bytes]()
+    box.decode(Command([Source(film, "mov")], [RAW]), pieces.append, unit=2 * 44100, seconds=2.0)
+    whole = subprocess.run(
+        [box.binary.path, "-v", "error", "-i", film, "-map", "0:a", "-f", "s16le", "-"],
+        capture_output=True,
+        check=True,
+    )
+    assert b"".join(pieces) == whole.stdout
+    assert re.fullmatch(r"Read 0:0\d of 0:02.*", watcher.reports[0].message)
+    assert "-progress" not in box.commands[-1]
+
+
+def test_a_consumer_that_raises_ends_the_run(box: Toolbox, film: Path) -> None:
+    def refuse(data: bytes) -> None:
+        raise UnfitMedia("Enough.")
+
+    with pytest.raises(UnfitMedia, match="Enough"):
+        box.decode(Command([Source(film, "mov")], [RAW]), refuse, unit=1)
+
+
+def test_a_slow_consumer_is_no_stall(make_box: MakeBox, film: Path) -> None:
+    box = make_box(stall_timeout=2.0)
+    frames = PipeTarget("rawvideo", ("-map", "0:v", "-frames:v", "3"))
+    box.decode(
+        Command([Source(film, "mov")], [frames]), lambda data: time.sleep(1.0), unit=320 * 180 * 3 // 2, frames=3
+    )
+
+
+def test_a_failure_of_a_run_with_a_pipe_has_its_reason(box: Toolbox, film: Path) -> None:
+    with pytest.raises(BadMedia, match="cut off"):
+        box.decode(Command([Source(cut(film, 0.5), "mov")], [RAW]), lambda data: None, unit=1)

@@ -18,6 +18,7 @@ def video(**known: Any) -> VideoStream:
 SOUND = AudioStream(index=1, codec="aac", channels=2, sample_rate=48000)
 SILENT = Facts(format="mov", duration=10, video=[video(frames=300, end=10.0)])
 SOUND_ONLY = Facts(format="mov", duration=10, audio=[SOUND])
+LONG_SOUND = Facts(format="wav", duration=3600, audio=[SOUND])
 WITH_COVER = Facts(format="mp3", duration=10, video=[video(is_picture=True)], audio=[SOUND])
 UNKNOWN_LENGTH = Facts(format="h264", video=[video()])
 TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
@@ -35,6 +36,9 @@ TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
         ("thumbnail", {}, SOUND_ONLY, "This file has no picture, only sound."),
         ("thumbnail", {"at": 12}, SILENT, "at is 12 s, but the video lasts only 10.0 s."),
         ("audio", {}, SILENT, "This file has no sound."),
+        ("waveform", {}, SILENT, "This file has no sound."),
+        ("waveform", {"pixels_per_second": 24001}, SOUND_ONLY, "pixels_per_second may be 24000 at most"),
+        ("waveform", {"samples_per_pixel": 2}, LONG_SOUND, "The waveform would have more than 50,000,000 peaks."),
         ("audio", {"start": 11}, SOUND_ONLY, "start is 11 s, but the file lasts only 10.0 s."),
     ],
 )
@@ -47,7 +51,7 @@ def test_a_file_that_does_not_fit_is_refused_before_any_work(
     assert words in told.value.detail
 
 
-@pytest.mark.parametrize("operation", ["inspect", "transcode", "thumbnail", "audio"])
+@pytest.mark.parametrize("operation", ["inspect", "transcode", "thumbnail", "audio", "waveform"])
 def test_nothing_is_refused_while_the_facts_are_not_known(operation: str) -> None:
     found = get(operation)
     found.check(parse(found, {}), "video", None)

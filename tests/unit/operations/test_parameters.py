@@ -167,7 +167,14 @@ def test_the_message_for_an_unknown_operation_names_all(name: Any) -> None:
 
 def test_quick_operations_never_wait_for_heavy_ones() -> None:
     lanes = {name: operation.lane for name, operation in registry.items()}
-    assert lanes == {"inspect": QUICK, "thumbnail": QUICK, "transcode": HEAVY, "audio": HEAVY, "hls": BULK}
+    assert lanes == {
+        "inspect": QUICK,
+        "thumbnail": QUICK,
+        "transcode": HEAVY,
+        "audio": HEAVY,
+        "hls": BULK,
+        "waveform": BULK,
+    }
 
 
 @pytest.mark.parametrize("operation", registry.values(), ids=registry)
