@@ -1,5 +1,6 @@
 """Fixtures for all tests. Nothing is faked: `server` is gunicorn, `clip` is a real film."""
 
+import functools
 import itertools
 import os
 import random
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import imageio_ffmpeg
 import pytest
 from django.db import connection
@@ -33,6 +35,8 @@ settings.register_profile(
     "patient", max_examples=40 * MORE, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 settings.load_profile("patient")
+# botocore reads its description of S3 anew for each session: 13 MB and a fifth of a second, in hundreds of tests.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 NO_SKIP = "TESTS_NO_SKIP"  # set by .ci/run: there everything a test needs is installed
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tests.support.repetitions import MORE
 
-LEAST = 20  # values that every parameter is tried with
+LEAST = 10  # values that every parameter is tried with
 
 
 def cursor(said: str | bytes) -> str:
