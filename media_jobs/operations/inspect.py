@@ -8,6 +8,7 @@ from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.probing.verification import Expected
 from .base import QUICK, Operation, Outcome, Output, Params, Work
+from .shared.best_frame import best_frame
 from .shared.still_images import FrameExtractor
 from .shared.time_range import duration_of, output_limit
 
@@ -21,7 +22,7 @@ WAVEFORM_RATE = 1000
 
 class Inspect(Operation[Params]):
     name = "inspect"
-    version = 2
+    version = 3
     title = "Inspect"
     summary = "Reads the format, duration and streams of a file, and makes a preview: a poster or a waveform."
     lane = QUICK
@@ -51,7 +52,7 @@ def _poster(work: Work[Params], facts: Facts) -> Output:
     extractor = FrameExtractor(
         work.tools, work.main.path, facts, work.folder, threads=work.threads, width=POSTER_WIDTH, format="jpg"
     )
-    path = extractor.at(0.0) if work.main.kind == "image" else extractor.best()
+    path = extractor.at(0.0) if work.main.kind == "image" else best_frame(extractor)
     return extractor.output(path, "poster")
 
 

@@ -7,6 +7,7 @@ from .audio import Audio
 from .base import Operation
 from .hls import Hls
 from .inspect import Inspect
+from .storyboard import Storyboard
 from .thumbnail import Thumbnail
 from .transcode import Transcode
 from .waveform import Waveform
@@ -20,6 +21,7 @@ registry: dict[str, Operation[Any]] = {
         Audio(),
         Hls(),
         Waveform(),
+        Storyboard(),
     )
 }
 

@@ -1,4 +1,4 @@
-"""The operation `thumbnail`: one image of a video, at a given time or the one with the most detail."""
+"""The operation `thumbnail`: one image of a video, at a given time or a clear and well lit one."""
 
 from typing import Literal
 
@@ -7,6 +7,7 @@ from pydantic import Field
 from ..errors import UnfitMedia
 from ..ffmpeg.probing.media_facts import Facts
 from .base import QUICK, Operation, Outcome, Params, Work
+from .shared.best_frame import best_frame
 from .shared.parameters import Moment
 from .shared.still_images import FrameExtractor, require_picture
 from .shared.time_range import TOLERANCE
@@ -16,7 +17,7 @@ class ThumbnailParams(Params):
     at: Moment = Field(
         "best",
         title="Time",
-        description="Seconds, a time such as 1:30, a percentage such as 50%, or best: the frame with most detail.",
+        description="Seconds, a time such as 1:30, a percentage such as 50%, or best: a clear and well lit frame.",
     )
     width: int = Field(
         640, ge=16, le=3840, title="Width", description="In pixels. A smaller picture is not enlarged."
@@ -26,9 +27,9 @@ class ThumbnailParams(Params):
 
 class Thumbnail(Operation[ThumbnailParams]):
     name = "thumbnail"
-    version = 1
+    version = 2
     title = "Thumbnail"
-    summary = "Makes one image of a video, at a given time or with the most detail, or a smaller version of an image."
+    summary = "Makes one image of a video, at a given time or at the best moment, or a smaller version of an image."
     lane = QUICK
     kinds = frozenset({"video", "image"})
     parameters = ThumbnailParams
@@ -49,7 +50,7 @@ class Thumbnail(Operation[ThumbnailParams]):
             threads=work.threads, width=params.width, format=params.format,
         )  # fmt: skip
         time = _seconds(params.at, facts.duration) if work.main.kind == "video" else 0.0
-        path = extractor.best() if time is None else extractor.at(time)
+        path = best_frame(extractor) if time is None else extractor.at(time)
         return Outcome([extractor.output(path, "thumbnail")])
 
 

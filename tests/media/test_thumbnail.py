@@ -39,6 +39,14 @@ def test_the_image_is_the_frame_at_the_given_time(operate: Operate, clips: Clips
     assert first.read_bytes() != later.read_bytes()
 
 
+@pytest.mark.parametrize("clip", ["dim-blurred-clear.mp4", "dim-blurred-clear-and-one-key-frame.mp4"])
+def test_the_best_frame_is_clear_and_lit(operate: Operate, clips: Clips, clip: str) -> None:
+    best = operate("thumbnail", clip, format="png").output.path
+    clear = operate("thumbnail", clip, format="png", at=18.5).output.path
+    fields = colours(best, 4, 4), colours(clear, 4, 4)
+    assert all(is_near(one, other, 25) for one, other in zip(*fields, strict=True))
+
+
 def test_the_best_frame_is_not_black(operate: Operate) -> None:
     red = colours(operate("thumbnail", "black-then-bars.mp4").output.path, 1, 1)[0]
     assert red[0] > 100

@@ -19,6 +19,12 @@ BT2020 = "setparams=color_primaries=bt2020:colorspace=bt2020nc:color_trc="
 # Eight tones, each a little later and louder than that before: peaks, pauses, and something to measure.
 SPEECH = "aevalsrc='0.05*(1+floor(t*2))*sin(440*2*PI*t)*gt(mod(t,0.5),0.1):s=48000:d=4'"
 
+# A still scene: in the dark, out of focus, and clear.
+_THREE_PARTS = (
+    r"-f lavfi -i testsrc2=s=320x180:r=5:d=0.2,loop=-1:1,trim=duration=20,setpts=N/5/TB,"
+    r"eq=brightness=-0.45:contrast=0.3:enable='lt(t\,8)',gblur=sigma=12:enable='between(t\,8\,15)'"
+)
+
 # Name of the file -> what makes it.
 RECIPES = {
     "film.mp4": f"{PICTURE} {SOUND} {X264} {AAC}",
@@ -57,6 +63,8 @@ RECIPES = {
     "silence.wav": "-f lavfi -i anullsrc=d=2",
     "click.wav": "-f lavfi -i sine=440:d=0.2",
     "still.png": "-f lavfi -i testsrc2=s=1280x720 -frames:v 1",
+    "dim-blurred-clear.mp4": f"{_THREE_PARTS} -g 10 {X264}",
+    "dim-blurred-clear-and-one-key-frame.mp4": f"{_THREE_PARTS} -g 999 {X264}",
     "black-then-bars.mp4": "-f lavfi -i color=black:s=320x180:r=10:d=20,drawbox=enable=gt(t\\,9)*lt(t\\,14)"
     f":color=red:t=fill,drawgrid=enable=gt(t\\,9)*lt(t\\,14):w=20:h=20:c=white -g 10 {X264}",
 }

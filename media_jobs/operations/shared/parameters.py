@@ -85,6 +85,7 @@ _MOMENT = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "patte
 
 Seconds = Annotated[float, Field(ge=0, le=MAX_DURATION), BeforeValidator(_seconds)]
 Start = Annotated[Seconds, Field(title="Start", description="Seconds from the beginning, or a time such as 1:30.")]
+Interval = Annotated[float, Field(ge=0.5, le=3600), BeforeValidator(_seconds)]
 # A model declares `start` before `end`.
 End = Annotated[
     Seconds | None,

@@ -9,12 +9,9 @@ from ...ffmpeg.command import Command, Source, Target
 from ...ffmpeg.probing.media_facts import Facts, VideoStream
 from ...ffmpeg.probing.verification import Expected
 from ..base import Output, Tools
-from .time_range import Seek, seek, seek_option
+from .time_range import Seek, seek
 from .video_filters import fit_size, scale_filter, tone_map_filters
 
-CANDIDATES = 24  # frames to choose from at each position: they are held in memory
-POSITIONS = (0.1, 0.3, 0.5, 0.7)  # of the duration: without titles and credits
-SHORT = 10.0  # seconds: a shorter video has one position
 LAST_SECONDS = 5.0  # of the video, in which the last frame is searched
 
 
@@ -44,16 +41,6 @@ class FrameExtractor:
         self.size = fit_size(self.stream, width=width)
         self.log = ""  # of the last attempt that failed
 
-    def best(self) -> Path:
-        """The frame with the most detail: black and blurred frames compress to small files."""
-        positions = self._positions()
-        paths = []
-        for number, position in enumerate(positions):
-            share = (number / len(positions), (number + 1) / len(positions))
-            path = self._extract(f"place-{number}", Seek(seek_option(position)), choose=True, share=share)
-            paths += [path] if path else []
-        return max(paths, key=lambda path: path.stat().st_size) if paths else self.at(0.0)
-
     def at(self, seconds: float) -> Path:
         """The frame displayed at this time; where there is none, the last frame, a key frame, or the first one."""
         last = max(0.0, (self.facts.duration or 0.0) - LAST_SECONDS)
@@ -77,40 +64,28 @@ class FrameExtractor:
             Expected(video=1, width=width, height=height, frames=1),
         )
 
-    def _positions(self) -> Sequence[float]:
-        duration = self.facts.duration or 0.0
-        return [0.0] if duration < SHORT else [share * duration for share in POSITIONS]
-
-    def _extract(
-        self,
-        name: str,
-        seek: Seek,
-        *,
-        choose: bool = False,
-        keep_last: bool = False,
-        share: tuple[float, float] = (0.0, 1.0),
-    ) -> Path | None:
+    def _extract(self, name: str, seek: Seek, *, keep_last: bool = False) -> Path | None:
         """Extract one frame; None where there is none. ffmpeg's exit code does not tell."""
         path = self.folder / f"{name}.{self.suffix}"
-        filters = ",".join(self._filters(choose=choose))
+        filters = ",".join(self.filters())
         count = () if keep_last else ("-frames:v", "1")
         chosen = ("-map", f"0:{self.stream.index}", "-vf", filters, "-fps_mode", "vfr", *count)
         target = Target(path, (*seek.target, *chosen, *self.format.options, "-f", "image2", "-update", "1"))
         source = Source(self.path, self.facts.format, seek.source, self.stream.pixels)
         command = Command([source], [target], threads=self.threads)
         try:
-            self.tools.ffmpeg(command, frames=None if keep_last else 1, share=share, verb="Extracted")
+            self.tools.ffmpeg(command, frames=None if keep_last else 1, verb="Extracted")
         except (ToolFailed, BadMedia) as failure:
             self.log = failure.log
         return path if path.exists() and path.stat().st_size else None
 
-    def _filters(self, *, choose: bool) -> list[str]:
+    def filters(self, chosen: Sequence[str] = ()) -> list[str]:
+        """Of one image. `chosen` are filters that choose frames, once they are small."""
         full = self.format.full_range
-        choice = [f"thumbnail=n={CANDIDATES}"] if choose else []
         shown = tone_map_filters(self.stream, full_range=full)
         return [
             scale_filter(self.stream, self.size, full_range=full),
-            *choice,
+            *chosen,
             *shown,
             f"format={self.format.pixels}",
         ]

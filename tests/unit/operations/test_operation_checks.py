@@ -36,6 +36,7 @@ TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
         ("thumbnail", {}, SOUND_ONLY, "This file has no picture, only sound."),
         ("thumbnail", {"at": 12}, SILENT, "at is 12 s, but the video lasts only 10.0 s."),
         ("audio", {}, SILENT, "This file has no sound."),
+        ("storyboard", {}, WITH_COVER, "This file has no picture, only sound."),
         ("waveform", {}, SILENT, "This file has no sound."),
         ("waveform", {"pixels_per_second": 24001}, SOUND_ONLY, "pixels_per_second may be 24000 at most"),
         ("waveform", {"samples_per_pixel": 2}, LONG_SOUND, "The waveform would have more than 50,000,000 peaks."),
@@ -51,7 +52,7 @@ def test_a_file_that_does_not_fit_is_refused_before_any_work(
     assert words in told.value.detail
 
 
-@pytest.mark.parametrize("operation", ["inspect", "transcode", "thumbnail", "audio", "waveform"])
+@pytest.mark.parametrize("operation", ["inspect", "transcode", "thumbnail", "audio", "waveform", "storyboard"])
 def test_nothing_is_refused_while_the_facts_are_not_known(operation: str) -> None:
     found = get(operation)
     found.check(parse(found, {}), "video", None)

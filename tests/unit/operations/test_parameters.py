@@ -174,6 +174,7 @@ def test_quick_operations_never_wait_for_heavy_ones() -> None:
         "audio": HEAVY,
         "hls": BULK,
         "waveform": BULK,
+        "storyboard": BULK,
     }
 
 
