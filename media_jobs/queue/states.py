@@ -23,6 +23,7 @@ from uploads.runtime.database_connections import release_connection, write
 from ..conf import jobs
 from ..errors import Failure, NoSuchJob
 from ..models import Job, Worker
+from ..subscriptions import job_finished
 from .job_metrics import count_end
 from .scheduling import SERVE_OWNER, Room, sql
 from .single_flight import promote
@@ -87,7 +88,7 @@ def mark_succeeded(
     )  # fmt: skip
     if done:
         _record(job, Status.SUCCEEDED, reason)
-        _count_end(job, Status.SUCCEEDED, cached=cached)
+        _ended(job, Status.SUCCEEDED, cached=cached)
     return bool(done)
 
 
@@ -98,7 +99,7 @@ def mark_failed(found: QuerySet[Job], job: Job, failure: Failure, **changes: Any
     )  # fmt: skip
     if done:
         _record(job, Status.FAILED, f"{failure.code}: {failure.detail}")
-        _count_end(job, Status.FAILED, failure.code)
+        _ended(job, Status.FAILED, failure.code)
     return bool(done)
 
 
@@ -110,7 +111,7 @@ def mark_cancelled(found: QuerySet[Job], job: Job) -> bool:
     )  # fmt: skip
     if done:
         _record(job, Status.CANCELLED)
-        _count_end(job, Status.CANCELLED)
+        _ended(job, Status.CANCELLED)
         promote(job)
     return bool(done)
 
@@ -135,9 +136,11 @@ def _record(job: Job, status: str, reason: str = "") -> None:
         Transition.record("job", job.pk, status, reason)
 
 
-def _count_end(job: Job, result: str, reason: str = "", *, cached: bool = False) -> None:
+def _ended(job: Job, result: str, reason: str = "", *, cached: bool = False) -> None:
+    """Count and announce the end of a job. Children are no jobs to others."""
     if job.parent_id is None:
         count_end(job, result, reason, cached=cached)
+        job_finished.announce(lambda: Job.objects.select_related("file__blob").filter(pk=job.pk).first())
 
 
 # The claim is raw SQL, as workers ask for it hundreds of times a second and wait for each other meanwhile. On

@@ -99,6 +99,13 @@ def test_another_django_project_receives_a_file_with_progress_and_makes_a_job(
         "print(job.status, job.operation, job.file_id)",
     )  # fmt: skip
     assert f"queued thumbnail {found['file']}" in shown
+    assert "stored movie.mp4" in output(project)  # its subscriber
+    cancelled = manage(
+        project, "shell", "-c",
+        "from media_jobs.models import Job; from media_jobs.queue.cancel_and_retry import cancel; "
+        f"cancel(Job.objects.get(pk='{found['job']}'))",
+    )  # fmt: skip
+    assert "thumbnail cancelled" in cancelled
     end = manage(
         project, "shell", "-c",
         "from shop.excerpts import last_bytes; from uploads.models import MediaFile; "

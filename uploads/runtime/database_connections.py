@@ -44,8 +44,31 @@ def write() -> Iterator[None]:
             yield
         return
     release_connection()  # wait without a connection
-    with _turns(connection.vendor), transaction.atomic():
-        yield
+    _after_turn.calls, calls = [], _after_turn.calls
+    try:
+        with _turns(connection.vendor), transaction.atomic():
+            yield
+    finally:
+        _after_turn.calls, calls = calls, _after_turn.calls
+    for call in calls or []:
+        call()
+
+
+class _AfterTurn(threading.local):
+    """What is to be called when this thread's turn to write is over. None: it has no turn."""
+
+    calls: list[Callable[[], None]] | None = None
+
+
+_after_turn = _AfterTurn()
+
+
+def after_commit(call: Callable[[], None]) -> None:
+    """Call it once the transaction is committed, and it may write itself.
+
+    What `transaction.on_commit` calls must not write: on SQLite it would wait for its own thread's turn, for ever.
+    """
+    transaction.on_commit(lambda: call() if _after_turn.calls is None else _after_turn.calls.append(call))
 
 
 @cache

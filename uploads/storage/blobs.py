@@ -18,6 +18,7 @@ from typing import BinaryIO, Protocol
 import structlog
 from django.db import IntegrityError
 
+from .. import subscriptions
 from ..content.intake import Content
 from ..errors import StorageUnavailable
 from ..hooks import file_stored
@@ -222,6 +223,7 @@ def _attach(blob: Blob, attach: Attach) -> MediaFile:
     file = attach(blob)
     for act in file_stored:
         act(file)
+    subscriptions.file_stored.announce(lambda: MediaFile.objects.select_related("blob").filter(pk=file.pk).first())
     return file
 
 
