@@ -15,9 +15,10 @@ class MediaJobsConfig(AppConfig):
         from . import permissions, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_operation
         from .api import playlist_urls
-        from .queue import artifacts, deletion, lanes, leases, notify, submission
+        from .queue import artifacts, deletion, lanes, leases, notify, plugin_reports, submission
 
         hooks.warnings.append(lanes.warnings)
+        hooks.warnings.append(plugin_reports.warnings)
         hooks.file_stored.append(submission.inspect_new)
         hooks.file_deleting.append(deletion.release_file)
         hooks.upload_sent.append(notify.wake_for_upload)

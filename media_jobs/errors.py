@@ -106,6 +106,12 @@ class ContentLost(Failure):
     pause = timedelta(seconds=15)
 
 
+class OperationUnavailable(Failure):
+    """The operation of the job is a plug-in that this worker does not have, or that takes other parameters now."""
+
+    code = "operation_unavailable"
+
+
 class Interruption(Exception):
     """The attempt must stop at once, for no fault of the job."""
 

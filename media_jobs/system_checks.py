@@ -1,4 +1,4 @@
-"""System checks, for `manage.py check` and each start: whether ffmpeg and its sandbox work on this machine."""
+"""System checks, for `manage.py check` and each start: whether ffmpeg, its sandbox and the plug-ins work here."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from django.core.checks import CheckMessage, Error, Info, Warning, register
 from .conf import jobs
 from .ffmpeg.binary import NoFfmpeg
 from .ffmpeg.sandbox import OWN_FILES, Layer, NoIsolation
+from .operations import registry
 from .worker.slot import equipment
 
 _NETWORK = "no network"
@@ -36,6 +37,18 @@ def tools(**_: Any) -> list[CheckMessage]:
         return [Info("MILLRACE_SANDBOX=off: ffmpeg runs with all rights of this account.", id="media_jobs.I001")]
     missing = [layer for layer in sandbox.layers if not layer.holds]
     return [_missing(layer) for layer in sorted(missing, key=lambda layer: layer.name != _NETWORK)]
+
+
+@register()
+def plugins(**_: Any) -> list[CheckMessage]:
+    return [
+        Warning(
+            f"The plug-in {plugin.name} of the package {plugin.package} cannot be used. {plugin.reason}",
+            hint="Mend or remove the package; docs/plugins.md lists what an operation must have.",
+            id="media_jobs.W004",
+        )
+        for plugin in registry.broken
+    ]
 
 
 def _missing(layer: Layer) -> CheckMessage:

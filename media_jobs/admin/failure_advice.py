@@ -59,6 +59,11 @@ _ADVICE = {
         "An internal error of Millrace.",
         "Retry the job. If it fails again, send its ID and time to your administrator: the server's log tells more.",
     ),
+    "operation_unavailable": Advice(
+        "The worker does not have this operation, or has another version of it.",
+        "Ask an administrator to install its package on every worker; `manage.py check` tells what is wrong. "
+        f"{_RETRY}",
+    ),
     "insufficient_storage": Advice(
         "The server's disk is full.", f"Delete unneeded files, or ask your administrator for more space. {_RETRY}"
     ),

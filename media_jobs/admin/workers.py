@@ -15,6 +15,7 @@ from uploads.admin.lists.model_admin import LiveAdmin
 from uploads.text.times import human_time
 
 from ..models import Job, Worker
+from ..queue import plugin_reports
 from ..worker.process_table import process_troubles
 
 
@@ -35,7 +36,9 @@ class WorkerAdmin(LiveAdmin):
         return workers.annotate(alive=alive).prefetch_related(Prefetch("jobs", running, to_attr="running"))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"process_troubles": process_troubles()} | (extra_context or {}))
+        return super().changelist_view(
+            request, {"process_troubles": [*process_troubles(), *plugin_reports.troubles()]} | (extra_context or {})
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

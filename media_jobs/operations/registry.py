@@ -1,5 +1,7 @@
-"""All operations by name. A new operation needs a line here."""
+"""All operations by name: those of plug-ins, and those built in, which need a line here."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from ..errors import UnknownOperation
@@ -7,27 +9,54 @@ from .audio import Audio
 from .base import Operation
 from .hls import Hls
 from .inspect import Inspect
+from .plugins import BrokenPlugin, Plugins, load_plugins
 from .storyboard import Storyboard
 from .thumbnail import Thumbnail
 from .transcode import Transcode
 from .waveform import Waveform
 
-registry: dict[str, Operation[Any]] = {
-    operation.name: operation
-    for operation in (
-        Inspect(),
-        Thumbnail(),
-        Transcode(),
-        Audio(),
-        Hls(),
-        Waveform(),
-        Storyboard(),
-    )
-}
+
+class Registry(Mapping[str, Operation[Any]]):
+    """Plug-ins are loaded when the registry is first used: commands that need no operation do not import them."""
+
+    def __init__(self, *built_in: Operation[Any]) -> None:
+        self._built_in = {operation.name: operation for operation in built_in}
+
+    def __getitem__(self, name: str) -> Operation[Any]:
+        return self._built_in[name] if name in self._built_in else self._plugins.operations[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._built_in, **self._plugins.operations})
+
+    def __len__(self) -> int:
+        return len(self._built_in) + len(self._plugins.operations)
+
+    @property
+    def broken(self) -> Sequence[BrokenPlugin]:
+        """Installed plug-ins that cannot be used."""
+        return self._plugins.broken
+
+    @cached_property
+    def _plugins(self) -> Plugins:
+        return load_plugins(self._built_in)
+
+
+registry = Registry(
+    Inspect(),
+    Thumbnail(),
+    Transcode(),
+    Audio(),
+    Hls(),
+    Waveform(),
+    Storyboard(),
+)
 
 
 def get(name: str) -> Operation[Any]:
     try:
         return registry[name]
     except (KeyError, TypeError):  # requests may name something that is not a string
-        raise UnknownOperation(f"There is no such operation. Choose one of: {', '.join(registry)}.") from None
+        pass
+    if any(plugin.name == name for plugin in registry.broken):
+        raise UnknownOperation(f"The plug-in “{name}” cannot be used. `manage.py check` tells administrators why.")
+    raise UnknownOperation(f"There is no such operation. Choose one of: {', '.join(registry)}.")

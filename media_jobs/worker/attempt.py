@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
+from pydantic import ValidationError
 
 from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.models import MediaFile
@@ -37,6 +38,7 @@ from ..errors import (
     LeaseLost,
     NoRoom,
     NoScratch,
+    OperationUnavailable,
     QuotaReached,
     Released,
 )
@@ -45,7 +47,7 @@ from ..ffmpeg.progress import Report
 from ..ffmpeg.toolbox import Toolbox
 from ..ffmpeg.work_folder import work_folder
 from ..models import Job, JobInput, Worker
-from ..operations.base import Input, Outcome, Output, Work
+from ..operations.base import Input, Operation, Outcome, Output, Params, Work
 from ..operations.divisible import DivisibleOperation, Indivisible, Part
 from ..queue import artifacts, children, leases
 from ..queue.artifacts import StoredOutput
@@ -122,6 +124,19 @@ def _carry_out(lease: Lease, heartbeat: Heartbeat) -> tuple[End, dict[str, str]]
     return end, ran
 
 
+def _operation(job: Job) -> tuple[Operation[Any], Params]:
+    """What the job runs. A plug-in may have been removed or changed since the job was submitted."""
+    operation = operations.registry.get(job.operation)
+    if operation is None:
+        raise OperationUnavailable(f"The operation “{job.operation}” is not installed here, or cannot be used.")
+    try:
+        return operation, operation.parameters.model_validate(job.params)
+    except ValidationError as error:
+        raise OperationUnavailable(
+            f"“{job.operation}” takes other parameters than when this job was submitted. Submit it again."
+        ) from error
+
+
 class Attempt:
     def __init__(self, lease: Lease, heartbeat: Heartbeat, folder: Path, inputs: Inputs) -> None:
         self._lease, self._job, self._heartbeat, self._folder = lease, lease.job, heartbeat, folder
@@ -148,11 +163,10 @@ class Attempt:
         return {"command": commands, "log": self._tools.log, "build": equipment().binary.build}
 
     def carry_out(self) -> Success | Split | PartsLost:
-        operation = operations.get(self._job.operation)
+        operation, params = _operation(self._job)
         self._heartbeat.enter(Job.Phase.FETCHING, "Fetching", self._job.input_bytes or 0)
         main, *others = self._fetch()
         self._heartbeat.enter(Job.Phase.WORKING, "Working")
-        params = operation.parameters.model_validate(self._job.params)
         work = Work(params, main, others, self._folder, self._tools, jobs().threads)
         outcome = self._divide(operation, work) if isinstance(operation, DivisibleOperation) else operation.run(work)
         if not isinstance(outcome, Outcome):

@@ -209,6 +209,7 @@ def _run(words: list[str], environment: dict[str, str] | None, answer: int, *fil
     if environment is not None:
         os.environ.clear()
         os.environ.update(environment)
+        sys.path[1:1] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
         time.tzset()
     if words[0] == "-m":
         sys.argv = words[1:]
