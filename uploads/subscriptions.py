@@ -47,7 +47,9 @@ class Event(Generic[T]):
         except Exception:
             log.exception("subscribers_not_told", subject=self.name)
             return
-        for subscriber in list(self._subscribers) if found is not None else []:
+        if found is None:
+            return
+        for subscriber in list(self._subscribers):
             try:
                 subscriber(found)
             except Exception:

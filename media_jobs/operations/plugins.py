@@ -70,7 +70,7 @@ def _operation(point: EntryPoint, taken: Collection[str]) -> Operation[Any]:
         raise Unusable(f"{type(error).__name__}: {error}") from error
     if problem:
         raise Unusable(problem)
-    return operation  # type: ignore[no-any-return]  # _problems has checked it
+    return operation
 
 
 def _problems(operation: Any, name: str, taken: Collection[str]) -> Iterator[str]:
