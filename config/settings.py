@@ -130,6 +130,8 @@ JOBS = JobSettings(
     threads=env.read("JOB_THREADS", min(os.cpu_count() or 1, 8), parse.number(1)),
     kept=env.read("JOBS_KEPT", _NINETY_DAYS, parse.optional(parse.positive_seconds)),
     split_after=env.read("SPLIT_AFTER", 120.0, parse.seconds),
+    parts_kept=env.read("PARTS_KEPT", 86400.0, parse.seconds),
+    parts_size=env.read("PARTS_SIZE", 10 * 1000**3, parse.size),
     share_results=env.read("SHARE_RESULTS", False, parse.switch),
     waiting_requests=_share(64),
 )

@@ -23,6 +23,9 @@ class JobSettings:
     kept: float | None = 90 * 86400.0  # seconds after its end until a job is deleted; its files stay
     # Seconds of media: the encode of a longer file is split into parts while several workers live.
     split_after: float = 120.0
+    # Seconds for which parts of a render are kept for a later one, and the bytes that they may take.
+    parts_kept: float = 86400.0
+    parts_size: int = 10 * 1000**3
     share_results: bool = False  # a result of one owner also answers identical jobs of others
     waiting_requests: int = 64  # requests of a web process that wait for the end of a job at the same time
 

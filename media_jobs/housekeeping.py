@@ -13,6 +13,7 @@ from uploads.storage.blobs import discard
 from .conf import jobs
 from .ffmpeg.work_folder import sweep
 from .models import WORKER_TIMEOUT, Job, Worker
+from .queue import kept_parts
 from .queue.children import end_all
 from .queue.deletion import forget
 from .queue.leases import reap
@@ -79,6 +80,7 @@ CHORES = [
     Chore("sweep work folders", timedelta(seconds=10), sweep_work, per_host=True),
     Chore("sweep fetched inputs", timedelta(minutes=1), sweep_inputs, per_host=True),
     Chore("forget lost workers", timedelta(minutes=1), forget_workers),
+    Chore("delete kept parts", timedelta(minutes=1), kept_parts.forget, by_clock=True),
     Chore("delete parts of failed jobs", timedelta(hours=1), forget_scratch, by_clock=True),
     Chore("forget old jobs", timedelta(hours=1), forget_jobs, by_clock=True),
 ]

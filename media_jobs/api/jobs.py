@@ -64,7 +64,8 @@ def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:
     """Validate the request before the file in the form is read. Raises a Refusal."""
     permissions.require_submit(user)
     values = _valid(FormOrder, fields)
-    setattr(request, _ORDER, parse_request(user, values, request.headers.get("Idempotency-Key", "")))
+    key = request.headers.get("Idempotency-Key", "")
+    setattr(request, _ORDER, parse_request(user, values, key, comes_later=True))
 
 
 def _announcement(order: Order, upload: dict[str, Any], token: UUID | None) -> Announcement:
@@ -150,7 +151,8 @@ class JobViewSet(
         values = _valid(JobOrder, request.data)
         if values.get("upload"):
             principal_of(request).require(Scope.UPLOAD)
-        order = parse_request(request.user, values, request.headers.get("Idempotency-Key", ""))
+        key, comes_later = request.headers.get("Idempotency-Key", ""), "upload" in values
+        order = parse_request(request.user, values, key, comes_later=comes_later)
         if upload := values.get("upload"):
             announcement = _announcement(order, upload, principal_of(request).token_id)
             return self._submitted(*submit_with_upload(order, announcement))

@@ -193,13 +193,13 @@ class JobForm(FormOrder):
 
 
 class JobOrder(FormOrder):
-    """A request for a job as JSON, with either `file` or `upload`."""
+    """A request for a job as JSON, with either `file` or `upload`, unless the parameters name files by their ids."""
 
     file = serializers.UUIDField(required=False, help_text="Id of the file to process")
     upload = UploadOrder(required=False, help_text="The file that you will upload for this job. Send this or `file`.")
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        if ("file" in values) == ("upload" in values):
+        if "file" in values and "upload" in values:
             raise serializers.ValidationError({"file": ["Give either `file` or `upload`."]})
         return super().validate(values)
 

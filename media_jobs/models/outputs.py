@@ -1,6 +1,7 @@
 """What jobs make: artifacts, which are files, and scratch blobs, which only their parent needs."""
 
 from django.db import models
+from django.db.models import Q
 
 from uploads.models import SHA256_HEX, MediaFile
 
@@ -8,23 +9,29 @@ from .jobs import Job
 
 
 class ScratchBlob(models.Model):
-    """Stored bytes that a child job made for its parent. They are no file, and go when the parent ends."""
+    """Stored bytes that a child job made for its parent. They are no file, and go when the parent ends.
 
-    child = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="scratch")
+    Those with a recipe are kept then, without a child, for a later job (queue/kept_parts.py).
+    """
+
+    child = models.ForeignKey(Job, null=True, blank=True, on_delete=models.CASCADE, related_name="scratch")
     name = models.CharField(max_length=64)
     sink = models.CharField(max_length=255)
     key = models.CharField(max_length=64)
     size = models.BigIntegerField()
     sha256 = models.CharField("SHA-256", max_length=SHA256_HEX)
+    recipe = models.CharField(max_length=SHA256_HEX, blank=True, default="", db_default="")  # what they depend on
+    kept_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        indexes = [models.Index(fields=["recipe"], condition=Q(child=None), name="scratch_kept")]
         constraints = [
             models.UniqueConstraint(fields=["key"], name="scratch_key_once"),
             models.UniqueConstraint(fields=["child", "name"], name="scratch_named"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} of {self.child_id}"
+        return f"{self.name} of {self.child_id or self.recipe}"
 
 
 class Artifact(models.Model):

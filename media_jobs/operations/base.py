@@ -5,10 +5,11 @@ one module in this package, one line in registry.py, and one test module.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +31,15 @@ class Params(BaseModel):
 
 
 P = TypeVar("P", bound=Params)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What is known of a file before its content is fetched."""
+
+    name: str
+    kind: str
+    facts: Facts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,11 @@ class Work(Generic[P]):
     tools: Tools
     threads: int  # that ffmpeg may use
 
+    @property
+    def files(self) -> Sequence[Input]:
+        """The main file and the further ones, as parameters number them."""
+        return [self.main, *self.inputs]
+
 
 class Operation(ABC, Generic[P]):
     name: ClassVar[str]
@@ -128,6 +143,17 @@ class Operation(ABC, Generic[P]):
 
     def check(self, params: P, kind: str, facts: Facts | None) -> None:
         """Raise UnfitMedia if the file does not fit. Called at submit, when `facts` may be None, and by `run`."""
+
+    def check_files(self, params: P, files: Sequence[Described]) -> None:
+        """Raise UnfitMedia if the main file and the further ones do not fit. Called at submit, after `check`."""
+
+    def file_ids(self, params: P) -> Sequence[UUID]:
+        """The files that the parameters name by their ids, in addition to those of the request."""
+        return ()
+
+    def with_numbers(self, params: P, numbers: Mapping[UUID, int]) -> P:
+        """The parameters with numbers instead of these ids: 0 is the main file, 1 the first further one."""
+        return params
 
     @abstractmethod
     def run(self, work: Work[P]) -> Outcome: ...

@@ -1,7 +1,7 @@
 """Operations whose work can be divided into parts, which several workers do at the same time."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,6 +41,18 @@ class DivisibleOperation(Operation[P]):
     @abstractmethod
     def split(self, work: Work[P], slots: int) -> Sequence[Part] | Outcome:
         """Divide the work; or return its result, if it turned out to be done. Raises Indivisible."""
+
+    def inputs_of(self, spec: Mapping[str, Any]) -> Collection[int] | None:
+        """The numbers of the files that a part needs; 0 is the main file. None: all. Others may not be fetched."""
+        return None
+
+    def recipe(self, spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What the outputs of a part depend on, besides its files. None: they are of no use to another job.
+
+        Else they are kept for a while after the job has ended. A job of the same owner that has an equal part uses
+        them.
+        """
+        return None
 
     @abstractmethod
     def run_part(self, work: Work[P], spec: Mapping[str, Any]) -> Outcome:

@@ -11,6 +11,7 @@ from .hls import Hls
 from .inspect import Inspect
 from .plugins import BrokenPlugin, Plugins, load_plugins
 from .storyboard import Storyboard
+from .render import Render
 from .thumbnail import Thumbnail
 from .transcode import Transcode
 from .waveform import Waveform
@@ -50,6 +51,18 @@ registry = Registry(
     Waveform(),
     Storyboard(),
 )
+registry: dict[str, Operation[Any]] = {
+    operation.name: operation
+    for operation in (
+        Inspect(),
+        Thumbnail(),
+        Transcode(),
+        Audio(),
+        Hls(),
+        Waveform(),
+        Render(),
+    )
+}
 
 
 def get(name: str) -> Operation[Any]:

@@ -21,7 +21,7 @@ from uploads.storage.tombstones import bury
 from .. import operations
 from ..models import Job, ScratchBlob, Share
 from ..operations.divisible import DivisibleOperation, Part
-from . import states
+from . import kept_parts, states
 from .artifacts import StoredOutput, bury_outputs, keys_of
 from .notify import wake
 
@@ -30,28 +30,35 @@ Status = Job.Status
 _JOINED_AT = 0.97
 
 
-def insert(parent: Job, parts: Sequence[Part], done: Mapping[int, Sequence[StoredOutput]]) -> None:
+def insert(
+    parent: Job, parts: Sequence[Part], done: Mapping[int, Sequence[StoredOutput]],
+    kept: Mapping[int, Sequence[ScratchBlob]], recipes: Mapping[int, str],
+) -> None:  # fmt: skip
     """Write the children of a parent that is being split, in the transaction that queues it again.
 
     They have their parent's place in the queue, and among each other the order of the parts. `done` has the outputs
-    of those that the parent has made itself, by their number.
+    of those that the parent has made itself, by their number, and `kept` those of an earlier job.
     """
     assert parent.queued_at is not None
     lane = _lane_of_parts(parent)
     Share.ensure(lane, parent.owner_id)
     ended = {"status": Status.SUCCEEDED, "progress": 1, "finished_at": Now(), "message": "Done"}
+    made = {*done, *kept}
     Job.with_children.bulk_create(
         Job(
             parent=parent, number=number, part=part.spec, weight=part.weight, owner_id=parent.owner_id,
             operation=parent.operation, version=parent.version, params=parent.params, lane=lane,
             priority=parent.priority, file_id=parent.file_id, input_bytes=parent.input_bytes,
             queued_at=parent.queued_at + timedelta(microseconds=number),
-            request_id=parent.request_id, **(ended if number in done else {"status": Status.QUEUED}),
+            request_id=parent.request_id, **(ended if number in made else {"status": Status.QUEUED}),
         )
         for number, part in enumerate(parts)
     )  # fmt: skip
-    for child in children_of(parent).filter(number__in=done):
-        _keep_outputs(child, done[child.number])
+    for child in children_of(parent).filter(number__in=made):
+        if child.number in done:
+            _keep_outputs(child, done[child.number], recipes.get(child.number, ""))
+        else:
+            kept_parts.give(kept[child.number], child)
     transaction.on_commit(lambda: wake(lane))
 
 
@@ -71,20 +78,20 @@ def _parent_of(child: Job) -> UUID:
     return child.parent_id
 
 
-def keep(child: Job, stored: Sequence[StoredOutput]) -> None:
+def keep(child: Job, stored: Sequence[StoredOutput], recipe: str) -> None:
     """Keep the outputs of a child that has succeeded, and let its parent go on after the last one."""
-    _keep_outputs(child, stored)
+    _keep_outputs(child, stored, recipe)
     parents = Job.objects.filter(pk=_parent_of(child))
     parents.update(pending_children=F("pending_children") - 1)
     for lane in parents.filter(pending_children=0).values_list("lane", flat=True):
         transaction.on_commit(partial(wake, lane))
 
 
-def _keep_outputs(child: Job, stored: Sequence[StoredOutput]) -> None:
+def _keep_outputs(child: Job, stored: Sequence[StoredOutput], recipe: str) -> None:
     ScratchBlob.objects.bulk_create(
         ScratchBlob(
             child=child, name=output.name, sink=sink().name, key=output.key,
-            size=output.content.size, sha256=output.content.sha256,
+            size=output.content.size, sha256=output.content.sha256, recipe=recipe,
         )
         for output in stored
     )  # fmt: skip
@@ -117,7 +124,7 @@ def redo(parent: Job, numbers: Collection[int]) -> None:
 def end_all(parent: Job) -> list[str]:
     """Delete all children, as the parent has ended or starts anew. Returns the keys to remove after the transaction.
 
-    Workers that run one lose the lease, and discard what they made.
+    What another job can use is kept. Workers that run one lose the lease, and discard what they made.
     """
     children = Job.with_children.filter(parent=parent)
     if not children.exists():
@@ -125,6 +132,7 @@ def end_all(parent: Job) -> list[str]:
     running = children.filter(status=Status.RUNNING)
     keys = [key for child in running for key in keys_of(child)]
     bury_outputs(running)
+    kept_parts.release(children)
     keys += _bury_scratch(children)
     children.delete()
     return keys

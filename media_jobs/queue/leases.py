@@ -27,7 +27,7 @@ from ..errors import Cancelled, Failure, LeaseLost, WorkerLost
 from ..ffmpeg.progress import MAX_ETA, Report, finite
 from ..models import Job, Worker
 from ..operations.divisible import Part
-from . import artifacts, children, states
+from . import artifacts, children, kept_parts, states
 from .cancel_and_retry import pause_before_retry
 from .job_metrics import count_lost_lease
 from .scheduling import Room, claimable, is_paused
@@ -141,20 +141,26 @@ def _finish(
     return [*keys, *scratch]
 
 
-def split(lease: Lease, parts: Sequence[Part], done: Mapping[int, Sequence[artifacts.StoredOutput]]) -> None:
+def split(
+    lease: Lease, parts: Sequence[Part], done: Mapping[int, Sequence[artifacts.StoredOutput]],
+    recipes: Mapping[int, str] | None = None,
+) -> None:  # fmt: skip
     """End the attempt of a job that is split into parts. It waits for its children, and is then claimed again.
 
-    `done` has the outputs of the parts that are made already. Raises Cancelled if the owner has asked to cancel it.
+    `done` has the outputs of the parts that are made already; those of `recipes` may be kept from an earlier job.
+    Raises Cancelled if the owner has asked to cancel it.
     """
     job = lease.job
     words = f"split into {len(parts)} parts"
-    pending = len(parts) - len(done)
+    recipes = recipes or {}
     with write():
+        kept = kept_parts.take({number: recipe for number, recipe in recipes.items() if number not in done})
+        pending = len(parts) - len(done) - len(kept)
         going_on = _held(lease).filter(cancel_asked=False)
         if not states.mark_queued(going_on, job, words, message=words.capitalize(), pending_children=pending):
             _require(_held(lease).exists())
             raise Cancelled
-        children.insert(job, parts, done)
+        children.insert(job, parts, done, kept, recipes)
 
 
 def wait_again(lease: Lease, lost: Sequence[int]) -> None:
@@ -166,14 +172,17 @@ def wait_again(lease: Lease, lost: Sequence[int]) -> None:
 
 
 def finish_child(
-    lease: Lease, stored: Sequence[artifacts.StoredOutput], *, message: str, ran: dict[str, str]
+    lease: Lease, stored: Sequence[artifacts.StoredOutput], *, message: str, ran: dict[str, str], recipe: str = ""
 ) -> None:
-    """End a child with success: its outputs are kept for its parent, which goes on after the last child."""
+    """End a child with success: its outputs are kept for its parent, which goes on after the last child.
+
+    With a recipe they are kept for others, too, after the parent has ended.
+    """
     with write():
         _require(children.lock_parent(lease.job))
         changes: dict[str, Any] = {"message": message, "outputs": len(stored), **ran}
         _require(states.mark_succeeded(_held(lease), lease.job, **changes))
-        children.keep(lease.job, stored)
+        children.keep(lease.job, stored, recipe)
 
 
 def end_failed(lease: Lease, failure: Failure, ran: dict[str, str]) -> None:

@@ -30,12 +30,13 @@ from .. import operations, permissions
 from ..errors import Failure, NoSuchFile, UnfitMedia, UploadLost
 from ..ffmpeg.probing.media_facts import stored_facts
 from ..models import Job, JobInput, Preset, Share
-from ..operations.base import Operation, Params, canonical
+from ..operations.base import Described, Operation, Params, canonical
 from . import artifacts, presets, states
 from .notify import wake
 from .single_flight import cache_key, find_identical
 
 INSPECT = "inspect"
+_NO_FILE = "Give either `file` or `upload`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,23 @@ class Order:
         params = presets.parsed(preset)
         return cls(owner, operations.get(preset.operation), params, preset.params, preset=preset, **more)
 
+    @property
+    def named_files(self) -> list[UUID]:
+        """The files that the parameters name."""
+        return list(dict.fromkeys(self.operation.file_ids(self.params)))
+
+    def on(self, file: MediaFile | None, inputs: Sequence[MediaFile], named: Sequence[MediaFile] = ()) -> "Order":
+        """The order on these files. In its parameters, numbers replace the ids: equal content has equal results."""
+        every, numbers = list(inputs), {file.pk: 0} if file else {}
+        for number, each in enumerate(every, 1):
+            numbers.setdefault(each.pk, number)
+        for each in named:
+            if each.pk not in numbers:
+                every.append(each)
+                numbers[each.pk] = len(every)
+        params = self.operation.with_numbers(self.params, numbers)
+        return replace(self, file=file, inputs=every, params=params)
+
     def fingerprint(self) -> str:
         files = [str(file.pk) for file in (self.file, *self.inputs) if file is not None]
         # A preset may be changed before the request is repeated: it is still the same request.
@@ -75,20 +93,24 @@ class Order:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def parse_request(user: Account, data: Mapping[str, Any], key: str = "") -> Order:
+def parse_request(user: Account, data: Mapping[str, Any], key: str = "", *, comes_later: bool = False) -> Order:
     """The order in the validated data of a request: `preset`, or else `operation` and `params`; `priority`, `inputs`,
     and maybe `file`.
 
-    Wrong parameters are refused before any file is looked up.
+    Wrong parameters are refused before any file is looked up. `comes_later`: the main file is not here yet.
     """
     owner = permissions.require_submit(user, data["priority"])
     if name := data.get("preset"):
         order = Order.of_preset(owner, presets.find(user, name), priority=data["priority"], key=key)
     else:
         order = Order.parse(owner, data["operation"], data.get("params"), priority=data["priority"], key=key)
-    main = [data["file"]] if data.get("file") else []
-    files = _usable_files(user, [*main, *data["inputs"]])
-    return replace(order, file=files[0] if main else None, inputs=files[len(main) :])
+    named = order.named_files
+    main = [data["file"]] if data.get("file") else [] if comes_later else named[:1]
+    if not main and not comes_later:
+        raise InvalidParams(_NO_FILE, errors={"file": [_NO_FILE]})
+    files = _usable_files(user, [*main, *data["inputs"], *named])
+    rest = files[len(main) :]
+    return order.on(files[0] if main else None, rest[: len(data["inputs"])], rest[len(data["inputs"]) :])
 
 
 def _usable_files(user: Account, ids: Sequence[UUID]) -> list[MediaFile]:
@@ -106,11 +128,17 @@ def submit(order: Order) -> tuple[Job, bool]:
         raise InvalidParams(f"“{operation.name}” takes {operation.max_inputs or 'no'} further inputs.")
     if file is not None:
         _require_kind(operation, file.name, file.blob.kind)
+        files = [_described(each) for each in (file, *order.inputs)]
         try:
-            operation.check(order.params, file.blob.kind, stored_facts(file.facts))
+            operation.check(order.params, file.blob.kind, files[0].facts)
+            operation.check_files(order.params, files)
         except Failure as failure:
             raise InvalidParams(failure.detail) from failure
     return _insert(order)
+
+
+def _described(file: MediaFile) -> Described:
+    return Described(file.name, file.blob.kind, stored_facts(file.facts))
 
 
 def _require_kind(operation: Operation[Any], name: str, kind: str) -> None:

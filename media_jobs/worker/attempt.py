@@ -7,7 +7,7 @@ renews the lease. `Heartbeat.check`, called several times a second, raises in th
 import errno
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -49,7 +49,7 @@ from ..ffmpeg.work_folder import work_folder
 from ..models import Job, JobInput, Worker
 from ..operations.base import Input, Operation, Outcome, Output, Params, Work
 from ..operations.divisible import DivisibleOperation, Indivisible, Part
-from ..queue import artifacts, children, leases
+from ..queue import artifacts, children, kept_parts, leases
 from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
 from . import scratch
@@ -68,6 +68,7 @@ class Success:
     stored: Sequence[StoredOutput]
     facts: dict[str, Any] | None
     message: str
+    recipe: str = ""  # of a part that other jobs can use
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Split:
 
     parts: Sequence[Part]
     done: Mapping[int, Sequence[StoredOutput]]  # the stored outputs of parts that are made already
+    recipes: Mapping[int, str]  # of parts that an earlier job may have made
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class Attempt:
     def __init__(self, lease: Lease, heartbeat: Heartbeat, folder: Path, inputs: Inputs) -> None:
         self._lease, self._job, self._heartbeat, self._folder = lease, lease.job, heartbeat, folder
         self._inputs = inputs
+        self._files: Sequence[MediaFile | None] = ()
         self._tools = Toolbox(
             binary=equipment().binary, sandbox=equipment().sandbox, folder=folder, threads=jobs().threads,
             check=self._check, on_report=heartbeat.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
@@ -172,7 +175,8 @@ class Attempt:
         if not isinstance(outcome, Outcome):
             return outcome
         stored = self._keep(outcome.outputs)
-        return Success(stored, outcome.facts.model_dump(mode="json") if outcome.facts else None, outcome.message)
+        facts = outcome.facts.model_dump(mode="json") if outcome.facts else None
+        return Success(stored, facts, outcome.message, self._recipe(self._job.part) if self._job.part else "")
 
     def _fetch(self) -> list[Input]:
         in_store, here = check_free(sink(), 1), free_above_floor(self._folder)
@@ -181,11 +185,18 @@ class Attempt:
         # Queried here and not with the claim, which is to be as short as possible.
         job.file = MediaFile.objects.select_related("blob").filter(jobs=job).first()
         inputs = JobInput.objects.filter(job=job.parent_id or job.pk).select_related("file__blob").order_by("number")
-        files = [job.file, *(item.file for item in inputs)]
+        files = self._files = [job.file, *(item.file for item in inputs)]
+        needed = _needed(job)
         try:
-            return [self._link(number, file) for number, file in enumerate(files)]
+            return [
+                self._link(number, file) if needed is None or number in needed else _absent(file)
+                for number, file in enumerate(files)
+            ]
         except NoScratch as reason:
             raise NoScratch(sum(file.size for file in files if file is not None)) from reason
+
+    def _recipe(self, spec: Mapping[str, Any]) -> str:
+        return kept_parts.recipe_of(self._job, spec, self._files, equipment().binary.build)
 
     def _link(self, number: int, file: MediaFile | None) -> Input:
         if file is None:
@@ -218,7 +229,7 @@ class Attempt:
         """Keep what is made already, as if children had made it."""
         stored = iter(self._keep([output for part in parts for output in part.outputs]))
         done = {number: list(islice(stored, len(part.outputs))) for number, part in enumerate(parts) if part.outputs}
-        return Split(parts, done)
+        return Split(parts, done, {number: self._recipe(part.spec) for number, part in enumerate(parts)})
 
     def _keep(self, outputs: Sequence[Output]) -> list[StoredOutput]:
         """Verify and store outputs."""
@@ -246,6 +257,19 @@ class Attempt:
             _discard(self._lease, len(outputs))
             raise
         return stored
+
+
+def _needed(job: Job) -> Collection[int] | None:
+    """The numbers of the files that are fetched. None: all."""
+    operation = operations.get(job.operation)
+    if job.part is None or not isinstance(operation, DivisibleOperation):
+        return None
+    return operation.inputs_of(job.part)
+
+
+def _absent(file: MediaFile | None) -> Input:
+    """A file that a part does not need: nothing reads it."""
+    return Input(Path("absent"), file.name if file else "", file.blob.kind if file else "", Facts(format=""))
 
 
 def _record_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
@@ -284,7 +308,8 @@ def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
     try:
         with _discarded_unless_held(lease, number):
             if lease.job.parent_id is not None:
-                leases.finish_child(lease, success.stored, message=success.message, ran=ran)
+                recipe = success.recipe
+                leases.finish_child(lease, success.stored, message=success.message, ran=ran, recipe=recipe)
             else:
                 leases.finish(lease, success.stored, facts=success.facts, message=success.message, ran=ran)
     except QuotaReached as failure:
@@ -295,7 +320,7 @@ def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
 
 def _write_split(lease: Lease, split: Split) -> None:
     with _discarded_unless_held(lease, sum(map(len, split.done.values()))):
-        leases.split(lease, split.parts, split.done)
+        leases.split(lease, split.parts, split.done, split.recipes)
 
 
 @contextmanager

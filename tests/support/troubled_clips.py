@@ -62,6 +62,14 @@ RECIPES = {
     f"-fps_mode passthrough {X264}",
     "silence.wav": "-f lavfi -i anullsrc=d=2",
     "click.wav": "-f lavfi -i sine=440:d=0.2",
+    # For renders: each has its colour and its tone.
+    "red.mp4": f"-f lavfi -i color=red:s=160x90:r=25:d=3 -f lavfi -i sine=440:d=3:sample_rate=48000 {X264} {AAC}",
+    "green.mkv": "-f lavfi -i color=green:s=96x128:r=30:d=2 -f lavfi -i sine=880:d=2:sample_rate=44100 "
+    f"{X264} -c:a flac",
+    "blue.webm": "-f lavfi -i color=blue:s=160x120:r=30:d=2 -vf select=not(mod(n\\,7))+lt(n\\,8) -fps_mode vfr "
+    "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 50k",
+    "yellow.png": "-f lavfi -i color=yellow:s=320x320,format=rgba -frames:v 1",
+    "deep.wav": "-f lavfi -i sine=220:d=2:sample_rate=44100",
     "still.png": "-f lavfi -i testsrc2=s=1280x720 -frames:v 1",
     "dim-blurred-clear.mp4": f"{_THREE_PARTS} -g 10 {X264}",
     "dim-blurred-clear-and-one-key-frame.mp4": f"{_THREE_PARTS} -g 999 {X264}",

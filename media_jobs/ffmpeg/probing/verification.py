@@ -29,6 +29,7 @@ class Expected:
     width: int | None = None
     height: int | None = None
     frames: int | None = None  # the least number of video packets
+    most_frames: int | None = None
 
 
 class _StreamPackets(BaseModel):
@@ -89,6 +90,8 @@ def _complaints(found: _Contents, expected: Expected) -> Iterator[str]:
     yield from _wrong_size(found.facts, expected)
     if expected.frames is not None and found.count("video") < expected.frames:
         yield f"frames: {found.count('video')} instead of {expected.frames}"
+    if expected.most_frames is not None and found.count("video") > expected.most_frames:
+        yield f"frames: {found.count('video')} instead of {expected.most_frames}"
     if found.error:
         yield f"ffmpeg reports: {found.error}"
     if expected.duration is not None:

@@ -74,7 +74,8 @@ class Command(TerminalCommand):
             order = _order(owner, operation, params, options["preset"])  # before the file is copied
             inputs = [_find(text) for text in options["input"]]
             media = self._take(file, owner)
-            job, _ = submit(replace(order, file=media, inputs=inputs, priority=options["priority"]))
+            named = [_find(str(each)) for each in order.named_files]
+            job, _ = submit(replace(order, priority=options["priority"]).on(media, inputs, named))
         except Refusal as refusal:
             raise CommandError(refusal.detail) from refusal
         if options["no_wait"]:

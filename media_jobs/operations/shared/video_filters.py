@@ -9,6 +9,7 @@ MAX_SIDE = 16383  # of a WebP; JPEG and H.264 allow a little more
 
 # Both matrices are named: ffmpeg takes an HDR file that does not name its matrix for standard definition.
 _AS_HDR = ":in_color_matrix=bt2020:out_color_matrix=bt2020:out_range=limited"
+AS_BT709 = ":out_color_matrix=bt709"
 _TRANSFER = {"pq": "smpte2084", "hlg": "arib-std-b67"}
 
 
@@ -28,10 +29,13 @@ def even_size(size: tuple[int, int]) -> tuple[int, int]:
     return max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
 
 
-def scale_filter(stream: VideoStream, size: tuple[int, int], *, full_range: bool = False) -> str:
-    """Scale to this size, with square pixels. Images use the full range of values, videos the limited one."""
+def scale_filter(stream: VideoStream, size: tuple[int, int], *, full_range: bool = False, matrix: str = "") -> str:
+    """Scale to this size, with square pixels. Images use the full range of values, videos the limited one.
+
+    `matrix`: of the colours of what is not HDR, such as AS_BT709; "" leaves it.
+    """
     value_range = f":out_range={'full' if full_range else 'limited'}"
-    return f"scale=w={size[0]}:h={size[1]}:flags=bicubic{_AS_HDR if stream.hdr else value_range},setsar=1"
+    return f"scale=w={size[0]}:h={size[1]}:flags=bicubic{_AS_HDR if stream.hdr else value_range + matrix},setsar=1"
 
 
 def deinterlace_filters(stream: VideoStream) -> list[str]:
