@@ -9,7 +9,7 @@ ENCODINGS = (
 )  # fmt: skip
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 # Of the letters of a text in a western language, few have an accent. In another script nearly all seem to.
-_ACCENTED_SHARE = 0.3
+_ACCENTED_SHARE = 0.5
 _UNKNOWN = "The encoding of the subtitles is not recognized. Save them as UTF-8, or name it by subtitles_encoding."
 
 

@@ -137,6 +137,8 @@ def _messages(operation: Operation[Any], errors: Iterable[ErrorDetails]) -> dict
     wanted = schema(operation)["properties"]
     found: dict[str, list[str]] = {}
     for error in errors:
+        if error["type"] == "too_short" and str(error["loc"][0]) in found:
+            continue  # wrong items are not counted
         name, message = _message(operation.name, wanted, error)
         messages = found.setdefault(name, [])
         if message not in messages:  # each type of a union gives the same message
@@ -149,6 +151,8 @@ def _message(operation: str, wanted: Mapping[str, Any], error: ErrorDetails) -> 
     if not error["loc"] and not isinstance(cause, ParameterError):
         return "params", "params has a name that is not valid text."  # half of a surrogate pair, which JSON can hold
     name = cause.parameter if isinstance(cause, ParameterError) else str(error["loc"][0])
+    if len(error["loc"]) > 1 and is_nested(wanted.get(name, {})):
+        return name, _nested_message(error, cause)
     if error["type"] == "extra_forbidden":
         return name, f"{operation} has no parameter {_short(name)}{_suggestion(name, list(wanted))}"
     if cause is not None:
@@ -156,6 +160,20 @@ def _message(operation: str, wanted: Mapping[str, Any], error: ErrorDetails) -> 
     if error["type"] in {"greater_than_equal", "less_than_equal"} and _limits(wanted[name]):
         return name, f"{name} must be {_limits(wanted[name])}."
     return name, f"{name} must be {_description(wanted[name])}."
+
+
+def is_nested(wanted: Mapping[str, Any]) -> bool:
+    """Whether the parameter is an object, or a list of objects."""
+    return "$ref" in wanted or "$ref" in wanted.get("items", {})
+
+
+def _nested_message(error: ErrorDetails, cause: object) -> str:
+    """ "clips[3].end: it must be a number." """
+    first, *rest = error["loc"]
+    path = str(first) + "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in rest)[:60]
+    if error["type"] == "extra_forbidden":
+        return f"{path} is unknown."
+    return f"{path}: {cause or error['msg'].replace('Input should', 'it should').replace('Field', 'it is')}."
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
@@ -175,6 +193,9 @@ def _description(wanted: Mapping[str, Any]) -> str:
         return _listed(wanted["enum"], "or")
     if "const" in wanted:
         return str(wanted["const"])
+    if is_nested(wanted):
+        objects = f"{wanted.get('minItems', 0)} to {wanted.get('maxItems', 'any number of')} objects"
+        return f"a list of {objects}" if "items" in wanted else "an object"
     limits = _limits(wanted)
     return f"{_TYPES[wanted['type']]} {'of ' if limits.startswith('at') else ''}{limits}".strip()
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('media_jobs', '0007_fair_shares'),
+        ('media_jobs', '0008_presets'),
     ]
 
     operations = [
