@@ -140,7 +140,7 @@ def test_values_may_be_written_in_several_ways(
     assert getattr(parse(get(operation), raw), parameter) == value
 
 
-@pytest.mark.parametrize("name", set(registry) - {"render"})
+@pytest.mark.parametrize("name", sorted(set(registry) - {"render"}))
 def test_every_operation_works_without_parameters(name: str) -> None:
     assert parse(get(name), None) == parse(get(name), {})
 
