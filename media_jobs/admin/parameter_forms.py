@@ -4,17 +4,24 @@ Numbers are text fields, because operations also accept values such as "1:30" or
 so that its default applies.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from ..errors import WrongParams
 from ..operations import parse, schema
 from ..operations.base import Operation, Params
+from ..operations.shared.parameters import is_nested
 
 # Keeps the names of parameters apart from those of other fields.
 PREFIX = "param"
@@ -53,6 +60,10 @@ def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:
         "initial": _as_text(field_schema.get("default")),
         "required": False,
     }
+    if is_nested(field_schema):
+        example = field_schema.get("default") or next(iter(field_schema.get("examples", [])), None)
+        widget = UnfoldAdminTextareaWidget({"rows": 4, "spellcheck": "false", "data-list": name})
+        return forms.CharField(**{**told, "initial": json.dumps(example)}, widget=widget)
     if field_schema.get("type") == "boolean":
         return forms.BooleanField(
             **{**told, "initial": field_schema.get("default", False)}, widget=UnfoldBooleanSwitchWidget
@@ -72,6 +83,8 @@ def value_of(text: Any, field_schema: Mapping[str, Any]) -> Any:
     """The text as a number if the schema allows one, else as it is: the operation validates it."""
     if not isinstance(text, str):
         return text
+    if is_nested(field_schema):
+        return _parsed(text)
     ways = ways_of(field_schema)
     for word in (word for way in ways for word in way.get("enum", [])):
         if text == str(word):
@@ -85,6 +98,13 @@ def value_of(text: Any, field_schema: Mapping[str, Any]) -> Any:
         except ValueError:
             continue
     return text
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text) if text else text
+    except (ValueError, RecursionError):
+        return text  # the operation says what it should be
 
 
 def limits(field_schema: Mapping[str, Any]) -> str:
@@ -123,6 +143,8 @@ def _shown(params: Mapping[str, Any]) -> dict[str, Any]:
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) and value < 1_000_000 and value == round(value, 2) else str(value)

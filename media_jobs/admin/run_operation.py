@@ -1,6 +1,7 @@
 """Run an operation on one file, from its page, or on selected files, from the list. It can start from a preset."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -18,8 +19,9 @@ from uploads.hooks import FilePage
 from uploads.models import MediaFile
 
 from .. import operations, permissions
+from ..errors import WrongParams
 from ..models import Job, Preset
-from ..operations.base import Operation
+from ..operations.base import Operation, canonical
 from ..queue.submission import parse_request, submit
 from . import preset_forms
 from .job_actions import account
@@ -95,7 +97,7 @@ class _Forms:
         same = before is not None and before.operation == operation.name
         self.operation = operation
         self.preset = before if isinstance(before, Preset) and same else None
-        self.params = ParamsForm(operation, data, before.params if before and same else None)
+        self.params = ParamsForm(operation, data, _params_of(operation, before) if before and same else None)
         self.priority = PriorityForm(data)
         self.save = PresetForm(account(request), data if "save_preset" in request.POST else None)
 
@@ -116,6 +118,18 @@ class _Forms:
         if self.preset is not None and preset_forms.is_unchanged(self.preset, self.params):
             return {"preset": str(self.preset.pk)}
         return {"operation": self.operation.name, "params": self.params.params}
+
+
+def _params_of(operation: Operation[Any], before: Job | Preset) -> dict[str, Any]:
+    """Its parameters. In those of a job, ids replace the numbers of its files, which are only its own."""
+    params: dict[str, Any] = before.params
+    if isinstance(before, Preset) or not operation.max_inputs:
+        return params
+    files = [before.file_id, *before.inputs.order_by("number").values_list("file_id", flat=True)]
+    names: dict[int | UUID, int | UUID] = {number: pk for number, pk in enumerate(files) if pk is not None}
+    with suppress(WrongParams):  # of an earlier version
+        return canonical(operation.with_files(operations.parse(operation, params), names))
+    return params
 
 
 def _submit(request: HttpRequest, file: MediaFile, forms: _Forms) -> Job | None:

@@ -151,8 +151,11 @@ class Operation(ABC, Generic[P]):
         """The files that the parameters name by their ids, in addition to those of the request."""
         return ()
 
-    def with_numbers(self, params: P, numbers: Mapping[UUID, int]) -> P:
-        """The parameters with numbers instead of these ids: 0 is the main file, 1 the first further one."""
+    def with_files(self, params: P, names: Mapping[int | UUID, int | UUID]) -> P:
+        """The parameters with other names of files: numbers for ids, or ids for numbers.
+
+        The main file has the number 0, and the first further one 1.
+        """
         return params
 
     @abstractmethod

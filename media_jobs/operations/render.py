@@ -42,8 +42,8 @@ class Render(DivisibleOperation[RenderParams]):
     def file_ids(self, params: RenderParams) -> Sequence[UUID]:
         return [each for each in params.references() if isinstance(each, UUID)]
 
-    def with_numbers(self, params: RenderParams, numbers: Mapping[UUID, int]) -> RenderParams:
-        return params.with_numbers(numbers)
+    def with_files(self, params: RenderParams, names: Mapping[int | UUID, int | UUID]) -> RenderParams:
+        return params.with_files(names)
 
     def run(self, work: Work[RenderParams]) -> Outcome:
         done = []

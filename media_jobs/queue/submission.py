@@ -75,15 +75,15 @@ class Order:
 
     def on(self, file: MediaFile | None, inputs: Sequence[MediaFile], named: Sequence[MediaFile] = ()) -> "Order":
         """The order on these files. In its parameters, numbers replace the ids: equal content has equal results."""
-        every, numbers = list(inputs), {file.pk: 0} if file else {}
+        every: list[MediaFile] = list(inputs)
+        numbers: dict[int | UUID, int | UUID] = {file.pk: 0} if file else {}
         for number, each in enumerate(every, 1):
             numbers.setdefault(each.pk, number)
         for each in named:
             if each.pk not in numbers:
                 every.append(each)
                 numbers[each.pk] = len(every)
-        params = self.operation.with_numbers(self.params, numbers)
-        return replace(self, file=file, inputs=every, params=params)
+        return replace(self, file=file, inputs=every, params=self.operation.with_files(self.params, numbers))
 
     def fingerprint(self) -> str:
         files = [str(file.pk) for file in (self.file, *self.inputs) if file is not None]

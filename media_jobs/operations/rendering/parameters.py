@@ -91,6 +91,7 @@ class RenderParams(Params):
         title="Clips",
         description="A list of parts of files, in the order of the result, such as "
         '[{"file": "ID", "start": 1, "end": 5.5}, {"file": "ID", "duration": 3, "fade_out": 1}].',
+        examples=[[{"file": 0}]],
     )
     width: Annotated[int, Field(ge=16, le=7680)] | None = Field(
         None, title="Width", description="In pixels. If left out: as the first video has it."
@@ -164,12 +165,12 @@ class RenderParams(Params):
         yield from (clip.file for clip in self.clips)
         yield from (each for each in (self.soundtrack, self.subtitles) if each is not None)
 
-    def with_numbers(self, numbers: Mapping[UUID, int]) -> "RenderParams":
-        """A copy with numbers instead of ids."""
+    def with_files(self, names: Mapping[int | UUID, int | UUID]) -> "RenderParams":
+        """A copy with other names of files."""
 
-        def numbered(reference: int | UUID | None) -> int | UUID | None:
-            return numbers.get(reference, reference) if isinstance(reference, UUID) else reference
+        def named(reference: int | UUID | None) -> int | UUID | None:
+            return None if reference is None else names.get(reference, reference)
 
-        clips = tuple(clip.model_copy(update={"file": numbered(clip.file)}) for clip in self.clips)
-        others = {"soundtrack": numbered(self.soundtrack), "subtitles": numbered(self.subtitles)}
+        clips = tuple(clip.model_copy(update={"file": named(clip.file)}) for clip in self.clips)
+        others = {"soundtrack": named(self.soundtrack), "subtitles": named(self.subtitles)}
         return self.model_copy(update={"clips": clips, **others})

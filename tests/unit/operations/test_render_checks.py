@@ -135,7 +135,7 @@ def test_ids_become_numbers() -> None:
     one, two = uuid4(), uuid4()
     named = params({"file": str(one)}, {"file": str(two)}, {"file": 0}, soundtrack=str(one))
     assert get("render").file_ids(named) == [one, two, one]
-    numbered = get("render").with_numbers(named, {one: 0, two: 1})
+    numbered = get("render").with_files(named, {one: 0, two: 1})
     assert isinstance(numbered, RenderParams)
     assert ([clip.file for clip in numbered.clips], numbered.soundtrack) == ([0, 1, 0], 0)
     assert not any(isinstance(each, UUID) for each in numbered.references())
