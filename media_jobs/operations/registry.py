@@ -10,8 +10,8 @@ from .base import Operation
 from .hls import Hls
 from .inspect import Inspect
 from .plugins import BrokenPlugin, Plugins, load_plugins
-from .storyboard import Storyboard
 from .render import Render
+from .storyboard import Storyboard
 from .thumbnail import Thumbnail
 from .transcode import Transcode
 from .waveform import Waveform
