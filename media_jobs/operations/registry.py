@@ -50,19 +50,8 @@ registry = Registry(
     Hls(),
     Waveform(),
     Storyboard(),
+    Render(),
 )
-registry: dict[str, Operation[Any]] = {
-    operation.name: operation
-    for operation in (
-        Inspect(),
-        Thumbnail(),
-        Transcode(),
-        Audio(),
-        Hls(),
-        Waveform(),
-        Render(),
-    )
-}
 
 
 def get(name: str) -> Operation[Any]:

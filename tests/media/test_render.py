@@ -37,7 +37,9 @@ def render(clips: Callable[[str], Path], sandbox: Sandbox, tmp_path: Path) -> Re
         work = Work(parse(operation, params), main, others, folder, tools, 1)
         outcome = operation.run(work)
         [output] = outcome.outputs
-        return Rendered(output.path, tools.verify(output.path, output.expected), outcome.message)
+        found = tools.verify(output.path, output.expected)
+        assert found is not None
+        return Rendered(output.path, found, outcome.message)
 
     return run
 
