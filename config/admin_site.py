@@ -17,6 +17,11 @@ def _page(title: str, icon: str, model: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": link, "permission": _may(f"{app}.view_{name}")}
 
 
+def _is_about_presets(request: HttpRequest) -> bool:
+    """Not on the page “On arrival”, which is below that of presets and has an entry of its own."""
+    return "/preset/" in request.path and not request.path.endswith("/arrivals/")
+
+
 UNFOLD = {
     "SITE_TITLE": "Millrace",
     "SITE_HEADER": "Millrace",
@@ -42,7 +47,13 @@ UNFOLD = {
                 "title": "Processing",
                 "separator": True,
                 "items": [
-                    _page("Presets", "tune", "media_jobs.preset"),
+                    {**_page("Presets", "tune", "media_jobs.preset"), "active": _is_about_presets},
+                    {
+                        "title": "On arrival",
+                        "icon": "move_to_inbox",
+                        "link": reverse_lazy("admin:media_jobs_preset_arrivals"),
+                        "permission": _may("media_jobs.add_job"),
+                    },
                     _page("Workers", "memory", "media_jobs.worker"),
                     _page("Lanes", "alt_route", "media_jobs.lane"),
                 ],

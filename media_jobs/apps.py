@@ -15,7 +15,7 @@ class MediaJobsConfig(AppConfig):
         from . import permissions, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_operation
         from .api import playlist_urls
-        from .queue import artifacts, deletion, lanes, leases, notify, plugin_reports, submission
+        from .queue import arrivals, artifacts, deletion, lanes, leases, notify, plugin_reports, submission
 
         hooks.warnings.append(lanes.warnings)
         hooks.warnings.append(plugin_reports.warnings)
@@ -23,6 +23,9 @@ class MediaJobsConfig(AppConfig):
         hooks.file_deleting.append(deletion.release_file)
         hooks.upload_sent.append(notify.wake_for_upload)
         hooks.upload_ended.append(submission.begin_uploaded)
+        hooks.upload_ended.append(arrivals.remember)
+        hooks.arrival_choices.append(arrivals.named)
+        hooks.arrival_options.append(arrivals.options)
         hooks.keys_in_use.append(artifacts.keys_in_use)
         hooks.oldest_readers.append(leases.oldest_attempt)
         hooks.file_pictures.append(file_panels.pictures)

@@ -14,6 +14,7 @@ from .conf import jobs
 from .ffmpeg.work_folder import sweep
 from .models import WORKER_TIMEOUT, Job, Worker
 from .queue import kept_parts
+from .queue.arrivals import carry_out_due
 from .queue.children import end_all
 from .queue.deletion import forget
 from .queue.leases import reap
@@ -77,6 +78,7 @@ def _forget(still_old: QuerySet[Job]) -> int:
 CHORES = [
     Chore("take back lost jobs", timedelta(seconds=1), take_back_lost),
     Chore("wake idle workers", timedelta(seconds=1), wake_idle_again),
+    Chore("run presets on new files", timedelta(seconds=1), carry_out_due),
     Chore("sweep work folders", timedelta(seconds=10), sweep_work, per_host=True),
     Chore("sweep fetched inputs", timedelta(minutes=1), sweep_inputs, per_host=True),
     Chore("forget lost workers", timedelta(minutes=1), forget_workers),

@@ -36,6 +36,22 @@ class UploadProgress:
 # logged.
 upload_progress: list[Callable[[UploadProgress], None]] = []
 
+# Given what an upload wants to be run on its file, by names or ids, return their ids, or raise a Refusal.
+arrival_choices: list[Callable[[User, Sequence[str]], Sequence[str]]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalOption:
+    """Something that may be run on a new file, and whether it is if the upload does not choose."""
+
+    id: str
+    label: str
+    is_chosen: bool
+
+
+# Return what an account may choose in the form for uploads.
+arrival_options: list[Callable[[User | AnonymousUser], Sequence[ArrivalOption]]] = []
+
 # Called in the transaction that ends an upload, with its file, or None if it failed.
 upload_ended: list[Callable[[Upload, MediaFile | None], None]] = []
 

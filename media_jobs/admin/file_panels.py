@@ -14,7 +14,7 @@ from uploads.text.sizes import human_size
 
 from .. import permissions
 from ..ffmpeg.probing.media_facts import stored_facts
-from ..models import Artifact, Job
+from ..models import Arrival, Artifact, Job
 from ..queue.deletion import uses_of, why_kept
 from . import job_cells
 from .media_info import media_info, media_notes
@@ -35,6 +35,7 @@ def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
         Panel("admin/media_jobs/file/artifacts.html", {"artifacts": _gallery(made)}),
         Panel("admin/media_jobs/file/jobs.html", {"jobs": _rows(jobs)}),
         Panel("admin/media_jobs/file/facts.html", _facts(file, jobs), place="side"),
+        *_arrival(file),
         *(
             [
                 Panel(
@@ -47,6 +48,12 @@ def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
             else []
         ),
     ]
+
+
+def _arrival(file: MediaFile) -> list[Panel]:
+    """Which presets did not run on the new file, and why; or that they are still to run."""
+    found = Arrival.objects.filter(pk=file.pk).first()
+    return [Panel("admin/media_jobs/file/arrival.html", {"arrival": found}, place="side")] if found else []
 
 
 def _jobs(request: HttpRequest, file: MediaFile) -> list[Job]:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils.safestring import SafeString
 
 from uploads import audit_log
@@ -21,6 +22,7 @@ from .. import operations, permissions
 from ..models import Preset
 from ..operations.base import Operation
 from ..queue import presets
+from .arrivals import arrivals_page
 from .job_actions import account
 from .job_page import in_words
 from .jobs import OperationFilter
@@ -32,7 +34,7 @@ _PAGE = "admin/media_jobs/preset.html"
 
 @admin.register(Preset)
 class PresetAdmin(ReadOnlyAdmin):
-    list_display = ["name", "title", "chosen", "whose", "state", "created_at"]
+    list_display = ["name", "title", "chosen", "whose", "on_arrival", "state", "created_at"]
     list_filter = [OperationFilter]
     search_fields = ["name"]
     search_help_text = "A part of the name"
@@ -60,6 +62,10 @@ class PresetAdmin(ReadOnlyAdmin):
         is_invalid = presets.trouble(preset)
         value, label = ("failed", "cannot be used") if is_invalid else ("succeeded", "ready")
         return cells.state_badge(preset, value, label, is_active=False)
+
+    def get_urls(self) -> list[Any]:
+        arrivals = path("arrivals/", self.admin_site.admin_view(arrivals_page), name="media_jobs_preset_arrivals")
+        return [arrivals, *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return permissions.may_on_preset(request.user, "add", request.user.pk)

@@ -25,6 +25,7 @@ from uploads.api.download import content_response
 from uploads.api.files import EntranceMixin, StreamedFormParser
 from uploads.api.list_filters import MomentFilter, NewestFirst, OwnerFilter
 from uploads.errors import MissingFile
+from uploads.http.arrival_choice import arrival_choice
 from uploads.http.tus_headers import join_metadata
 from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_entrance
 from uploads.models import Transition, Upload
@@ -68,11 +69,12 @@ def _read_form(request: HttpRequest, user: User, fields: QueryDict) -> None:
     setattr(request, _ORDER, parse_request(user, values, key, comes_later=True))
 
 
-def _announcement(order: Order, upload: dict[str, Any], token: UUID | None) -> Announcement:
+def _announcement(order: Order, upload: dict[str, Any], request: Request) -> Announcement:
     return Announcement(
-        owner=order.owner, token=token, name=upload["name"], protocol=Upload.Protocol.TUS, size=upload["size"],
-        length=upload["size"], route="jobs", lifetime=lifetime(0),
+        owner=order.owner, token=principal_of(request).token_id, name=upload["name"],
+        protocol=Upload.Protocol.TUS, size=upload["size"], length=upload["size"], route="jobs", lifetime=lifetime(0),
         metadata=join_metadata({"filename": upload["name"]} | upload["metadata"]),
+        presets=arrival_choice(request.query_params),
     )  # fmt: skip
 
 
@@ -154,8 +156,7 @@ class JobViewSet(
         key, comes_later = request.headers.get("Idempotency-Key", ""), "upload" in values
         order = parse_request(request.user, values, key, comes_later=comes_later)
         if upload := values.get("upload"):
-            announcement = _announcement(order, upload, principal_of(request).token_id)
-            return self._submitted(*submit_with_upload(order, announcement))
+            return self._submitted(*submit_with_upload(order, _announcement(order, upload, request)))
         return self._submitted(*submit(order))
 
     def handle_exception(self, error: Exception) -> Response:

@@ -64,8 +64,8 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         list_serializer_class = JobListSerializer
         fields = [
             "id", "status", "phase", "progress", "message", "operation", "version", "params", "preset", "file",
-            "inputs", "artifacts", "error", "attempt", "cached", "automatic", "priority", "owner", "waiting_for",
-            "children", "speed", "eta_seconds", "created_at", "started_at", "finished_at", "urls",
+            "inputs", "artifacts", "error", "attempt", "cached", "automatic", "on_arrival", "priority", "owner",
+            "waiting_for", "children", "speed", "eta_seconds", "created_at", "started_at", "finished_at", "urls",
         ]  # fmt: skip
         read_only_fields = fields
 

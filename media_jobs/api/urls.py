@@ -4,7 +4,7 @@ from rest_framework.routers import SimpleRouter
 from .hls import HlsView, link_hls
 from .jobs import ArtifactView, JobViewSet
 from .operations import OperationsView
-from .presets import PresetViewSet
+from .presets import ArrivalView, PresetViewSet
 
 router = SimpleRouter()
 router.register("jobs", JobViewSet, basename="job")
@@ -15,5 +15,6 @@ urlpatterns = [
     path("jobs/<uuid:pk>/artifacts/<str:name>", ArtifactView.as_view(), name="job-artifact"),
     path("files/<uuid:pk>/hls/<path:name>", HlsView.as_view(), name="file-hls"),
     path("links/<str:token>/hls/<path:name>", link_hls, name="link-hls"),
+    path("files/<uuid:pk>/arrival/", ArrivalView.as_view(), name="file-arrival"),
     path("operations/", OperationsView.as_view(), name="operations"),
 ]

@@ -1,5 +1,7 @@
 """The tables of this app, by topic. Import them from here."""
 
+from .arrivals import Arrival as Arrival
+from .arrivals import ArrivalChoice as ArrivalChoice
 from .jobs import Job as Job
 from .jobs import JobInput as JobInput
 from .outputs import Artifact as Artifact

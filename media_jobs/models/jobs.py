@@ -55,6 +55,8 @@ class Job(models.Model):
     upload = models.ForeignKey(Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
     input_bytes = models.BigIntegerField(null=True, editable=False)  # of all its files; None: not known
     automatic = models.BooleanField(default=False)  # not submitted by its owner: it is deleted with its file
+    # From a preset that runs on new files: it is cancelled with its file, but what it has made stays.
+    on_arrival = models.BooleanField(default=False, db_default=False)
 
     lane = models.CharField(max_length=16)
     priority = models.SmallIntegerField(default=0)

@@ -22,6 +22,8 @@ class Preset(models.Model):
     name = models.CharField(max_length=PRESET_NAME_LENGTH)
     operation = models.CharField(max_length=32)
     params = models.JSONField(default=dict, blank=True)
+    # Whether it runs on each upload: of its owner or, without one, of every account that has not switched it off.
+    on_arrival = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -20,7 +20,7 @@ from .states import lock_job
 
 
 def release_file(file: MediaFile) -> None:
-    """hooks.file_deleting: delete the automatic jobs of a file.
+    """hooks.file_deleting: delete the automatic jobs of a file, and cancel those that run because it arrived.
 
     NotFinished: it has unfinished jobs that people submitted.
     """
@@ -35,7 +35,7 @@ def release_file(file: MediaFile) -> None:
 
 def why_kept(file: MediaFile) -> str:
     """Why unfinished jobs keep the file, in a sentence; empty if they do not."""
-    count = sum(not job.automatic for job in _unfinished(file))
+    count = sum(not (job.automatic or job.on_arrival) for job in _unfinished(file))
     if count == 1:
         return "This file has 1 unfinished job. Wait until it ends, or cancel it."
     return f"This file has {count} unfinished jobs. Wait until they end, or cancel them." if count else ""

@@ -25,9 +25,9 @@ MOST_OF_OWNER = 500
 _MOST_NAMED = 20  # in an error message
 
 
-def save(owner: User | None, name: str, operation: str, params: Any) -> Preset:
+def save(owner: User | None, name: str, operation: str, params: Any, *, on_arrival: bool = False) -> Preset:
     """Save a new preset of this owner; None: for all accounts."""
-    preset = Preset(owner=owner, name=_valid_name(name))
+    preset = Preset(owner=owner, name=_valid_name(name), on_arrival=on_arrival)
     _set(preset, operation, params)
     if Preset.objects.filter(owner=owner).count() >= MOST_OF_OWNER:
         raise InvalidParams(f"There are {MOST_OF_OWNER} presets already. Delete one first.")
@@ -35,13 +35,22 @@ def save(owner: User | None, name: str, operation: str, params: Any) -> Preset:
     return preset
 
 
-def change(preset: Preset, *, name: str | None = None, operation: str | None = None, params: Any = None) -> Preset:
+def change(
+    preset: Preset,
+    *,
+    name: str | None = None,
+    operation: str | None = None,
+    params: Any = None,
+    on_arrival: bool | None = None,
+) -> Preset:
     """Change what is given. With another operation, parameters that are not given are its defaults."""
     if name is not None:
         preset.name = _valid_name(name)
     if operation is not None or params is not None:
         kept = preset.params if operation in {None, preset.operation} else {}
         _set(preset, operation or preset.operation, kept if params is None else params)
+    if on_arrival is not None:
+        preset.on_arrival = on_arrival
     _write(preset, "Changed")
     return preset
 
@@ -53,7 +62,7 @@ def _set(preset: Preset, operation: str, params: Any) -> None:
 
 
 def _write(preset: Preset, verb: str, *, is_new: bool = False) -> None:
-    columns = None if is_new else ["name", "operation", "params"]
+    columns = None if is_new else ["name", "operation", "params", "on_arrival"]
     try:
         with write():
             preset.save(force_insert=is_new, update_fields=columns)
@@ -72,16 +81,23 @@ def delete(preset: Preset) -> None:
         Preset.objects.filter(pk=preset.pk).delete()
 
 
+def note_choice(preset: Preset, runs: bool | None) -> None:
+    """Write to the audit log what an account chose about its own uploads."""
+    what = {True: "Switched on", False: "Switched off", None: "Set as for all accounts"}[runs]
+    audit_log.note(preset, f"{what} for the uploads of this account.")
+
+
 def _valid_name(raw: str) -> str:
     """The name as it is stored. It can stand in a list with commas, and cannot be taken for an id."""
     name = visible_text(raw)
-    if not name or len(name) > PRESET_NAME_LENGTH or "," in name or _as_id(name):
+    if not name or len(name) > PRESET_NAME_LENGTH or "," in name or as_id(name):
         most = f"at most {PRESET_NAME_LENGTH} visible characters"
         raise InvalidParams(f"The name of a preset has {most} and no comma, and does not look like an id.")
     return name
 
 
-def _as_id(text: str) -> UUID | None:
+def as_id(text: str) -> UUID | None:
+    """The text as the id of a preset; None if it is none."""
     try:
         return UUID(text)
     except ValueError:
@@ -90,7 +106,7 @@ def _as_id(text: str) -> UUID | None:
 
 def find(user: Account, text: str) -> Preset:
     """The preset with this name or id that the account may use. Its own presets come before those for all."""
-    usable, name, pk = permissions.usable_presets(user), visible_text(text), _as_id(text)
+    usable, name, pk = permissions.usable_presets(user), visible_text(text), as_id(text)
     found = usable.filter(pk=pk) if pk else usable.filter(name=name)
     preset = max(found, key=lambda each: each.owner_id is not None, default=None)
     if preset is None:

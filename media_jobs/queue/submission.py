@@ -54,6 +54,7 @@ class Order:
     priority: int = 0
     key: str = ""  # Idempotency-Key
     automatic: bool = False
+    on_arrival: bool = False
     preset: Preset | None = None  # that the operation and its parameters are from
 
     @classmethod
@@ -184,6 +185,7 @@ def _insert(order: Order) -> tuple[Job, bool]:
     job = Job(
         owner=order.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
         lane=operation.lane, priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
+        on_arrival=order.on_arrival,
         preset=order.preset.name if order.preset else "",
         idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
         request_id=current_request_id(),

@@ -52,14 +52,32 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
     group = server.call(accounts.limit_group, "Operator", max_file_size=20 * 1024**3)
     below |= {"account": ("auth/user", account), "group": ("auth/group", group)}
     below |= {"job": ("media_jobs/job", done), "waiting-job": ("media_jobs/job", queued)}
-    lists = ["uploads/mediafile", "uploads/upload", "media_jobs/job", "media_jobs/worker", "media_jobs/lane"]
+    saved = _saved(server, "Small for the newsletter", "thumbnail", {"width": 320, "at": "50%"})
+    below["preset"] = ("media_jobs/preset", saved)
+    lists = [
+        "media_jobs/preset",
+        "uploads/mediafile",
+        "uploads/upload",
+        "media_jobs/job",
+        "media_jobs/worker",
+        "media_jobs/lane",
+    ]
     people = ["auth/user", "auth/group", "uploads/token", "admin/logentry"]
     return (
         {"dashboard": "/admin/"}
         | {f"list-{of.rpartition('/')[2]}": f"/admin/{of}/" for of in [*lists, *people]}
         | {name: f"/admin/{of}/{pk}/change/" for name, (of, pk) in below.items()}
         | {"run": f"/admin/uploads/mediafile/{film}/run/?operation=transcode", "add": "/admin/uploads/mediafile/add/"}
+        | {"arrivals": "/admin/media_jobs/preset/arrivals/", "choose": f"/admin/uploads/mediafile/{film}/run/"}
         | {"link": f"/admin/uploads/mediafile/{film}/link/"}
+    )
+
+
+def _saved(server: Server, name: str, operation: str, params: dict[str, Any]) -> str:
+    said = {"name": name, "operation": operation, "params": params, "for_all": True, "on_arrival": True}
+    headers = {"Content-Type": "application/json"}
+    return str(
+        server.request("POST", "/api/v1/presets/", json.dumps(said).encode(), headers, user="admin").json()["id"]
     )
 
 

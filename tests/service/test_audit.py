@@ -139,6 +139,10 @@ DEEDS: dict[str, Deed] = {
         House.preset, lambda house, pk: house.ask("PATCH", f"presets/{pk}/", {"params": {"width": 64}}),
         ("preset", "Preset", "Changed."),
     ),
+    "PUT preset-arrival": (
+        House.preset, lambda house, pk: house.ask("PUT", f"presets/{pk}/arrival/", {"runs": True}),
+        ("preset", "Preset", "Changed."),
+    ),
     "DELETE preset-detail": (
         House.preset, lambda house, pk: house.ask("DELETE", f"presets/{pk}/"), ("preset", "Preset", "Deleted."),
     ),

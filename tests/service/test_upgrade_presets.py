@@ -30,4 +30,5 @@ def test_jobs_from_before_presets_are_made_from_none() -> None:
     found = {job.pk: job for job in Job.objects.all()}
     assert found.keys() == {kept.pk, old_job.pk}
     assert found[kept.pk].params == kept.params
-    assert (found[old_job.pk].params, found[old_job.pk].preset) == ({"height": 720}, "")
+    old_one = found[old_job.pk]
+    assert (old_one.params, old_one.preset, old_one.on_arrival) == ({"height": 720}, "", False)

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from .. import hooks
 from ..access import permissions
 from ..conf import limits
 from ..errors import Forbidden, InvalidParams, MissingFile
@@ -57,6 +58,7 @@ class UploadFormMixin:
             "max_file_size": "" if largest is None else human_size(largest),
             "accepted_types": sorted(limits().accept or ()),
             "direct": takes_direct_uploads(),
+            "options": [option for ask in hooks.arrival_options for option in ask(request.user)],
             "uppy": _UPPY if finders.find(_UPPY) else "",
             **(extra_context or {}),
         }

@@ -13,6 +13,7 @@ from rest_framework.reverse import reverse
 from ..access import permissions
 from ..access.authentication import Scopes, principal_of
 from ..conf import UNLIMITED
+from ..http.arrival_choice import arrival_choice
 from ..models import DirectUpload, Upload
 from ..scopes import Scope
 from ..transfers.admission import Announcement
@@ -129,6 +130,7 @@ class DirectViewSet(UploadViewSet):
             owner=owner, token=principal_of(request).token_id, name=wanted["name"],
             protocol=Upload.Protocol.DIRECT, size=wanted["size"], key=request.headers.get("Idempotency-Key", ""),
             route="direct", length=wanted["size"], lifetime=lifetime(0),
+            presets=arrival_choice(request.query_params),
         )  # fmt: skip
         headers = {}
         try:

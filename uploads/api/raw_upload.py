@@ -11,6 +11,7 @@ from ..access.authentication import Scopes, principal_of
 from ..conf import limits
 from ..content.digests import parse_claims
 from ..errors import InvalidParams
+from ..http.arrival_choice import arrival_choice
 from ..http.body import Body
 from ..http.upload_handler import entrance
 from ..models import Upload
@@ -47,6 +48,7 @@ class RawUploadView(EntranceMixin, APIView):
             route="upload",
             claims=str(claims),
             length=body.length,
+            presets=arrival_choice(request.query_params),
         )
         with Reception.open(announcement) as reception:
             for piece in pieces:

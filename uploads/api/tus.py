@@ -27,6 +27,7 @@ from ..errors import (
     UploadComplete,
 )
 from ..http import tus_headers
+from ..http.arrival_choice import arrival_choice
 from ..http.body import Body
 from ..http.upload_handler import entrance
 from ..models import MediaFile, Upload
@@ -87,6 +88,7 @@ class TusViewSet(UploadViewSet):
             length=creation.length,
             lifetime=lifetime(0),
             metadata=creation.metadata,
+            presets=arrival_choice(request.query_params),
         )
         headers = {}
         try:

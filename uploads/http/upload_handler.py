@@ -30,6 +30,7 @@ from ..transfers.admission import Announcement
 from ..transfers.idempotency import Replay
 from ..transfers.quota import limits_of
 from ..transfers.reception import Reception
+from .arrival_choice import arrival_choice
 from .body import Body
 from .multipart import FilePart, FormReader
 
@@ -226,6 +227,7 @@ class StreamingUploadHandler(FileUploadHandler):
                 route=match.route,
                 claims=str(claims),
                 length=body.length,
+                presets=arrival_choice(request.GET, fields),
             )
         )
 

@@ -56,6 +56,8 @@ class Upload(models.Model):
     key = models.CharField(max_length=64, blank=True)
     metadata = models.TextField(blank=True)  # Upload-Metadata as the client sent it, returned by HEAD
     expires_at = models.DateTimeField(null=True, blank=True)
+    # Ids of what its client chose to be run on the new file (hooks.arrival_choices). None: as its owner has chosen.
+    on_arrival = models.JSONField(null=True, editable=False)
     # Bytes from this offset on were sent with a checksum that is not verified yet: they do not count.
     unverified_from = models.BigIntegerField(null=True, blank=True)
     stop_asked = models.BooleanField(default=False)  # another request waits for the lock

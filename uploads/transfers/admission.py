@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ..errors import EmptyFile, Refusal
+from ..hooks import arrival_choices
 from ..models import Transition, Upload
 from ..runtime.database_connections import write
 from ..storage.stores import resumable_sink, sink
@@ -38,10 +39,17 @@ class Announcement:
     # Of a resumable or a direct upload only: how long it is kept, and its Upload-Metadata.
     lifetime: timedelta | None = None
     metadata: str = ""
+    presets: tuple[str, ...] | None = None  # to be run on the new file; None: as the owner has chosen
 
     def fingerprint(self) -> str:
         """What must be equal in two requests with the same Idempotency-Key."""
-        parts = (self.route, self.name, str(self.length), self.claims)
+        parts = (
+            self.route,
+            self.name,
+            str(self.length),
+            self.claims,
+            *([] if self.presets is None else self.presets),
+        )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -58,6 +66,7 @@ def _admit(announcement: Announcement) -> Upload:
     name, owner, size = clean_name(announcement.name), announcement.owner, announcement.size
     if size == 0:
         raise EmptyFile("The file is empty.")
+    on_arrival = _arrival_choice(announcement)
     with write():
         quota.lock_owner(owner.pk)
         allowed = limits_of(owner.pk)
@@ -82,7 +91,14 @@ def _admit(announcement: Announcement) -> Upload:
         upload = Upload.objects.create(
             owner=owner, token=announcement.token, name=name, protocol=announcement.protocol, sink=sink().name,
             declared_size=size, reserved=reserved, route=announcement.route, idempotency_key=announcement.key,
-            fingerprint=announcement.fingerprint(), **({"heartbeat_at": Now()} | resumable),
+            fingerprint=announcement.fingerprint(), on_arrival=on_arrival, **({"heartbeat_at": Now()} | resumable),
         )  # fmt: skip
         Transition.record("upload", upload.pk, Upload.State.RECEIVING)
     return upload
+
+
+def _arrival_choice(announcement: Announcement) -> list[str] | None:
+    """What is to be run on the new file, as the Upload keeps it. Unknown names are refused before the first byte."""
+    if announcement.presets is None:
+        return None
+    return [pk for find in arrival_choices for pk in find(announcement.owner, announcement.presets)]

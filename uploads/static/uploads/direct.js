@@ -323,12 +323,12 @@ export function sendDirectly(uppy, { endpoint, token, told }) {
   uppy.setState({ capabilities: { ...uppy.getState().capabilities, resumableUploads: true } });
 
   function uploadOf(id) {
-    const { data, size } = uppy.getFile(id);
+    const { data, size, direct } = uppy.getFile(id);
     const progress = (bytes) => ({ bytesUploaded: bytes, bytesTotal: size });
     const sent = (bytes) => uppy.emit("upload-progress", uppy.getFile(id), progress(bytes));
     const resumed = (bytes) => told.resumed(id, bytes);
     const checking = (share, words) => told.checking(id, share, words);
-    return new DirectUpload(data, { endpoint, token, told: { sent, resumed, checking } });
+    return new DirectUpload(data, { endpoint, token, told: { sent, resumed, checking }, ...direct });
   }
 
   async function send(id) {

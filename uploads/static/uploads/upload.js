@@ -157,6 +157,16 @@ function sendToStore(uppy) {
   sendDirectly(uppy, { endpoint: form.dataset.direct, token, told });
 }
 
+// Where a file is to be sent to: the query names the presets to run on it. No query while the choice is as it was: an
+// interrupted upload is found again by its endpoint.
+function endpointsOf() {
+  const boxes = [...document.querySelectorAll("#mr-arrival input[type=checkbox]")];
+  if (boxes.every((box) => box.checked === box.defaultChecked)) return {};
+  const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
+  const query = `?${new URLSearchParams({ presets: chosen.join(",") })}`;
+  return { tus: { endpoint: form.dataset.endpoint + query }, direct: { endpoint: form.dataset.direct + query } };
+}
+
 async function begin({ Uppy, Tus }) {
   // Failures are shown in the row of the file, not in the console.
   const quiet = { debug() {}, warn() {}, error() {} };
@@ -195,7 +205,8 @@ async function begin({ Uppy, Tus }) {
 function addFiles(uppy, files) {
   for (const file of files) {
     try {
-      uppy.addFile({ name: file.name, type: file.type, data: file });
+      const id = uppy.addFile({ name: file.name, type: file.type, data: file });
+      uppy.setFileState(id, endpointsOf());
     } catch (error) {
       if (!error.isRestriction) throw error; // the file is already in the list
     }
