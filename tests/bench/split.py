@@ -14,6 +14,7 @@ from .client import BenchError
 from .jobs import Figure
 from .jobs_live import FFMPEG, Stage, make, staged, unlike
 from .machine import cpu_of, cpu_of_ended
+from .split_times import PartsWatch, SplitTimes
 
 _SECONDS = 60
 # Moving pictures with grain, and a key frame every two seconds, as cameras make them.
@@ -31,6 +32,7 @@ class Side:
     pids: list[int]
     walls: list[float] = field(default_factory=list)
     cpus: list[float] = field(default_factory=list)
+    splits: list[SplitTimes] = field(default_factory=list)
     video: bytes = b""
 
     def encode(self, film: bytes) -> None:
@@ -38,7 +40,9 @@ class Side:
         self.stage.calm()
         before = self._cpu()
         job = self.stage.submit(file, "transcode", codec="h264")
-        self.stage.finished(job)
+        with PartsWatch(self.stage, job) as watch:
+            self.stage.finished(job)
+        self.splits += watch.times()
         self.walls.append(self.stage.between(job, "queued_at", "finished_at"))
         self.cpus.append(self._cpu() - before)
         server = self.stage.server
@@ -75,7 +79,20 @@ def measure(rounds: int, template: Template, scratch: Path) -> Iterator[Figure]:
             f"{what}, split over two slots of one thread", f"{ratio:.2f} ×", f"{promised} ×", ratio <= promised,
             f"{mine:.1f} s, whole on one slot of two threads {theirs:.1f} s", {"ratio": ratio},
         )  # fmt: skip
+    yield from _where_the_time_goes(split.splits)
     yield from _same_quality(source, whole, split, scratch)
+
+
+def _where_the_time_goes(found: list[SplitTimes]) -> Iterator[Figure]:
+    """Without a promise: what the wall time is made of."""
+    for what, seconds in (
+        ("from the submit to the first part", [each.split for each in found]),
+        ("between two parts, of a slot", [each.between for each in found]),
+        ("while one slot has no part left, and the other works", [each.alone for each in found]),
+        ("from the last part to the end", [each.join for each in found]),
+    ):
+        middle = statistics.median(seconds)
+        yield Figure(f"split encode: {what}", f"{middle:.2f} s", numbers={"seconds": middle})
 
 
 def _same_quality(source: Path, whole: Side, split: Side, scratch: Path) -> Iterator[Figure]:
