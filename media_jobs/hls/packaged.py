@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .boxes import DAMAGED, Box, box, boxes_in, u32
+from .decoding_times import of_part
 from .errors import CopyHelps, Unsuitable
 from .file_reading import copy_range, reading
 from .fragmented_file import Fragments, read_fragments, read_init, summarize
@@ -73,17 +74,30 @@ def read_packaged(read: Read, size: int) -> Packaged:
 
 
 def _read_head(init: bytes) -> Head:
+    trak = _trak(init)
+    media = trak.inside(b"mdia")
+    is_video = bytes(media.inside(b"hdlr").content[8:12]) == b"vide"
+    coding = read_coding(media.inside(b"minf", b"stbl", b"stsd"), is_video=is_video)
+    return Head(coding, read_language(media.inside(b"mdhd")), _timescale(trak), _skipped(trak))
+
+
+def read_timescale(init: bytes) -> int:
+    return _timescale(_trak(init))
+
+
+def _trak(init: bytes) -> Box:
     moov = next((found for found in boxes_in(memoryview(init)) if found.type == b"moov"), None)
     if moov is None:
         raise Unsuitable(DAMAGED)
-    media = moov.inside(b"trak", b"mdia")
-    mdhd = media.inside(b"mdhd")
-    is_video = bytes(media.inside(b"hdlr").content[8:12]) == b"vide"
+    return moov.inside(b"trak")
+
+
+def _timescale(trak: Box) -> int:
+    mdhd = trak.inside(b"mdia", b"mdhd")
     timescale = mdhd.integer(20 if mdhd.version else 12, 4)
     if not timescale:
         raise Unsuitable(DAMAGED)
-    coding = read_coding(media.inside(b"minf", b"stbl", b"stsd"), is_video=is_video)
-    return Head(coding, read_language(mdhd), timescale, _skipped(moov.inside(b"trak")))
+    return timescale
 
 
 def _skipped(trak: Box) -> int:
@@ -140,31 +154,25 @@ def pack_sound(path: Path) -> SegmentTable:
 def pack_run(made: Path, path: Path, first: int, end: Fraction | None) -> tuple[SegmentTable, int]:
     """Write a picture that was encoded as part of a rendition: each fragment is a segment. Returns also its frames.
 
-    `first` is the number of the first segment in the rendition, and `end` when the next part begins. An encoder
-    begins to decode each part a different while before its first frame. So decoding times are made anew: each part
-    begins where the one before it ends.
+    `first` is the number of the first segment in the rendition, and `end` when the next part begins.
     """
     with reading(made) as (read, size):
         init, fragments = read_init(read, size), list(read_fragments(read, size))
-    head = _read_head(init)
+    timescale = read_timescale(init)
     begins, offsets, frames = [], [], 0
     with path.open("wb") as file:
         file.write(init)
         bounds = [each.begin for each in fragments[1:]]
-        bounds.append(fragments[-1].end if end is None else round(end * head.timescale))
+        bounds.append(fragments[-1].end if end is None else round(end * timescale))
         for number, (fragment, bound) in enumerate(zip(fragments, bounds, strict=True)):
             begins.append(fragment.begin)
             offsets.append(file.tell())
             frames += len(fragment.size)
-            shown = np.sort(fragment.presented)
-            # Each sample lasts until the next one is shown, in the order of decoding, too.
-            lasts = np.diff(np.append(shown, max(bound, int(shown[-1]) + 1)))
-            duration = lasts[np.searchsorted(shown, fragment.presented)]
-            decoded = fragment.begin + np.cumsum(duration) - duration
+            decoded, duration = of_part(fragment.presented, bound)
             file.write(fragment_head(first + number + 1, fragment.begin, duration, fragment.size, fragment.is_key,
                                      fragment.presented - decoded))  # fmt: skip
             copy_range(made, fragment.data, fragment.data + int(fragment.size.sum()), file)
-        table = SegmentTable(head.timescale, np.array([*begins, bounds[-1]]), np.array([*offsets, file.tell()]))
+        table = SegmentTable(timescale, np.array([*begins, bounds[-1]]), np.array([*offsets, file.tell()]))
         file.write(table.to_bytes())
     return table, frames
 

@@ -12,7 +12,7 @@ from tests.drill.stage import Broken, Stage
 from tests.support.processes import kill
 from tests.support.server import query
 
-SECONDS = 64  # of the film: four parts
+SECONDS = 64  # of the film: several parts, and the sound
 SETTINGS = {"SPLIT_AFTER": "20s", "JOB_THREADS": "1"}
 _MANY = 50
 _CANCELLED_WITHIN = 2.0

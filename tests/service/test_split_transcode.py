@@ -58,7 +58,7 @@ def test_two_workers_share_a_transcode_and_a_killed_one_costs_its_part_alone(
     job = submit(server, send(server, film), height=64)
     wait_until(lambda: "succeeded" in children(server).values(), 120, lambda: server.log[-2000:])
     shown = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
-    assert shown["children"] is None or shown["children"]["total"] == 4
+    assert shown["children"] is None or shown["children"]["total"] > 4
     done = {child for child, status in children(server).items() if status == "succeeded"}
     os.killpg(workers[0].pid, signal.SIGKILL)
     wait_until(lambda: done <= set(children(server)) or not children(server), 30)

@@ -104,6 +104,7 @@ RECIPES |= {
     f"{_ORDERLY} {AAC}",
     "late-picture.mkv": "-itsoffset 1 -f lavfi -i testsrc2=s=160x90:r=25:d=9 -f lavfi -i sine=440:d=10 "
     f"{_ORDERLY} {AAC}",
+    "hdr10.mp4": f"{_LONG.format(rate=5)} -vf {BT2020}smpte2084 {HDR} -g 10 {AAC}",
     "leaps.mkv": _LEAPING,
     "leaps-without-length.mkv": f"{_LEAPING} -live 1",
     "slides.webm": "-f lavfi -i testsrc2=s=160x90:r=25:d=40 -f lavfi -i sine=440:d=40 "
@@ -152,6 +153,8 @@ COPIES = {
     "orderly.avi": ("index-last.mp4", "", ""),
     "orderly.flv": ("index-last.mp4", "", ""),
     "ntsc.ts": ("ntsc.mp4", "", ""),
+    "late-sound.mp4": ("late-sound.mkv", "", ""),
+    "late-picture.mp4": ("late-picture.mkv", "", ""),
     "variable-rate.mkv": ("variable-rate.mp4", "", ""),
     "open-gop.ts": ("open-gop.mp4", "", ""),
     "begins-in-a-gop.mp4": ("index-last.mp4", "-ss 3.3", ""),

@@ -16,6 +16,7 @@ from ...ffmpeg.command import Command, Source, Target
 from ...ffmpeg.demuxers import SEEKS_PAST_KEY_FRAMES
 from ...ffmpeg.probing.media_facts import VideoStream
 from ...ffmpeg.probing.verification import Expected
+from ...hls.errors import Unsuitable
 from ...hls.fragments import MEDIA_TYPE
 from ...hls.packaged import SegmentTable, pack_run
 from ...hls.segments import TARGET, spaced
@@ -110,7 +111,10 @@ class RunEncoder:
             frames=self._run.frames if self._run.is_exact else None,
             seconds=None if self._run.begins else main.facts.duration,
         )
-        table, frames = pack_run(made, path, self._run.first, self._end)
+        try:
+            table, frames = pack_run(made, path, self._run.first, self._end)
+        except Unsuitable as reason:
+            raise OutputInvalid(f"{self._run.file} cannot be used: {reason}.") from reason
         made.unlink()
         self._check(table, frames)
         expected = Expected(video=1, width=self.size[0], height=self.size[1], frames=self._run.frames)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ...errors import BadMedia, ToolFailed
 from ...ffmpeg.command import Command, Source, Target
@@ -25,14 +24,13 @@ from ...hls.packaged import pack_copy
 from ...hls.sample_tables import Integers
 from ...hls.segments import TARGET, Index, check_picture_begins, cut, spaced
 from ..base import Output, Work
+from .picture_packets import BACKWARDS, read_picture_packets
 from .split_encode import FRAGMENTS
 from .time_range import duration_of, output_limit
 
 PICTURE = "video.mp4"
 # Sound begins with a moment of priming. The edit list that cuts it off is written after the first packets.
 SOUND_FRAGMENTS = ("-f", "mp4", "-movflags", "+cmaf+delay_moov+skip_trailer", "-frag_duration", f"{TARGET}000000")
-_BACKWARDS = "Non-monotonic DTS"  # a warning of ffmpeg, which has made up others
-_UNKNOWN = -(2**63)  # what ffmpeg prints for a time stamp that is missing
 _PLAYABLE_PIXELS = {"yuv420p", "yuvj420p"}  # browsers decode no other H.264
 
 
@@ -177,7 +175,7 @@ class _Copy:
             max_duration=output_limit(length),
         )
         log = self._work.tools.ffmpeg(command, seconds=length or facts.duration, verb="Copied")
-        if _BACKWARDS in log:
+        if BACKWARDS in log:
             raise Unsuitable("its time stamps go backwards")
 
 
@@ -191,9 +189,9 @@ def _encoded(work: Work[Any], picture: VideoStream, reason: str) -> Prepared:
 
 def _segments_by_time(work: Work[Any], picture: VideoStream, shift: float) -> Segments | None:
     """Cut every few seconds, at any frame: it becomes a key frame. None if the time stamps do not ascend."""
-    if (read := _read_times(work, picture)) is None:
+    if (read := read_picture_packets(work, picture)) is None:
         return None
-    times = read - shift
+    times = read.presented * float(read.unit) - shift
     ordered = np.sort(times[times >= 0])
     if not len(ordered) or ordered[-1] > output_limit(duration_of(work.main.facts, picture)):
         return None
@@ -203,26 +201,3 @@ def _segments_by_time(work: Work[Any], picture: VideoStream, shift: float) -> Se
     typical = Fraction(float(np.median(np.diff(ordered)))) if len(ordered) > 1 else Fraction(1, 25)
     end = Fraction(float(ordered[-1])) + typical
     return Segments.of([*begins, end], np.diff([*chosen, len(ordered)]), is_exact=False)
-
-
-def _read_times(work: Work[Any], picture: VideoStream) -> npt.NDArray[np.float64] | None:
-    """When each packet of the picture is presented, in seconds. None if that is unknown, or time goes backwards."""
-    path = work.folder / "packets.txt"
-    facts = work.main.facts
-    options = ("-map", f"0:{picture.index}", "-c", "copy", "-f", "framecrc")
-    command = Command([Source(work.main.path, facts.format, ("-copyts",))], [Target(path, options)])
-    try:
-        log = work.tools.ffmpeg(command, seconds=facts.duration, verb="Read")
-    except ToolFailed:
-        return None
-    unit, found = Fraction(1), []
-    with path.open() as lines:
-        for line in lines:
-            if line.startswith("#tb 0:"):
-                unit = Fraction(line.partition(":")[2].strip())
-            elif line.startswith("0,"):
-                found.append(int(line.split(",", 3)[2]))
-    path.unlink()
-    if _BACKWARDS in log or _UNKNOWN in found:
-        return None
-    return np.array(found, np.float64) * float(unit)
