@@ -14,7 +14,7 @@ class MediaJobsConfig(AppConfig):
 
         from . import permissions, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_operation
-        from .api import playlist_urls
+        from .api import playlist_urls, previews
         from .queue import arrivals, artifacts, deletion, lanes, leases, notify, plugin_reports, submission
 
         hooks.warnings.append(lanes.warnings)
@@ -31,6 +31,7 @@ class MediaJobsConfig(AppConfig):
         hooks.file_pictures.append(file_panels.pictures)
         hooks.file_panels.append(file_panels.panels)
         hooks.playlist_urls.append(playlist_urls.playlist_url)
+        hooks.player_previews.append(previews.previews)
         hooks.owners_rights.update(permissions.OWNERS_RIGHTS)
         hooks.file_deletion_previews.append(file_panels.going)
         hooks.file_pages.append(run_operation.PAGE)

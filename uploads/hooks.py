@@ -109,6 +109,20 @@ playlist_urls: list[Callable[[MediaFile, str], str]] = []
 
 
 @dataclass(frozen=True, slots=True)
+class Previews:
+    """URLs of pictures along the timeline of a player; "" where there is none."""
+
+    storyboard: str = (
+        ""  # WebVTT whose cues name a picture beside it, and a part of that: "sheet.jpg#xywh=0,0,160,90"
+    )
+    waveform: str = ""  # a picture as wide as the file is long, with a transparent ground
+
+
+# Return the previews of a file. Given the token of a signed link, with URLs below that link.
+player_previews: list[Callable[[MediaFile, str], Previews]] = []
+
+
+@dataclass(frozen=True, slots=True)
 class FilePage:
     """An admin page about one file, at `mediafile/ID/name/`; with `act`, also an action on selected files.
 

@@ -57,7 +57,7 @@ def hls_response(request: HttpRequest, file: MediaFile, name: str) -> HttpRespon
     if subtitles := _SUBTITLES.fullmatch(name):
         if subtitles["rest"] == ".m3u8":
             return _playlist(request, subtitles_playlist(file, subtitles["of"]))
-        return _content(request, subtitles_content(file, subtitles["of"]))
+        return send_content(request, subtitles_content(file, subtitles["of"]))
     wanted = _NAME.fullmatch(name)
     if wanted is None:
         raise Http404
@@ -65,7 +65,7 @@ def hls_response(request: HttpRequest, file: MediaFile, name: str) -> HttpRespon
     if wanted["rest"] == ".m3u8":
         return _playlist(request, playlists.media(stream.listed))
     number = wanted["segment"]
-    return _content(request, stream.init() if number is None else stream.segment(int(number)))
+    return send_content(request, stream.init() if number is None else stream.segment(int(number)))
 
 
 def _playlist(request: HttpRequest, text: str) -> HttpResponseBase:
@@ -74,7 +74,7 @@ def _playlist(request: HttpRequest, text: str) -> HttpResponseBase:
     return _with_headers(response, etag)
 
 
-def _content(request: HttpRequest, content: Content) -> HttpResponseBase:
+def send_content(request: HttpRequest, content: Content) -> HttpResponseBase:
     etag = f'"{_VERSION}-{content.etag}"'
     if (unchanged := get_conditional_response(request, etag=etag)) is not None:
         return _with_headers(unchanged, etag)

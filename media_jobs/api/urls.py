@@ -5,6 +5,7 @@ from .hls import HlsView, link_hls
 from .jobs import ArtifactView, JobViewSet
 from .operations import OperationsView
 from .presets import ArrivalView, PresetViewSet
+from .previews import PreviewView, link_preview
 
 router = SimpleRouter()
 router.register("jobs", JobViewSet, basename="job")
@@ -16,5 +17,7 @@ urlpatterns = [
     path("files/<uuid:pk>/hls/<path:name>", HlsView.as_view(), name="file-hls"),
     path("links/<str:token>/hls/<path:name>", link_hls, name="link-hls"),
     path("files/<uuid:pk>/arrival/", ArrivalView.as_view(), name="file-arrival"),
+    path("files/<uuid:pk>/previews/<uuid:job>/<str:name>", PreviewView.as_view(), name="file-preview"),
+    path("links/<str:token>/previews/<uuid:job>/<str:name>", link_preview, name="link-preview"),
     path("operations/", OperationsView.as_view(), name="operations"),
 ]

@@ -19,6 +19,7 @@ def player_context(
 ) -> dict[str, Any]:
     """Values for templates/player.html. `link`: the token of a signed link, which works for `seconds_left`."""
     is_here = file.blob.state == Blob.State.STORED
+    previews = [ask(file, link) for ask in hooks.player_previews] if is_here else []
     lifetime = min(seconds_left, url_lifetime(file.facts, is_inline=True)) if download_origins() else 0
     return {
         "file": file,
@@ -27,5 +28,8 @@ def player_context(
         "content_url": content_url,
         "url_lifetime": int(lifetime),
         "playlist_url": next((url for ask in hooks.playlist_urls if (url := ask(file, link))), ""),
+        "storyboard_url": next((found.storyboard for found in previews if found.storyboard), ""),
+        "waveform_url": next((found.waveform for found in previews if found.waveform), ""),
+        "duration": f"{(file.facts or {}).get('duration') or 0:.3f}",  # seconds; 0 if not known
         "hls_script": _HLS_SCRIPT if finders.find(_HLS_SCRIPT) else "",
     }

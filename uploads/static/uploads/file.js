@@ -14,8 +14,19 @@ async function updatePanels() {
   if (!shown || !player) return;
   const { poster } = player.querySelector("[data-plays]");
   if (poster && !shown.poster && shown.paused) shown.poster = poster;
+  updateScrubber(player.querySelector("[data-scrubber]"), shown);
   const picture = player.querySelector("[data-poster]");
   if (picture && !document.querySelector("#mr-player [data-poster]")) shown.before(document.adoptNode(picture));
+}
+
+// A job has made a storyboard or a waveform, maybe a newer one.
+function updateScrubber(next, media) {
+  const before = document.querySelector("#mr-player [data-scrubber]");
+  const isSame = ["storyboard", "waveform"].every((what) => next?.dataset[what] === before?.dataset[what]);
+  if (!next || isSame) return;
+  before?.remove();
+  media.parentElement.after(document.adoptNode(next));
+  document.dispatchEvent(new Event("mr-scrubber"));
 }
 
 document.addEventListener("mr-finished", () => updatePanels().catch((error) => console.info("Panels not updated.", error.message)));

@@ -2,6 +2,7 @@
 
 import { HlsPlayer } from "./hls_player.js";
 import { ask, offersChoice } from "./playlists.js";
+import { showScrubber } from "./scrubber.js";
 
 const media = document.querySelector("#mr-player [data-plays]");
 const cannot = document.querySelector("#mr-player .mr-cannot");
@@ -66,6 +67,11 @@ async function begin({ playlist, hls, expires }) {
 
 function showMessage() {
   if (playsFile) cannot.hidden = false;
+}
+
+if (media && media.dataset.plays !== "image") {
+  showScrubber(media);
+  document.addEventListener("mr-scrubber", () => showScrubber(media));
 }
 
 if (media) {

@@ -1,0 +1,41 @@
+"""The newest pictures along the timeline of a file that jobs have made: storyboards and waveforms."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from uploads.models import Blob, MediaFile
+
+from ..models import Artifact
+
+STORYBOARD, WAVEFORM, INSPECT = "storyboard", "waveform", "inspect"
+_INDEX, _PICTURE = "storyboard.vtt", "waveform.png"
+
+
+@dataclass(frozen=True, slots=True)
+class MadePreview:
+    job: UUID
+    name: str  # of the artifact to begin with
+
+
+def storyboard_of(file: MediaFile) -> MadePreview | None:
+    return _newest(file, STORYBOARD, _INDEX)
+
+
+def waveform_of(file: MediaFile) -> MadePreview | None:
+    """That of the operation `waveform`; else the one that `inspect` draws for a file with sound alone."""
+    return _newest(file, WAVEFORM, _PICTURE) or _newest(file, INSPECT, _PICTURE)
+
+
+def blob_of(file: MediaFile, job: UUID, name: str) -> Blob | None:
+    """An artifact of a preview. Other artifacts are not found here: they need the permission to view them."""
+    made = Artifact.objects.filter(
+        job=job, job__file=file, job__operation__in=[STORYBOARD, WAVEFORM, INSPECT], name=name
+    )
+    artifact = made.select_related("file__blob").first()
+    return artifact.file.blob if artifact else None
+
+
+def _newest(file: MediaFile, operation: str, name: str) -> MadePreview | None:
+    made = Artifact.objects.filter(job__file=file, job__operation=operation, name=name)
+    job = made.order_by("-job__created_at").values_list("job", flat=True).first()
+    return MadePreview(job, name) if job is not None else None
