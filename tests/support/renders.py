@@ -40,6 +40,12 @@ class Rendered:
         raw = _raw(self.path, "-ss", f"{at}", "-frames:v", "1", "-pix_fmt", "gray", "-f", "rawvideo")
         return np.frombuffer(raw, np.uint8).reshape(stream.height, stream.width)
 
+    def coloured(self, at: float) -> npt.NDArray[np.uint8]:
+        """A frame as rows of red, green and blue."""
+        stream = self.facts.video[0]
+        raw = _raw(self.path, "-ss", f"{at}", "-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo")
+        return np.frombuffer(raw, np.uint8).reshape(stream.height, stream.width, 3)
+
 
 class Render(Protocol):
     def __call__(

@@ -68,6 +68,8 @@ RECIPES = {
     f"{X264} -c:a flac",
     "blue.webm": "-f lavfi -i color=blue:s=160x120:r=30:d=2 -vf select=not(mod(n\\,7))+lt(n\\,8) -fps_mode vfr "
     "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 50k",
+    "counter.mp4": "-f lavfi -i nullsrc=s=160x90:r=25:d=2,geq=lum=16+4*N:cb=128:cr=128,format=yuv420p "
+    "-c:v libx264 -preset ultrafast -qp 8",
     "yellow.png": "-f lavfi -i color=yellow:s=320x320,format=rgba -frames:v 1",
     "deep.wav": "-f lavfi -i sine=220:d=2:sample_rate=44100",
     "still.png": "-f lavfi -i testsrc2=s=1280x720 -frames:v 1",
@@ -156,6 +158,8 @@ COPIES = {
     "late-sound.mp4": ("late-sound.mkv", "", ""),
     "late-picture.mp4": ("late-picture.mkv", "", ""),
     "variable-rate.mkv": ("variable-rate.mp4", "", ""),
+    "counter.ts": ("counter.mp4", "", ""),
+    "counter.mkv": ("counter.mp4", "", ""),
     "open-gop.ts": ("open-gop.mp4", "", ""),
     "begins-in-a-gop.mp4": ("index-last.mp4", "-ss 3.3", ""),
 }

@@ -27,6 +27,7 @@ SAMPLE_RATE = 48000
 _LEAST_TIMESCALE = 10_000  # ticks a second
 # One sample more than the frames last: the joined sound takes as many of each clip as rounding wants.
 _SPARE = 1
+_NEAR_END = 1.0  # seconds
 _ALPHA = ("rgba", "bgra", "argb", "abgr", "yuva", "gbrap", "ya8", "ya16", "pal8")
 _BLACK_BEHIND = ["format=gbrap", "premultiply=inplace=1", "format=gbrp"]
 _COLOURS = "setfield=prog,setparams=range=limited:color_primaries=bt709:color_trc=bt709:colorspace=bt709"
@@ -133,22 +134,32 @@ class _ClipEncoder:
     @property
     def source(self) -> Source:
         """Without accurate seeking, which would drop the frame that is shown at the start, if it began before it."""
-        until = ("-t", f"{self.recipe.length + self.seek.lead + 1:.6f}")
-        options = () if self.recipe.is_still else ("-noaccurate_seek", *self.seek.source, *until)
+        options = () if self.recipe.is_still else ("-noaccurate_seek", *self.seek.source)
         return Source(self.file.path, self.file.facts.format, options, self.stream.pixels)
 
     @property
     def picture(self) -> str:
         recipe = self.recipe
         lead = [f"setpts=PTS-{self.seek.lead:.6f}/TB"] if self.seek.lead else []
-        # The filter fps holds each frame until the next one. At most the frames of this clip are in memory at a time.
-        steady = f"fps={recipe.rate[0]}/{recipe.rate[1]}:start_time=0"
         shown = list(_shown(self.stream, recipe))
-        timed = [*shown, steady] if recipe.is_still else [*lead, *deinterlace_filters(self.stream), steady, *shown]
+        moving = [*lead, *deinterlace_filters(self.stream), *self._steady(), *shown]
+        timed = [*shown, *self._steady()] if recipe.is_still else moving
         held = ["tpad=stop_mode=clone:stop=-1", f"trim=end_frame={recipe.frames}"]
         return ",".join([f"[0:{self.stream.index}]{timed[0]}", *timed[1:], *held, *self._fades(), *self._text()]) + (
             f",{_COLOURS}[picture]"
         )
+
+    def _steady(self) -> list[str]:
+        """A steady rate from the start of the clip on. fps holds each frame until the next one.
+
+        At the end of the picture there may be no next one: then it begins with the file, and the last frame is held.
+        """
+        recipe = self.recipe
+        fps = f"fps={recipe.rate[0]}/{recipe.rate[1]}:eof_action=pass"
+        if recipe.is_still or (self.stream.end is not None and recipe.start < self.stream.end - _NEAR_END):
+            return [f"{fps}:start_time=0"]
+        held = "tpad=stop_mode=clone:stop=-1"
+        return [f"{fps}:start_time={-recipe.start:.6f}", held, "trim=start=0", "setpts=PTS-STARTPTS"]
 
     def _fades(self) -> Iterator[str]:
         fade_in, fade_out = (round(each * self.recipe.frame_rate) for each in self._fade_seconds)

@@ -13,7 +13,7 @@ from ...ffmpeg.probing.media_facts import Facts, VideoStream
 from ..base import Described, Input
 from ..shared.codecs import VIDEO, Container, container_for
 from ..shared.parameters import MAX_DURATION
-from ..shared.time_range import TimeRange, duration_of
+from ..shared.time_range import TimeRange, duration_of, is_duration_estimated
 from ..shared.video_filters import even_size, fit_size
 from .parameters import MAX_RATE, Clip, RenderParams
 
@@ -106,7 +106,7 @@ def _check_clip(clip: Clip, file: AnyFile) -> None:
     picture = _picture(file.facts)
     if file.kind == "image":
         return
-    whole = duration_of(file.facts, picture) or file.facts.duration
+    whole = _duration(file.facts, picture)
     TimeRange(clip.start, _end(clip)).check(whole)
     if whole is None and clip.length is None:
         raise UnfitMedia("the file does not tell how long it is. Give an end.")
@@ -134,6 +134,11 @@ def _picture(facts: Facts) -> VideoStream:
     return facts.picture
 
 
+def _duration(facts: Facts, picture: VideoStream) -> float | None:
+    """Of the file: where its picture ends before, the last frame is held."""
+    return None if is_duration_estimated(facts) else facts.duration or duration_of(facts, picture)
+
+
 def _end(clip: Clip) -> float | None:
     return None if clip.length is None else clip.start + clip.length
 
@@ -145,8 +150,7 @@ def _planned(params: RenderParams, files: Sequence[AnyFile], rate: Fraction) -> 
         facts = _known(file)
         length = clip.length
         if length is None:
-            whole = duration_of(facts, _picture(facts)) or facts.duration or 0.0
-            length = whole - clip.start
+            length = (_duration(facts, _picture(facts)) or 0.0) - clip.start
         frames = round(Fraction(length).limit_denominator(1_000_000) * rate)
         if frames < 1:
             raise UnfitMedia(f"Clip {number} ({file.name}): it is shorter than half a frame.")
