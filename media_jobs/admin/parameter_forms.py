@@ -128,7 +128,7 @@ def ways_of(field_schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def suggestions_of(field_schema: Mapping[str, Any]) -> list[str]:
-    return [str(word) for way in ways_of(field_schema) for word in way.get("enum", [])]
+    return [str(word) for way in ways_of(field_schema) for word in way.get("enum", way.get("examples", []))]
 
 
 def _is_number(field_schema: Mapping[str, Any]) -> bool:

@@ -25,6 +25,15 @@ class JobError(serializers.Serializer[Job]):
     detail = serializers.CharField()
 
 
+class Measured(serializers.Serializer[Job]):
+    vmaf = serializers.FloatField()
+    target = serializers.FloatField()
+    crf = serializers.FloatField()
+    model = serializers.CharField(help_text="Of VMAF: vmaf_v0.6.1, or vmaf_4k_v0.6.1 above 2560×1440 pixels")
+    encodes = serializers.IntegerField(help_text="2 if the first result missed the target by more than 1")
+    limit = serializers.CharField(help_text="`best` or `worst`: the codec has no CRF that reaches the target, or ")
+
+
 class JobUrls(serializers.Serializer[Job]):
     self = serializers.URLField()
     events = serializers.URLField()
@@ -57,6 +66,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     children = serializers.SerializerMethodField(
         help_text="While it is split into parts: how many there are, and how many are queued, running and succeeded"
     )
+    measured = serializers.SerializerMethodField(
+        help_text="After a transcode with a target such as vmaf:93: the VMAF of the result, measured over the whole"
+    )
     urls = serializers.SerializerMethodField()
 
     class Meta:
@@ -64,8 +76,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         list_serializer_class = JobListSerializer
         fields = [
             "id", "status", "phase", "progress", "message", "operation", "version", "params", "preset", "file",
-            "inputs", "artifacts", "error", "attempt", "cached", "automatic", "on_arrival", "priority", "owner",
-            "waiting_for", "children", "speed", "eta_seconds", "created_at", "started_at", "finished_at", "urls",
+            "inputs", "artifacts", "error", "measured", "attempt", "cached", "automatic", "on_arrival", "priority",
+            "owner", "waiting_for", "children", "speed", "eta_seconds", "created_at", "started_at", "finished_at",
+            "urls",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -89,6 +102,10 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         page = self.parent
         counts = page.children if isinstance(page, JobListSerializer) else children.counts([job.pk])
         return counts.get(job.pk)
+
+    @extend_schema_field(Measured(allow_null=True))
+    def get_measured(self, job: Job) -> dict[str, Any] | None:
+        return job.measured
 
     @extend_schema_field(JobUrls)
     def get_urls(self, job: Job) -> dict[str, str]:

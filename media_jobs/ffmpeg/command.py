@@ -41,6 +41,9 @@ class Source:
 class Target:
     path: Path | None  # None discards the output (-f null), for passes that only measure
     options: Sequence[str] = ()  # a -t or -to in them replaces the command's `max_duration`
+    # Its encoded video is also decoded, for the command's filters. They know it by the number among such targets, as
+    # [dec:0].
+    is_decoded: bool = False
 
     def arguments(self, threads: int, max_duration: float) -> Iterator[str]:
         yield from ("-threads", str(threads))
@@ -75,7 +78,7 @@ class Command:
         return max((source.pixels for source in self.sources), default=0)
 
     def argv(self, binary: Path) -> list[str]:
-        return [str(binary), *self._general(), *self._sources(), *self._targets()]
+        return [str(binary), *self._general(), *self._sources(), *self._targets(), *self._decoders()]
 
     def _general(self) -> Iterator[str]:
         # "level" puts the level before each message.
@@ -96,3 +99,8 @@ class Command:
     def _targets(self) -> Iterator[str]:
         for target in self.targets:
             yield from target.arguments(self.threads, self.max_duration)
+
+    def _decoders(self) -> Iterator[str]:
+        for number, target in enumerate(self.targets):
+            if isinstance(target, Target) and target.is_decoded:
+                yield from ("-threads", str(self.threads), "-dec", f"{number}:0")

@@ -2,6 +2,7 @@
 
 from .arrivals import Arrival as Arrival
 from .arrivals import ArrivalChoice as ArrivalChoice
+from .content_notes import ContentNote as ContentNote
 from .jobs import Job as Job
 from .jobs import JobInput as JobInput
 from .outputs import Artifact as Artifact

@@ -97,6 +97,7 @@ class Job(models.Model):
     command = models.TextField(blank=True)  # the ffmpeg commands, one a line
     log = models.TextField(blank=True)  # the last lines of ffmpeg's output
     build = models.CharField("ffmpeg", max_length=128, blank=True)
+    measured = models.JSONField(null=True, blank=True)  # what its operation measured at the result
 
     idempotency_key = models.CharField(max_length=255, blank=True)
     fingerprint = models.CharField(max_length=SHA256_HEX, blank=True)

@@ -68,6 +68,7 @@ class Outcome:
     outputs: Sequence[Output]
     facts: Facts | None = None  # of the main input, to be stored with its Blob; only `inspect` returns them
     message: str = ""  # what the owner should know about the result
+    measured: Mapping[str, Any] | None = None  # JSON: what was measured at the result, such as its VMAF
 
 
 class Tools(Protocol):
@@ -113,6 +114,17 @@ class Tools(Protocol):
         """Set the message and progress of the job, between runs of ffmpeg."""
 
 
+class Notes(Protocol):
+    """Figures that an operation measured at the content of the main input, for later jobs on it. Old ones are lost.
+
+    The key says what was measured, in all that the figures depend on.
+    """
+
+    def get(self, key: str, /) -> Mapping[str, float] | None: ...
+
+    def __setitem__(self, key: str, figures: dict[str, float], /) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Work(Generic[P]):
     params: P
@@ -121,6 +133,7 @@ class Work(Generic[P]):
     folder: Path  # private to this attempt; removed at its end
     tools: Tools
     threads: int  # that ffmpeg may use
+    notes: Notes = field(default_factory=dict[str, dict[str, float]])
 
     @property
     def files(self) -> Sequence[Input]:

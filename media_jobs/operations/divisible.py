@@ -29,6 +29,13 @@ class DonePart:
     files: Mapping[str, Path]  # the outputs of `run_part` by their names
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Some parts are to be made again, in another way, as the result would not do."""
+
+    specs: Mapping[int, dict[str, Any]]  # the new ones, by the places of the parts
+
+
 class DivisibleOperation(Operation[P]):
     """split → run_part for each part, on any worker → join. Or `run`, if `split` raises Indivisible."""
 
@@ -59,5 +66,5 @@ class DivisibleOperation(Operation[P]):
         """Do one part. Its outputs are kept for `join`."""
 
     @abstractmethod
-    def join(self, work: Work[P], parts: Sequence[DonePart]) -> Outcome:
-        """Make the result of all parts, which are in their order."""
+    def join(self, work: Work[P], parts: Sequence[DonePart]) -> Outcome | Again:
+        """Make the result of all parts, which are in their order; or ask for other ones."""

@@ -9,7 +9,9 @@ from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.probing.media_facts import Facts
 from ..hls.joined_pieces import join_pieces
 from .base import HEAVY, Outcome, Output, Work
-from .divisible import DivisibleOperation, DonePart, Indivisible, Part
+from .divisible import Again, DivisibleOperation, DonePart, Indivisible, Part
+from .shared.quality_measure import Excerpt
+from .shared.quality_target import QualityTarget, Share
 from .shared.split_encode import PIECE_NAME, Piece, piece_paths, split_picture
 from .shared.time_range import output_limit
 from .shared.video_parameters import TranscodeParams
@@ -19,12 +21,12 @@ _FEWEST_SLOTS = 2  # that share the work of one job
 _SOUND = {"make": "sound"}
 _SOUND_COST = 0.03  # of that of a picture of the same length
 _AS_IT_IS = ("-copyts",)  # do not move what begins later to 0
-_DEMUXERS = {"mp4": "mov", "webm": "matroska", "mkv": "matroska"}
+_OF_TARGET = {"crf", "encodes"}  # what a part knows besides its piece: which CRF, and how often it is made by then
 
 
 class Transcode(DivisibleOperation[TranscodeParams]):
     name = "transcode"
-    version = 2
+    version = 3
     title = "Transcode"
     summary = "Makes a video that any player can play, with the codec, size and quality of your choice."
     lane = HEAVY
@@ -37,19 +39,39 @@ class Transcode(DivisibleOperation[TranscodeParams]):
 
     def run(self, work: Work[TranscodeParams]) -> Outcome:
         plan = VideoPlan(work.params, work.main.facts)
+        if work.params.vmaf is not None:
+            return self._run_to_target(work, plan)
+        return Outcome([self._encode(work, plan)])
+
+    def _run_to_target(self, work: Work[TranscodeParams], plan: VideoPlan) -> Outcome:
+        target = QualityTarget(work, plan, _whole(work, plan))
+        stages = target.stages
+        crf = target.search(stages.search)
+        output = self._encode(work, plan, crf, stages.encode)
+        quality = target.measure(output.path, crf, stages.measure)
+        if (corrected := target.correction(quality)) is not None:
+            work.tools.report(f"Encoding again with CRF {corrected:g}: {quality.message(plan.picture.codec.name)}")
+            output = self._encode(work, plan, corrected, stages.encode_again)
+            quality = target.measure(output.path, corrected, stages.measure_again, encodes=2)
+        return Outcome([output], message=quality.message(plan.picture.codec.name), measured=quality.figures)
+
+    def _encode(
+        self, work: Work[TranscodeParams], plan: VideoPlan, crf: float | None = None, share: Share = (0.0, 1.0)
+    ) -> Output:
         path = work.folder / f"video.{plan.container.name}"
         seek = work.params.time_range.seek(work.main.facts.format)
         work.tools.ffmpeg(
             Command(
                 sources=[Source(work.main.path, work.main.facts.format, seek.source, plan.picture.stream.pixels)],
-                targets=[Target(path, (*seek.target, *plan.options(work.threads)))],
+                targets=[Target(path, (*seek.target, *plan.options(work.threads, crf)))],
                 threads=work.threads,
                 max_duration=output_limit(plan.length),
             ),
             seconds=plan.length or work.params.time_range.duration(work.main.facts.duration),
             frames=plan.frames,
+            share=share,
         )
-        return Outcome([Output(path.name, path, "video", plan.container.media_type, plan.expected())])
+        return Output(path.name, path, "video", plan.container.media_type, plan.expected())
 
     def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:
         return slots >= _FEWEST_SLOTS and (facts.duration or 0) >= least
@@ -58,21 +80,38 @@ class Transcode(DivisibleOperation[TranscodeParams]):
         if work.params.fps or not work.params.time_range.is_whole:
             raise Indivisible("fps, start and end are not divided")
         plan = VideoPlan(work.params, work.main.facts)
-        return _with_sound(plan, split_picture(work, plan.picture.stream, slots))
+        pieces = split_picture(work, plan.picture.stream, slots)
+        if work.params.vmaf is not None:
+            crf = QualityTarget(work, plan, _whole_of_pieces(plan, pieces)).search()
+            pieces = [Part(piece.spec | {"crf": crf, "encodes": 1}, piece.weight) for piece in pieces]
+        return _with_sound(plan, pieces)
 
     def run_part(self, work: Work[TranscodeParams], spec: Mapping[str, Any]) -> Outcome:
         plan = VideoPlan(work.params, work.main.facts)
-        output = _encode_sound(work, plan) if spec == _SOUND else _encode_piece(work, plan, Piece(**spec))
+        output = _encode_sound(work, plan) if spec == _SOUND else _encode_piece(work, plan, spec)
         return Outcome([output])
 
-    def join(self, work: Work[TranscodeParams], parts: Sequence[DonePart]) -> Outcome:
+    def join(self, work: Work[TranscodeParams], parts: Sequence[DonePart]) -> Outcome | Again:
         plan = VideoPlan(work.params, work.main.facts)
-        pieces = [(Piece(**part.spec), part.files[PIECE_NAME]) for part in parts if part.spec != _SOUND]
+        output = self._join(work, plan, parts)
+        if work.params.vmaf is None:
+            return Outcome([output])
+        pieces = {number: part for number, part in enumerate(parts) if part.spec != _SOUND}
+        crf, encodes = (next(iter(pieces.values())).spec[name] for name in ("crf", "encodes"))
+        target = QualityTarget(work, plan, _whole_of_pieces(plan, list(pieces.values())))
+        quality = target.measure(output.path, crf, (0.97, 1.0), encodes)
+        if encodes == 1 and (corrected := target.correction(quality)) is not None:
+            changed = {"crf": corrected, "encodes": 2}
+            return Again({number: {**part.spec, **changed} for number, part in pieces.items()})
+        return Outcome([output], message=quality.message(plan.picture.codec.name), measured=quality.figures)
+
+    def _join(self, work: Work[TranscodeParams], plan: VideoPlan, parts: Sequence[DonePart]) -> Output:
+        pieces = [(_piece(part.spec), part.files[PIECE_NAME]) for part in parts if part.spec != _SOUND]
         path, joined = work.folder / f"video.{plan.container.name}", work.folder / "joined.mp4"
         made = join_pieces(piece_paths(pieces), joined)
         sound = next((part.files[_sound_name(plan)] for part in parts if part.spec == _SOUND), None)
         if sound is not None:
-            source = Source(sound, _DEMUXERS[plan.container.name], _AS_IT_IS)
+            source = Source(sound, plan.container.demuxer, _AS_IT_IS)
         else:
             source = Source(work.main.path, work.main.facts.format, pieces[0][0].whole_source)
         options = ("-map", "0:v:0", "-c:v", "copy", *plan.picture.codec.tag, *_copied_sound(plan, sound))
@@ -89,7 +128,27 @@ class Transcode(DivisibleOperation[TranscodeParams]):
             verb="Joined",
         )
         expected = replace(plan.expected(), frames=made.frames)
-        return Outcome([Output(path.name, path, "video", plan.container.media_type, expected)])
+        return Output(path.name, path, "video", plan.container.media_type, expected)
+
+
+def _whole(work: Work[TranscodeParams], plan: VideoPlan) -> Excerpt:
+    """All of the source, as `run` encodes it."""
+    seek = work.params.time_range.seek(work.main.facts.format)
+    seconds = plan.length or work.params.time_range.duration(work.main.facts.duration)
+    frames = (*seek.target, *plan.picture.frames())
+    return Excerpt(seek.source, frames, output_limit(plan.length), plan.frames, seconds)
+
+
+def _whole_of_pieces(plan: VideoPlan, parts: Sequence[Part | DonePart]) -> Excerpt:
+    """All of the source, as its pieces are encoded, one after the other."""
+    pieces = [_piece(part.spec) for part in parts]
+    whole = replace(pieces[0], begin=None, end=None, frames=sum(piece.frames for piece in pieces))
+    frames = plan.picture.frames(whole)
+    return Excerpt(whole.whole_source, frames, output_limit(plan.length), whole.frames, plan.length)
+
+
+def _piece(spec: Mapping[str, Any]) -> Piece:
+    return Piece(**{name: value for name, value in spec.items() if name not in _OF_TARGET})
 
 
 def _with_sound(plan: VideoPlan, pieces: list[Part]) -> list[Part]:
@@ -125,10 +184,10 @@ def _encode_sound(work: Work[TranscodeParams], plan: VideoPlan) -> Output:
     return Output(path.name, path, "audio", plan.container.media_type, None)
 
 
-def _encode_piece(work: Work[TranscodeParams], plan: VideoPlan, piece: Piece) -> Output:
-    path = work.folder / PIECE_NAME
+def _encode_piece(work: Work[TranscodeParams], plan: VideoPlan, spec: Mapping[str, Any]) -> Output:
+    path, piece = work.folder / PIECE_NAME, _piece(spec)
     for seek in (piece.seek, piece.whole_source):
-        options = (*plan.picture.options(work.threads, piece), "-an", *piece.muxer)
+        options = (*plan.picture.options(work.threads, piece, spec.get("crf")), "-an", *piece.muxer)
         work.tools.ffmpeg(
             Command(
                 sources=[Source(work.main.path, work.main.facts.format, seek, plan.picture.stream.pixels)],

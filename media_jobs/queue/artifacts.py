@@ -103,7 +103,7 @@ def share(result: Result) -> None:
     found = list(followers(result.job))
     if not found:
         return
-    result.job.refresh_from_db(fields=["build", "message"])
+    result.job.refresh_from_db(fields=["build", "message", "measured"])
     lock_quotas({follower.owner_id for follower in found}, wait=False)
     for follower in found:
         answer(follower, result, f"answered with the result of job {result.job.pk}")
@@ -112,7 +112,10 @@ def share(result: Result) -> None:
 def answer(job: Job, result: Result, reason: str, **changes: Any) -> None:
     """End a waiting job with the result of another; or with a failure, if its owner's quota has no room for it."""
     failure = quota_failure(job, result.size)
-    made = {"outputs": len(result.parts), "build": result.job.build, "message": result.job.message}
+    made = {
+        "outputs": len(result.parts), "build": result.job.build, "message": result.job.message,
+        "measured": result.job.measured,
+    }  # fmt: skip
     outcome = success_without_outputs(job, failure) if failure else made
     if failure and not outcome:
         states.mark_failed(states.waiting(job), job, failure, **changes)

@@ -9,6 +9,7 @@ quota; its outputs are ScratchBlobs, which the parent joins. Lock the parent bef
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -114,11 +115,14 @@ def _queue_again(parent: Job, ended: QuerySet[Job]) -> int:
     return states.queue_children_again(ended)
 
 
-def redo(parent: Job, numbers: Collection[int]) -> None:
-    """Queue children again whose outputs are lost."""
-    lost = Job.with_children.filter(parent=parent, number__in=numbers)
-    _bury_scratch(lost)
-    _queue_again(parent, lost.filter(status=Status.SUCCEEDED))
+def redo(parent: Job, specs: Mapping[int, dict[str, Any] | None]) -> None:
+    """Queue children again, by number: with another spec, or with None because their outputs are lost."""
+    chosen = Job.with_children.filter(parent=parent, number__in=specs)
+    for number, spec in specs.items():
+        if spec is not None:
+            chosen.filter(number=number).update(part=spec)
+    _bury_scratch(chosen)
+    _queue_again(parent, chosen.filter(status=Status.SUCCEEDED))
 
 
 def end_all(parent: Job) -> list[str]:

@@ -101,21 +101,20 @@ def reserve_keys(lease: Lease, number: int) -> None:
 
 def finish(
     lease: Lease, stored: Sequence[artifacts.StoredOutput], *, facts: dict[str, Any] | None, message: str,
-    ran: dict[str, str],
+    ran: dict[str, str], measured: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """End the job with success, in one transaction: its status, the files it made, and the jobs that followed it.
 
     Raises QuotaReached if the owner has no space for the files, and the job is useless without them. Raises Cancelled
     if the owner has asked to cancel the job.
     """
-    discard(*_finish(lease, stored, facts, message, ran))
+    discard(*_finish(lease, stored, facts, {"message": message, "measured": measured, **ran}))
 
 
 @states.in_retried_transaction
 def _finish(
-    lease: Lease, stored: Sequence[artifacts.StoredOutput], facts: dict[str, Any] | None, message: str,
-    ran: dict[str, str],
-) -> list[str]:  # fmt: skip
+    lease: Lease, stored: Sequence[artifacts.StoredOutput], facts: dict[str, Any] | None, about: dict[str, Any]
+) -> list[str]:
     """Returns the keys of bytes that are not needed."""
     job = lease.job
     # Locked in this order, as submitting does: the Blob of the input, the owner's quota, the job's row.
@@ -123,7 +122,7 @@ def _finish(
     lock_quotas([job.owner_id])
     failure = artifacts.quota_failure(job, sum(output.content.size for output in stored))
     without = artifacts.success_without_outputs(job, failure) if failure else {}
-    changes: dict[str, Any] = {"message": message, "outputs": len(stored), **ran} | without
+    changes: dict[str, Any] = {"outputs": len(stored), **about} | without
     if not states.mark_succeeded(_held(lease).filter(cancel_asked=False), job, **changes):
         _require(_held(lease).exists())
         raise Cancelled
@@ -163,12 +162,12 @@ def split(
         children.insert(job, parts, done, kept, recipes)
 
 
-def wait_again(lease: Lease, lost: Sequence[int]) -> None:
-    """End the attempt of a parent that found outputs of its children missing: these children work again."""
-    words = f"made {len(lost)} parts again, as their bytes were lost"
+def wait_again(lease: Lease, specs: Mapping[int, dict[str, Any] | None], reason: str) -> None:
+    """End the attempt of a parent whose children must work again: by number, with a new spec or the old."""
+    words = f"made {len(specs)} parts again, {reason}"
     with write():
-        _require(states.mark_queued(_held(lease), lease.job, words, pending_children=len(lost)))
-        children.redo(lease.job, lost)
+        _require(states.mark_queued(_held(lease), lease.job, words, pending_children=len(specs)))
+        children.redo(lease.job, specs)
 
 
 def finish_child(

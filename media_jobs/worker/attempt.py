@@ -48,11 +48,12 @@ from ..ffmpeg.toolbox import Toolbox
 from ..ffmpeg.work_folder import work_folder
 from ..models import Job, JobInput, Worker
 from ..operations.base import Input, Operation, Outcome, Output, Params, Work
-from ..operations.divisible import DivisibleOperation, Indivisible, Part
+from ..operations.divisible import Again, DivisibleOperation, Indivisible, Part
 from ..queue import artifacts, children, kept_parts, leases
 from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
 from . import scratch
+from .content_notes import ContentNotes
 from .heartbeat import Heartbeat
 from .inputs import Inputs, free_disk
 from .slot import BEAT, Slot, equipment
@@ -69,6 +70,7 @@ class Success:
     facts: dict[str, Any] | None
     message: str
     recipe: str = ""  # of a part that other jobs can use
+    measured: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,14 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class PartsLost:
-    """These children must work again: the store has lost what they made."""
+class PartsAgain:
+    """These children must work again, and the parent waits for them."""
 
-    numbers: Sequence[int]
+    specs: Mapping[int, dict[str, Any] | None]  # what they need to know, by their number; None: the same as before
+    reason: str
 
 
-End = Success | Split | PartsLost | Failure | Interruption
+End = Success | Split | PartsAgain | Failure | Interruption
 
 
 def run_job(lease: Lease, slot: Slot) -> None:
@@ -165,18 +168,25 @@ class Attempt:
         commands = "\n".join(map(shlex.join, self._tools.commands))
         return {"command": commands, "log": self._tools.log, "build": equipment().binary.build}
 
-    def carry_out(self) -> Success | Split | PartsLost:
+    def carry_out(self) -> Success | Split | PartsAgain:
         operation, params = _operation(self._job)
         self._heartbeat.enter(Job.Phase.FETCHING, "Fetching", self._job.input_bytes or 0)
         main, *others = self._fetch()
         self._heartbeat.enter(Job.Phase.WORKING, "Working")
-        work = Work(params, main, others, self._folder, self._tools, jobs().threads)
+        work = Work(params, main, others, self._folder, self._tools, jobs().threads, self._notes)
         outcome = self._divide(operation, work) if isinstance(operation, DivisibleOperation) else operation.run(work)
         if not isinstance(outcome, Outcome):
             return outcome
         stored = self._keep(outcome.outputs)
         facts = outcome.facts.model_dump(mode="json") if outcome.facts else None
-        return Success(stored, facts, outcome.message, self._recipe(self._job.part) if self._job.part else "")
+        recipe = self._recipe(self._job.part) if self._job.part else ""
+        return Success(stored, facts, outcome.message, recipe, outcome.measured)
+
+    @property
+    def _notes(self) -> ContentNotes:
+        job = self._job
+        assert job.file is not None  # it was fetched
+        return ContentNotes(job.file.blob_id, job.operation, job.version, equipment().binary.build)
 
     def _fetch(self) -> list[Input]:
         in_store, here = check_free(sink(), 1), free_above_floor(self._folder)
@@ -207,14 +217,19 @@ class Attempt:
         link.symlink_to(path)
         return Input(link, file.name, file.blob.kind, current_facts(file.blob.facts) or self._tools.probe(link))
 
-    def _divide(self, operation: DivisibleOperation[Any], work: Work[Any]) -> Outcome | Split | PartsLost:
+    def _divide(self, operation: DivisibleOperation[Any], work: Work[Any]) -> Outcome | Split | PartsAgain:
         """Do one part, or join the parts, or split the work; or do it in one piece."""
         if self._job.part is not None:
             return operation.run_part(work, self._job.part)
         if made := list(children.children_of(self._job)):  # all have succeeded, or nobody could claim the parent
             fetched = [scratch.bring(child, self._folder, self._inputs) for child in made]
             lost = [child.number for child, part in zip(made, fetched, strict=True) if part is None]
-            return PartsLost(lost) if lost else operation.join(work, [part for part in fetched if part is not None])
+            if lost:
+                return PartsAgain(dict.fromkeys(lost), "as their bytes were lost")
+            outcome = operation.join(work, [part for part in fetched if part is not None])
+            if isinstance(outcome, Again):
+                return PartsAgain(dict(outcome.specs), "as the result missed its target")
+            return outcome
         slots = Worker.live().filter(lane=operation.parts_lane).count()
         if not operation.is_worth_splitting(work.main.facts, slots, jobs().split_after):
             return operation.run(work)
@@ -291,8 +306,8 @@ def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
             _write_success(lease, end, ran)
         case Split():
             _write_split(lease, end)
-        case PartsLost():
-            leases.wait_again(lease, end.numbers)
+        case PartsAgain():
+            leases.wait_again(lease, end.specs, end.reason)
         case Failure():
             leases.end_failed(lease, end, ran)
         case Cancelled():
@@ -311,7 +326,10 @@ def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
                 recipe = success.recipe
                 leases.finish_child(lease, success.stored, message=success.message, ran=ran, recipe=recipe)
             else:
-                leases.finish(lease, success.stored, facts=success.facts, message=success.message, ran=ran)
+                leases.finish(
+                    lease, success.stored, facts=success.facts, message=success.message, ran=ran,
+                    measured=success.measured,
+                )  # fmt: skip
     except QuotaReached as failure:
         # In this order: until the failure is written, another try may still succeed and need the bytes.
         leases.end_failed(lease, failure, ran)

@@ -64,6 +64,7 @@ def operate(
             outcome.facts,
             outcome.message,
             reports,
+            outcome.measured,
         )
 
     return run

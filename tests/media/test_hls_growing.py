@@ -73,6 +73,7 @@ class Making:
     def join(self) -> None:
         lease = self.claim(self._bulk)
         outcome = self._operation.join(self._work(), self._done)
+        assert isinstance(outcome, Outcome)
         leases.finish(lease, self._store(lease, outcome.outputs), facts=None, message=outcome.message, ran={})
 
     def _store(self, lease: Lease, outputs: Any) -> list[StoredOutput]:

@@ -164,12 +164,23 @@ def test_a_child_that_fails_for_now_is_tried_again(parent: Job, worker: Worker) 
 def test_lost_outputs_are_made_again(parent: Job, worker: Worker) -> None:
     for _ in PARTS:
         finish(claimed(worker))
-    leases.wait_again(claimed(worker), [1])
+    leases.wait_again(claimed(worker), {1: None}, "as their bytes were lost")
     parent.refresh_from_db()
     assert (parent.pending_children, statuses(parent)) == (1, ["succeeded", "queued", "succeeded"])
     assert ScratchBlob.objects.count() == 2
     finish(claimed(worker))
     assert claimed(worker).job.pk == parent.pk
+
+
+def test_parts_are_made_again_in_another_way(parent: Job, worker: Worker) -> None:
+    for _ in PARTS:
+        finish(claimed(worker))
+    specs = {number: {"crf": 20 + number} for number in range(len(PARTS))}
+    leases.wait_again(claimed(worker), specs, "as the result missed its target")
+    parent.refresh_from_db()
+    assert (parent.pending_children, statuses(parent)) == (3, ["queued"] * 3)
+    assert [child.part for child in children.children_of(parent)] == list(specs.values())
+    assert ScratchBlob.objects.count() == 0
 
 
 def test_a_join_that_fails_for_now_joins_again(parent: Job, worker: Worker) -> None:

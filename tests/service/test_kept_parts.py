@@ -148,7 +148,7 @@ def test_lost_bytes_of_a_kept_part_are_made_again(worker: Worker) -> None:
     render(worker, file, 0)
     job = split(worker, file, 0, 1)
     finish(claimed(worker))
-    leases.wait_again(claimed(worker), [0])
+    leases.wait_again(claimed(worker), {0: None}, "as their bytes were lost")
     job.refresh_from_db()
     assert job.pending_children == 1
     assert claimed(worker).job.number == 0

@@ -1,5 +1,6 @@
 """Runs of operations, as a worker does them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ class Done:
     facts: Facts | None  # of the input, where it was the operation's to learn them
     message: str
     reports: list[Report]
+    measured: Mapping[str, Any] | None = None
 
     @property
     def output(self) -> Output:

@@ -60,6 +60,7 @@ RECIPES = {
     "-c:a flac",
     "stands-still.mkv": "-f lavfi -i testsrc2=s=320x180:r=30:d=2 -vf setpts=if(gt(N\\,30)\\,PTS+600/TB\\,PTS) "
     f"-fps_mode passthrough {X264}",
+    "grey.mkv": f"-f lavfi -i color=gray:s=64x64:r=25:d=1 {X264}",
     "silence.wav": "-f lavfi -i anullsrc=d=2",
     "click.wav": "-f lavfi -i sine=440:d=0.2",
     # For renders: each has its colour and its tone.

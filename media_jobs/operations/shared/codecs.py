@@ -15,6 +15,9 @@ class VideoCodec:
     container: str  # the usual one
     crf: Mapping[str, int]  # for low, medium and high quality
     worst: int  # the highest CRF
+    best: int  # the lowest CRF that players can decode
+    slope: float  # by about how much VMAF falls for each CRF, near 90
+    step: float = 1  # of the CRFs that the encoder tells apart
     smallest: int = 2  # the least width and height in pixels
     tag: Options = ()  # when its packets are copied
 
@@ -38,6 +41,7 @@ class Container:
     muxer: Options
     video: frozenset[str]
     audio: frozenset[str]  # ffmpeg's names of codecs
+    demuxer: str
 
 
 _HVC1 = ("-tag:v", "hvc1")  # Apple's players need it
@@ -65,17 +69,25 @@ def _svtav1(threads: int) -> Options:
     return ("-c:v", "libsvtav1", "-preset", "8", "-svtav1-params", f"lp={threads}")
 
 
+def _x264(_: int) -> Options:
+    return ("-c:v", "libx264", "-preset", "fast")
+
+
 VIDEO = {
     codec.name: codec
     for codec in (
+        # CRF 0 of x264 is lossless, in a profile that no browser plays.
         VideoCodec(
-            "h264", lambda _: ("-c:v", "libx264", "-preset", "fast"), "mp4", {"low": 28, "medium": 23, "high": 18}, 51
+            "h264", _x264, "mp4", {"low": 28, "medium": 23, "high": 18}, worst=51, best=1, slope=1.8, step=0.25
         ),
-        VideoCodec("hevc", _x265, "mp4", {"low": 32, "medium": 26, "high": 21}, 51, smallest=16, tag=_HVC1),
-        VideoCodec("vp9", _vp9, "webm", {"low": 40, "medium": 33, "high": 26}, 63),
-        VideoCodec("av1", _svtav1, "webm", {"low": 45, "medium": 35, "high": 27}, 63),
+        VideoCodec(
+            "hevc", _x265, "mp4", {"low": 32, "medium": 26, "high": 21}, worst=51, best=1, slope=1.8, step=0.25,
+            smallest=16, tag=_HVC1,
+        ),
+        VideoCodec("vp9", _vp9, "webm", {"low": 40, "medium": 33, "high": 26}, worst=63, best=1, slope=0.8),
+        VideoCodec("av1", _svtav1, "webm", {"low": 45, "medium": 35, "high": 27}, worst=63, best=1, slope=0.8),
     )
-}
+}  # fmt: skip
 
 _FLAC = ("-c:a", "flac", "-sample_fmt")
 _LAYOUTS = "mono|stereo|5.1"  # opus refuses many other layouts
@@ -114,9 +126,15 @@ _ANY_VIDEO = frozenset(VIDEO)
 
 # In the order of preference, after the usual one of the codec.
 CONTAINERS: Sequence[Container] = (
-    Container("mp4", "video/mp4", _MP4, _ANY_VIDEO, frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"})),
-    Container("webm", "video/webm", ("-f", "webm"), frozenset({"vp9", "av1"}), frozenset({"opus", "vorbis"})),
-    Container("mkv", "video/x-matroska", ("-f", "matroska"), _ANY_VIDEO, frozenset()),  # holds every codec
+    Container(
+        "mp4", "video/mp4", _MP4, _ANY_VIDEO, frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}), "mov"
+    ),
+    Container(
+        "webm", "video/webm", ("-f", "webm"), frozenset({"vp9", "av1"}), frozenset({"opus", "vorbis"}), "matroska"
+    ),
+    Container(
+        "mkv", "video/x-matroska", ("-f", "matroska"), _ANY_VIDEO, frozenset(), "matroska"
+    ),  # holds every codec
 )
 
 

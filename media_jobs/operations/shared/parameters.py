@@ -196,6 +196,8 @@ def _description(wanted: Mapping[str, Any]) -> str:
     if is_nested(wanted):
         objects = f"{wanted.get('minItems', 0)} to {wanted.get('maxItems', 'any number of')} objects"
         return f"a list of {objects}" if "items" in wanted else "an object"
+    if "pattern" in wanted and "description" in wanted:
+        return str(wanted["description"])
     limits = _limits(wanted)
     return f"{_TYPES[wanted['type']]} {'of ' if limits.startswith('at') else ''}{limits}".strip()
 

@@ -3,6 +3,7 @@
 from ...errors import UnfitMedia
 from ...ffmpeg.probing.media_facts import Facts, VideoStream
 from .codecs import VIDEO, VideoCodec
+from .quality_measure import SMALLEST
 from .split_encode import Piece
 from .video_filters import (
     deinterlace_filters,
@@ -23,6 +24,10 @@ class PictureTrack:
         self.codec = VIDEO[params.codec]
         self.stream = _picture(facts)
         self.size = _size(self.stream, params.height, self.codec)
+        if params.vmaf is not None and min(self.size) < SMALLEST:
+            raise UnfitMedia(
+                f"{params.quality} needs at least {SMALLEST} pixels on each side. Choose another quality."
+            )
 
     @property
     def rate(self) -> float | None:
@@ -31,7 +36,8 @@ class PictureTrack:
         return self.params.fps or (fps if fps and fps <= MAX_FPS else None)
 
     @property
-    def crf(self) -> int:
+    def crf(self) -> float:
+        """Of a quality that is no VMAF."""
         quality = self.params.quality
         return quality if isinstance(quality, int) else self.codec.crf[quality]
 
@@ -46,12 +52,18 @@ class PictureTrack:
             "format=yuv420p",
         ]
 
-    def options(self, threads: int, piece: Piece | None = None) -> tuple[str, ...]:
-        """How the picture is encoded: all of it, or one piece."""
+    def options(self, threads: int, piece: Piece | None = None, crf: float | None = None) -> tuple[str, ...]:
+        """How the picture is encoded, all of it or one piece; with this CRF, or the one that the parameters give."""
+        return (*self.frames(piece), *self.encoder(threads, crf))
+
+    def frames(self, piece: Piece | None = None) -> tuple[str, ...]:
+        """Options that give the encoder its frames."""
         filters = [*([piece.trim_filter] if piece else []), *self.filters]
         mapping = ("-map", f"0:{self.stream.index}", "-vf", ",".join(filters))
-        timestamps = piece.timestamps if piece else self._timestamps
-        return (*mapping, *timestamps, *self.codec.encoder(threads), "-crf", str(self.crf))
+        return (*mapping, *(piece.timestamps if piece else self._timestamps))
+
+    def encoder(self, threads: int, crf: float | None = None) -> tuple[str, ...]:
+        return (*self.codec.encoder(threads), "-crf", f"{self.crf if crf is None else crf:g}")
 
     @property
     def _timestamps(self) -> tuple[str, ...]:

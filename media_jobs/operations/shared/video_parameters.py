@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ..base import Params
 from .codecs import VIDEO
@@ -25,11 +25,31 @@ Height = Annotated[
         description="In pixels. A smaller picture is not enlarged. If left out: the original height.",
     ),
 ]
+_Named = Literal["low", "medium", "high"]
+_Crf = Annotated[int, Field(ge=0, le=63)]
 Quality = Annotated[
-    Literal["low", "medium", "high"] | Annotated[int, Field(ge=0, le=63)],
+    _Named | _Crf,
     Field(
         title="Quality",
         description="low, medium, high, or a CRF of the codec: lower numbers mean better quality and larger files.",
+    ),
+]
+_VMAF = "vmaf:"
+VmafTarget = Annotated[
+    str,
+    Field(
+        pattern=r"^vmaf:[6-9]\d(\.\d{1,2})?$",
+        description=f"{_VMAF}60 to {_VMAF}99.99",
+        examples=[f"{_VMAF}93"],
+    ),
+    AfterValidator(lambda text: f"{_VMAF}{float(text.removeprefix(_VMAF)):g}"),
+]
+QualityOrTarget = Annotated[
+    _Named | _Crf | VmafTarget,
+    Field(
+        title="Quality",
+        description="low, medium, high, or a CRF of the codec: lower numbers mean better quality and larger files. "
+        "Or a target such as vmaf:93: the CRF is searched that gives this VMAF; 93 looks like the original.",
     ),
 ]
 FrameRate = Annotated[
@@ -58,7 +78,7 @@ SoundBitrate = Annotated[
 class TranscodeParams(Params):
     codec: Codec = "h264"
     height: Height = None
-    quality: Quality = "medium"
+    quality: QualityOrTarget = "medium"
     fps: FrameRate = None
     start: Start = 0.0
     end: End = None
@@ -68,6 +88,12 @@ class TranscodeParams(Params):
     @property
     def time_range(self) -> TimeRange:
         return TimeRange(self.start, self.end)
+
+    @property
+    def vmaf(self) -> float | None:
+        """The VMAF that the video shall have; None if its CRF is given."""
+        is_target = isinstance(self.quality, str) and self.quality.startswith(_VMAF)
+        return float(str(self.quality).removeprefix(_VMAF)) if is_target else None
 
     @model_validator(mode="after")
     def _check_combinations(self) -> "TranscodeParams":

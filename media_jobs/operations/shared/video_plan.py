@@ -31,8 +31,9 @@ class VideoPlan:
     def _streams(self) -> list[VideoStream | AudioStream]:
         return [self.picture.stream, *([self.sound.stream] if self.sound else [])]
 
-    def options(self, threads: int) -> tuple[str, ...]:
-        return (*self.picture.options(threads), *self.sound_options(), "-map_chapters", "-1", *self.container.muxer)
+    def options(self, threads: int, crf: float | None = None) -> tuple[str, ...]:
+        picture = self.picture.options(threads, crf=crf)
+        return (*picture, *self.sound_options(), "-map_chapters", "-1", *self.container.muxer)
 
     def sound_options(self, source: int = 0) -> tuple[str, ...]:
         return self.sound.options(source) if self.sound else ()

@@ -33,6 +33,7 @@ TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
         ("transcode", {"start": 10}, SILENT, "start is 10 s, but the file lasts only 10.0 s."),
         ("transcode", {"end": 12}, SILENT, "end is 12 s, but the file lasts only 10.0 s."),
         ("transcode", {"codec": "hevc"}, TINY, "The video would have 8×8 pixels, and hevc needs 16 on each side."),
+        ("transcode", {"quality": "vmaf:93"}, TINY, "vmaf:93 needs at least 32 pixels on each side."),
         ("thumbnail", {}, SOUND_ONLY, "This file has no picture, only sound."),
         ("thumbnail", {"at": 12}, SILENT, "at is 12 s, but the video lasts only 10.0 s."),
         ("audio", {}, SILENT, "This file has no sound."),

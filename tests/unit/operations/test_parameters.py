@@ -10,7 +10,7 @@ from media_jobs.errors import UnknownOperation, WrongParams
 from media_jobs.operations import get, parse, registry, schema
 from media_jobs.operations.base import BULK, HEAVY, LANES, QUICK, Operation, Outcome, Params, Work, canonical
 
-QUALITY = "quality must be low, medium or high, or a whole number between 0 and 63."
+QUALITY = "quality must be low, medium or high, or a whole number between 0 and 63, or vmaf:60 to vmaf:99.99."
 NO_BITRATE = "audio_bitrate cannot be set if audio is copy."
 LOSSLESS = "bitrate cannot be set for flac, which is lossless."
 MOMENT = "at must be seconds, a time such as 1:30, a percentage such as 50%, or best."
@@ -36,6 +36,9 @@ def complaints(operation: str, raw: Any) -> Any:
         ("transcode", {"codec": None}, "codec", "codec must be h264, hevc, vp9 or av1."),
         ("transcode", {"quality": "best"}, "quality", QUALITY),
         ("transcode", {"quality": 64}, "quality", QUALITY),
+        ("transcode", {"quality": "vmaf:100"}, "quality", QUALITY),
+        ("transcode", {"quality": "vmaf:nan"}, "quality", QUALITY),
+        ("transcode", {"quality": "vmaf: 93"}, "quality", QUALITY),
         ("transcode", {"quality": 60}, "quality", "quality must be between 0 and 51 for h264."),
         ("transcode", {"fps": 0}, "fps", "fps must be between 1 and 240."),
         ("transcode", {"fps": float("nan")}, "fps", "fps must be a number between 1 and 240."),
@@ -123,6 +126,7 @@ def test_a_thousand_unknown_names_give_twenty_messages() -> None:
         ("transcode", {"height": "720"}, "height", 720),
         ("transcode", {"height": None}, "height", None),
         ("transcode", {"quality": "23"}, "quality", 23),
+        ("transcode", {"quality": "vmaf:93.50"}, "quality", "vmaf:93.5"),
         ("transcode", {"quality": 60, "codec": "vp9"}, "quality", 60),
         ("transcode", {"start": "1:30"}, "start", 90.0),
         ("transcode", {"start": "01:02:03.5"}, "start", 3723.5),

@@ -1,0 +1,50 @@
+"""The notes of an operation about a content, kept in the database (operations.base.Notes)."""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
+from uploads.runtime.database_connections import write
+
+from ..models import ContentNote
+
+_MOST = 20  # for each content
+
+
+class ContentNotes:
+    """`about` is what all figures depend on besides the key: operation, version and build of ffmpeg.
+
+    No error of the database is raised: without its notes, an operation measures again.
+    """
+
+    def __init__(self, blob: UUID, *about: object) -> None:
+        self._notes = ContentNote.objects.filter(blob=blob)
+        self._blob, self._about = blob, about
+
+    def get(self, key: str) -> Mapping[str, float] | None:
+        with suppress(DatabaseError, InterfaceError):
+            found: Mapping[str, float] | None = self._figures(key)
+            return found
+        close_old_connections()
+        return None
+
+    def _figures(self, key: str) -> Mapping[str, float] | None:
+        return self._notes.filter(key=self._hash(key)).values_list("figures", flat=True).first()
+
+    def __setitem__(self, key: str, figures: dict[str, float]) -> None:
+        try:
+            self._write(self._hash(key), figures)
+        except (DatabaseError, InterfaceError):
+            close_old_connections()
+
+    def _write(self, key: str, figures: dict[str, float]) -> None:
+        with write():
+            ContentNote.objects.update_or_create(blob_id=self._blob, key=key, defaults={"figures": figures})
+            newest = self._notes.order_by("-written_at", "-pk").values_list("pk", flat=True)[:_MOST]
+            self._notes.exclude(pk__in=list(newest)).delete()
+
+    def _hash(self, key: str) -> str:
+        return hashlib.sha256(repr((*self._about, key)).encode()).hexdigest()
