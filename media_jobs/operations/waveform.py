@@ -123,7 +123,10 @@ class Waveform(Operation[WaveformParams]):
 def _sound(facts: Facts) -> AudioStream:
     if not facts.audio:
         raise UnfitMedia("This file has no sound.")
-    return facts.audio[0]
+    sound = facts.audio[0]
+    if sound.channels < 1 or sound.sample_rate < 1:
+        raise UnfitMedia("The file does not say how many channels or samples a second its sound has: it is damaged.")
+    return sound
 
 
 def _read(work: Work[WaveformParams], sound: AudioStream, waveform: WaveformFile) -> str:

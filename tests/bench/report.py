@@ -52,6 +52,7 @@ class Results:
     s3: list[Figure] = field(default_factory=list)
     split: list[Figure] = field(default_factory=list)
     hls: list[Figure] = field(default_factory=list)
+    pictures: list[Figure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -66,7 +67,7 @@ class Results:
 
     def every_miss(self) -> list[str]:
         """What was promised by name and does not hold."""
-        every = [*self._promises(), *self.jobs, *self.lists, *self.s3, *self.split, *self.hls]
+        every = [*self._promises(), *self.jobs, *self.lists, *self.s3, *self.split, *self.hls, *self.pictures]
         missed = [figure for figure in every if figure.kept is False]
         return [f"{figure.title}: {figure.found}, and {figure.promised} is promised" for figure in missed]
 
@@ -86,6 +87,7 @@ class Results:
         found += [_figures("Jobs, embedded unless said otherwise", self.jobs), self._lists()]
         found += [_figures("Uploads into an S3 bucket (SeaweedFS on this machine)", self.s3)]
         found += [_figures("Split encodes", self.split), _figures("Playing at once, by HLS", self.hls)]
+        found.append(_figures("Storyboards and waveforms", self.pictures))
         return [table for table in found if table.rows]
 
     def _speed(self) -> Table:

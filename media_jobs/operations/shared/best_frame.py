@@ -13,7 +13,7 @@ from .still_images import FrameExtractor
 from .time_range import seek_option
 from .video_filters import fit_size
 
-_KEY_FRAMES = tuple((number + 1) / 9 for number in range(8))  # shares of the duration
+_KEY_FRAMES = (0.08, 0.2, 0.35, 0.5, 0.65, 0.8)  # shares of the duration
 # Where key frames are few or poor, everything near these is decoded: without titles and credits.
 _PLACES = (0.1, 0.3, 0.5, 0.7)
 _FRAMES = 24  # at each place, of which the filter `thumbnail` keeps the most usual one: they are held in memory

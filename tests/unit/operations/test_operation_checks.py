@@ -18,6 +18,7 @@ def video(**known: Any) -> VideoStream:
 SOUND = AudioStream(index=1, codec="aac", channels=2, sample_rate=48000)
 SILENT = Facts(format="mov", duration=10, video=[video(frames=300, end=10.0)])
 SOUND_ONLY = Facts(format="mov", duration=10, audio=[SOUND])
+NO_CHANNELS = Facts(format="wav", audio=[SOUND.model_copy(update={"channels": 0})])
 LONG_SOUND = Facts(format="wav", duration=3600, audio=[SOUND])
 WITH_COVER = Facts(format="mp3", duration=10, video=[video(is_picture=True)], audio=[SOUND])
 UNKNOWN_LENGTH = Facts(format="h264", video=[video()])
@@ -38,6 +39,7 @@ TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
         ("thumbnail", {"at": 12}, SILENT, "at is 12 s, but the video lasts only 10.0 s."),
         ("audio", {}, SILENT, "This file has no sound."),
         ("storyboard", {}, WITH_COVER, "This file has no picture, only sound."),
+        ("waveform", {}, NO_CHANNELS, "The file does not say how many channels"),
         ("waveform", {}, SILENT, "This file has no sound."),
         ("waveform", {"pixels_per_second": 24001}, SOUND_ONLY, "pixels_per_second may be 24000 at most"),
         ("waveform", {"samples_per_pixel": 2}, LONG_SOUND, "The waveform would have more than 50,000,000 peaks."),

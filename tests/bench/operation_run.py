@@ -1,0 +1,35 @@
+"""Runs one operation in this process, as a worker does but without the database, and tells what it took."""
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+from media_jobs.ffmpeg.binary import find
+from media_jobs.ffmpeg.probing.probe import probe
+from media_jobs.ffmpeg.sandbox import Sandbox
+from media_jobs.ffmpeg.toolbox import Toolbox
+from media_jobs.operations import get, parse
+from media_jobs.operations.base import Input, Work
+
+_MB = 1e6
+
+
+def operate(name: str, source: str, folder: str, params: dict[str, Any]) -> dict[str, float]:
+    """Run an operation as a worker does, without the database."""
+    found, path, work = get(name), Path(source), Path(folder)
+    sandbox = Sandbox.probe()
+    facts = probe(path, sandbox)
+    tools = Toolbox(find(), sandbox, work, 2, lambda: None, lambda report: None)
+    before, began = cpu_seconds(), time.monotonic()
+    kind = "video" if facts.picture else "audio"
+    found.run(Work(parse(found, params), Input(path, path.name, kind, facts), [], work, tools, 2))
+    wall, cpu = time.monotonic() - began, cpu_seconds() - before
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    memory = max(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024 / _MB
+    return {"wall": wall, "cpu": cpu, "memory": memory}
+
+
+def cpu_seconds() -> float:
+    used = [resource.getrusage(kind) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
