@@ -10,7 +10,9 @@ from ..ffmpeg.probing.media_facts import AudioStream, Facts
 from ..ffmpeg.probing.verification import Expected
 from .base import HEAVY, Operation, Outcome, Output, Params, Work
 from .shared.audio_filters import Loudness, measure_loudness, parse_loudness, sound_filters
+from .shared.channels import Channels, channel_count, check_channels
 from .shared.codecs import AUDIO, AUDIO_FILES, audio_encoder, is_deep
+from .shared.metadata import KeptMetadata, Metadata
 from .shared.parameters import MAX_SOUND_DURATION, Bitrate, End, ParameterError, Start
 from .shared.time_range import TimeRange, duration_of, output_limit
 
@@ -37,15 +39,10 @@ class AudioParams(Params):
         description="The target in LUFS, if normalize is on: -23 is the standard for broadcasting (EBU R128), -16 is "
         "usual for podcasts and the web. Peaks stay below -1 dBTP, so sound with high peaks may stay quieter.",
     )
-    channels: int | None = Field(
-        None,
-        ge=1,
-        le=2,
-        title="Channels",
-        description="1 is mono, 2 is stereo. If left out: as in the original; mp3 has at most 2.",
-    )
+    channels: Channels = None
     start: Start = 0.0
     end: End = None
+    metadata: Metadata = "keep"
 
     @property
     def time_range(self) -> TimeRange:
@@ -56,6 +53,10 @@ class AudioParams(Params):
         codec = AUDIO[self.format]
         if self.bitrate is not None and codec.bitrate is None:
             raise ParameterError("bitrate", f"cannot be set for {self.format}, which is lossless")
+        if self.channels == "5.1" and codec.max_channels < 6:
+            raise ParameterError(
+                "channels", f"cannot be 5.1 for {self.format}, which has {codec.max_channels} at most"
+            )
         if self.bitrate is not None and self.bitrate > codec.max_bitrate:
             raise ParameterError("bitrate", f"must be between 16 and {codec.max_bitrate} for {self.format}")
         return self
@@ -63,7 +64,7 @@ class AudioParams(Params):
 
 class Audio(Operation[AudioParams]):
     name = "audio"
-    version = 2
+    version = 3
     title = "Extract audio"
     summary = "Extracts the sound of a video, or converts an audio file, and can adjust its loudness."
     lane = HEAVY
@@ -72,6 +73,7 @@ class Audio(Operation[AudioParams]):
 
     def check(self, params: AudioParams, kind: str, facts: Facts | None) -> None:
         if facts is not None:
+            check_channels(params.channels, _sound(facts))
             params.time_range.check(duration_of(facts, _sound(facts)) or facts.duration, MAX_SOUND_DURATION)
 
     def run(self, work: Work[AudioParams]) -> Outcome:
@@ -89,6 +91,9 @@ class _Encoding:
         self.length = self.params.time_range.duration(duration_of(work.main.facts, sound))
         self.seconds = self.length or self.params.time_range.duration(work.main.facts.duration)
         self.seek = self.params.time_range.seek(work.main.facts.format)
+        self.metadata = KeptMetadata(
+            work.main.facts, self.params.metadata == "keep", self.params.time_range, self.params.format
+        )
         self.filters = sound_filters(self.codec.layouts, self.params.channels)
 
     def measure(self) -> Loudness:
@@ -104,14 +109,17 @@ class _Encoding:
                 filters = [*filters, loudness.normalize(self.params.loudness), f"aresample={self.sound.sample_rate}"]
         file = AUDIO_FILES[self.params.format]
         path = self.work.folder / file.name
-        channels = self.params.channels or self.sound.channels
+        channels = channel_count(self.params.channels, self.sound)
         encoder = audio_encoder(self.codec, channels, self.params.bitrate, is_deep=is_deep(self.sound))
-        self._ffmpeg(Target(path, (*self._mapping(filters), *encoder, *file.muxer)), share, "Encoded")
-        output = Output(file.name, path, "audio", file.media_type, Expected(duration=self.length, audio=1))
+        # Formats of sound alone have one title, which is that of the file.
+        labels = self.metadata.options({"a:0": self.sound.model_copy(update={"title": ""})})
+        self._ffmpeg(Target(path, (*self._mapping(filters), *encoder, *labels, *file.muxer)), share, "Encoded")
+        expected = Expected(duration=self.length, audio=1, video=1 if self.metadata.cover else 0)
+        output = Output(file.name, path, "audio", file.media_type, expected)
         return Outcome([output], message=message)
 
     def _mapping(self, filters: list[str]) -> tuple[str, ...]:
-        return (*self.seek.target, "-map", f"0:{self.sound.index}", "-af", ",".join(filters), "-map_chapters", "-1")
+        return (*self.seek.target, "-map", f"0:{self.sound.index}", "-af", ",".join(filters))
 
     def _ffmpeg(self, target: Target, share: tuple[float, float], verb: str) -> str:
         main = self.work.main

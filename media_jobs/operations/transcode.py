@@ -26,7 +26,7 @@ _OF_TARGET = {"crf", "encodes"}  # what a part knows besides its piece: which CR
 
 class Transcode(DivisibleOperation[TranscodeParams]):
     name = "transcode"
-    version = 3
+    version = 4
     title = "Transcode"
     summary = "Makes a video that any player can play, with the codec, size and quality of your choice."
     lane = HEAVY
@@ -116,10 +116,14 @@ class Transcode(DivisibleOperation[TranscodeParams]):
             source = Source(work.main.path, work.main.facts.format, pieces[0][0].whole_source)
         options = ("-map", "0:v:0", "-c:v", "copy", *plan.picture.codec.tag, *_copied_sound(plan, sound))
         picture = Source(joined, "mov", (*_AS_IT_IS, "-itsoffset", f"{float(-made.delay):.6f}"))
+        sources = [picture, *([source] if plan.sound else [])]
+        labels = plan.labels(source=len(sources))
+        if plan.metadata.keep:
+            sources.append(Source(work.main.path, work.main.facts.format))
         work.tools.ffmpeg(
             Command(
-                sources=[picture, *([source] if plan.sound else [])],
-                targets=[Target(path, (*options, "-map_chapters", "-1", *plan.container.muxer))],
+                sources=sources,
+                targets=[Target(path, (*options, *labels, *plan.container.muxer))],
                 threads=work.threads,
                 max_duration=output_limit(plan.length),
             ),
@@ -175,7 +179,7 @@ def _encode_sound(work: Work[TranscodeParams], plan: VideoPlan) -> Output:
     work.tools.ffmpeg(
         Command(
             sources=[Source(work.main.path, work.main.facts.format)],
-            targets=[Target(path, (*plan.sound_options(), "-vn", "-map_chapters", "-1", *plan.container.muxer))],
+            targets=[Target(path, (*plan.sound_options(), "-vn", *plan.metadata.of_part, *plan.container.muxer))],
             threads=work.threads,
             max_duration=output_limit(plan.length),
         ),

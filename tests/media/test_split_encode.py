@@ -8,6 +8,7 @@ import pytest
 
 from media_jobs.ffmpeg.binary import find
 from media_jobs.ffmpeg.probing.media_facts import Facts
+from media_jobs.ffmpeg.probing.probe import probe
 from media_jobs.ffmpeg.sandbox import Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
@@ -15,6 +16,8 @@ from media_jobs.operations.base import Input, Outcome, Work
 from media_jobs.operations.divisible import DivisibleOperation, DonePart, Indivisible
 from media_jobs.operations.shared import split_encode
 from tests.support.hls_streams import decoded, packets
+from tests.support.media_labels import chapters_file
+from tests.support.troubled_clips import ffmpeg
 
 Clips = Callable[[str], Path]
 Encode = Callable[..., tuple[Path, int]]
@@ -87,6 +90,21 @@ def test_pieces_have_the_frames_and_times_of_the_whole(name: str, transcode: Enc
         assert packets(joined, "audio") == packets(whole, "audio")
     assert decoded(joined).count("\n") == decoded(whole).count("\n")
     assert joined.stat().st_size == pytest.approx(whole.stat().st_size, rel=0.1)
+
+
+def test_pieces_keep_the_metadata_of_the_whole(transcode: Encode, clips: Clips, sandbox: Sandbox) -> None:
+    source = clips("index-last.mp4")
+    named = source.with_name("named.mp4")
+    labels = chapters_file(source.with_name("named.labels"), ["One", "Two"], 7.0, title="A film", artist="Somebody")
+    ffmpeg("-i", str(source), "-i", str(labels), "-map_metadata", "1", "-map_chapters", "1", "-c", "copy",
+           "-metadata:s:a:0", "language=fra", str(named))  # fmt: skip
+    joined, pieces = transcode("named.mp4", split=True)
+    made = probe(joined, sandbox)
+    assert pieces >= 3
+    assert (made.title, made.tags["artist"], made.audio[0].language) == ("A film", "Somebody", "fra")
+    assert [(each.start, each.title) for each in made.chapters] == [(0, "One"), (7, "Two")]
+    dropped = probe(transcode("index-last.mp4", split=True, metadata="drop", height=64)[0], sandbox)
+    assert (dropped.title, dropped.chapters) == ("", [])
 
 
 @pytest.mark.parametrize("codec", ["hevc", "vp9", "av1"])

@@ -69,3 +69,10 @@ def decoded(path: Path, *options: str, before: Sequence[str] = ()) -> bytes:
     """What the plain ffmpeg writes to a pipe: `options` must name a format without a container."""
     command = [FFMPEG, "-v", "error", *before, "-i", str(path), *options, "-"]
     return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+
+def channel_peaks(path: Path) -> list[float]:
+    """The peak of each channel, in dB."""
+    said = ffmpeg("-i", str(path), "-af", "astats=measure_overall=none:measure_perchannel=Peak_level", "-f", "null",
+                  "-", level="info")  # fmt: skip
+    return [float(level) for level in re.findall(r"Peak level dB: (-?[\d.]+|-inf)", said)]

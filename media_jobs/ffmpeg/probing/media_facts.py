@@ -79,6 +79,7 @@ class VideoStream(_Stream):
     is_dolby_vision: bool = False
     color_primaries: Text = ""  # "bt709", "bt2020"; empty if unknown
     is_picture: bool = False  # cover art
+    is_decoded: bool = True  # whether its first frame could be decoded
     is_open_gop: bool = False  # frames after a key frame need frames before it
     has_preroll: bool = False  # the first frames are decoded but not shown, because an edit list hides them
 
@@ -118,6 +119,7 @@ class Facts(_Facts):
     chapters: Annotated[list[Chapter], BeforeValidator(_first_chapters)] = []
     chapter_count: int = 0  # of all; only the first ones are in `chapters`
     tags: Annotated[dict[str, str], BeforeValidator(_first_tags)] = {}  # such as artist, creation_time, location
+    tags_size: int = 0  # bytes of all tags, also of those that are cut or left out here
     notes: list[str] = []  # codes of what is odd: see notes.py
 
     @property

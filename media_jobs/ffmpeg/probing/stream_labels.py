@@ -55,6 +55,7 @@ def file_labels(container: InputContainer) -> dict[str, Any]:
         "title": _tag(_metadata(container), "title"),
         "timecode": next(filter(None, _timecodes(container)), ""),
         "tags": _tags(container),
+        "tags_size": sum(len(name) + len(value.encode()) for name, value in _metadata(container).items()),
         "chapters": [_chapter(each, container) for each in chapters[:_MOST_CHAPTERS]],
         "chapter_count": len(chapters),
     }

@@ -113,6 +113,7 @@ class VideoStreamReader:
             "display_aspect": aspect_ratio(1 / aspect if rotation in (90, 270) else aspect),
             "field_order": self._field_order,
             "is_picture": self._is_cover,
+            "is_decoded": self.frame is not None,
             "is_open_gop": self._gops.is_open,
             "has_preroll": self._has_preroll,
             **hdr_facts(self.frame, context),

@@ -22,13 +22,18 @@ _SAMPLES_IN_GAPS = (
 )
 
 
-def sound_filters(layouts: str, channels: int | None = None) -> list[str]:
-    """Fill gaps with silence, so that sound stays in step with the picture, and mix to `channels`.
+_SIDES = {"left": "pan=mono|c0=c0", "right": "pan=mono|c0=c1"}
+
+
+def sound_filters(layouts: str, channels: str | None = None) -> list[str]:
+    """Fill gaps with silence, so that sound stays in step with the picture, and mix to `channels`: see Channels.
 
     None keeps the channels, or takes the nearest of `layouts` that the codec has; "" allows every layout.
     """
-    layout = {None: layouts, 1: "mono", 2: "stereo"}[channels]
     steady = [_SAMPLES_IN_GAPS, "aresample=async=1:first_pts=0"]
+    if channels in _SIDES:
+        return [*steady, _SIDES[channels]]
+    layout = channels or layouts
     return [*steady, *([f"aformat=channel_layouts={layout}"] if layout else [])]
 
 

@@ -44,7 +44,7 @@ class Container:
     demuxer: str
 
 
-_HVC1 = ("-tag:v", "hvc1")  # Apple's players need it
+_HVC1 = ("-tag:v:0", "hvc1")  # Apple's players need it
 
 
 def _x265(threads: int) -> Options:

@@ -59,7 +59,7 @@ class PictureTrack:
     def frames(self, piece: Piece | None = None) -> tuple[str, ...]:
         """Options that give the encoder its frames."""
         filters = [*([piece.trim_filter] if piece else []), *self.filters]
-        mapping = ("-map", f"0:{self.stream.index}", "-vf", ",".join(filters))
+        mapping = ("-map", f"0:{self.stream.index}", "-filter:v:0", ",".join(filters))
         return (*mapping, *(piece.timestamps if piece else self._timestamps))
 
     def encoder(self, threads: int, crf: float | None = None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ...ffmpeg.probing.media_facts import AudioStream, Facts
 from .audio_filters import sound_filters
+from .channels import channel_count, check_channels
 from .codecs import AUDIO, VIDEO, audio_encoder
 from .video_parameters import TranscodeParams
 
@@ -14,6 +15,7 @@ class SoundTrack:
     codec: str  # ffmpeg's name
     is_copied: bool
     bitrate: int | None  # kbit/s; None for the codec's usual one
+    channels: str | None = None
 
     def options(self, source: int = 0) -> tuple[str, ...]:
         """How the sound is encoded, which is in this source of the command."""
@@ -21,8 +23,8 @@ class SoundTrack:
         if self.is_copied:
             return (*mapping, "-c:a", "copy")
         codec = AUDIO[self.codec]
-        encoder = audio_encoder(codec, self.stream.channels, self.bitrate)
-        return (*mapping, "-af", ",".join(sound_filters(codec.layouts)), *encoder)
+        encoder = audio_encoder(codec, channel_count(self.channels, self.stream), self.bitrate)
+        return (*mapping, "-af", ",".join(sound_filters(codec.layouts, self.channels)), *encoder)
 
 
 def sound_track(params: TranscodeParams, facts: Facts) -> SoundTrack | None:
@@ -32,5 +34,7 @@ def sound_track(params: TranscodeParams, facts: Facts) -> SoundTrack | None:
     stream = facts.audio[0]
     if params.audio == "copy":
         return SoundTrack(stream, stream.codec, True, None)
+    check_channels(params.channels, stream)
     usual = "opus" if VIDEO[params.codec].container == "webm" else "aac"
-    return SoundTrack(stream, usual if params.audio == "auto" else params.audio, False, params.audio_bitrate)
+    codec = usual if params.audio == "auto" else params.audio
+    return SoundTrack(stream, codec, False, params.audio_bitrate, params.channels)

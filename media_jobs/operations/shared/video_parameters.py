@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from ..base import Params
+from .channels import Channels
 from .codecs import VIDEO
+from .metadata import Metadata
 from .parameters import Bitrate, End, ParameterError, Start
 from .time_range import TimeRange
 
@@ -84,6 +86,8 @@ class TranscodeParams(Params):
     end: End = None
     audio: Sound = "auto"
     audio_bitrate: SoundBitrate = None
+    channels: Channels = None
+    metadata: Metadata = "keep"
 
     @property
     def time_range(self) -> TimeRange:
@@ -100,6 +104,7 @@ class TranscodeParams(Params):
         worst = VIDEO[self.codec].worst
         if isinstance(self.quality, int) and self.quality > worst:
             raise ParameterError("quality", f"must be between 0 and {worst} for {self.codec}")
-        if self.audio_bitrate is not None and self.audio in {"copy", "none"}:
-            raise ParameterError("audio_bitrate", f"cannot be set if audio is {self.audio}")
+        for name in ("audio_bitrate", "channels"):
+            if getattr(self, name) is not None and self.audio in {"copy", "none"}:
+                raise ParameterError(name, f"cannot be set if audio is {self.audio}")
         return self

@@ -3,6 +3,7 @@
 from ...ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from ...ffmpeg.probing.verification import Expected
 from .codecs import container_for
+from .metadata import KeptMetadata
 from .picture_track import PictureTrack
 from .sound_track import sound_track
 from .time_range import duration_of, is_duration_estimated
@@ -21,6 +22,7 @@ class VideoPlan:
         self.picture = PictureTrack(params, facts)
         self.sound = sound_track(params, facts)
         self.container = container_for(self.picture.codec, self.sound.codec if self.sound else None)
+        self.metadata = KeptMetadata(facts, params.metadata == "keep", params.time_range, self.container.name)
         self._is_duration_estimated = is_duration_estimated(facts)
         whole = duration_of(facts, *self._streams)
         params.time_range.check(facts.duration if whole is None else whole)
@@ -33,7 +35,12 @@ class VideoPlan:
 
     def options(self, threads: int, crf: float | None = None) -> tuple[str, ...]:
         picture = self.picture.options(threads, crf=crf)
-        return (*picture, *self.sound_options(), "-map_chapters", "-1", *self.container.muxer)
+        return (*picture, *self.sound_options(), *self.labels(), *self.container.muxer)
+
+    def labels(self, source: int = 0) -> tuple[str, ...]:
+        """What is kept of the metadata, which is in this source of the command. It follows picture and sound."""
+        sound = {"a:0": self.sound.stream} if self.sound else {}
+        return self.metadata.options({"v:0": self.picture.stream, **sound}, source)
 
     def sound_options(self, source: int = 0) -> tuple[str, ...]:
         return self.sound.options(source) if self.sound else ()
@@ -62,7 +69,7 @@ class VideoPlan:
         return Expected(
             duration=self.length,
             tolerance=0.5 + (2 / self.picture.rate if self.picture.rate else 0),
-            video=1,
+            video=2 if self.metadata.cover else 1,
             audio=1 if self.sound else 0,
             width=self.picture.size[0],
             height=self.picture.size[1],

@@ -58,7 +58,7 @@ def test_lossless_formats_keep_more_than_16_bits(codec: str, deep: bool) -> None
 
 
 def test_channel_layouts_are_those_requested_or_those_of_the_codec() -> None:
-    assert sound_filters("mono|stereo", 1)[-1] == "aformat=channel_layouts=mono"
+    assert sound_filters("mono|stereo", "mono")[-1] == "aformat=channel_layouts=mono"
     assert sound_filters("mono|stereo")[-1] == "aformat=channel_layouts=mono|stereo"
     assert "aformat" not in ",".join(sound_filters(""))
 

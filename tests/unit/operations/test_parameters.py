@@ -68,7 +68,10 @@ def complaints(operation: str, raw: Any) -> Any:
         ("audio", {"bitrate": 400}, "bitrate", "bitrate must be between 16 and 320 for mp3."),
         ("audio", {"normalize": "loud"}, "normalize", "normalize must be true or false."),
         ("audio", {"loudness": 3}, "loudness", "loudness must be between -36 and -9."),
-        ("audio", {"channels": 6}, "channels", "channels must be between 1 and 2."),
+        ("audio", {"channels": 6}, "channels", "channels cannot be 5.1 for mp3, which has 2 at most."),
+        ("audio", {"channels": 7}, "channels", "channels must be mono, stereo, 5.1, left or right."),
+        ("audio", {"metadata": "some"}, "metadata", "metadata must be keep or drop."),
+        ("transcode", {"channels": "mono", "audio": "none"}, "channels", "channels cannot be set if audio is none."),
         ("inspect", {"deep": True}, "deep", "inspect has no parameter 'deep'. It has no parameters."),
     ],
 )  # fmt: skip
@@ -201,7 +204,7 @@ def test_a_schema_has_the_parameters_in_the_order_of_declaration(operation: Any)
 
 
 def test_parameters_that_belong_together_stand_together() -> None:
-    names = ["codec", "height", "quality", "fps", "start", "end", "audio", "audio_bitrate"]
+    names = ["codec", "height", "quality", "fps", "start", "end", "audio", "audio_bitrate", "channels", "metadata"]
     assert list(schema(get("transcode"))["properties"]) == list(canonical(parse(get("transcode"), {}))) == names
 
 
