@@ -17,6 +17,7 @@ from ..ffmpeg.probing.media_facts import stored_facts
 from ..models import Arrival, Artifact, Job
 from ..queue.deletion import uses_of, why_kept
 from . import job_cells
+from .clip_list import marking_panel
 from .media_info import media_info, media_notes
 
 _JOBS = 20
@@ -36,6 +37,7 @@ def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
         Panel("admin/media_jobs/file/jobs.html", {"jobs": _rows(jobs)}),
         Panel("admin/media_jobs/file/facts.html", _facts(file, jobs), place="side"),
         *_arrival(file),
+        *marking_panel(request, file),
         *(
             [
                 Panel(

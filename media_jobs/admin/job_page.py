@@ -1,5 +1,6 @@
 """The context of a job's page: timeline, parameters, artifacts and permitted actions."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -136,6 +137,8 @@ def in_words(value: Any) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:g}"
+        case list() | dict():
+            return json.dumps(value, ensure_ascii=False)
         case _:
             return str(value)
 

@@ -62,8 +62,9 @@ def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:
     }
     if is_nested(field_schema):
         example = field_schema.get("default") or next(iter(field_schema.get("examples", [])), None)
-        widget = UnfoldAdminTextareaWidget({"rows": 4, "spellcheck": "false", "data-list": name})
-        return forms.CharField(**{**told, "initial": json.dumps(example)}, widget=widget)
+        shown = json.dumps(example)
+        widget = UnfoldAdminTextareaWidget({"rows": 4, "spellcheck": "false", **_marks(name, shown)})
+        return forms.CharField(**{**told, "initial": shown}, widget=widget)
     if field_schema.get("type") == "boolean":
         return forms.BooleanField(
             **{**told, "initial": field_schema.get("default", False)}, widget=UnfoldBooleanSwitchWidget
@@ -77,6 +78,11 @@ def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:
     return forms.CharField(
         **told, widget=Suggesting(suggestions_of(field_schema), is_number=_is_number(field_schema))
     )
+
+
+def _marks(name: str, shown: str) -> dict[str, str]:
+    """Scripts find the field by these attributes (clip_list.js)."""
+    return {"data-list": name, "data-example": shown}
 
 
 def value_of(text: Any, field_schema: Mapping[str, Any]) -> Any:

@@ -24,6 +24,7 @@ from ..models import Job, Preset
 from ..operations.base import Operation, canonical
 from ..queue.submission import parse_request, submit
 from . import preset_forms
+from .clip_list import offered_files
 from .job_actions import account
 from .parameter_forms import ParamsForm
 from .preset_forms import PresetForm
@@ -178,6 +179,7 @@ def _form(
         "presets": preset_forms.offered(request, [forms.operation]),
         "save_form": forms.save if permissions.may_on_preset(request.user, "add", request.user.pk) else None,
         "is_saving": "save_preset" in request.POST,
+        **offered_files(request.user, forms.operation, files),
     }
     return _shown(request, files, context)
 

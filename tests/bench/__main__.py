@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.support.server import ROOT, Server, Template, drop_database, make_template
 
-from . import download, hls, hls_serving, jobs, lists, memory, pictures, s3, speed, split
+from . import download, hls, hls_serving, jobs, lists, memory, pictures, render, s3, speed, split
 from .client import BenchError
 from .contenders import CONTENDERS
 from .lists_rows import ROWS
@@ -28,7 +28,7 @@ from .payload import Source, make_source
 from .plot import draw
 from .report import Results, write_json
 
-SECTIONS = ("speed", "memory", "crowd", "download", "jobs", "lists", "s3", "split", "hls", "pictures")
+SECTIONS = ("speed", "memory", "crowd", "download", "jobs", "lists", "s3", "split", "render", "hls", "pictures")
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -120,6 +120,9 @@ def measure(chosen: argparse.Namespace, results: Results, scratch: Path, kept: P
         with attempt("split", results) as wanted:
             if wanted in only:
                 keep(split.measure(chosen.rounds, template, scratch / "split"), results.split)
+        with attempt("render", results) as wanted:
+            if wanted in only:
+                keep(render.measure(chosen.rounds, template, scratch / "render"), results.render)
         with attempt("hls", results) as wanted:
             if wanted in only:
                 keep(hls.measure(chosen.rounds, template, scratch / "hls"), results.hls)

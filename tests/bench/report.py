@@ -51,6 +51,7 @@ class Results:
     lists: list[Figure] = field(default_factory=list)
     s3: list[Figure] = field(default_factory=list)
     split: list[Figure] = field(default_factory=list)
+    render: list[Figure] = field(default_factory=list)
     hls: list[Figure] = field(default_factory=list)
     pictures: list[Figure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -67,7 +68,8 @@ class Results:
 
     def every_miss(self) -> list[str]:
         """What was promised by name and does not hold."""
-        every = [*self._promises(), *self.jobs, *self.lists, *self.s3, *self.split, *self.hls, *self.pictures]
+        every = [*self._promises(), *self.jobs, *self.lists, *self.s3, *self.split, *self.render, *self.hls]
+        every += self.pictures
         missed = [figure for figure in every if figure.kept is False]
         return [f"{figure.title}: {figure.found}, and {figure.promised} is promised" for figure in missed]
 
@@ -86,7 +88,8 @@ class Results:
         found = [self._speed(), self._memory(), self._crowds(), self._downloads(), self._promised()]
         found += [_figures("Jobs, embedded unless said otherwise", self.jobs), self._lists()]
         found += [_figures("Uploads into an S3 bucket (SeaweedFS on this machine)", self.s3)]
-        found += [_figures("Split encodes", self.split), _figures("Playing at once, by HLS", self.hls)]
+        found += [_figures("Split encodes", self.split), _figures("Renders", self.render)]
+        found += [_figures("Playing at once, by HLS", self.hls)]
         found.append(_figures("Storyboards and waveforms", self.pictures))
         return [table for table in found if table.rows]
 

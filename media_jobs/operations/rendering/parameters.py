@@ -31,9 +31,7 @@ def _file(value: Any) -> Any:
         raise ValueError("must be the id of a file, or a number: 0 is the main file, 1 the first of inputs") from None
 
 
-_FILE = {
-    "anyOf": [{"type": "string", "format": "uuid"}, {"type": "integer", "minimum": 0, "maximum": MAX_FILE_NUMBER}]
-}
+_FILE = {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "integer"}]}
 # After submission it is always a number: 0 is the main file, and 1 the first of the further inputs.
 FileReference = Annotated[int | UUID, BeforeValidator(_file), WithJsonSchema(_FILE)]
 Fade = Annotated[float, Field(ge=0, le=LONGEST_FADE)]
