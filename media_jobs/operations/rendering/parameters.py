@@ -148,8 +148,6 @@ class RenderParams(Params):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> "RenderParams":
-        if isinstance(self.quality, str) and self.quality.startswith("vmaf"):
-            raise ParameterError("quality", "must be low, medium, high or a CRF: vmaf:N is for transcode")
         if isinstance(self.quality, int) and self.quality > (worst := VIDEO[self.codec].worst):
             raise ParameterError("quality", f"must be between 0 and {worst} for {self.codec}")
         if self.audio == "none":
