@@ -4,6 +4,7 @@ The table is a box of a type that players skip. With it, a playlist takes two sh
 and wherever it is stored.
 """
 
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _ID = bytes.fromhex("6d696c6c72616365687473656700f001")
 _HEADER = len(_ID) + 8
 _TAIL = 64 * 1024  # has the table of two hours
 _MOST_SEGMENTS = 1_000_000
+_FEWEST_OF_HEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,11 @@ def _parse_table(found: Box) -> SegmentTable:
     return SegmentTable(timescale, rows[: count + 1], rows[count + 1 :])
 
 
-def pack_copy(path: Path) -> tuple[SegmentTable, Fragments]:
-    """Append its table to a track that ffmpeg has copied. Raises Unsuitable if it cannot be cut often enough."""
+def pack_copy(path: Path, *, is_head: bool = False) -> tuple[SegmentTable, Fragments]:
+    """Append its table to a track that ffmpeg has copied. Raises Unsuitable if it cannot be cut often enough.
+
+    Of the head of a track the last segment is left out, as more follows in the whole track.
+    """
     with reading(path) as (read, size):
         fragments, head = summarize(read_fragments(read, size)), _read_head(read_init(read, size))
     is_video, timescale = bool(head.coding.width), head.timescale
@@ -142,13 +147,15 @@ def pack_copy(path: Path) -> tuple[SegmentTable, Fragments]:
     table = _table(fragments, chosen, head, size)
     if is_video and int(np.diff(table.begins).max()) > LONGEST * timescale:
         raise Unsuitable(why_too_long(is_open=len(possible) < int(fragments.is_key.sum())))
+    if is_head:
+        table = _without_last(path, table)
     _append(path, table)
     return table, fragments
 
 
-def pack_sound(path: Path) -> SegmentTable:
+def pack_sound(path: Path, *, is_head: bool = False) -> SegmentTable:
     """Append its table to sound that was encoded."""
-    return pack_copy(path)[0]
+    return pack_copy(path, is_head=is_head)[0]
 
 
 def pack_run(made: Path, path: Path, first: int, end: Fraction | None) -> tuple[SegmentTable, int]:
@@ -187,6 +194,13 @@ def _playable(fragments: Fragments) -> Integers:
 def _table(fragments: Fragments, chosen: Integers, head: Head, size: int) -> SegmentTable:
     begins = np.maximum(np.append(fragments.begin[chosen], fragments.end.max()) - head.skipped, 0)
     return SegmentTable(head.timescale, begins, np.append(fragments.offset[chosen], size))
+
+
+def _without_last(path: Path, table: SegmentTable) -> SegmentTable:
+    if len(table) < _FEWEST_OF_HEAD:
+        raise Unsuitable("its first segment is too long")
+    os.truncate(path, int(table.offsets[-2]))
+    return SegmentTable(table.timescale, table.begins[:-1], table.offsets[:-1])
 
 
 def _append(path: Path, table: SegmentTable) -> None:

@@ -21,6 +21,7 @@ class Part:
     spec: dict[str, Any]  # JSON: what `run_part` needs to know
     weight: float  # its share of the work, in seconds of media
     outputs: Sequence[Output] = field(default=())  # of `run_part`, if splitting has made them already
+    lane: str | None = None  # None: the operation's `parts_lane`
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +67,5 @@ class DivisibleOperation(Operation[P]):
         """Do one part. Its outputs are kept for `join`."""
 
     @abstractmethod
-    def join(self, work: Work[P], parts: Sequence[DonePart]) -> Outcome | Again:
-        """Make the result of all parts, which are in their order; or ask for other ones."""
+    def join(self, work: Work[P], parts: Sequence[DonePart]) -> Outcome | Again | Sequence[Part]:
+        """Make the result of all parts, which are in their order; or ask for other ones, or for further ones."""

@@ -14,21 +14,20 @@ from typing import Any
 from pydantic import Field
 
 from ..errors import UnfitMedia
-from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.probing.media_facts import Facts, VideoStream
 from ..ffmpeg.probing.verification import Expected
 from ..hls.fragments import MEDIA_TYPE
-from ..hls.packaged import join_runs, pack_sound
+from ..hls.packaged import join_runs
 from ..hls.playlists import SUBTITLE_TYPE
 from .base import BULK, Outcome, Output, Params, Work
 from .divisible import DivisibleOperation, DonePart, Part
-from .shared.audio_filters import sound_filters
-from .shared.codecs import AUDIO, audio_encoder
+from .shared.hls_head import HEAD, is_worth_a_head, make_head
 from .shared.hls_runs import Run, RunEncoder, paths_in_order, run_of, runs_of
-from .shared.hls_source import PICTURE, SOUND_FRAGMENTS, Prepared, prepare, shifted, sound_name
+from .shared.hls_sounds import encode_sounds
+from .shared.hls_source import PICTURE, Prepared, prepare
 from .shared.hls_subtitles import extract_subtitles
 from .shared.parameters import Heights
-from .shared.time_range import TimeRange, duration_of, output_limit
+from .shared.time_range import TimeRange, duration_of
 
 _LADDER = (1080, 720, 360)
 _SHORTEST = 8.0  # seconds; what is shorter is not worth children
@@ -64,7 +63,8 @@ class Hls(DivisibleOperation[HlsParams]):
 
     def run(self, work: Work[HlsParams]) -> Outcome:
         """All parts, one after the other."""
-        parts = self.split(work, 1)
+        self.check(work.params, work.main.kind, work.main.facts)
+        parts = self._parts(work)
         if isinstance(parts, Outcome):
             return parts
         done = []
@@ -75,10 +75,15 @@ class Hls(DivisibleOperation[HlsParams]):
                 folder.mkdir(mode=0o700)
                 outputs = self.run_part(replace(work, folder=folder), part.spec).outputs
             done.append(DonePart(part.spec, {output.name: output.path for output in outputs}))
-        return self.join(work, done)
+        return self._join(work, done)
 
     def split(self, work: Work[HlsParams], slots: int) -> Sequence[Part] | Outcome:
         self.check(work.params, work.main.kind, work.main.facts)
+        if is_worth_a_head(work):
+            return [Part({"make": HEAD}, 0.001, lane=self.lane)]
+        return self._parts(work)
+
+    def _parts(self, work: Work[HlsParams]) -> Sequence[Part] | Outcome:
         picture = _picture(work.main.facts)
         prepared = prepare(work, picture)
         made = [*prepared.copies, *extract_subtitles(work, prepared.shift)]
@@ -110,11 +115,17 @@ class Hls(DivisibleOperation[HlsParams]):
                 prepared = prepare(work, picture)
                 return Outcome([*prepared.copies, *extract_subtitles(work, prepared.shift)])
             case "sound":
-                return Outcome(_encode_sounds(work, spec["sounds"], spec["shift"]))
+                return Outcome(encode_sounds(work, spec["sounds"], spec["shift"]))
+            case "head":
+                return Outcome(make_head(work, picture))
             case _:
                 return Outcome([RunEncoder(work, picture, run_of(spec["run"])).encode()])
 
-    def join(self, work: Work[HlsParams], parts: Sequence[DonePart]) -> Outcome:
+    def join(self, work: Work[HlsParams], parts: Sequence[DonePart]) -> Outcome | Sequence[Part]:
+        parts = [part for part in parts if part.spec["make"] != HEAD]
+        return self._join(work, parts) if parts else self._parts(work)
+
+    def _join(self, work: Work[HlsParams], parts: Sequence[DonePart]) -> Outcome:
         outputs, runs = [], dict[str, list[tuple[Run, Path]]]()
         for part in parts:
             if part.spec["make"] == _RUN:
@@ -146,27 +157,6 @@ def _runs(prepared: Prepared, picture: VideoStream, wanted: Sequence[int] | None
         for run in runs_of(f"{height}p", height, prepared.segments, shift=prepared.shift, holds=holds)
     ]
     return sorted(runs, key=lambda run: (run.number, run.height))
-
-
-def _encode_sounds(work: Work[Any], numbers: Sequence[int], shift: float | None) -> list[Output]:
-    facts, codec = work.main.facts, AUDIO["aac"]
-    sounds = {number: facts.audio[number] for number in numbers}
-    paths = {number: work.folder / sound_name(number) for number in sounds}
-    targets = [
-        Target(
-            paths[number],
-            ("-map", f"0:{sound.index}", "-af", ",".join(sound_filters(codec.layouts)),
-             *audio_encoder(codec, sound.channels), "-map_chapters", "-1", *SOUND_FRAGMENTS),
-        )
-        for number, sound in sounds.items()
-    ]  # fmt: skip
-    length = duration_of(facts, *sounds.values())
-    source = Source(work.main.path, facts.format, () if shift is None else shifted(shift))
-    command = Command([source], targets, threads=work.threads, max_duration=output_limit(length))
-    work.tools.ffmpeg(command, seconds=length or facts.duration)
-    for path in paths.values():
-        pack_sound(path)
-    return [Output(path.name, path, "audio", MEDIA_TYPE, Expected(audio=1)) for path in paths.values()]
 
 
 def _whole(folder: Path, name: str, made: Path) -> Output:

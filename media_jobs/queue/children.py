@@ -41,26 +41,34 @@ def insert(
     of those that the parent has made itself, by their number, and `kept` those of an earlier job.
     """
     assert parent.queued_at is not None
-    lane = _lane_of_parts(parent)
-    Share.ensure(lane, parent.owner_id)
+    usual, first = _lane_of_parts(parent), Job.with_children.filter(parent=parent).count()
+    lanes = {part.lane or usual for part in parts}
+    for lane in lanes:
+        Share.ensure(lane, parent.owner_id)
     ended = {"status": Status.SUCCEEDED, "progress": 1, "finished_at": Now(), "message": "Done"}
     made = {*done, *kept}
     Job.with_children.bulk_create(
         Job(
-            parent=parent, number=number, part=part.spec, weight=part.weight, owner_id=parent.owner_id,
-            operation=parent.operation, version=parent.version, params=parent.params, lane=lane,
+            parent=parent, number=first + number, part=part.spec, weight=part.weight, owner_id=parent.owner_id,
+            operation=parent.operation, version=parent.version, params=parent.params, lane=part.lane or usual,
             priority=parent.priority, file_id=parent.file_id, input_bytes=parent.input_bytes,
-            queued_at=parent.queued_at + timedelta(microseconds=number),
+            queued_at=parent.queued_at + timedelta(microseconds=first + number),
             request_id=parent.request_id, **(ended if number in made else {"status": Status.QUEUED}),
         )
         for number, part in enumerate(parts)
     )  # fmt: skip
-    for child in children_of(parent).filter(number__in=made):
-        if child.number in done:
-            _keep_outputs(child, done[child.number], recipes.get(child.number, ""))
+    for child in children_of(parent).filter(number__in=[first + number for number in made]):
+        number = child.number - first
+        if number in done:
+            _keep_outputs(child, done[number], recipes.get(number, ""))
         else:
-            kept_parts.give(kept[child.number], child)
-    transaction.on_commit(lambda: wake(lane))
+            kept_parts.give(kept[number], child)
+    _wake_later(lanes)
+
+
+def _wake_later(lanes: Collection[str]) -> None:
+    for lane in lanes:
+        transaction.on_commit(partial(wake, lane))
 
 
 def _lane_of_parts(parent: Job) -> str:
@@ -106,12 +114,11 @@ def children_of(parent: Job) -> QuerySet[Job]:
 def requeue_ended(parent: Job) -> int:
     """Queue the children again that ended without a result. Returns how many."""
     ended = Job.with_children.filter(parent=parent, status__in=[Status.FAILED, Status.CANCELLED])
-    return _queue_again(parent, ended)
+    return _queue_again(ended)
 
 
-def _queue_again(parent: Job, ended: QuerySet[Job]) -> int:
-    lane = _lane_of_parts(parent)
-    transaction.on_commit(lambda: wake(lane))
+def _queue_again(ended: QuerySet[Job]) -> int:
+    _wake_later(set(ended.values_list("lane", flat=True)))
     return states.queue_children_again(ended)
 
 
@@ -122,7 +129,7 @@ def redo(parent: Job, specs: Mapping[int, dict[str, Any] | None]) -> None:
         if spec is not None:
             chosen.filter(number=number).update(part=spec)
     _bury_scratch(chosen)
-    _queue_again(parent, chosen.filter(status=Status.SUCCEEDED))
+    _queue_again(chosen.filter(status=Status.SUCCEEDED))
 
 
 def end_all(parent: Job) -> list[str]:
@@ -156,7 +163,7 @@ def show_progress(parent_id: UUID) -> None:
     """Write the progress of the children into the row of their parent."""
     rows = list(Job.with_children.filter(parent=parent_id).values_list("weight", "status", "progress"))
     whole = sum(weight for weight, _, _ in rows)
-    if not whole:
+    if not whole or len(rows) == 1:  # a part that is alone is the first of all: the others are not known yet
         return
     done = sum(weight * (1 if status == Status.SUCCEEDED else progress) for weight, status, progress in rows)
     ready = sum(status == Status.SUCCEEDED for _, status, _ in rows)

@@ -1,6 +1,7 @@
 """The renditions of a file that jobs of the operation `hls` have made so far: complete ones, and those that grow.
 
 A rendition that grows has the runs that are finished, from the first one on. So it can be played before the job ends.
+Copies and sound have the beginning, which was made before all else (operations/shared/hls_head.py), and then all.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,10 @@ from uploads.storage.blobs import open_blob
 from uploads.storage.stores import sink_named
 
 from ..hls.packaged import Packaged, read_packaged
+from ..hls.segments import LONGEST
 from ..models import Artifact, Job, ScratchBlob
+from ..operations.shared.hls_head import HEAD
+from ..operations.shared.hls_source import PICTURE, sound_name
 
 OPERATION = "hls"
 _SUBTITLES = ".vtt"
@@ -91,7 +95,9 @@ def _sorted_out(pieces: Mapping[str, Piece]) -> Made:
         if name.endswith(_SUBTITLES):
             subtitles.append(MadeSubtitles(stem, rest.removesuffix("vtt").removesuffix("."), piece))
         else:
-            renditions.append(MadeRendition(stem, [piece]))
+            # A playlist must not change its longest duration when it is complete.
+            longest = float(LONGEST) if name == PICTURE or stem.startswith("audio") else 0.0
+            renditions.append(MadeRendition(stem, [piece], longest=longest))
     return Made(renditions, subtitles)
 
 
@@ -103,17 +109,26 @@ def _growing(job: Job) -> Made:
     children = Job.with_children.filter(parent=job.leader_id or job.pk).order_by("number")
     parts = list(children.only("number", "part", "status").prefetch_related("scratch"))
     of_runs: dict[str, list[tuple[dict[str, Any], Job]]] = {}
-    whole = dict[str, Piece]()
+    whole, heads, missing = dict[str, Piece](), dict[str, Piece](), set[str]()
     for child in parts:
-        if run := (child.part or {}).get("run"):
+        part = child.part or {}
+        if run := part.get("run"):
             of_runs.setdefault(run["name"], []).append((run, child))
         elif child.status != Job.Status.SUCCEEDED:
-            return Made()
+            missing |= {sound_name(number) for number in part["sounds"]} if "sounds" in part else {PICTURE}
         else:
-            whole |= {blob.name: _piece_of_scratch(blob) for blob in child.scratch.all()}
-    made = _sorted_out(whole)
-    growing = [found for runs in of_runs.values() if (found := _prefix(runs)).pieces]
-    return Made([*made.renditions, *growing], made.subtitles)
+            made = heads if part.get("make") == HEAD else whole
+            made |= {blob.name: _piece_of_scratch(blob) for blob in child.scratch.all()}
+    if missing - heads.keys():
+        return Made()
+    found = _sorted_out(whole)
+    begun = [_head(name, piece) for name, piece in heads.items() if name not in whole]
+    growing = [grown for runs in of_runs.values() if (grown := _prefix(runs)).pieces]
+    return Made([*found.renditions, *begun, *growing], found.subtitles)
+
+
+def _head(name: str, piece: Piece) -> MadeRendition:
+    return MadeRendition(name.partition(".")[0], [piece], is_complete=False, longest=float(LONGEST))
 
 
 def _prefix(runs: Sequence[tuple[dict[str, Any], Job]]) -> MadeRendition:

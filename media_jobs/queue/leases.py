@@ -146,11 +146,13 @@ def split(
 ) -> None:  # fmt: skip
     """End the attempt of a job that is split into parts. It waits for its children, and is then claimed again.
 
+    It may be split once more, into further parts.
+
     `done` has the outputs of the parts that are made already; those of `recipes` may be kept from an earlier job.
     Raises Cancelled if the owner has asked to cancel it.
     """
     job = lease.job
-    words = f"split into {len(parts)} parts"
+    words = f"split into {len(parts)} parts" if len(parts) > 1 else "split: the beginning first"
     recipes = recipes or {}
     with write():
         kept = kept_parts.take({number: recipe for number, recipe in recipes.items() if number not in done})

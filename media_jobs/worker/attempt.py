@@ -226,10 +226,14 @@ class Attempt:
             lost = [child.number for child, part in zip(made, fetched, strict=True) if part is None]
             if lost:
                 return PartsAgain(dict.fromkeys(lost), "as their bytes were lost")
-            outcome = operation.join(work, [part for part in fetched if part is not None])
-            if isinstance(outcome, Again):
-                return PartsAgain(dict(outcome.specs), "as the result missed its target")
-            return outcome
+            joined = operation.join(work, [part for part in fetched if part is not None])
+            match joined:
+                case Outcome():
+                    return joined
+                case Again():
+                    return PartsAgain(dict(joined.specs), "as the result missed its target")
+                case further:
+                    return self._split(further)
         slots = Worker.live().filter(lane=operation.parts_lane).count()
         if not operation.is_worth_splitting(work.main.facts, slots, jobs().split_after):
             return operation.run(work)

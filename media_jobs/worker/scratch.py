@@ -24,7 +24,7 @@ def bring(child: Job, folder: Path, inputs: Inputs) -> DonePart | None:
         except (NoSuchKey, ContentLost):
             return None
         files[blob.name] = path
-    return DonePart(child.part or {}, files) if files else None
+    return DonePart(child.part or {}, files)
 
 
 def _path_of(blob: ScratchBlob, inputs: Inputs) -> Path:

@@ -15,7 +15,8 @@ from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.models import Job, Worker
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Outcome, Output, Work
-from media_jobs.operations.divisible import DivisibleOperation, DonePart
+from media_jobs.operations.divisible import Again, DivisibleOperation, DonePart
+from media_jobs.operations.shared import hls_head
 from media_jobs.queue import cancel_and_retry, leases
 from media_jobs.queue.artifacts import StoredOutput
 from media_jobs.queue.leases import Lease
@@ -34,12 +35,13 @@ class Making:
     """A file, its job, and the workers that make its parts."""
 
     def __init__(self, path: Path, facts: Facts, sandbox: Sandbox, folder: Path) -> None:
+        folder.mkdir()
         self._path, self._facts, self._sandbox, self._folder = path, facts, sandbox, folder
         operation = get("hls")
         assert isinstance(operation, DivisibleOperation)
         self._operation = operation
         self.owner = an_owner("alice")
-        self.file: MediaFile = upload(self.owner, path.read_bytes(), "film.ts")
+        self.file: MediaFile = upload(self.owner, path.read_bytes(), path.name)
         self.client = Client()
         self.client.force_login(self.owner)
         self.job = self._submit()
@@ -54,7 +56,7 @@ class Making:
         folder.mkdir(mode=0o700)
         tools = Toolbox(find(), self._sandbox, folder, 2, lambda: None, lambda _: None)
         params = parse(self._operation, HEIGHTS)
-        return Work(params, Input(self._path, CLIP, "video", self._facts), [], folder, tools, 2)
+        return Work(params, Input(self._path, self._path.name, "video", self._facts), [], folder, tools, 2)
 
     def claim(self, worker: Worker | None = None) -> Lease:
         return claimed(worker or self._heavy)
@@ -64,8 +66,22 @@ class Making:
         assert not isinstance(parts, Outcome)
         leases.split(self.claim(self._bulk), parts, {})
 
-    def make_part(self) -> None:
-        lease = self.claim()
+    def split_again(self) -> None:
+        """After the head was made: into all parts, of which copies are there already."""
+        lease, parts = self.claim(self._bulk), self._operation.join(self._work(), self._done)
+        assert not isinstance(parts, Outcome | Again)
+        done = {number: part for number, part in enumerate(parts) if part.outputs}
+        for part in done.values():
+            self._done.append(DonePart(part.spec, {output.name: output.path for output in part.outputs}))
+        leases.split(lease, parts, {number: self._store(lease, part.outputs) for number, part in done.items()})
+
+    def make_head(self) -> None:
+        self.make_part(self._bulk)
+
+    def make_part(self, worker: Worker | None = None) -> None:
+        self.finish_part(self.claim(worker))
+
+    def finish_part(self, lease: Lease) -> None:
         outcome = self._operation.run_part(self._work(), lease.job.part or {})
         self._done.append(DonePart(lease.job.part or {}, {output.name: output.path for output in outcome.outputs}))
         leases.finish_child(lease, self._store(lease, outcome.outputs), message="", ran={})
@@ -104,12 +120,64 @@ class Making:
 
 
 @pytest.fixture
-def making(
+def making_of(
     settings: Any, tmp_path: Path, clips: Callable[[str], Path], facts_of: Callable[[str], Facts], sandbox: Sandbox
-) -> Making:
+) -> Callable[[str], Making]:
     own_store(settings, tmp_path / "store")
-    (tmp_path / "work").mkdir()
-    return Making(clips(CLIP), facts_of(CLIP), sandbox, tmp_path / "work")
+    return lambda name: Making(clips(name), facts_of(name), sandbox, tmp_path / "work")
+
+
+@pytest.fixture
+def making(making_of: Callable[[str], Making]) -> Making:
+    return making_of(CLIP)
+
+
+@pytest.fixture
+def short_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beginning that is made first has two whole segments of a film of fourteen seconds."""
+    monkeypatch.setattr(hls_head, "_LONG", 5.0)
+    monkeypatch.setattr(hls_head, "_SECONDS", 9.0)
+
+
+@pytest.mark.usefixtures("short_heads")
+def test_the_beginning_of_a_copy_plays_before_the_rest_is_there(making_of: Callable[[str], Making]) -> None:
+    making = making_of("orderly.mkv")
+    making.split()
+    assert making.get("master.m3u8").json()["code"] == "not_streamable"
+    making.make_head()
+    names = ("video", "audio0")
+    begun = {name: making.playlist(name) for name in names}
+    assert [(each.type, len(each.names)) for each in begun.values()] == [("EVENT", 2), ("EVENT", 2)]
+    assert making.text("master.m3u8").splitlines()[-1] == "video.m3u8"
+    first = {name: [making.init(name), *making.segments(name)] for name in names}
+
+    making.split_again()
+    for name in names:
+        complete = making.playlist(name)
+        assert (complete.type, complete.lengths[:2]) == ("VOD", begun[name].lengths)
+        segments = making.segments(name)
+        assert [making.init(name), *segments[:2]] == first[name]
+        check_rendition(complete, making.init(name), segments)
+    for _ in range(2):
+        making.make_part()
+    making.join()
+    assert making.segments("video")[:2] == first["video"][1:]
+
+
+@pytest.mark.usefixtures("short_heads")
+def test_a_picture_plays_before_all_of_its_sound_is_encoded(making_of: Callable[[str], Making]) -> None:
+    making = making_of(CLIP)
+    making.split()
+    making.make_head()
+    begun = [making.init("audio0"), *making.segments("audio0")]
+    making.split_again()
+    sound = making.claim()
+    making.make_part()
+    assert making.text("master.m3u8").splitlines()[-1] == "48p.m3u8"
+    assert making.playlist("audio0").type == "EVENT"
+    making.finish_part(sound)
+    complete = [making.init("audio0"), *making.segments("audio0")]
+    assert (making.playlist("audio0").type, complete[:3]) == ("VOD", begun)
 
 
 def test_a_rendition_plays_while_it_grows_and_stays_the_same_when_it_is_complete(making: Making) -> None:

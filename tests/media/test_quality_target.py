@@ -70,8 +70,9 @@ def joined(operation: DivisibleOperation[Any], work: Callable[[], Work[Any]], la
             [made] = operation.run_part(work(), spec).outputs
             done[number] = DonePart(spec, {made.name: made.path})
         outcome = operation.join(last, [done[number] for number in sorted(done)])
-        if not isinstance(outcome, Again):
+        if isinstance(outcome, Outcome):
             return outcome
+        assert isinstance(outcome, Again)
         specs = dict(outcome.specs)
 
 

@@ -76,6 +76,7 @@ def transcode(
         "late-sound.mp4",
         "orderly.mkv",
         "late-picture.mkv",
+        "lying-index.mp4",
         "hdr10.mp4",
     ],
 )

@@ -73,6 +73,21 @@ def test_a_parent_is_claimed_again_after_its_last_child(parent: Job, worker: Wor
     assert Tombstone.objects.count() == 3
 
 
+def test_a_parent_may_be_split_again_into_further_parts_of_several_lanes(worker: Worker) -> None:
+    job, bulk = a_job(operation="transcode"), a_worker("bulk")
+    leases.split(claimed(worker), [Part({"number": 0}, 1.0, lane="bulk")], {})
+    finish(claimed(bulk))
+    again = claimed(worker)
+    stored = {0: [output(again)]}
+    leases.split(again, [Part({"number": 1}, 1.0), Part({"number": 2}, 1.0)], stored)
+    job.refresh_from_db()
+    assert (job.status, job.pending_children) == ("queued", 1)
+    finish(claimed(worker))
+    assert claimed(worker).job.pk == job.pk
+    made = [(child.number, child.lane, child.scratch.count()) for child in children.children_of(job)]
+    assert made == [(0, "bulk", 1), (1, "heavy", 1), (2, "heavy", 1)]
+
+
 def test_no_list_and_no_count_shows_children(parent: Job, worker: Worker) -> None:
     finish(claimed(worker))
     assert list(Job.objects.all()) == [parent]

@@ -135,6 +135,23 @@ def _ruined(whole: bytes) -> bytes:
     return bytes(content)
 
 
+def _lying(whole: bytes) -> bytes:
+    """Its index calls frames key frames that are none: those ten frames before each."""
+    content, at = bytearray(whole), whole.index(b"stss") + 8
+    for entry in range(at + 8, at + 4 + 4 * int.from_bytes(whole[at : at + 4], "big"), 4):
+        number = int.from_bytes(content[entry : entry + 4], "big")
+        content[entry : entry + 4] = (number - 10).to_bytes(4, "big")
+    return bytes(content)
+
+
+def _torn(whole: bytes) -> bytes:
+    """Wrong bytes all over it, but for the beginning."""
+    content, dice = bytearray(whole), random.Random(6)
+    for _ in range(60):
+        content[dice.randrange(len(content) // 4, len(content))] ^= 0xFF
+    return bytes(content)
+
+
 # Name of the file -> the clip that it was, and what happened to it.
 DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "cut.mp4": ("index-first.mp4", _cut),
@@ -143,6 +160,8 @@ DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "scratched.mp4": ("index-first.mp4", _scratched),
     "ruined.mp4": ("index-first.mp4", _ruined),
     "begins-anew.ts": ("film.ts", lambda whole: whole + whole),
+    "lying-index.mp4": ("index-last.mp4", _lying),
+    "torn.mkv": ("orderly.mkv", _torn),
     "no-media.mp4": ("film.mp4", lambda whole: random.Random(5).randbytes(len(whole))),
 }
 

@@ -20,7 +20,7 @@ from ...hls.errors import CopyHelps, Unsuitable
 from ...hls.file_reading import reading
 from ...hls.fragments import MEDIA_TYPE
 from ...hls.movie import read_movie
-from ...hls.packaged import pack_copy
+from ...hls.packaged import pack_copy, pack_sound
 from ...hls.sample_tables import Integers
 from ...hls.segments import TARGET, Index, check_picture_begins, cut, spaced
 from ..base import Output, Work
@@ -83,10 +83,18 @@ def prepare(work: Work[Any], picture: VideoStream) -> Prepared:
                 return _as_it_is(work.main.path)
             except CopyHelps:
                 pass
-        _check_picture(picture)
-        return _Copy(work, picture).make()
+        check_picture(picture)
+        return Copy(work, picture).make()
     except Unsuitable as reason:
         return _encoded(work, picture, str(reason))
+
+
+def plays_as_it_is(work: Work[Any]) -> bool:
+    """Raises Unsuitable if it must be encoded."""
+    try:
+        return work.main.facts.format == "mov" and bool(_as_it_is(work.main.path))
+    except CopyHelps:
+        return False
 
 
 def _as_it_is(path: Path) -> Prepared:
@@ -100,14 +108,14 @@ def _segments_of(index: Index) -> Segments:
     return Segments.of([*begins, begins[-1] + video.durations[-1]], np.diff(video.cuts))
 
 
-def _check_picture(picture: VideoStream) -> None:
+def check_picture(picture: VideoStream) -> None:
     if picture.codec != "h264":
         raise Unsuitable(f"its picture is {picture.codec}, not H.264")
     if picture.pixel_format not in _PLAYABLE_PIXELS:
         raise Unsuitable("browsers do not play the colour format of its picture")
 
 
-def _begin(work: Work[Any]) -> float:
+def file_begin(work: Work[Any]) -> float:
     """The time stamp at which the file begins. Those of an MP4 count from its beginning already."""
     facts = work.main.facts
     return 0.0 if facts.format == "mov" else work.tools.probe(work.main.path).begin
@@ -118,11 +126,16 @@ def shifted(shift: float) -> tuple[str, ...]:
     return ("-copyts", *(("-itsoffset", f"{-shift:.6f}") if shift else ()))
 
 
-class _Copy:
-    """The picture, and sound that is AAC, copied into fragments."""
+def head_limit(head: float | None) -> tuple[str, ...]:
+    """Options of a target that has only the first seconds."""
+    return () if head is None else ("-t", f"{head:g}")
 
-    def __init__(self, work: Work[Any], picture: VideoStream) -> None:
-        self._work, self._picture, self._shift = work, picture, _begin(work)
+
+class Copy:
+    """The picture, and sound that is AAC, copied into fragments: all of it, or the first seconds."""
+
+    def __init__(self, work: Work[Any], picture: VideoStream, head: float | None = None) -> None:
+        self._work, self._picture, self._head, self._shift = work, picture, head, file_begin(work)
         self._paths = {
             number: work.folder / sound_name(number)
             for number, sound in enumerate(work.main.facts.audio)
@@ -135,9 +148,10 @@ class _Copy:
             self._run(path)
         except (BadMedia, ToolFailed) as failure:
             raise Unsuitable("it cannot be copied") from failure
-        table, fragments = pack_copy(path)
+        table, fragments = pack_copy(path, is_head=self._head is not None)
         begins, to_encode, reason = [], [], ""
-        copies = [Output(PICTURE, path, "video", MEDIA_TYPE, Expected(video=1, frames=int(fragments.samples.sum())))]
+        least = None if self._head else int(fragments.samples.sum())
+        copies = [Output(PICTURE, path, "video", MEDIA_TYPE, Expected(video=1, frames=least))]
         for number, sound in enumerate(self._work.main.facts.audio):
             try:
                 begins.append(self._pack_sound(number, sound))
@@ -154,16 +168,17 @@ class _Copy:
     def _pack_sound(self, number: int, sound: AudioStream) -> Fraction:
         if number not in self._paths:
             raise Unsuitable(f"it is {sound.codec}, not AAC")
-        return pack_copy(self._paths[number])[0].times[0]
+        return pack_sound(self._paths[number], is_head=self._head is not None).times[0]
 
     def _run(self, path: Path) -> None:
         facts = self._work.main.facts
+        limit = head_limit(self._head)
         # TS has a header before each packet of AAC, and an MP4 must not.
         targets = [
-            Target(path, ("-map", f"0:{self._picture.index}", "-c", "copy", *FRAGMENTS)),
+            Target(path, ("-map", f"0:{self._picture.index}", "-c", "copy", *limit, *FRAGMENTS)),
             *(
                 Target(each, ("-map", f"0:{facts.audio[number].index}", "-c", "copy", "-bsf:a", "aac_adtstoasc",
-                              *SOUND_FRAGMENTS))
+                              *limit, *SOUND_FRAGMENTS))
                 for number, each in self._paths.items()
             ),
         ]  # fmt: skip
@@ -182,7 +197,7 @@ class _Copy:
 def _encoded(work: Work[Any], picture: VideoStream, reason: str) -> Prepared:
     for path in work.folder.glob("*.mp4"):
         path.unlink()  # a copy that turned out to be unfit
-    shift = _begin(work)
+    shift = file_begin(work)
     segments = None if work.main.facts.format in WITHOUT_TIMESTAMPS else _segments_by_time(work, picture, shift)
     return Prepared(segments, shift, [], list(work.main.facts.audio), reason, reason)
 
