@@ -19,9 +19,10 @@ from tests.support.films import different_copy
 from tests.support.hostile_media import GB, LURES, ONE_GRAY, SECONDS
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
+from tests.support.troubled_clips import clip
 from tests.support.waiting import wait_until
 
-OPERATIONS = ("inspect", "thumbnail", "transcode", "audio")
+OPERATIONS = ("inspect", "thumbnail", "transcode", "audio", "hls")
 FINISHED = {"succeeded", "failed", "cancelled"}
 LEAPING = ("-vf", LEAP, "-af", f"a{LEAP}", "-fps_mode", "passthrough", "-c:v", "libx264", "-preset", "ultrafast")
 STREAMS = ("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "0.5", "-map", "0", *["-map", "1"] * 899)
@@ -34,6 +35,8 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "gap-without-length.mkv": lambda path: make(path, *PICTURE, *TONE, *LEAPING, "-live", "1"),
     "gap.mp4": lambda path: make(path, *PICTURE, *TONE, *LEAPING),
     "gap.mka": lambda path: make(path, *TONE, "-af", f"a{LEAP}", "-c:a", "flac"),
+    "torn.mkv": lambda path: clip(path.name, path.parent),
+    "lying-index.mp4": lambda path: clip(path.name, path.parent),
 }  # fmt: skip
 
 Say = tuple[str, str]  # the stable code of what went wrong, and some of its words
@@ -41,13 +44,18 @@ FINE = ("", "")
 TOO_LARGE, TOO_MANY = ("unfit_media", "larger than allowed"), ("bad_media", "more than 32 streams")
 TOO_LONG, LEAPS = ("invalid_params", "may last 24 hours"), ("bad_media", "timestamps jump")
 RATES: list[dict[str, Any]] = [{}, {"fps": 1}, {"fps": 240}]
+# What several workers share.
+SHARED: list[tuple[str, dict[str, Any]]] = [("transcode", {"height": 48}), ("hls", {"heights": [48]})]
 CASES: list[tuple[str, str, dict[str, Any], Say]] = [
     *(("huge.png", operation, {}, TOO_LARGE) for operation in ("inspect", "thumbnail")),
-    *(("huge.mov", operation, {}, TOO_LARGE) for operation in ("inspect", "thumbnail", "transcode")),
+    *(("huge.mov", operation, {}, TOO_LARGE) for operation in ("inspect", "thumbnail", "transcode", "hls")),
     *(("many.mkv", operation, {}, TOO_MANY) for operation in OPERATIONS),
     *((name, "inspect", {}, FINE) for name in FILES if name.startswith("gap")),
     *(("gap.mkv", "thumbnail", {"at": at}, FINE) for at in ("best", "50%", "100%")),
     *((name, "transcode", rate, TOO_LONG) for name in ("gap.mkv", "gap.mp4") for rate in RATES),
+    *((name, "hls", {"heights": [48]}, TOO_LONG) for name in ("gap.mkv", "gap.mp4")),
+    ("gap-without-length.mkv", "hls", {"heights": [48]}, LEAPS),
+    *((name, operation, params, FINE) for name in ("torn.mkv", "lying-index.mp4") for operation, params in SHARED),
     *(("gap.mkv", "transcode", {"end": 80_000, **rate}, LEAPS) for rate in RATES),
     *(("gap-without-length.mkv", "transcode", rate, LEAPS) for rate in RATES),
     ("gap.mp4", "transcode", {"end": 80_000, "fps": 240}, ("unfit_media", "repeated more than 648,000 times")),
@@ -60,8 +68,8 @@ class Stage:
 
     def __init__(self, server: Server, folder: Path) -> None:
         self._server, self._folder, self._files = server, folder, dict[str, str]()
-        self._workers = [server.start_worker(lane).pid for lane in ("quick", "heavy")]
-        wait_until(lambda: len(query(server, "SELECT 1 FROM media_jobs_worker")) == 2, 60)
+        self._workers = [server.start_worker(lane).pid for lane in ("quick", "bulk", "heavy", "heavy")]
+        wait_until(lambda: len(query(server, "SELECT 1 FROM media_jobs_worker")) == 4, 60)
         self._peak, self._over = 0, threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -121,7 +129,7 @@ def _resident(pid: int) -> int:
 
 @pytest.fixture(scope="module")
 def stage(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with running(template, tmp_path_factory) as server:
+    with running(template, tmp_path_factory, SPLIT_AFTER="1s") as server:
         made = Stage(server, tmp_path_factory.mktemp("hostile"))
         yield made
         made.close()
