@@ -42,7 +42,8 @@ def chapters(facts: Facts) -> list[tuple[float, float, str]]:
 def test_an_audio_file_keeps_what_its_format_has_room_for(operate: Operate, format: str) -> None:
     made = operate("audio", FILM, format=format).made
     assert (made.title, made.tags["artist"], made.tags["date"]) == ("A film", "Somebody", "2024")
-    assert [each[2] for each in chapters(made)] == (CHAPTERS if format in CHAPTERS_IN else [])
+    assert [each.title for each in made.chapters] == (CHAPTERS if format in CHAPTERS_IN else [])
+    assert [each.start for each in made.chapters] == pytest.approx([0, 1, 2][: made.chapter_count], abs=0.001)
     assert [cover.codec for cover in made.video] == (["png"] if format in COVERS_IN else [])
     assert made.audio[0].language == ("eng" if format in LANGUAGES_IN else "")
 

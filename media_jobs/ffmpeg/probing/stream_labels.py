@@ -15,6 +15,8 @@ _MOST_CHAPTERS = 100
 _MOST_TAGS = 30
 _BOOKKEEPING = {"major_brand", "minor_version", "compatible_brands", "title", "timecode", "duration", "language"}
 _COVER = Disposition.attached_pic
+# Their chapters have the time stamps of the streams. Those of sound files count from the first sample.
+_ON_THE_TIME_LINE = ("matroska", "mov")
 
 
 def label_facts(stream: Any) -> dict[str, Any]:
@@ -80,7 +82,9 @@ def _tags(container: InputContainer) -> dict[str, str]:
 
 
 def _chapter(chapter: Mapping[str, Any], container: InputContainer) -> dict[str, Any]:
-    unit, begin = chapter["time_base"], (container.start_time or 0) / 1_000_000
+    unit, begin = chapter["time_base"], 0.0
+    if container.format.name.startswith(_ON_THE_TIME_LINE):
+        begin = (container.start_time or 0) / 1_000_000
     return {
         "start": max(0.0, float(chapter["start"] * unit) - begin),
         "end": max(0.0, float(chapter["end"] * unit) - begin),
