@@ -1,5 +1,6 @@
 """Runs one process in the sandbox. The thread that calls `run` starts it, watches it and kills it; no other does."""
 
+import fcntl
 import os
 import selectors
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,9 @@ TICK = 0.1  # seconds between two calls of `check`, at most
 _EXIT_TICK = 0.002  # seconds; after the end of its output, since it mostly exits within milliseconds
 _GROWTH = 1 << 20  # bytes read or written that count as progress
 _PIPE = 65536
+# For samples and frames: a wide pipe that is read now and then. To wake up for each page costs more than decoding.
+_WIDE_PIPE = 1 << 20
+_PAUSE = 0.005  # seconds
 _LONGEST_LINE = 1 << 20
 
 
@@ -155,6 +159,8 @@ class _Process:
     def follow(self, watch: Watch, limits: Limits) -> None:
         started = last_check = last_progress = time.monotonic()
         position: object = None
+        if watch.on_data is not None:
+            self._widen_pipe()
         while not self._has_exited():
             self._read_outputs(watch, TICK)
             now = time.monotonic()
@@ -188,7 +194,8 @@ class _Process:
             self._read(key.fileobj, watch)  # type: ignore[arg-type]  # what was registered has a fileno
 
     def _read(self, stream: IO[bytes], watch: Watch) -> None:
-        data = os.read(stream.fileno(), _PIPE)
+        is_raw = watch.on_data is not None and stream is self._process.stdout
+        data = os.read(stream.fileno(), _WIDE_PIPE if is_raw else _PIPE)
         self._output += len(data)
         if not data:
             self._selector.unregister(stream)
@@ -197,11 +204,17 @@ class _Process:
         elif watch.on_data is not None:
             self._passed_on += len(data)
             watch.on_data(data)
+            if len(data) < _PIPE:
+                time.sleep(_PAUSE)
         else:
             *lines, rest = (self._line + data).split(b"\n")
             self._line = rest[:_LONGEST_LINE]
             for line in lines:
                 watch.on_line(line.decode(errors="replace"))
+
+    def _widen_pipe(self) -> None:
+        with suppress(OSError, AttributeError):  # more than this user may have; not Linux
+            fcntl.fcntl(self._outputs()[0], fcntl.F_SETPIPE_SZ, _WIDE_PIPE)
 
     def _has_exited(self) -> bool:
         # WNOWAIT leaves the zombie: its pid cannot be used again until its group was killed.

@@ -1,5 +1,7 @@
 """Runs one operation in this process, as a worker does but without the database, and tells what it took."""
 
+import contextlib
+import os
 import resource
 import time
 from pathlib import Path
@@ -12,6 +14,8 @@ from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Work
 
+from .machine import family
+
 _MB = 1e6
 
 
@@ -21,13 +25,30 @@ def operate(name: str, source: str, folder: str, params: dict[str, Any]) -> dict
     sandbox = Sandbox.probe()
     facts = probe(path, sandbox)
     tools = Toolbox(find(), sandbox, work, 2, lambda: None, lambda report: None)
+    memory = _Memory()
+    tools.check = memory.look
     before, began = cpu_seconds(), time.monotonic()
     kind = "video" if facts.picture else "audio"
     found.run(Work(parse(found, params), Input(path, path.name, kind, facts), [], work, tools, 2))
     wall, cpu = time.monotonic() - began, cpu_seconds() - before
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    memory = max(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024 / _MB
-    return {"wall": wall, "cpu": cpu, "memory": memory}
+    memory.look()
+    return {"wall": wall, "cpu": cpu, "memory": memory.most / _MB}
+
+
+class _Memory:
+    """The most memory that this process and ffmpeg held at one time, of some ten looks a second."""
+
+    def __init__(self) -> None:
+        self.most = 0
+
+    def look(self) -> None:
+        with contextlib.suppress(OSError):  # a process has just ended
+            self.most = max(self.most, sum(map(_resident, family(os.getpid()))))
+
+
+def _resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def cpu_seconds() -> float:

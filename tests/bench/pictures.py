@@ -25,7 +25,7 @@ _TONE = ("-f", "lavfi", "-i", "sine=duration=60:sample_rate=44100", "-ac", "2", 
 class Run:
     wall: float
     cpu: float  # of the operation and of ffmpeg
-    memory: float  # MB: the largest of the operation's process, and of ffmpeg
+    memory: float  # MB, of both
 
     def words(self) -> str:
         return f"{self.wall:.1f} s on the clock, {self.memory:.0f} MB"
@@ -63,7 +63,7 @@ def _waveforms(rounds: int, sound: Path, scratch: Path) -> Iterator[Figure]:
     )  # fmt: skip
     yield Figure(
         "its memory", f"{run.memory:.0f} MB", f"{_PROMISED_MEMORY:g} MB", run.memory <= _PROMISED_MEMORY,
-        "the larger of the operation's process and ffmpeg", told,
+        "the operation's process and ffmpeg, without Django", told,
     )  # fmt: skip
 
 

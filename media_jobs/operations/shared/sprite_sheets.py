@@ -14,7 +14,7 @@ from ...ffmpeg.command import Command, PipeTarget, Source, Target
 from ...ffmpeg.probing.media_facts import Facts
 from ..base import Tools
 from .still_images import FORMATS, require_picture
-from .time_range import output_limit
+from .time_range import is_duration_estimated, output_limit
 from .video_filters import MAX_SIDE, even_size, fit_size, scale_filter, tone_map_filters
 
 MAX_PICTURES = 3000
@@ -88,7 +88,8 @@ class SheetMaker:
         """Raises BadMedia if there is no picture."""
         interval = self.spacing.interval
         made = self._read("storyboard", _key_frames_each(interval), [], share=(0.0, 0.5))
-        if made is None or not self.spacing.is_met(made.times, self.duration):
+        known = None if is_duration_estimated(self.facts) else self.duration
+        if made is None or not self.spacing.is_met(made.times, known):
             every = f"select='isnan(prev_selected_t)+gt(floor(t/{interval:g}),floor(prev_selected_t/{interval:g}))'"
             # Frames that no other frame needs are not decoded: one of the others is near enough.
             decoded = self._read("storyboard-all", ("-skip_frame", "noref"), [every], share=(0.5, 1.0))
