@@ -41,6 +41,12 @@ UNFOLD = {
                     _page("Files", "movie", "uploads.mediafile"),
                     _page("Uploads", "upload", "uploads.upload"),
                     _page("Jobs", "conversion_path", "media_jobs.job"),
+                    {
+                        "title": "Batches",
+                        "icon": "stacks",
+                        "link": reverse_lazy("admin:media_jobs_batch_changelist"),
+                        "permission": _may("media_jobs.view_job"),
+                    },
                 ]
             },
             {

@@ -13,7 +13,7 @@ class MediaJobsConfig(AppConfig):
         from uploads import hooks
 
         from . import permissions, system_checks  # noqa: F401  # the checks register themselves
-        from .admin import file_panels, run_operation
+        from .admin import file_panels, run_on_list
         from .api import playlist_urls, previews
         from .queue import arrivals, artifacts, deletion, lanes, leases, notify, plugin_reports, submission
 
@@ -34,5 +34,5 @@ class MediaJobsConfig(AppConfig):
         hooks.player_previews.append(previews.previews)
         hooks.owners_rights.update(permissions.OWNERS_RIGHTS)
         hooks.file_deletion_previews.append(file_panels.going)
-        hooks.file_pages.append(run_operation.PAGE)
+        hooks.file_pages.append(run_on_list.PAGE)
         post_migrate.connect(permissions.make_groups_and_lanes, sender=self)

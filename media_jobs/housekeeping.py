@@ -12,9 +12,10 @@ from uploads.storage.blobs import discard
 
 from .conf import jobs
 from .ffmpeg.work_folder import sweep
-from .models import WORKER_TIMEOUT, Job, Worker
+from .models import WORKER_TIMEOUT, Batch, Job, Worker
 from .queue import kept_parts
 from .queue.arrivals import carry_out_due
+from .queue.batch_chores import carry_on
 from .queue.children import end_all
 from .queue.deletion import forget
 from .queue.leases import reap
@@ -50,6 +51,20 @@ def forget_jobs() -> int:
     return sum(_forget(old.filter(pk=pk)) for pk in list(old.values_list("pk", flat=True)[:_BATCH]))
 
 
+def forget_batches() -> int:
+    """Delete batches whose jobs were all deleted, long ago."""
+    kept = jobs().kept
+    if kept is None:
+        return 0
+    old = Batch.objects.filter(created_at__lt=Now() - timedelta(seconds=kept), is_pending=False)
+    empty = old.filter(~Exists(Job.objects.filter(batch=OuterRef("pk"))))
+    with write():
+        deleted: dict[str, int] = Batch.objects.filter(
+            pk__in=list(empty.values_list("pk", flat=True)[:_BATCH])
+        ).delete()[1]
+    return deleted.get("media_jobs.Batch", 0)
+
+
 def forget_scratch() -> int:
     """Delete what children have made for jobs that failed a day ago: until then a retry uses it."""
     failed = Job.objects.filter(status=Job.Status.FAILED, finished_at__lt=Now() - _SCRATCH_KEPT)
@@ -78,6 +93,7 @@ def _forget(still_old: QuerySet[Job]) -> int:
 CHORES = [
     Chore("take back lost jobs", timedelta(seconds=1), take_back_lost),
     Chore("wake idle workers", timedelta(seconds=1), wake_idle_again),
+    Chore("submit, cancel and retry batches", timedelta(seconds=1), carry_on),
     Chore("run presets on new files", timedelta(seconds=1), carry_out_due),
     Chore("sweep work folders", timedelta(seconds=10), sweep_work, per_host=True),
     Chore("sweep fetched inputs", timedelta(minutes=1), sweep_inputs, per_host=True),
@@ -85,4 +101,5 @@ CHORES = [
     Chore("delete kept parts", timedelta(minutes=1), kept_parts.forget, by_clock=True),
     Chore("delete parts of failed jobs", timedelta(hours=1), forget_scratch, by_clock=True),
     Chore("forget old jobs", timedelta(hours=1), forget_jobs, by_clock=True),
+    Chore("forget old batches", timedelta(hours=1), forget_batches, by_clock=True),
 ]

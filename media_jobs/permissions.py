@@ -11,7 +11,7 @@ from uploads.access.permissions import Account
 from uploads.errors import Forbidden, InvalidParams
 from uploads.models import MediaFile
 
-from .models import Artifact, Job, Lane, Preset
+from .models import Artifact, Batch, Job, Lane, Preset
 from .operations.base import LANES
 
 _VIEW = ("view_job", "view_artifact", "view_worker", "view_lane", "view_preset")
@@ -29,6 +29,12 @@ LOWEST, HIGHEST = -10, 10
 def visible_jobs(user: Account) -> QuerySet[Job]:
     jobs = Job.objects.select_related("owner", "worker", "upload")
     return jobs if _is_permitted(user, "view_job") else jobs.filter(owner_id=user.pk)
+
+
+def visible_batches(user: Account) -> QuerySet[Batch]:
+    """Batches of jobs that the account may see."""
+    batches = Batch.objects.select_related("owner")
+    return batches if _is_permitted(user, "view_job") else batches.filter(owner_id=user.pk)
 
 
 def may_submit(user: Account) -> bool:
@@ -51,14 +57,14 @@ def usable_files(user: Account) -> QuerySet[MediaFile]:
     return of_files.visible_files(user)
 
 
-def may(user: Account, verb: str, job: Job) -> bool:
+def may(user: Account, verb: str, job: Job | Batch) -> bool:
     """`verb` is `view`, `change` (which includes cancel and retry) or `delete`."""
     return _is_permitted(user, f"{verb}_job") or (not user.is_staff and job.owner_id == user.pk)
 
 
-def require(user: Account, verb: str, job: Job) -> None:
+def require(user: Account, verb: str, job: Job | Batch) -> None:
     if not may(user, verb, job):
-        raise Forbidden(f"Your account may not {verb} this job.")
+        raise Forbidden(f"Your account may not {verb} this {job._meta.verbose_name}.")
 
 
 def visible_artifacts(user: Account, job: Job) -> QuerySet[Artifact]:

@@ -124,7 +124,8 @@ player_previews: list[Callable[[MediaFile, str], Previews]] = []
 
 @dataclass(frozen=True, slots=True)
 class FilePage:
-    """An admin page about one file, at `mediafile/ID/name/`; with `act`, also an action on selected files.
+    """An admin page about one file, at `mediafile/ID/name/`; with `act`, also an action on selected files; with
+    `act_on_all`, also a page about all files of the list as it is filtered, at `mediafile/all/name/?FILTERS`.
 
     `act` is a Django admin action: it is called for the list's POST, and for the POSTs of the page it returned.
     `view` and `act` check permissions themselves; `offered` only says whether to show the button.
@@ -136,6 +137,7 @@ class FilePage:
     view: Callable[[HttpRequest, MediaFile], HttpResponse]
     offered: Callable[[User | AnonymousUser], bool]
     act: Callable[[HttpRequest, QuerySet[MediaFile]], HttpResponse | None] | None = None
+    act_on_all: Callable[[HttpRequest, QuerySet[MediaFile]], HttpResponse] | None = None
 
 
 file_pages: list[FilePage] = []

@@ -1,5 +1,6 @@
 """Admin pages of jobs, workers and lanes, the dashboard, and panels on the page of a file."""
 
+from . import batches as batches
 from . import dashboard as dashboard
 from . import jobs as jobs
 from . import lanes as lanes

@@ -14,18 +14,19 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
-from unfold.contrib.filters.admin import RadioFilter
+from unfold.contrib.filters.admin import RadioFilter, TextFilter
 
 from uploads.admin.lists import cells
 from uploads.admin.lists.bulk_actions import selected_rows
 from uploads.admin.lists.csv_export import CsvExportMixin
 from uploads.admin.lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter
 from uploads.admin.lists.model_admin import LiveAdmin
+from uploads.admin.lists.query_strings import can_be
 from uploads.errors import Refusal
 from uploads.search import Found
 
 from .. import operations, permissions, search
-from ..models import Job
+from ..models import Batch, Job
 from ..operations.base import LANES
 from ..queue import cancel_and_retry
 from ..queue.deletion import delete_job
@@ -52,12 +53,23 @@ class LaneFilter(OperationFilter):
         return [(name, name) for name in LANES]
 
 
+class BatchFilter(TextFilter):  # type: ignore[misc]
+    title = "batch (its ID)"
+    parameter_name = "batch"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        text = (self.value() or "").strip()
+        if not text:
+            return queryset
+        return queryset.filter(batch=text) if can_be(Batch._meta.pk, text) else queryset.none()
+
+
 @admin.register(Job)
 class JobAdmin(CsvExportMixin, LiveAdmin):
     list_display = [
         "job", "status_now", "progress_now", "speed_now", "left_now", "owner", "created_at", "duration",
     ]  # fmt: skip
-    list_filter = [("status", ChoiceFilter), OperationFilter, LaneFilter, OwnerFilter, CreatedFilter]
+    list_filter = [("status", ChoiceFilter), OperationFilter, LaneFilter, OwnerFilter, CreatedFilter, BatchFilter]
     search_fields = ["operation"]
     search_help_text = "Start of file name, operation, or the ID"
     sortable_by = ["created_at"]

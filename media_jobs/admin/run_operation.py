@@ -14,14 +14,17 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from uploads.admin.lists.bulk_actions import selected_rows
-from uploads.hooks import FilePage
+from uploads import audit_log
+from uploads.admin.lists.bulk_actions import actor, selected_rows
+from uploads.errors import Refusal
 from uploads.models import MediaFile
 
 from .. import operations, permissions
 from ..errors import WrongParams
-from ..models import Job, Preset
+from ..models import Batch, Job, Preset
 from ..operations.base import Operation, canonical
+from ..queue import batches
+from ..queue.batch_chores import submit_some
 from ..queue.submission import parse_request, submit
 from . import preset_forms
 from .clip_list import offered_files
@@ -30,6 +33,7 @@ from .parameter_forms import ParamsForm
 from .preset_forms import PresetForm
 
 _TEMPLATE = "admin/media_jobs/file/run.html"
+BATCH_PAGE = "admin:media_jobs_batch_change"
 
 
 class PriorityForm(forms.Form):
@@ -48,11 +52,11 @@ def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
     """
     permissions.require_submit(request.user)
     before = preset_forms.chosen(request) or _earlier(request)
-    operation = _chosen(request.GET.get("operation") or (before.operation if before else ""))
+    operation = chosen_operation(request.GET.get("operation") or (before.operation if before else ""))
     offered = [each for each in operations.registry.values() if file.blob.kind in each.kinds]
     if operation is None:
         return _choice(request, [file], offered)
-    forms = _Forms(request, operation, before)
+    forms = RunForms(request, operation, before)
     if "save_preset" in request.POST:
         if preset := forms.saved_as_preset(request):
             return redirect(f"{request.path}?{urlencode({'preset': preset.pk})}")
@@ -71,26 +75,37 @@ def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> Htt
     if files is None:
         return None
     preset = preset_forms.chosen(request)
-    operation = _chosen(request.POST.get("operation") or (preset.operation if preset else ""))
+    operation = chosen_operation(request.POST.get("operation") or (preset.operation if preset else ""))
     if operation is None:
         kinds = {file.blob.kind for file in files}
         return _choice(request, files, [each for each in operations.registry.values() if kinds & each.kinds])
-    forms = _Forms(request, operation, preset, is_sent="confirmed" in request.POST)
+    forms = RunForms(request, operation, preset, is_sent="confirmed" in request.POST)
     skipped = [file for file in files if file.blob.kind not in operation.kinds]
     if "save_preset" in request.POST:
         forms.saved_as_preset(request)
         return _form(request, files, forms, skipped)
     if not ("confirmed" in request.POST and forms.are_valid()):
         return _form(request, files, forms, skipped)
-    fitting = [file for file in files if file not in skipped]
-    jobs = [job for file in fitting if (job := _submit(request, file, forms))]
     if skipped:
         messages.warning(request, _skipping(operation, skipped))
-    messages.success(request, f"{operation.title}: {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'} submitted.")
-    return redirect("admin:media_jobs_job_changelist")
+    fitting = [file.pk for file in files if file not in skipped]
+    batch = start_batch(request, permissions.usable_files(request.user).filter(pk__in=fitting), forms)
+    return _form(request, files, forms, skipped) if batch is None else redirect(BATCH_PAGE, batch.pk)
 
 
-class _Forms:
+def start_batch(request: HttpRequest, files: QuerySet[MediaFile], forms: "RunForms") -> Batch | None:
+    """Create a batch, and submit the first jobs at once. None if it was refused: a message gives the reason."""
+    try:
+        batch, _ = batches.create(parse_request(request.user, forms.order(), comes_later=True), files)
+    except Refusal as refusal:
+        messages.error(request, refusal.detail)
+        return None
+    audit_log.record(actor(request), [batch], "Submitted.", audit_log.ADDITION)
+    submit_some(batch)
+    return batch
+
+
+class RunForms:
     def __init__(
         self, request: HttpRequest, operation: Operation[Any], before: Job | Preset | None, is_sent: bool = True
     ) -> None:
@@ -110,9 +125,10 @@ class _Forms:
             return None
         return self.save.save(request, self.operation, self.params)
 
-    def order(self, file: MediaFile) -> dict[str, Any]:
+    def order(self, file: MediaFile | None = None) -> dict[str, Any]:
         """The request for a job, in the form of a JobOrder."""
-        return {"inputs": [], "file": file.pk, "priority": self.priority.cleaned_data["priority"], **self.work()}
+        main = {} if file is None else {"file": file.pk}
+        return {"inputs": [], **main, "priority": self.priority.cleaned_data["priority"], **self.work()}
 
     def work(self) -> dict[str, Any]:
         """The preset, if the parameters are still those of the preset that the form started from."""
@@ -133,7 +149,7 @@ def _params_of(operation: Operation[Any], before: Job | Preset) -> dict[str, Any
     return params
 
 
-def _submit(request: HttpRequest, file: MediaFile, forms: _Forms) -> Job | None:
+def _submit(request: HttpRequest, file: MediaFile, forms: RunForms) -> Job | None:
     """Submit a job. None if it was refused: a message gives the reason, and the form keeps its values."""
     with _files().audited(request, file, f"Submitted the job {forms.operation.name} with {forms.params.params}."):
         return submit(parse_request(request.user, forms.order(file)))[0]
@@ -144,7 +160,7 @@ def _files() -> Any:
     return admin.site.get_model_admin(MediaFile)
 
 
-def _chosen(name: str) -> Operation[Any] | None:
+def chosen_operation(name: str) -> Operation[Any] | None:
     return operations.registry.get(name)
 
 
@@ -164,39 +180,43 @@ def _skipping(operation: Operation[Any], files: Sequence[MediaFile]) -> str:
 
 
 def _choice(request: HttpRequest, files: Sequence[MediaFile], offered: Sequence[Operation[Any]]) -> HttpResponse:
-    return _shown(request, files, {"operations": offered, "presets": preset_forms.offered(request, offered)})
+    return shown(request, files, {"operations": offered, "presets": preset_forms.offered(request, offered)})
 
 
 def _form(
-    request: HttpRequest, files: Sequence[MediaFile], forms: _Forms, skipped: Sequence[MediaFile]
+    request: HttpRequest, files: Sequence[MediaFile], forms: RunForms, skipped: Sequence[MediaFile]
 ) -> HttpResponse:
     context = {
-        "operation": forms.operation,
-        "forms": [forms.params, forms.priority],
         "skipping": _skipping(forms.operation, skipped) if skipped else "",
         "fits": len(files) - len(skipped),
+    }
+    return shown(request, files, form_context(request, forms, files) | context)
+
+
+def form_context(request: HttpRequest, forms: RunForms, files: Sequence[MediaFile]) -> dict[str, Any]:
+    """What the form shows: of the operation, and the files that it may name."""
+    return {
+        "operation": forms.operation,
+        "forms": [forms.params, forms.priority],
         "preset": forms.preset,
         "presets": preset_forms.offered(request, [forms.operation]),
         "save_form": forms.save if permissions.may_on_preset(request.user, "add", request.user.pk) else None,
         "is_saving": "save_preset" in request.POST,
         **offered_files(request.user, forms.operation, files),
     }
-    return _shown(request, files, context)
 
 
-def _shown(request: HttpRequest, files: Sequence[MediaFile], context: dict[str, Any]) -> HttpResponse:
+def shown(request: HttpRequest, files: Sequence[MediaFile], context: dict[str, Any]) -> HttpResponse:
     is_selection = (
         request.method == "POST" and request.resolver_match is not None and not request.resolver_match.kwargs
     )
-    context |= {
+    context = {
+        "count": len(files),
+        **context,
         **admin.site.each_context(request),
         "opts": MediaFile._meta,
         "title": "Run an operation",
-        "subtitle": files[0].name if len(files) == 1 else f"{len(files)} files",
         "files": files,
         "is_selection": is_selection,
     }
     return TemplateResponse(request, _TEMPLATE, context)
-
-
-PAGE = FilePage("run", "Run an operation", "play_circle", run_page, permissions.may_submit, run_on_selection)

@@ -103,6 +103,7 @@ class JobFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
     operation = django_filters.CharFilter()
     file = django_filters.UUIDFilter(field_name="file_id", label="Id of the main file")
     owner = OwnerFilter()
+    batch = django_filters.UUIDFilter(field_name="batch_id", label="Id of the batch that it belongs to")
     key = django_filters.CharFilter(field_name="idempotency_key", label="The Idempotency-Key of the request")
     created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
     created_before = MomentFilter(field_name="created_at", lookup_expr="lt")

@@ -75,10 +75,10 @@ class JobSerializer(serializers.ModelSerializer[Job]):
         model = Job
         list_serializer_class = JobListSerializer
         fields = [
-            "id", "status", "phase", "progress", "message", "operation", "version", "params", "preset", "file",
-            "inputs", "artifacts", "error", "measured", "attempt", "cached", "automatic", "on_arrival", "priority",
-            "owner", "waiting_for", "children", "speed", "eta_seconds", "created_at", "started_at", "finished_at",
-            "urls",
+            "id", "status", "phase", "progress", "message", "operation", "version", "params", "preset", "batch",
+            "file", "inputs", "artifacts", "error", "measured", "attempt", "cached", "automatic", "on_arrival",
+            "priority", "owner", "waiting_for", "children", "speed", "eta_seconds", "created_at", "started_at",
+            "finished_at", "urls",
         ]  # fmt: skip
         read_only_fields = fields
 

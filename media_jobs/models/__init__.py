@@ -2,6 +2,8 @@
 
 from .arrivals import Arrival as Arrival
 from .arrivals import ArrivalChoice as ArrivalChoice
+from .batches import Batch as Batch
+from .batches import BatchItem as BatchItem
 from .content_notes import ContentNote as ContentNote
 from .jobs import Job as Job
 from .jobs import JobInput as JobInput

@@ -17,6 +17,7 @@ class ArrivalChoice(models.Model):
     runs = models.BooleanField()
 
     class Meta:
+        default_permissions = ()
         constraints = [models.UniqueConstraint(fields=["account", "preset"], name="arrival_chosen_once")]
 
     def __str__(self) -> str:
@@ -36,6 +37,7 @@ class Arrival(models.Model):
     notes = models.JSONField(default=list)  # [{"preset": its name, "note": why it does not run}]
 
     class Meta:
+        default_permissions = ()
         indexes = [models.Index(fields=["created_at"], condition=Q(done_at=None), name="arrival_waiting")]
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from uploads.models import SHA256_HEX, MediaFile, Upload
 from uploads.runtime.request_context import REQUEST_ID_LENGTH
 
+from .batches import Batch
 from .presets import PRESET_NAME_LENGTH
 from .workers import Worker
 
@@ -48,6 +49,9 @@ class Job(models.Model):
     operation = models.CharField(max_length=32)
     version = models.PositiveIntegerField()
     params = models.JSONField(default=dict, blank=True)  # canonical: every default filled in
+    batch = models.ForeignKey(
+        Batch, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs", db_index=False
+    )
     # The name of the preset that the parameters are from, at that time. Empty if they were given.
     preset = models.CharField(max_length=PRESET_NAME_LENGTH, blank=True, default="", db_default="")
     # Finished jobs outlive their files; unfinished jobs keep them (hooks.file_deleting).
@@ -112,7 +116,7 @@ class Job(models.Model):
     with_children = models.Manager["Job"]()
 
     class Meta:
-        # The first five are for lists, which show no children.
+        # The first six are for lists, which show no children.
         indexes = [
             models.Index(
                 fields=["-created_at", "-id", "status", "operation", "lane", "owner"],
@@ -138,6 +142,11 @@ class Job(models.Model):
                 fields=["lane", "-created_at", "-id", "status", "operation", "owner"],
                 name="job_newest_of_lane",
                 condition=Q(parent=None),
+            ),
+            models.Index(
+                fields=["batch", "-created_at", "-id", "status"],
+                name="job_newest_of_batch",
+                condition=Q(batch__isnull=False),
             ),
             # For the claim: the best priority, then the owner, then the oldest job.
             models.Index(

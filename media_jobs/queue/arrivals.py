@@ -25,7 +25,7 @@ from uploads.storage.files import keep_from_deletion
 from .. import operations, permissions
 from ..models import Arrival, ArrivalChoice, Job, Preset
 from . import presets
-from .submission import INSPECT, Order, submit
+from .submission import INSPECT, Order, on_file, submit
 
 log = structlog.get_logger(__name__)
 _AT_A_TIME = 100
@@ -121,7 +121,7 @@ def _run(preset: Preset, file: MediaFile, *, is_usual: bool) -> dict[str, str] |
         if not file.has_facts and Job.objects.filter(file=file, operation=INSPECT, status=Job.Status.FAILED).exists():
             return _note(preset, "The file could not be inspected: it may be damaged.")
         with write():
-            submit(Order.of_preset(file.owner, preset, file=file, on_arrival=True))
+            submit(on_file(Order.of_preset(file.owner, preset, on_arrival=True), file))
     except Refusal as refusal:
         return _note(preset, refusal.detail)
     except DatabaseError:

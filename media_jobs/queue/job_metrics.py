@@ -1,5 +1,6 @@
 """Metrics about jobs for Prometheus. Jobs end in many processes, so these are kept in the database."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.utils import timezone
@@ -27,6 +28,12 @@ def count_end(job: Job, result: str, reason: str = "", *, cached: bool = False) 
         seconds = max(0.0, (timezone.now() - job.started_at).total_seconds())
         increments.append(DURATION.one(seconds, job.operation, result))
     count(*increments)
+
+
+def count_ends(jobs: Sequence[Job], result: str) -> None:
+    """Count the ends of jobs that no worker ran."""
+    if jobs:
+        count(*[JOBS_ENDED.one(job.operation, result, "") for job in jobs])
 
 
 def count_lost_lease(job: Job) -> None:

@@ -8,7 +8,7 @@ caller's lease. Each function runs in the
 transaction of its caller, records the Transition and the metrics, and returns whether the status changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -24,7 +24,7 @@ from ..conf import jobs
 from ..errors import Failure, NoSuchJob
 from ..models import Job, Worker
 from ..subscriptions import job_finished
-from .job_metrics import count_end
+from .job_metrics import count_end, count_ends
 from .scheduling import SERVE_OWNER, Room, sql
 from .single_flight import promote
 
@@ -114,6 +114,26 @@ def mark_cancelled(found: QuerySet[Job], job: Job) -> bool:
         _ended(job, Status.CANCELLED)
         promote(job)
     return bool(done)
+
+
+def mark_cancelled_together(jobs: Sequence[Job]) -> Sequence[Job]:
+    """Cancel queued jobs, whose rows the caller has locked, with one UPDATE.
+
+    Returns those that are left: others follow them, or they have children.
+    """
+    # Read after the lock: who follows a job has locked it first.
+    led = set(Job.objects.filter(leader__in=jobs, status=Status.QUEUED).values_list("leader", flat=True))
+    alone = [job for job in jobs if job.pk not in led and not job.pending_children]
+    ids = [job.pk for job in alone]
+    found = Job.objects.filter(pk__in=ids, status=Status.QUEUED)
+    done = found.update(
+        **_RESET, status=Status.CANCELLED, finished_at=Now(), leader=None, outputs=0, message="Cancelled"
+    )
+    if done != len(ids):
+        raise IntegrityError("A job changed although its row was locked.")
+    Transition.record_many("job", ids, Status.CANCELLED)
+    count_ends(alone, Status.CANCELLED)
+    return [job for job in jobs if job not in alone]
 
 
 def cancel_children(parent: Job) -> None:

@@ -1,6 +1,6 @@
 """Submitting jobs: check the request, then insert the job.
 
-This is the only module that inserts jobs; children.py inserts the child jobs of a job that is split.
+Jobs are inserted here; batch_chores.py inserts many at a time, and children.py the children of a job that is split.
 """
 
 import hashlib
@@ -112,6 +112,11 @@ def parse_request(user: Account, data: Mapping[str, Any], key: str = "", *, come
     files = _usable_files(user, [*main, *data["inputs"], *named])
     rest = files[len(main) :]
     return order.on(files[0] if main else None, rest[: len(data["inputs"])], rest[len(data["inputs"]) :])
+
+
+def on_file(order: Order, file: MediaFile) -> Order:
+    """The order on this file, with the files that its parameters name, which the owner must be able to use."""
+    return order.on(file, (), _usable_files(order.owner, order.named_files))
 
 
 def _usable_files(user: Account, ids: Sequence[UUID]) -> list[MediaFile]:

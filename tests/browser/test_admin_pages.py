@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
+from media_jobs.queue import batch_chores
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph
 from tests.support.browser_staff import signed_in
 from tests.support.in_server import accounts
@@ -53,8 +54,10 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
     below |= {"account": ("auth/user", account), "group": ("auth/group", group)}
     below |= {"job": ("media_jobs/job", done), "waiting-job": ("media_jobs/job", queued)}
     saved = _saved(server, "Small for the newsletter", "thumbnail", {"width": 320, "at": "50%"})
+    below["batch"] = ("media_jobs/batch", _batch(server))
     below["preset"] = ("media_jobs/preset", saved)
     lists = [
+        "media_jobs/batch",
         "media_jobs/preset",
         "uploads/mediafile",
         "uploads/upload",
@@ -69,8 +72,18 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
         | {name: f"/admin/{of}/{pk}/change/" for name, (of, pk) in below.items()}
         | {"run": f"/admin/uploads/mediafile/{film}/run/?operation=transcode", "add": "/admin/uploads/mediafile/add/"}
         | {"arrivals": "/admin/media_jobs/preset/arrivals/", "choose": f"/admin/uploads/mediafile/{film}/run/"}
+        | {"run-on-all": "/admin/uploads/mediafile/all/run/?kind__exact=video"}
         | {"link": f"/admin/uploads/mediafile/{film}/link/"}
     )
+
+
+def _batch(server: Server) -> str:
+    """One with a job that waits, and files that were skipped."""
+    order = {"operation": "transcode", "filter": {"origin": ["upload", "job"]}}
+    headers = {"Content-Type": "application/json"}
+    made = server.request("POST", "/api/v1/jobs/batch/", json.dumps(order).encode(), headers, user="operator")
+    server.call(batch_chores.carry_on)
+    return str(made.json()["id"])
 
 
 def _saved(server: Server, name: str, operation: str, params: dict[str, Any]) -> str:

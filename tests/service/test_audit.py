@@ -11,6 +11,7 @@ from django.test import Client as DjangoClient
 
 from tests.support.admin_client import signed_in
 from tests.support.api_endpoints import CHANGING, endpoints
+from tests.support.in_server import jobs as job_rows
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, form_end, form_part, query
 from tests.support.tus_client import Client
@@ -74,6 +75,15 @@ class House:
         self.ask("POST", f"jobs/{job}/cancel/")
         return job
 
+    def batch(self) -> str:
+        order = {"operation": "thumbnail", "files": [self.film], "params": {"width": 70 + next(_numbers)}}
+        return str(self.ask("POST", "jobs/batch/", order).json()["id"])
+
+    def failed_batch(self) -> str:
+        batch = self.batch()
+        self.server.call(job_rows.fail_batch, batch)
+        return batch
+
     def preset(self) -> str:
         order = {"name": f"Preset {next(_numbers)}", "operation": "thumbnail"}
         return str(self.ask("POST", "presets/", order).json()["id"])
@@ -119,6 +129,18 @@ DEEDS: dict[str, Deed] = {
     "DELETE file-link": (
         House.file, lambda house, pk: house.ask("DELETE", f"files/{pk}/link/"),
         ("media file", "a.srt", "Revoked all links."),
+    ),
+    "POST batch-list": (
+        lambda house: {"operation": "thumbnail", "files": [house.film]},
+        lambda house, said: house.ask("POST", "jobs/batch/", said), ("batch", "thumbnail on 1 files", "Submitted."),
+    ),
+    "POST batch-cancel": (
+        House.batch, lambda house, pk: house.ask("POST", f"jobs/batch/{pk}/cancel/"),
+        ("batch", "thumbnail", "Cancelled."),
+    ),
+    "POST batch-retry": (
+        House.failed_batch, lambda house, pk: house.ask("POST", f"jobs/batch/{pk}/retry/"),
+        ("batch", "thumbnail", "Retried the failed jobs."),
     ),
     "POST job-list": (lambda house: None, lambda house, _: _submitted(house), ("job", "thumbnail", "Submitted.")),
     "POST job-cancel": (

@@ -31,4 +31,4 @@ def test_jobs_from_before_presets_are_made_from_none() -> None:
     assert found.keys() == {kept.pk, old_job.pk}
     assert found[kept.pk].params == kept.params
     old_one = found[old_job.pk]
-    assert (old_one.params, old_one.preset, old_one.on_arrival) == ({"height": 720}, "", False)
+    assert (old_one.params, old_one.preset, old_one.on_arrival, old_one.batch) == ({"height": 720}, "", False, None)

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
@@ -15,6 +17,7 @@ from django.utils.safestring import SafeString
 from .. import hooks, search
 from ..access import permissions
 from ..api.player import player_context
+from ..errors import InvalidParams
 from ..hooks import FilePage
 from ..models import MediaFile, NameKey
 from ..search import Found
@@ -88,7 +91,31 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
             )
             for page in hooks.file_pages
         ]
-        return [*named, *super().get_urls()]
+        of_all = [
+            path(
+                f"all/{page.name}/",
+                self.admin_site.admin_view(partial(self._page_of_all, page)),
+                name=f"uploads_mediafile_all_{page.name}",
+            )
+            for page in hooks.file_pages
+            if page.act_on_all
+        ]
+        return [*named, *of_all, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        pages = [page for page in hooks.file_pages if page.act_on_all and page.offered(request.user)]
+        return super().changelist_view(request, {"pages_of_all": pages, **(extra_context or {})})
+
+    def _page_of_all(self, page: FilePage, request: HttpRequest) -> HttpResponse:
+        """A page about all files that the query string filters, as the list does."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        assert page.act_on_all is not None
+        try:
+            files = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            raise InvalidParams("These filters are invalid.") from None
+        return page.act_on_all(request, files)
 
     def _page(self, page: FilePage, request: HttpRequest, pk: UUID) -> HttpResponse:
         file = self.get_object(request, str(pk))

@@ -1,6 +1,7 @@
 """The tables of uploads, and of the numbered state changes of uploads and jobs."""
 
 import uuid
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import connection, models
@@ -144,6 +145,16 @@ class Transition(models.Model):
         insert = _INSERT_TRANSITION.format(now=_NOW[connection.vendor])
         with connection.cursor() as cursor:
             cursor.execute(insert, [*key, *key, str(state), detail[:500]])
+
+    @classmethod
+    def record_many(cls, subject: str, subject_ids: Sequence[uuid.UUID], state: str, detail: str = "") -> None:
+        """The same for several subjects, whose rows the transaction has inserted or locked."""
+        keys = [_UUID.get_db_prep_value(subject_id, connection) for subject_id in subject_ids]
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                _INSERT_TRANSITION.format(now=_NOW[connection.vendor]),
+                [(subject, key, subject, key, str(state), detail[:500]) for key in keys],
+            )
 
     @classmethod
     def history(cls, subject: str, subject_id: uuid.UUID) -> QuerySet["Transition"]:

@@ -6,8 +6,9 @@ from datetime import timedelta
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from media_jobs.models import Job, Worker
+from media_jobs.models import Batch, Job, Worker
 from media_jobs.queue import lanes
+from media_jobs.queue.batch_chores import submit_some
 
 
 def lose_job_and_resume_lane(pk: str, lane: str) -> None:
@@ -28,3 +29,10 @@ def make_worker_row(lane: str, host: str, minutes_ago: int) -> None:
     """A worker that was last heard of so long ago."""
     heard = timezone.now() - timedelta(minutes=minutes_ago)
     Worker.objects.create(lane=lane, host=host, pid=1, seen_at=heard, heard_at=heard)
+
+
+def fail_batch(pk: str) -> None:
+    """The jobs of a batch are submitted, and look as if they had failed."""
+    batch = Batch.objects.get(pk=pk)
+    submit_some(batch)
+    Job.objects.filter(batch=batch).update(status="failed", error_code="stalled", finished_at=timezone.now())

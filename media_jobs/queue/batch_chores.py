@@ -1,0 +1,183 @@
+"""What housekeeping does for batches: submit their jobs, cancel them, and retry them, some hundred in a transaction.
+
+A crash at any point costs nothing: rows say what is still to be done, and change in the same transaction as the jobs.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from uploads.errors import Refusal
+from uploads.models import MediaFile, Transition
+from uploads.runtime.database_connections import write
+from uploads.storage.files import keep_from_deletion
+
+from .. import permissions
+from ..errors import Failure
+from ..ffmpeg.probing.media_facts import stored_facts
+from ..models import Batch, BatchItem, Job, Share
+from ..operations.base import Described, canonical
+from . import states
+from .batches import order_of
+from .cancel_and_retry import cancel, retry
+from .notify import wake
+from .single_flight import cache_key
+from .submission import Order, on_file, submit
+
+Status = Job.Status
+CHUNK = 100
+_RETRIES_AT_A_TIME = 20
+_SECONDS_AT_A_TIME = 0.5  # of the chore: others must not wait long
+
+
+def carry_on() -> int:
+    """Do the next part of the work for each pending batch, in turns. Called each second."""
+    until, count = time.monotonic() + _SECONDS_AT_A_TIME, 0
+    pending = list(Batch.objects.filter(is_pending=True).select_related("owner").order_by("created_at"))
+    while pending and time.monotonic() < until:
+        batch = pending.pop(0)
+        done = _next_step(batch)
+        count += done
+        if done:
+            pending.append(batch)
+        else:
+            _finish(batch)
+    return count
+
+
+def _next_step(batch: Batch) -> int:
+    """Returns how many rows it changed. 0: there is nothing to do at the moment."""
+    step: Callable[[Batch], int] = submit_some
+    if batch.cancel_asked:
+        step = _cancel_some
+    elif batch.retry_asked is not None:
+        step = _retry_some
+    return step(batch)
+
+
+def _finish(batch: Batch) -> None:
+    """Nothing is left to do, unless somebody has asked for something meanwhile."""
+    with write():
+        now = Batch.objects.select_for_update(no_key=True).filter(pk=batch.pk).first()
+        if now is None or (now.cancel_asked, now.retry_asked) != (batch.cancel_asked, batch.retry_asked):
+            return
+        if now.retry_asked is not None and not now.cancel_asked:
+            now.retry_asked = None  # what was to be submitted goes on
+        else:
+            now.is_pending = False
+        now.save(update_fields=["retry_asked", "is_pending"])
+
+
+@states.in_retried_transaction
+def submit_some(batch: Batch) -> int:
+    """Submit the jobs of the next files. Files that do not fit get a note."""
+    waiting = BatchItem.objects.filter(batch=batch, note="").order_by("number")
+    files = [item.file for item in waiting.select_related("file__blob")[:CHUNK]]
+    # The files first, as in all other places: their deletion locks them before it deletes these rows.
+    here = keep_from_deletion(files) if files else set()
+    items = list(waiting.filter(file__in=here).select_for_update(of=["self"]).select_related("file__blob"))
+    try:
+        order = order_of(batch, batch.owner)
+        if not permissions.may_submit(batch.owner):
+            raise Refusal("The account may not submit jobs any more.")
+    except Refusal as refusal:
+        _skip(items, [refusal.detail] * len(items))
+        return len(files)
+    notes = [_why_not(order, item.file) for item in items]
+    _skip(items, notes)
+    fitting = [item for item, note in zip(items, notes, strict=True) if not note]
+    _insert(batch, order, [item.file for item in fitting])
+    BatchItem.objects.filter(pk__in=[item.pk for item in fitting]).delete()
+    return len(files)  # also if another process was faster with all of them: there may be more
+
+
+def _skip(items: Sequence[BatchItem], notes: Sequence[str]) -> None:
+    skipped = [item for item, note in zip(items, notes, strict=True) if note]
+    for item, note in zip(items, notes, strict=True):
+        item.note = note[:500]
+    BatchItem.objects.bulk_update(skipped, ["note"])
+
+
+def _why_not(order: Order, file: MediaFile) -> str:
+    """Why the operation cannot run on the file; empty if it can."""
+    operation = order.operation
+    if file.blob.kind not in operation.kinds:
+        return f"“{operation.name}” does not work on {file.blob.kind or 'files that are not media'}."
+    found = Described(file.name, file.blob.kind, stored_facts(file.facts))
+    try:
+        operation.check(order.params, found.kind, found.facts)
+        if not order.named_files:
+            operation.check_files(order.params, [found])
+    except Failure as failure:
+        return failure.detail
+    return ""
+
+
+def _insert(batch: Batch, order: Order, files: Sequence[MediaFile]) -> None:
+    """Insert the jobs: together those whose work nobody has done or does, one by one the others."""
+    jobs = [] if order.named_files else [_job(batch, order, file) for file in files]
+    known = Job.objects.filter(
+        cache_key__in=[job.cache_key for job in jobs], status__in=[Status.QUEUED, Status.RUNNING, Status.SUCCEEDED]
+    )
+    taken = set(known.values_list("cache_key", flat=True))
+    new: dict[str, Job] = {}
+    for job in jobs:
+        if job.cache_key not in taken:
+            new.setdefault(job.cache_key, job)
+    Job.objects.bulk_create(new.values())
+    Transition.record_many("job", [job.pk for job in new.values()], Status.QUEUED)
+    inserted = {job.file_id for job in new.values()}
+    for file in files:
+        if file.pk not in inserted:
+            made, _ = submit(on_file(order, file))
+            of_batch = {"batch": batch, "preset": batch.preset, "request_id": batch.request_id}
+            Job.objects.filter(pk=made.pk).update(**of_batch)
+    if new:
+        Share.ensure(order.operation.lane, batch.owner_id)
+        transaction.on_commit(lambda: wake(order.operation.lane))
+
+
+def _job(batch: Batch, order: Order, file: MediaFile) -> Job:
+    operation = order.operation
+    job = Job(
+        owner=batch.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
+        preset=batch.preset, lane=operation.lane, priority=batch.priority, file=file, input_bytes=file.size,
+        batch=batch, request_id=batch.request_id, queued_at=Now(),
+    )  # fmt: skip
+    job.cache_key = cache_key(job, [file])
+    return job
+
+
+def _cancel_some(batch: Batch) -> int:
+    """Cancel queued jobs: together those on which no other waits, one by one those with followers or children."""
+    # Oldest first, as workers claim them: they soon find none.
+    queued = Job.objects.filter(batch=batch, status=Status.QUEUED).order_by("queued_at", "id")
+    with write():
+        chunk = list(queued.select_for_update(of=["self"])[:CHUNK])
+        others = states.mark_cancelled_together(chunk)
+    for job in others:
+        with suppress(Refusal):  # it has ended meanwhile
+            cancel(job)
+    return len(chunk)
+
+
+def _retry_some(batch: Batch) -> int:
+    failed = Job.objects.filter(
+        batch=batch, status=Status.FAILED, finished_at__lte=batch.retry_asked, file__isnull=False
+    )
+    chunk = list(failed.select_related("file").order_by("finished_at", "id")[:_RETRIES_AT_A_TIME])
+    with write():
+        # All files first, in the order of their Blobs: one by one, two transactions could wait for each other.
+        keep_from_deletion([job.file for job in chunk if job.file is not None])
+        return sum(map(_retry, chunk))
+
+
+def _retry(job: Job) -> bool:
+    try:
+        retry(job)
+    except Refusal:  # its file was deleted a moment ago, or somebody else has retried it
+        return False
+    return True
