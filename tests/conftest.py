@@ -17,7 +17,7 @@ import pytest
 from django.db import connection
 from hypothesis import HealthCheck, settings
 
-from tests.support import outside_services
+from tests.support import media_samples, outside_services
 from tests.support.failing_brokers import OwnRedis
 from tests.support.films import FilmShelf, LongFilm
 from tests.support.object_store import ObjectStore
@@ -201,6 +201,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     source = ["-f", "lavfi", "-i", "testsrc2=size=320x180:duration=3"]
     subprocess.run([ffmpeg, "-v", "error", *source, "-pix_fmt", "yuv420p", str(path)], check=True)
     return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A file of every kind that ffmpeg can write, by its name in media_samples. All processes of a run share them."""
+    return media_samples.make(tmp_path_factory.getbasetemp().parent / "millrace-clips")
 
 
 @pytest.fixture

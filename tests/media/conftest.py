@@ -15,7 +15,7 @@ from media_jobs.ffmpeg.sandbox import Limits, Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Work
-from tests.support.operation_runs import Done, Operate
+from tests.support.operation_runs import Done, Operate, OperateOn
 
 from ..support.troubled_clips import clip
 
@@ -43,19 +43,25 @@ def facts_of(clips: Callable[[str], Path], sandbox: Sandbox) -> Callable[[str], 
 
 
 @pytest.fixture
-def operate(
-    clips: Callable[[str], Path], facts_of: Callable[[str], Facts], sandbox: Sandbox, tmp_path: Path
-) -> Operate:
+def operate_on(sandbox: Sandbox, tmp_path: Path) -> OperateOn:
     folders = (tmp_path / f"work-{number}" for number in range(100))
 
-    def run(operation: str, name: str, /, *, kind: str = "video", resident: int | None = None, **params: Any) -> Done:
-        folder, path, reports = next(folders), clips(name), list[Report]()
+    def run(
+        operation: str,
+        path: Path,
+        facts: Facts,
+        /,
+        *,
+        kind: str = "video",
+        resident: int | None = None,
+        **params: Any,
+    ) -> Done:
+        folder, reports = next(folders), list[Report]()
         folder.mkdir(mode=0o700)
         tools = Toolbox(find(), sandbox, folder, THREADS, lambda: None, reports.append)
         tools.limits = Limits(resident=resident) if resident else None
         found = get(operation)
-        facts = facts_of(name)
-        work = Work(parse(found, params), Input(path, name, kind, facts), [], folder, tools, THREADS)
+        work = Work(parse(found, params), Input(path, path.name, kind, facts), [], folder, tools, THREADS)
         outcome = found.run(work)
         outputs = list(outcome.outputs)
         return Done(
@@ -68,3 +74,9 @@ def operate(
         )
 
     return run
+
+
+@pytest.fixture
+def operate(clips: Callable[[str], Path], facts_of: Callable[[str], Facts], operate_on: OperateOn) -> Operate:
+    """Run an operation on one of the clips, by its name."""
+    return lambda operation, name, /, **options: operate_on(operation, clips(name), facts_of(name), **options)

@@ -16,6 +16,11 @@ def times(path: Path) -> list[float]:
         return [frame.time for frame in container.decode(video=0) if frame.time is not None]
 
 
+def frame_count(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
 def colours(path: Path, width: int, height: int) -> list[tuple[int, int, int]]:
     """The average colours of so many fields of the first frame, row by row."""
     fields = f"format=rgb24,scale={width}:{height}:flags=area"
@@ -76,3 +81,20 @@ def channel_peaks(path: Path) -> list[float]:
     said = ffmpeg("-i", str(path), "-af", "astats=measure_overall=none:measure_perchannel=Peak_level", "-f", "null",
                   "-", level="info")  # fmt: skip
     return [float(level) for level in re.findall(r"Peak level dB: (-?[\d.]+|-inf)", said)]
+
+
+def sound_duration(path: Path) -> float:
+    """When the first sound ends, in seconds, as decoded: it may begin later than 0."""
+    steady = ("-af", "aresample=async=1:first_pts=0")
+    raw = decoded(path, "-map", "0:a:0", *steady, "-ac", "1", "-ar", "48000", "-f", "s16le")
+    return len(raw) / 2 / 48000
+
+
+def similarity(path: Path, source: Path) -> float:
+    """The SSIM of a picture or video to its source, scaled to its size. Frames are compared in their order."""
+    with av.open(str(path)) as container:
+        size = container.streams.video[0].width, container.streams.video[0].height
+    scaled = f"scale={size[0]}:{size[1]}:flags=bicubic,format=yuv420p,settb=1/25,setpts=N"
+    graph = f"[0:v]{scaled}[made];[1:v]{scaled}[source];[made][source]ssim=shortest=1"
+    said = ffmpeg("-i", str(path), "-i", str(source), "-lavfi", graph, "-f", "null", "-", level="info")
+    return float(re.findall(r"All:([\d.]+)", said)[-1])

@@ -142,7 +142,7 @@ REAL: tuple[Real, ...] = (
 _FFMPEG: str = imageio_ffmpeg.get_ffmpeg_exe()  # its name holds its version
 _SOURCES = (
     "-f lavfi -i testsrc=size=320x240:rate=25:duration=0.4 "
-    "-f lavfi -i aevalsrc=sin(880*PI*t)+random(0)/9|cos(660*PI*t):s=48000:d=0.8"
+    "-f lavfi -i aevalsrc=sin(880*PI*t)/2+random(0)/9|cos(660*PI*t)/2:s=48000:d=0.8"
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from media_jobs.ffmpeg.probing.media_facts import Facts
@@ -29,6 +30,20 @@ class Done:
     def made(self) -> Facts:
         [only] = self.found
         return only
+
+
+class OperateOn(Protocol):
+    def __call__(
+        self,
+        operation: str,
+        path: Path,
+        facts: Facts,
+        /,
+        *,
+        kind: str = "video",
+        resident: int | None = None,
+        **params: Any,
+    ) -> Done: ...
 
 
 class Operate(Protocol):

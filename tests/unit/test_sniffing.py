@@ -7,41 +7,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.media_samples import BUILT, REAL, REFUSED, Built, Real, make
+from tests.support.media_samples import BUILT, REAL, REFUSED, Built, Real
 from tests.support.repetitions import MORE
 from uploads.content.sniffing import HEAD_SIZE, MEDIA_TYPES, Kind, MediaType, sniff
 from uploads.content.sniffing.signatures import MAGIC
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return make(tmp_path_factory.getbasetemp().parent / "millrace-clips")
-
-
-@pytest.fixture(scope="session")
-def heads(clips: dict[str, Path]) -> list[bytes]:
-    return [path.read_bytes()[:4096] for path in clips.values()] + [entry.content[:4096] for entry in BUILT]
+def heads(samples: dict[str, Path]) -> list[bytes]:
+    return [path.read_bytes()[:4096] for path in samples.values()] + [entry.content[:4096] for entry in BUILT]
 
 
 @pytest.mark.parametrize("clip", REAL, ids=lambda clip: clip.name)
-def test_a_file_made_by_ffmpeg_is_recognised(clip: Real, clips: dict[str, Path]) -> None:
-    assert name_of(clips[clip.name].read_bytes()) == clip.media
+def test_a_file_made_by_ffmpeg_is_recognised(clip: Real, samples: dict[str, Path]) -> None:
+    assert name_of(samples[clip.name].read_bytes()) == clip.media
 
 
 @pytest.mark.parametrize("clip", REAL, ids=lambda clip: clip.name)
-def test_the_head_of_a_file_made_by_ffmpeg_tells_as_much(clip: Real, clips: dict[str, Path]) -> None:
-    assert name_of(clips[clip.name].read_bytes()[:HEAD_SIZE]) == clip.media
+def test_the_head_of_a_file_made_by_ffmpeg_tells_as_much(clip: Real, samples: dict[str, Path]) -> None:
+    assert name_of(samples[clip.name].read_bytes()[:HEAD_SIZE]) == clip.media
 
 
 @pytest.mark.parametrize("clip", REAL, ids=lambda clip: clip.name)
-def test_what_ffmpeg_made_can_be_opened(clip: Real, clips: dict[str, Path]) -> None:
-    with av.open(str(clips[clip.name])) as media:
+def test_what_ffmpeg_made_can_be_opened(clip: Real, samples: dict[str, Path]) -> None:
+    with av.open(str(samples[clip.name])) as media:
         assert media.streams
 
 
 @pytest.mark.parametrize("clip", REAL, ids=lambda clip: clip.name)
-def test_a_file_cut_short_is_never_taken_for_another_family(clip: Real, clips: dict[str, Path]) -> None:
-    content = clips[clip.name].read_bytes()
+def test_a_file_cut_short_is_never_taken_for_another_family(clip: Real, samples: dict[str, Path]) -> None:
+    content = samples[clip.name].read_bytes()
     for size in (16, 100, 1000, 5000, 20000):
         found = sniff(content[:size])
         # An index that is cut off no longer says that there is sound only, so the kind may differ.
@@ -70,8 +65,8 @@ def test_a_row_of_the_table_is_reached_by_something_in_the_corpus(row: object, f
 
 
 @pytest.fixture(scope="module")
-def found_rows(clips: dict[str, Path]) -> set[object]:
-    contents = [path.read_bytes()[:HEAD_SIZE] for path in clips.values()]
+def found_rows(samples: dict[str, Path]) -> set[object]:
+    contents = [path.read_bytes()[:HEAD_SIZE] for path in samples.values()]
     return {first_row(content) for content in [*contents, *(entry.content[:HEAD_SIZE] for entry in BUILT)]}
 
 
@@ -88,9 +83,9 @@ def found_rows(clips: dict[str, Path]) -> set[object]:
         ("ass", Kind.SUBTITLE),
     ],
 )
-def test_the_kind_says_what_a_type_is_good_for(name: str, kind: Kind, clips: dict[str, Path]) -> None:
+def test_the_kind_says_what_a_type_is_good_for(name: str, kind: Kind, samples: dict[str, Path]) -> None:
     built = {entry.name: entry.content for entry in BUILT}
-    found = sniff(built[name] if name in built else clips[name].read_bytes())
+    found = sniff(built[name] if name in built else samples[name].read_bytes())
     assert found is not None
     assert found.kind is kind
 
