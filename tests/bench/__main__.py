@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.support.server import ROOT, Server, Template, drop_database, make_template
 
-from . import download, hls, hls_serving, jobs, lists, memory, pictures, render, s3, speed, split
+from . import download, hls, hls_serving, jobs, lists, memory, pictures, quality, render, s3, speed, split
 from .client import BenchError
 from .contenders import CONTENDERS
 from .lists_rows import ROWS
@@ -28,7 +28,9 @@ from .payload import Source, make_source
 from .plot import draw
 from .report import Results, write_json
 
-SECTIONS = ("speed", "memory", "crowd", "download", "jobs", "lists", "s3", "split", "render", "hls", "pictures")
+SECTIONS = (
+    "speed", "memory", "crowd", "download", "jobs", "lists", "s3", "split", "render", "hls", "pictures", "quality",
+)  # fmt: skip
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -117,19 +119,7 @@ def measure(chosen: argparse.Namespace, results: Results, scratch: Path, kept: P
         for part in jobs.PARTS if "jobs" in only else ():
             with attempt(f"jobs, {part.__name__}", results):
                 keep(part(setting), results.jobs)
-        with attempt("split", results) as wanted:
-            if wanted in only:
-                keep(split.measure(chosen.rounds, template, scratch / "split"), results.split)
-        with attempt("render", results) as wanted:
-            if wanted in only:
-                keep(render.measure(chosen.rounds, template, scratch / "render"), results.render)
-        with attempt("hls", results) as wanted:
-            if wanted in only:
-                keep(hls.measure(chosen.rounds, template, scratch / "hls"), results.hls)
-                keep(hls_serving.measure(chosen.rounds, template, scratch / "hls-serving"), results.hls)
-        with attempt("pictures", results) as wanted:
-            if wanted in only:
-                keep(pictures.measure(chosen.rounds, scratch / "pictures"), results.pictures)
+        media(chosen, results, template, scratch)
         if "lists" in only:
             with attempt("lists", results):
                 long_lists(chosen, results, template, scratch / "lists")
@@ -139,6 +129,26 @@ def measure(chosen: argparse.Namespace, results: Results, scratch: Path, kept: P
     if "crowd" in only and database_url.startswith("postgres"):
         with attempt("crowd on PostgreSQL", results), prepared(database_url, scratch) as template:
             crowds(chosen, results, source, template, scratch)
+
+
+def media(chosen: argparse.Namespace, results: Results, template: Template, scratch: Path) -> None:
+    only = chosen.only
+    with attempt("split", results) as wanted:
+        if wanted in only:
+            keep(split.measure(chosen.rounds, template, scratch / "split"), results.split)
+    with attempt("render", results) as wanted:
+        if wanted in only:
+            keep(render.measure(chosen.rounds, template, scratch / "render"), results.render)
+    with attempt("hls", results) as wanted:
+        if wanted in only:
+            keep(hls.measure(chosen.rounds, template, scratch / "hls"), results.hls)
+            keep(hls_serving.measure(chosen.rounds, template, scratch / "hls-serving"), results.hls)
+    with attempt("pictures", results) as wanted:
+        if wanted in only:
+            keep(pictures.measure(chosen.rounds, scratch / "pictures"), results.pictures)
+    with attempt("quality", results) as wanted:
+        if wanted in only:
+            keep(quality.measure(scratch / "quality"), results.quality)
 
 
 def single_transfers(

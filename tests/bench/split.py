@@ -106,7 +106,7 @@ def _same_quality(source: Path, whole: Side, split: Side, scratch: Path) -> Iter
         abs(larger) <= _PROMISED_SIZE, f"{len(split.video) / 1e6:.2f} and {len(whole.video) / 1e6:.2f} MB",
         {"ratio": larger},
     )  # fmt: skip
-    scores = {name: _vmaf(path, source) for name, path in paths.items()}
+    scores = {name: vmaf_of(path, source) for name, path in paths.items()}
     off = scores["split"] - scores["whole"]
     yield Figure(
         "VMAF of the split encode, beside the whole", f"{off:+.2f}", f"± {_PROMISED_VMAF}",
@@ -118,7 +118,7 @@ def _same_quality(source: Path, whole: Side, split: Side, scratch: Path) -> Iter
     yield Figure("frames of the split encode", found, "those of the whole", same)
 
 
-def _vmaf(path: Path, source: Path) -> float:
+def vmaf_of(path: Path, source: Path) -> float:
     done = subprocess.run(
         [FFMPEG, "-nostdin", "-i", path, "-i", source, "-lavfi", "[0:v][1:v]libvmaf=n_threads=2", "-f", "null", "-"],
         capture_output=True, text=True, check=True,

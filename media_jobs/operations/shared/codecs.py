@@ -78,14 +78,14 @@ VIDEO = {
     for codec in (
         # CRF 0 of x264 is lossless, in a profile that no browser plays.
         VideoCodec(
-            "h264", _x264, "mp4", {"low": 28, "medium": 23, "high": 18}, worst=51, best=1, slope=1.8, step=0.25
+            "h264", _x264, "mp4", {"low": 28, "medium": 23, "high": 18}, worst=51, best=1, slope=1.2, step=0.25
         ),
         VideoCodec(
-            "hevc", _x265, "mp4", {"low": 32, "medium": 26, "high": 21}, worst=51, best=1, slope=1.8, step=0.25,
+            "hevc", _x265, "mp4", {"low": 28, "medium": 22, "high": 16}, worst=51, best=1, slope=0.9, step=0.25,
             smallest=16, tag=_HVC1,
         ),
-        VideoCodec("vp9", _vp9, "webm", {"low": 40, "medium": 33, "high": 26}, worst=63, best=1, slope=0.8),
-        VideoCodec("av1", _svtav1, "webm", {"low": 45, "medium": 35, "high": 27}, worst=63, best=1, slope=0.8),
+        VideoCodec("vp9", _vp9, "webm", {"low": 42, "medium": 32, "high": 22}, worst=63, best=1, slope=0.45),
+        VideoCodec("av1", _svtav1, "webm", {"low": 50, "medium": 36, "high": 20}, worst=63, best=1, slope=0.45),
     )
 }  # fmt: skip
 

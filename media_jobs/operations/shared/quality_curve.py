@@ -14,6 +14,7 @@ MOST_PROBES = 5
 _NEAR_ENOUGH = 0.3  # of VMAF: samples tell it no better
 _NARROW = 1.5  # CRFs: it is not worth a probe between two that are so near each other
 _LONGEST_LEAP = 10.0  # the next ones may be twice as long
+_WIDE, _EDGE = 6.0, 0.25  # CRFs between two probes; the share of a wider gap in which the next one is not
 _FURTHER = 1.5  # than a straight line reaches, so that the target is between two probes
 _TOP = 100.5  # a little above the highest VMAF, as the odds of 100 % are infinite
 _USUAL = 93.0  # where VideoCodec.slope is measured
@@ -36,8 +37,9 @@ class QualityCurve:
             return None if following in self.scores else following
         if below - above <= max(self.codec.step, _NARROW):
             return None
-        found = self._rounded(self._between(above, below, target))
-        inside = min(max(found, above + self.codec.step), below - self.codec.step)
+        # Not at the edge of a wide gap: the curve may bend, and each probe would move the same end a little.
+        edge = max(self.codec.step, (below - above) * _EDGE if below - above > _WIDE else 0)
+        inside = self._rounded(min(max(self._between(above, below, target), above + edge), below - edge))
         return None if inside in self.scores else inside
 
     def crf_for(self, target: float) -> float:

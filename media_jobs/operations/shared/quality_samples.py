@@ -22,8 +22,9 @@ _COUNT, _SECONDS = 6, 2.0
 _WHOLE = _COUNT * _SECONDS * 1.25  # a shorter source is one sample
 _ENOUGH = 70  # frames that a probe compares
 _USUAL_RATE = 25.0
-# Frames of a sample wait in memory for those that the encoder looks ahead at. In pixels: 30 frames in 4K.
-_MOST_PIXELS = 250_000_000
+# Frames of a sample wait in memory for those that the encoder looks ahead at. In pixels: 30 frames in 4K, with which
+# SVT-AV1 takes 2.8 GB in all. Larger pictures are never one sample, whose frames are not counted.
+_MOST_PIXELS, _LARGE = 250_000_000, 2560 * 1440
 
 
 def samples_of(work: Work[Any], plan: VideoPlan, whole: Excerpt) -> list[Excerpt]:
@@ -32,11 +33,12 @@ def samples_of(work: Work[Any], plan: VideoPlan, whole: Excerpt) -> list[Excerpt
     length = plan.length or plan.params.time_range.duration(facts.duration)
     if facts.format in WITHOUT_TIMESTAMPS | WRONG_DURATION or not length:
         return [_beginning(whole, _frames(plan, _COUNT * _SECONDS))]  # nothing else can be found in it
-    if length <= _WHOLE:
+    pixels = plan.picture.stream.pixels
+    if length <= _WHOLE and pixels <= _LARGE:
         return [whole]
-    starts = (plan.params.start + length * (number + 0.5) / _COUNT - _SECONDS / 2 for number in range(_COUNT))
-    frames = min(_frames(plan, _SECONDS), max(12, _MOST_PIXELS // plan.picture.stream.pixels))
-    return [_sample(plan, start, frames) for start in starts]
+    starts = (max(0.0, length * (number + 0.5) / _COUNT - _SECONDS / 2) for number in range(_COUNT))
+    frames = min(_frames(plan, _SECONDS), max(12, _MOST_PIXELS // pixels))
+    return [_sample(plan, plan.params.start + start, frames) for start in starts]
 
 
 def _frames(plan: VideoPlan, seconds: float) -> int:
