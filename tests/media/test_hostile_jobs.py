@@ -22,7 +22,7 @@ from tests.support.server import Answer, Server, Template, query
 from tests.support.troubled_clips import clip
 from tests.support.waiting import wait_until
 
-OPERATIONS = ("inspect", "thumbnail", "transcode", "audio", "hls")
+OPERATIONS = ("inspect", "thumbnail", "transcode", "audio", "hls", "waveform", "storyboard")
 FINISHED = {"succeeded", "failed", "cancelled"}
 LEAPING = ("-vf", LEAP, "-af", f"a{LEAP}", "-fps_mode", "passthrough", "-c:v", "libx264", "-preset", "ultrafast")
 STREAMS = ("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "0.5", "-map", "0", *["-map", "1"] * 899)
@@ -55,6 +55,8 @@ CASES: list[tuple[str, str, dict[str, Any], Say]] = [
     *((name, "transcode", rate, TOO_LONG) for name in ("gap.mkv", "gap.mp4") for rate in RATES),
     *((name, "hls", {"heights": [48]}, TOO_LONG) for name in ("gap.mkv", "gap.mp4")),
     ("gap-without-length.mkv", "hls", {"heights": [48]}, LEAPS),
+    *(("gap-without-length.mkv", operation, {}, FINE) for operation in ("waveform", "storyboard")),
+    ("gap.mkv", "storyboard", {}, TOO_LONG),
     *((name, operation, params, FINE) for name in ("torn.mkv", "lying-index.mp4") for operation, params in SHARED),
     *(("gap.mkv", "transcode", {"end": 80_000, **rate}, LEAPS) for rate in RATES),
     *(("gap-without-length.mkv", "transcode", rate, LEAPS) for rate in RATES),
