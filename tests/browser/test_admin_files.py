@@ -83,7 +83,8 @@ def test_the_list_shows_files_runs_on_a_selection_and_deletes_after_a_preview(
     page.get_by_role("button", name="Thumbnail").click()
     expect(page.get_by_text("Skipped: words.srt (subtitle).")).to_be_visible()
     page.get_by_role("button", name="Run on 2 files").click()
-    expect(page.get_by_text("Thumbnail: 2 jobs submitted.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Thumbnail on 2 files")).to_be_visible()
+    expect(page.get_by_text("2 of 2 jobs ended")).to_be_visible()
 
     page.goto(f"{server.url}{FILES}")
     choose(page, "words.srt", action="Delete")

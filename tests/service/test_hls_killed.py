@@ -40,7 +40,7 @@ def test_segments_that_could_be_played_stay_when_workers_are_killed(
         os.killpg(bulk.pid, signal.SIGKILL)
         server.start_worker("bulk")
 
-        wait_until(lambda: any('"run"' in str(part) for (part,) in query(server, MADE)), 120)
+        wait_until(lambda: any("run" in str(part) for (part,) in query(server, MADE)), 120)
         os.killpg(heavy.pid, signal.SIGKILL)
         server.start_worker("heavy")
         again: list[int] = []
