@@ -9,20 +9,18 @@ import shlex
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, close_old_connections
 from pydantic import ValidationError
 
 from uploads.errors import InsufficientStorage, StorageUnavailable
 from uploads.models import MediaFile
 from uploads.runtime.request_context import on_behalf_of
 from uploads.sinks.base import SinkError, SinkFull
-from uploads.storage.blobs import discard
 from uploads.storage.stores import sink
 from uploads.transfers.disk_space import FloorWatch, check_free, free_above_floor
 from uploads.transfers.made_files import deposit
@@ -39,7 +37,6 @@ from ..errors import (
     NoRoom,
     NoScratch,
     OperationUnavailable,
-    QuotaReached,
     Released,
 )
 from ..ffmpeg.probing.media_facts import Facts, current_facts
@@ -53,44 +50,13 @@ from ..queue import artifacts, children, kept_parts, leases
 from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
 from . import scratch
+from .attempt_end import End, PartsAgain, Split, Success, discard_outputs, record_end
 from .content_notes import ContentNotes
 from .heartbeat import Heartbeat
 from .inputs import Inputs, free_disk
 from .slot import BEAT, Slot, equipment
 
 log = structlog.get_logger(__name__)
-_RETRY_AFTER = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Success:
-    """The outputs are stored, but not published yet."""
-
-    stored: Sequence[StoredOutput]
-    facts: dict[str, Any] | None
-    message: str
-    recipe: str = ""  # of a part that other jobs can use
-    measured: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The job is to be done by children."""
-
-    parts: Sequence[Part]
-    done: Mapping[int, Sequence[StoredOutput]]  # the stored outputs of parts that are made already
-    recipes: Mapping[int, str]  # of parts that an earlier job may have made
-
-
-@dataclass(frozen=True, slots=True)
-class PartsAgain:
-    """These children must work again, and the parent waits for them."""
-
-    specs: Mapping[int, dict[str, Any] | None]  # what they need to know, by their number; None: the same as before
-    reason: str
-
-
-End = Success | Split | PartsAgain | Failure | Interruption
 
 
 def run_job(lease: Lease, slot: Slot) -> None:
@@ -101,7 +67,7 @@ def run_job(lease: Lease, slot: Slot) -> None:
         started = time.monotonic()
         try:
             end, ran = _carry_out(lease, heartbeat)
-            _record_end(lease, end, ran)
+            record_end(lease, end, ran)
         except LeaseLost:
             log.warning("lease_lost", job=str(lease.job.pk))
         finally:
@@ -273,7 +239,7 @@ class Attempt:
                 read = facts.model_dump(mode="json") if facts is not None else None
                 stored.append(StoredOutput(output.name, key, content, read))
         except BaseException:
-            _discard(self._lease, len(outputs))
+            discard_outputs(self._lease, len(outputs))
             raise
         return stored
 
@@ -289,77 +255,6 @@ def _needed(job: Job) -> Collection[int] | None:
 def _absent(file: MediaFile | None) -> Input:
     """A file that a part does not need: nothing reads it."""
     return Input(Path("absent"), file.name if file else "", file.blob.kind if file else "", Facts(format=""))
-
-
-def _record_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
-    """Write how the attempt ended, and try again while the database is away. After a lease's time it is too late."""
-    until = time.monotonic() + jobs().lease
-    while True:
-        try:
-            return _write_end(lease, end, ran)
-        except (OperationalError, InterfaceError):
-            close_old_connections()
-            if time.monotonic() > until:
-                raise LeaseLost from None
-            time.sleep(_RETRY_AFTER)
-
-
-def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
-    match end:
-        case Success():
-            _write_success(lease, end, ran)
-        case Split():
-            _write_split(lease, end)
-        case PartsAgain():
-            leases.wait_again(lease, end.specs, end.reason)
-        case Failure():
-            leases.end_failed(lease, end, ran)
-        case Cancelled():
-            leases.end_cancelled(lease)
-        case Released():
-            leases.end_released(lease)
-        case NoScratch(size=size):
-            leases.end_deferred(lease, size)
-
-
-def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
-    number = len(success.stored)
-    try:
-        with _discarded_unless_held(lease, number):
-            if lease.job.parent_id is not None:
-                recipe = success.recipe
-                leases.finish_child(lease, success.stored, message=success.message, ran=ran, recipe=recipe)
-            else:
-                leases.finish(
-                    lease, success.stored, facts=success.facts, message=success.message, ran=ran,
-                    measured=success.measured,
-                )  # fmt: skip
-    except QuotaReached as failure:
-        # In this order: until the failure is written, another try may still succeed and need the bytes.
-        leases.end_failed(lease, failure, ran)
-        _discard(lease, number)
-
-
-def _write_split(lease: Lease, split: Split) -> None:
-    with _discarded_unless_held(lease, sum(map(len, split.done.values()))):
-        leases.split(lease, split.parts, split.done, split.recipes)
-
-
-@contextmanager
-def _discarded_unless_held(lease: Lease, number: int) -> Iterator[None]:
-    """Discard the stored bytes if the lease turns out to be lost, or the job to be cancelled."""
-    try:
-        yield
-    except LeaseLost:
-        _discard(lease, number)
-        raise
-    except Cancelled:
-        _discard(lease, number)
-        leases.end_cancelled(lease)
-
-
-def _discard(lease: Lease, number: int) -> None:
-    discard(*(lease.key(index) for index in range(number)))
 
 
 @contextmanager

@@ -1,0 +1,122 @@
+"""How an attempt at a job can end, and what is written then. Bytes of a lease that was lost are discarded."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from uploads.storage.blobs import discard
+
+from ..conf import jobs
+from ..errors import Cancelled, Failure, Interruption, LeaseLost, NoScratch, QuotaReached, Released
+from ..operations.divisible import Part
+from ..queue import leases
+from ..queue.artifacts import StoredOutput
+from ..queue.leases import Lease
+
+_RETRY_AFTER = 0.5  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The outputs are stored, but not published yet."""
+
+    stored: Sequence[StoredOutput]
+    facts: dict[str, Any] | None
+    message: str
+    recipe: str = ""  # of a part that other jobs can use
+    measured: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The job is to be done by children."""
+
+    parts: Sequence[Part]
+    done: Mapping[int, Sequence[StoredOutput]]  # the stored outputs of parts that are made already
+    recipes: Mapping[int, str]  # of parts that an earlier job may have made
+
+
+@dataclass(frozen=True, slots=True)
+class PartsAgain:
+    """These children must work again, and the parent waits for them."""
+
+    specs: Mapping[int, dict[str, Any] | None]  # what they need to know, by their number; None: the same as before
+    reason: str
+
+
+End = Success | Split | PartsAgain | Failure | Interruption
+
+
+def record_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
+    """Write how the attempt ended, and try again while the database is away. After a lease's time it is too late."""
+    until = time.monotonic() + jobs().lease
+    while True:
+        try:
+            return _write_end(lease, end, ran)
+        except (OperationalError, InterfaceError):
+            close_old_connections()
+            if time.monotonic() > until:
+                raise LeaseLost from None
+            time.sleep(_RETRY_AFTER)
+
+
+def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
+    match end:
+        case Success():
+            _write_success(lease, end, ran)
+        case Split():
+            _write_split(lease, end)
+        case PartsAgain():
+            leases.wait_again(lease, end.specs, end.reason)
+        case Failure():
+            leases.end_failed(lease, end, ran)
+        case Cancelled():
+            leases.end_cancelled(lease)
+        case Released():
+            leases.end_released(lease)
+        case NoScratch(size=size):
+            leases.end_deferred(lease, size)
+
+
+def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
+    number = len(success.stored)
+    try:
+        with _discarded_unless_held(lease, number):
+            if lease.job.parent_id is not None:
+                recipe = success.recipe
+                leases.finish_child(lease, success.stored, message=success.message, ran=ran, recipe=recipe)
+            else:
+                leases.finish(
+                    lease, success.stored, facts=success.facts, message=success.message, ran=ran,
+                    measured=success.measured,
+                )  # fmt: skip
+    except QuotaReached as failure:
+        # In this order: until the failure is written, another try may still succeed and need the bytes.
+        leases.end_failed(lease, failure, ran)
+        discard_outputs(lease, number)
+
+
+def _write_split(lease: Lease, split: Split) -> None:
+    with _discarded_unless_held(lease, sum(map(len, split.done.values()))):
+        leases.split(lease, split.parts, split.done, split.recipes)
+
+
+@contextmanager
+def _discarded_unless_held(lease: Lease, number: int) -> Iterator[None]:
+    """Discard the stored bytes if the lease turns out to be lost, or the job to be cancelled."""
+    try:
+        yield
+    except LeaseLost:
+        discard_outputs(lease, number)
+        raise
+    except Cancelled:
+        discard_outputs(lease, number)
+        leases.end_cancelled(lease)
+
+
+def discard_outputs(lease: Lease, number: int) -> None:
+    discard(*(lease.key(index) for index in range(number)))
