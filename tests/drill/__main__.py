@@ -24,7 +24,7 @@ from tests.drill.faults import CANCELS, FAULTS, Fault
 from tests.drill.hosts_day import UPLOADS, bad_day
 from tests.drill.outcomes import as_table
 from tests.drill.soak.run import soak
-from tests.drill.split_faults import SECONDS, SETTINGS, SPLIT_CANCELS, SPLIT_FAULTS
+from tests.drill.split_faults import LANES, SECONDS, SETTINGS, SPLIT_CANCELS, SPLIT_FAULTS
 from tests.drill.stage import Broken, Stage, make_film, staged
 from tests.support.server import Server, drop_database, make_template
 
@@ -61,7 +61,7 @@ def main() -> int:
                 broken += sum(drill(stage, name, fault, chosen.rounds, chosen.seed) for name, fault in faults.items())
                 broken += check_bytes(stage)
         if split:
-            with staged(Path(folder), database, broker_url=broker, seconds=SECONDS, **SETTINGS) as stage:
+            with staged(Path(folder), database, broker_url=broker, seconds=SECONDS, lanes=LANES, **SETTINGS) as stage:
                 broken += sum(drill(stage, name, fault, chosen.rounds, chosen.seed) for name, fault in split.items())
         if disasters:
             broken += suffer(disasters, Path(folder), database)

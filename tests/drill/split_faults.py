@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.bench.jobs_live import make
 from tests.drill.faults import Fault
@@ -14,6 +15,8 @@ from tests.support.server import query
 
 SECONDS = 64  # of the film: several parts, and the sound
 SETTINGS = {"SPLIT_AFTER": "20s", "JOB_THREADS": "1"}
+LANES = ("quick", "bulk", "heavy", "heavy")
+_HLS = {"heights": [48, 64]}
 _MANY = 50
 _CANCELLED_WITHIN = 2.0
 _PATIENCE = 300.0  # all parts are encoded while it waits, some of them twice
@@ -23,6 +26,20 @@ _CHANCES = 20  # to meet a job while it runs
 def kill_of_a_part(stage: Stage, chance: random.Random) -> str:
     """The worker of one part is killed: that part is encoded again, and nothing else."""
     return _kill(stage, chance, _holders_of_parts, 1)
+
+
+def kill_of_an_hls_part(stage: Stage, chance: random.Random) -> str:
+    """The worker of a run of segments is killed: that run is encoded again, and nothing else."""
+    return _kill(stage, chance, _holders_of_parts, 1, operation="hls", params=_HLS)
+
+
+def kill_of_hls(stage: Stage, chance: random.Random) -> str:
+    """The workers of the parent and of all parts are killed."""
+
+    def find(stage: Stage, job: str) -> list[int]:
+        return [*_holders_of_parts(stage, job), *([holder] if (holder := stage.holder(job)) else [])]
+
+    return _kill(stage, chance, find, 2, operation="hls", params=_HLS)
 
 
 def kill_of_both(stage: Stage, chance: random.Random) -> str:
@@ -74,6 +91,8 @@ def cancel_of_many(stage: Stage, chance: random.Random) -> str:
 SPLIT_FAULTS: dict[str, Fault] = {
     "split: kill -9 of the worker of a part": kill_of_a_part,
     "split: kill -9 of both workers": kill_of_both,
+    "split: kill -9 of the worker of an hls run": kill_of_an_hls_part,
+    "split: kill -9 of all workers of hls": kill_of_hls,
     "split: kill -9 of the whole tree": kill_of_the_tree,
     "split: kill -9 of who splits or joins": kill_of_the_join,
 }
@@ -137,11 +156,16 @@ def check_no_orphan(stage: Stage) -> None:
 
 
 def _kill(
-    stage: Stage, chance: random.Random, find: Callable[[Stage, str], list[int]], most: int, whom: str = ""
+    stage: Stage,
+    chance: random.Random,
+    find: Callable[[Stage, str], list[int]],
+    most: int,
+    whom: str = "",
+    **order: Any,
 ) -> str:
     moment = chance.uniform(0, 8)
     for _ in range(_CHANCES):
-        job = stage.submit()
+        job = stage.submit(**order)
         watch = _Watch(stage, job)
         watch.until(watch.is_begun)
         time.sleep(moment)

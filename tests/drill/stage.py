@@ -48,12 +48,15 @@ class Stage:
     housekeeping: AnyProcess | None = None
     cluster: Cluster | None = None  # that its database is in, if that may be stopped
     hit: str = ""  # when and where the last fault was done
+    lanes: tuple[str, ...] = WORKERS
 
     def start(self) -> None:
         self.server.alone = True
         self.server.start()
         self.revive()
-        self.wait_for(lambda: self.one("SELECT count(*) FROM media_jobs_worker") >= len(WORKERS), "workers to start")
+        self.wait_for(
+            lambda: self.one("SELECT count(*) FROM media_jobs_worker") >= len(self.lanes), "workers to start"
+        )
 
     def revive(self) -> None:
         """Start again whatever has ended."""
@@ -62,7 +65,7 @@ class Stage:
         if self.housekeeping is None or self.housekeeping.poll() is not None:
             self.housekeeping = self.server.run_beside("housekeeping")
         alive = [item for item in self.workers if item[1].poll() is None]
-        missing = list(WORKERS)
+        missing = list(self.lanes)
         for lane, _ in alive:
             missing.remove(lane)
         # All at once, and nobody waits for them: whatever is asked next does.
@@ -172,8 +175,9 @@ class Stage:
         past = self.past(job_id)
         if [state for state, _ in past].count(status) != 1:
             raise Broken(f"it was not {status} once: {past}")
-        if len(job["artifacts"]) != (status == "succeeded"):
-            raise Broken(f"it has {len(job['artifacts'])} artifacts")
+        names = [artifact["name"] for artifact in job["artifacts"]]
+        if bool(names) != (status == "succeeded") or len(set(names)) != len(names):
+            raise Broken(f"it has the artifacts {names}")
         for artifact in job["artifacts"]:
             self._check_content(artifact["file"])
         self.check_clean()
@@ -245,7 +249,13 @@ def make_recording(folder: Path, minutes: int) -> bytes:
 
 @contextmanager
 def staged(
-    folder: Path, base_url: str, *, broker_url: str = "", seconds: int = 16, **settings: str
+    folder: Path,
+    base_url: str,
+    *,
+    broker_url: str = "",
+    seconds: int = 16,
+    lanes: tuple[str, ...] = WORKERS,
+    **settings: str,
 ) -> Iterator[Stage]:
     """On PostgreSQL where `base_url` names one: on one of our own, if it can be had, else in a database there.
 
@@ -265,7 +275,7 @@ def staged(
         )
         film, recording = make_film(folder, seconds), make_recording(folder, 2 * seconds)
         try:
-            stage = Stage(server, film, recording, cluster=cluster)
+            stage = Stage(server, film, recording, cluster=cluster, lanes=lanes)
             stage.start()
             yield stage
         finally:
