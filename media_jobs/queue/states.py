@@ -133,6 +133,8 @@ def mark_cancelled_together(jobs: Sequence[Job]) -> Sequence[Job]:
         raise IntegrityError("A job changed although its row was locked.")
     Transition.record_many("job", ids, Status.CANCELLED)
     count_ends(alone, Status.CANCELLED)
+    for job in alone:
+        _announce(job)
     return [job for job in jobs if job not in alone]
 
 
@@ -160,7 +162,11 @@ def _ended(job: Job, result: str, reason: str = "", *, cached: bool = False) -> 
     """Count and announce the end of a job. Children are no jobs to others."""
     if job.parent_id is None:
         count_end(job, result, reason, cached=cached)
-        job_finished.announce(lambda: Job.objects.select_related("file__blob").filter(pk=job.pk).first())
+        _announce(job)
+
+
+def _announce(job: Job) -> None:
+    job_finished.announce(lambda: Job.objects.select_related("file__blob").filter(pk=job.pk).first())
 
 
 # The claim is raw SQL, as workers ask for it hundreds of times a second and wait for each other meanwhile. On

@@ -1,4 +1,4 @@
-"""Python code that is told of stored files and finished jobs, after the commit."""
+"""Python code that subscribes to stored files and finished jobs: it is called after the commit."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from django.db import transaction
 
 from media_jobs.errors import BadMedia
 from media_jobs.models import Job
-from media_jobs.queue import cancel_and_retry, leases
+from media_jobs.queue import cancel_and_retry, leases, states
 from media_jobs.subscriptions import job_finished
 from tests.support.job_rows import a_file, a_job, a_worker, end, started
 from uploads.models import MediaFile
@@ -55,6 +55,12 @@ def test_an_answer_from_the_cache_is_an_end_too(told: list[Any]) -> None:
     told.clear()
     assert a_job(file).cached
     assert told == [("thumbnail", "succeeded")]
+
+
+def test_jobs_of_a_batch_that_are_cancelled_together_are_ends_too(told: list[Any]) -> None:
+    with write():
+        assert states.mark_cancelled_together([a_job(), a_job()]) == []
+    assert told == [("thumbnail", "cancelled")] * 2
 
 
 def test_nobody_is_told_of_what_was_rolled_back_or_is_gone(told: list[Any]) -> None:
