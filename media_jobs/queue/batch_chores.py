@@ -6,6 +6,7 @@ A crash at any point costs nothing: rows say what is still to be done, and chang
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -86,11 +87,10 @@ def submit_some(batch: Batch) -> int:
     except Refusal as refusal:
         _skip(items, [refusal.detail] * len(items))
         return len(files)
-    notes = [_why_not(order, item.file) for item in items]
-    _skip(items, notes)
-    fitting = [item for item, note in zip(items, notes, strict=True) if not note]
-    _insert(batch, order, [item.file for item in fitting])
-    BatchItem.objects.filter(pk__in=[item.pk for item in fitting]).delete()
+    notes = {item.file.pk: _why_not(order, item.file) for item in items}
+    notes |= _insert(batch, order, [item.file for item in items if not notes[item.file.pk]])
+    _skip(items, [notes[item.file.pk] for item in items])
+    BatchItem.objects.filter(pk__in=[item.pk for item in items if not notes[item.file.pk]]).delete()
     return len(files)  # also if another process was faster with all of them: there may be more
 
 
@@ -116,8 +116,11 @@ def _why_not(order: Order, file: MediaFile) -> str:
     return ""
 
 
-def _insert(batch: Batch, order: Order, files: Sequence[MediaFile]) -> None:
-    """Insert the jobs: together those whose work nobody has done or does, one by one the others."""
+def _insert(batch: Batch, order: Order, files: Sequence[MediaFile]) -> dict[UUID, str]:
+    """Insert the jobs: together those whose work nobody has done or does, one by one the others.
+
+    Returns why some of those were refused, by their files: one that the parameters name may have been deleted.
+    """
     jobs = [] if order.named_files else [_job(batch, order, file) for file in files]
     known = Job.objects.filter(
         cache_key__in=[job.cache_key for job in jobs], status__in=[Status.QUEUED, Status.RUNNING, Status.SUCCEEDED]
@@ -130,14 +133,23 @@ def _insert(batch: Batch, order: Order, files: Sequence[MediaFile]) -> None:
     Job.objects.bulk_create(new.values())
     Transition.record_many("job", [job.pk for job in new.values()], Status.QUEUED)
     inserted = {job.file_id for job in new.values()}
-    for file in files:
-        if file.pk not in inserted:
-            made, _ = submit(on_file(order, file))
-            of_batch = {"batch": batch, "preset": batch.preset, "request_id": batch.request_id}
-            Job.objects.filter(pk=made.pk).update(**of_batch)
+    notes = {file.pk: _submit(batch, order, file) for file in files if file.pk not in inserted}
     if new:
         Share.ensure(order.operation.lane, batch.owner_id)
         transaction.on_commit(lambda: wake(order.operation.lane))
+    return notes
+
+
+def _submit(batch: Batch, order: Order, file: MediaFile) -> str:
+    """Submit one job. Returns why it was refused; empty if it was not."""
+    try:
+        with write():
+            made, _ = submit(on_file(order, file))
+    except Refusal as refusal:
+        return refusal.detail
+    of_batch = {"batch": batch, "preset": batch.preset, "request_id": batch.request_id}
+    Job.objects.filter(pk=made.pk).update(**of_batch)
+    return ""
 
 
 def _job(batch: Batch, order: Order, file: MediaFile) -> Job:

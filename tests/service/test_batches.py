@@ -211,6 +211,20 @@ def test_a_file_that_is_deleted_is_left_out_and_told() -> None:
     assert (found["counts"]["deleted"], found["counts"]["jobs"]["queued"]) == (1, 2)
 
 
+def test_a_file_that_the_parameters_name_may_be_deleted_and_no_other_batch_waits_for_that() -> None:
+    alice = a_user()
+    named, *files = (a_file(alice) for _ in range(4))
+    clips = [{"file": 0, "start": 0, "end": 1}, {"file": str(named.pk), "start": 0, "end": 1}]
+    made = begin(alice, files, operation="render", params={"clips": clips})
+    after = begin(alice, files)
+    delete_file(named)
+    batch_chores.carry_on()
+    found = look(alice, made)
+    assert (found["counts"]["skipped"], found["counts"]["waiting"], found["is_finished"]) == (3, 0, True)
+    assert str(named.pk) in found["skipped_because"][0]["reason"]
+    assert look(alice, after)["counts"]["jobs"]["queued"] == 3
+
+
 def test_an_account_that_may_not_submit_any_more_gets_no_jobs() -> None:
     file = a_file()
     made = begin(file.owner, [file])
