@@ -6,10 +6,10 @@ A crash at any point costs nothing: rows say what is still to be done, and chang
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from uploads.errors import Refusal
 from uploads.models import MediaFile, Transition
@@ -18,15 +18,12 @@ from uploads.storage.files import keep_from_deletion
 
 from .. import permissions
 from ..errors import Failure
-from ..ffmpeg.probing.media_facts import stored_facts
 from ..models import Batch, BatchItem, Job, Share
-from ..operations.base import Described, canonical
 from . import states
 from .batches import order_of
 from .cancel_and_retry import cancel, retry
 from .notify import wake
-from .single_flight import cache_key
-from .submission import Order, on_file, submit
+from .submission import Order, described, new_job, on_file, submit
 
 Status = Job.Status
 CHUNK = 100
@@ -106,7 +103,7 @@ def _why_not(order: Order, file: MediaFile) -> str:
     operation = order.operation
     if file.blob.kind not in operation.kinds:
         return f"“{operation.name}” does not work on {file.blob.kind or 'files that are not media'}."
-    found = Described(file.name, file.blob.kind, stored_facts(file.facts))
+    found = described(file)
     try:
         operation.check(order.params, found.kind, found.facts)
         if not order.named_files:
@@ -153,13 +150,8 @@ def _submit(batch: Batch, order: Order, file: MediaFile) -> str:
 
 
 def _job(batch: Batch, order: Order, file: MediaFile) -> Job:
-    operation = order.operation
-    job = Job(
-        owner=batch.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
-        preset=batch.preset, lane=operation.lane, priority=batch.priority, file=file, input_bytes=file.size,
-        batch=batch, request_id=batch.request_id, queued_at=Now(),
-    )  # fmt: skip
-    job.cache_key = cache_key(job, [file])
+    job = new_job(replace(order, file=file))
+    job.batch, job.preset, job.request_id = batch, batch.preset, batch.request_id
     return job
 
 

@@ -15,15 +15,14 @@ from django.db.models import Count, F, QuerySet, Sum, Window
 from django.db.models.functions import Now, RowNumber
 
 from uploads import audit_log
-from uploads.errors import InvalidParams, KeyReused
+from uploads.errors import InvalidParams
 from uploads.models import MediaFile
 from uploads.runtime.database_connections import write
 from uploads.runtime.request_context import current_request_id
-from uploads.transfers.idempotency import KEY_KEPT, check_key
-from uploads.transfers.quota import lock_owner
 
 from ..errors import AlreadyFinished, NotFinished
 from ..models import Batch, BatchItem, Job
+from .replays import replayed
 from .submission import Order
 
 MOST = 100_000  # files in a batch
@@ -44,7 +43,7 @@ def create(order: Order, files: QuerySet[MediaFile], asked: Any = None) -> tuple
     """
     fingerprint = _fingerprint(order, asked)
     with write():
-        if order.key and (before := _replayed(order, fingerprint)):
+        if order.key and (before := replayed(Batch, order.owner, order.key, fingerprint)):
             return before, False
         batch = Batch.objects.create(
             owner=order.owner, operation=order.operation.name, params=order.sent_params,
@@ -64,18 +63,6 @@ def create(order: Order, files: QuerySet[MediaFile], asked: Any = None) -> tuple
 def _fingerprint(order: Order, asked: Any) -> str:
     parts = [order.fingerprint(), asked]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _replayed(order: Order, fingerprint: str) -> Batch | None:
-    """As the same for jobs: the batch that this Idempotency-Key created within a day."""
-    check_key(order.key)
-    lock_owner(order.owner.pk)
-    holders = Batch.objects.filter(owner=order.owner, idempotency_key=order.key)
-    holders.filter(created_at__lt=Now() - KEY_KEPT).update(idempotency_key="")
-    before = holders.first()
-    if before is not None and before.fingerprint != fingerprint:
-        raise KeyReused("This Idempotency-Key was used for another request. Choose a new one.")
-    return before
 
 
 def _insert_items(batch: Batch, files: QuerySet[MediaFile]) -> int:
@@ -186,7 +173,7 @@ def retry(batch: Batch) -> None:
 
 
 def _locked(batch: Batch) -> Batch:
-    # Without the key: whoever inserts a job of the batch needs that, and may hold rows that are needed here.
+    # Without the key: a transaction that inserts a job of the batch needs it, and may hold rows that are needed here.
     return Batch.objects.select_for_update(no_key=True).get(pk=batch.pk)
 
 

@@ -16,14 +16,12 @@ from django.db.models.functions import Now
 
 from uploads import audit_log
 from uploads.access.permissions import Account
-from uploads.errors import InvalidParams, KeyReused, Refusal
+from uploads.errors import InvalidParams, Refusal
 from uploads.models import MediaFile, Transition, Upload
 from uploads.runtime.database_connections import write
 from uploads.runtime.request_context import current_request_id
 from uploads.storage.files import delete_file, keep_from_deletion
 from uploads.transfers.admission import Announcement, admit
-from uploads.transfers.idempotency import KEY_KEPT, check_key
-from uploads.transfers.quota import lock_owner
 from uploads.transfers.reception import Reception
 
 from .. import operations, permissions
@@ -33,6 +31,7 @@ from ..models import Job, JobInput, Preset, Share
 from ..operations.base import Described, Operation, Params, canonical
 from . import artifacts, presets, states
 from .notify import wake
+from .replays import replayed
 from .single_flight import cache_key, find_identical
 
 INSPECT = "inspect"
@@ -134,7 +133,7 @@ def submit(order: Order) -> tuple[Job, bool]:
         raise InvalidParams(f"“{operation.name}” takes {operation.max_inputs or 'no'} further inputs.")
     if file is not None:
         _require_kind(operation, file.name, file.blob.kind)
-        files = [_described(each) for each in (file, *order.inputs)]
+        files = [described(each) for each in (file, *order.inputs)]
         try:
             operation.check(order.params, file.blob.kind, files[0].facts)
             operation.check_files(order.params, files)
@@ -143,7 +142,7 @@ def submit(order: Order) -> tuple[Job, bool]:
     return _insert(order)
 
 
-def _described(file: MediaFile) -> Described:
+def described(file: MediaFile) -> Described:
     return Described(file.name, file.blob.kind, stored_facts(file.facts))
 
 
@@ -186,21 +185,10 @@ def _insert(order: Order) -> tuple[Job, bool]:
     _keep_files(order)
     if order.key and (before := _replayed(order)):
         return before, False
-    operation = order.operation
-    job = Job(
-        owner=order.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
-        lane=operation.lane, priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
-        on_arrival=order.on_arrival,
-        preset=order.preset.name if order.preset else "",
-        idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
-        request_id=current_request_id(),
-    )  # fmt: skip
-    result = None
+    job, result = new_job(order), None
     if order.file is None:
         job.status = Job.Status.UPLOADING
     else:
-        job.cache_key = cache_key(job, [order.file, *order.inputs])
-        job.queued_at, job.input_bytes = Now(), sum(file.size for file in (order.file, *order.inputs))
         job.leader, result = find_identical(job)
     job.save(force_insert=True)
     JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
@@ -214,6 +202,22 @@ def _insert(order: Order) -> tuple[Job, bool]:
         job.refresh_from_db()
         audit_log.note(job, "Submitted.", audit_log.ADDITION)
     return job, True
+
+
+def new_job(order: Order) -> Job:
+    """The row of this order, which is not written yet: queued, if the order has its file."""
+    operation = order.operation
+    job = Job(
+        owner=order.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
+        lane=operation.lane, priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
+        on_arrival=order.on_arrival, preset=order.preset.name if order.preset else "",
+        idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
+        request_id=current_request_id(),
+    )  # fmt: skip
+    if order.file is not None:
+        files = [order.file, *order.inputs]
+        job.cache_key, job.queued_at, job.input_bytes = cache_key(job, files), Now(), sum(each.size for each in files)
+    return job
 
 
 def _keep_files(order: Order) -> None:
@@ -231,15 +235,7 @@ def _keep_files(order: Order) -> None:
 
 
 def _replayed(order: Order) -> Job | None:
-    """The job that this Idempotency-Key created within a day. KeyReused: the request was a different one."""
-    check_key(order.key)
-    lock_owner(order.owner.pk)
-    holders = Job.objects.filter(owner=order.owner, idempotency_key=order.key)
-    holders.filter(created_at__lt=Now() - KEY_KEPT).update(idempotency_key="")
-    before = holders.first()
-    if before is not None and before.fingerprint != order.fingerprint():
-        raise KeyReused("This Idempotency-Key was used for another request. Choose a new one.")
-    return before
+    return replayed(Job, order.owner, order.key, order.fingerprint())
 
 
 def inspect_new(file: MediaFile) -> None:
