@@ -162,15 +162,12 @@ class _ClipEncoder:
         return [f"{fps}:start_time={-recipe.start:.6f}", held, "trim=start=0", "setpts=PTS-STARTPTS"]
 
     def _fades(self) -> Iterator[str]:
-        fade_in, fade_out = (round(each * self.recipe.frame_rate) for each in self._fade_seconds)
+        seconds = self.recipe.fade_in, self.recipe.fade_out
+        fade_in, fade_out = (round(Fraction(each) * self.recipe.frame_rate) for each in seconds)
         if fade_in:
             yield f"fade=t=in:start_frame=0:nb_frames={fade_in}"
         if fade_out:
             yield f"fade=t=out:start_frame={self.recipe.frames - fade_out}:nb_frames={fade_out}"
-
-    @property
-    def _fade_seconds(self) -> tuple[Fraction, Fraction]:
-        return Fraction(self.recipe.fade_in), Fraction(self.recipe.fade_out)
 
     def _text(self) -> Iterator[str]:
         if self.recipe.text:  # its times are those of the whole result

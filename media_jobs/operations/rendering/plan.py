@@ -60,15 +60,13 @@ class RenderPlan:
 
     @property
     def crf(self) -> int:
-        quality = self.params.quality
-        return quality if isinstance(quality, int) else VIDEO[self.params.codec].crf[quality]
+        return VIDEO[self.params.codec].crf_of(self.params.quality)
 
     @property
     def sound_codec(self) -> str | None:
         if self.params.audio == "none":
             return None
-        usual = "opus" if VIDEO[self.params.codec].container == "webm" else "aac"
-        return usual if self.params.audio == "auto" else self.params.audio
+        return VIDEO[self.params.codec].sound_of(self.params.audio)
 
     @property
     def container(self) -> Container:

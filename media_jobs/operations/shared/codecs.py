@@ -21,6 +21,15 @@ class VideoCodec:
     smallest: int = 2  # the least width and height in pixels
     tag: Options = ()  # when its packets are copied
 
+    def crf_of(self, quality: int | str) -> int:
+        """The CRF of low, medium or high; or the one that is given."""
+        return quality if isinstance(quality, int) else self.crf[quality]
+
+    def sound_of(self, audio: str) -> str:
+        """The audio codec that is meant: “auto” is the usual one of its container."""
+        usual = "opus" if self.container == "webm" else "aac"
+        return usual if audio == "auto" else audio
+
 
 @dataclass(frozen=True, slots=True)
 class AudioCodec:

@@ -38,8 +38,7 @@ class PictureTrack:
     @property
     def crf(self) -> float:
         """Of a quality that is no VMAF."""
-        quality = self.params.quality
-        return quality if isinstance(quality, int) else self.codec.crf[quality]
+        return self.codec.crf_of(self.params.quality)
 
     @property
     def filters(self) -> list[str]:

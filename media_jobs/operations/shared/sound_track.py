@@ -35,6 +35,5 @@ def sound_track(params: TranscodeParams, facts: Facts) -> SoundTrack | None:
     if params.audio == "copy":
         return SoundTrack(stream, stream.codec, True, None)
     check_channels(params.channels, stream)
-    usual = "opus" if VIDEO[params.codec].container == "webm" else "aac"
-    codec = usual if params.audio == "auto" else params.audio
+    codec = VIDEO[params.codec].sound_of(params.audio)
     return SoundTrack(stream, codec, False, params.audio_bitrate, params.channels)
