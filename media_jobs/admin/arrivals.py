@@ -20,6 +20,7 @@ from ..operations.base import Operation
 from ..queue import arrivals, presets
 from ..queue.submission import INSPECT
 from .job_actions import account
+from .job_cells import operation_title
 
 PAGE = "admin:media_jobs_preset_arrivals"
 _TEMPLATE = "admin/media_jobs/arrivals.html"
@@ -57,16 +58,11 @@ def _rows(request: HttpRequest) -> list[Row]:
     usable = permissions.usable_presets(request.user).order_by("owner", "name")
     return [
         Row(
-            each, _title(each.operation), each.owner_id is None and each.on_arrival, each.pk in chosen,
+            each, operation_title(each.operation), each.owner_id is None and each.on_arrival, each.pk in chosen,
             presets.trouble(each),
         )
         for each in usable
     ]  # fmt: skip
-
-
-def _title(name: str) -> str:
-    known = operations.registry.get(name)
-    return known.title if known else name
 
 
 def _offered(rows: list[Row]) -> list[Operation[Any]]:

@@ -18,11 +18,12 @@ from uploads.admin.lists import cells
 from uploads.admin.lists.filters import CreatedFilter, OwnerFilter
 from uploads.admin.lists.model_admin import LiveAdmin
 
-from .. import operations, permissions
+from .. import permissions
 from ..models import Batch, Job
 from ..queue import batches
 from ..queue.batches import Counts
 from .job_actions import account
+from .job_cells import operation_title
 from .job_page import in_words
 from .jobs import OperationFilter
 
@@ -138,8 +139,7 @@ def _counted(rows: list[Any]) -> list[Any]:
 
 
 def title_of(batch: Batch) -> str:
-    known = operations.registry.get(batch.operation)
-    return batch.preset or (known.title if known else batch.operation)
+    return batch.preset or operation_title(batch.operation)
 
 
 def live_row(found: Counts) -> dict[str, Any]:

@@ -62,10 +62,14 @@ def progress(job: Job) -> float | None:
     return job.progress
 
 
+def operation_title(name: str) -> str:
+    """The title of an operation; the name of one that no longer exists."""
+    known = operations.registry.get(name)
+    return known.title if known else name
+
+
 def title(job: Job) -> str:
-    """The title of its operation; the name of one that no longer exists."""
-    known = operations.registry.get(job.operation)
-    return known.title if known else job.operation
+    return operation_title(job.operation)
 
 
 def subject(job: Job) -> str:

@@ -24,6 +24,7 @@ from ..operations.base import Operation
 from ..queue import presets
 from .arrivals import arrivals_page
 from .job_actions import account
+from .job_cells import operation_title
 from .job_page import in_words
 from .jobs import OperationFilter
 from .parameter_forms import ParamsForm
@@ -47,7 +48,7 @@ class PresetAdmin(ReadOnlyAdmin):
 
     @admin.display(description="operation")
     def title(self, preset: Preset) -> str:
-        return _title(preset)
+        return operation_title(preset.operation)
 
     @admin.display(description="parameters")
     def chosen(self, preset: Preset) -> str:
@@ -162,11 +163,6 @@ class PresetAdmin(ReadOnlyAdmin):
 
 def _sent(request: HttpRequest) -> QueryDict | None:
     return request.POST if request.method == "POST" else None
-
-
-def _title(preset: Preset) -> str:
-    known = operations.registry.get(preset.operation)
-    return known.title if known else preset.operation
 
 
 def _about(preset: Preset) -> dict[str, Any]:

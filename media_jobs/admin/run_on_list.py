@@ -15,7 +15,6 @@ from . import preset_forms
 from .run_operation import (
     BATCH_PAGE,
     RunForms,
-    chosen_operation,
     form_context,
     run_on_selection,
     run_page,
@@ -28,7 +27,7 @@ def run_on_all(request: HttpRequest, files: QuerySet[MediaFile]) -> HttpResponse
     """`mediafile/all/run/?FILTERS`. All choices are sent by POST: the address has the filters of the list alone."""
     permissions.require_submit(request.user)
     preset = preset_forms.chosen(request)
-    operation = chosen_operation(request.POST.get("operation") or (preset.operation if preset else ""))
+    operation = operations.registry.get(request.POST.get("operation") or (preset.operation if preset else ""))
     context: dict[str, Any] = {"is_all": True, "count": files.order_by()[: MOST + 1].count(), "most": MOST}
     if operation is None:
         offered = list(operations.registry.values())

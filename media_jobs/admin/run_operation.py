@@ -52,7 +52,7 @@ def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
     """
     permissions.require_submit(request.user)
     before = preset_forms.chosen(request) or _earlier(request)
-    operation = chosen_operation(request.GET.get("operation") or (before.operation if before else ""))
+    operation = operations.registry.get(request.GET.get("operation") or (before.operation if before else ""))
     offered = [each for each in operations.registry.values() if file.blob.kind in each.kinds]
     if operation is None:
         return _choice(request, [file], offered)
@@ -75,7 +75,7 @@ def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> Htt
     if files is None:
         return None
     preset = preset_forms.chosen(request)
-    operation = chosen_operation(request.POST.get("operation") or (preset.operation if preset else ""))
+    operation = operations.registry.get(request.POST.get("operation") or (preset.operation if preset else ""))
     if operation is None:
         kinds = {file.blob.kind for file in files}
         return _choice(request, files, [each for each in operations.registry.values() if kinds & each.kinds])
@@ -158,10 +158,6 @@ def _submit(request: HttpRequest, file: MediaFile, forms: RunForms) -> Job | Non
 
 def _files() -> Any:
     return admin.site.get_model_admin(MediaFile)
-
-
-def chosen_operation(name: str) -> Operation[Any] | None:
-    return operations.registry.get(name)
 
 
 def _earlier(request: HttpRequest) -> Job | None:

@@ -1,14 +1,13 @@
 """The player of a file's page and of a signed link's page, in a real Chromium, with hls.js and without."""
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.support.browser_pages import is_wider_than_its_window, photograph
+from tests.support.browser_pages import is_wider_than_its_window, photograph, wait_for
 from tests.support.browser_staff import signed_in
 from tests.support.running_servers import running
 from tests.support.server import ROOT, Server, Template
@@ -46,15 +45,6 @@ def sent(server: Server, path: Path) -> str:
 
 def open_page(page: Page, server: Server, pk: str) -> None:
     page.goto(f"{server.url}/admin/uploads/mediafile/{pk}/change/")
-
-
-def wait_for(page: Page, condition: str) -> None:
-    """As `wait_for_function`, which pages with a strict policy do not allow."""
-    for _ in range(400):
-        if page.evaluate(condition):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"Not within 20 seconds: {condition}")
 
 
 def play(page: Page) -> None:

@@ -1,13 +1,12 @@
 """The time line below the player: pictures of a storyboard, and a waveform, in a real Chromium."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph
+from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
 from tests.support.browser_staff import signed_in
 from tests.support.job_requests import ended, submit
 from tests.support.running_servers import running
@@ -52,15 +51,6 @@ def sent(server: Server, path: Path) -> str:
 def open_page(page: Page, server: Server, pk: str) -> Locator:
     page.goto(f"{server.url}/admin/uploads/mediafile/{pk}/change/")
     return page.get_by_role("slider", name="Time line")
-
-
-def wait_for(page: Page, condition: str) -> None:
-    """As `wait_for_function`, which pages with a strict policy do not allow."""
-    for _ in range(400):
-        if page.evaluate(condition):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"Not within 20 seconds: {condition}")
 
 
 def point(page: Page, place: Locator, share: float) -> None:

@@ -1,6 +1,7 @@
 """The pages of the admin as they are shown: in which sizes and colours; and photographs of them."""
 
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,3 +37,12 @@ def photograph(page: Page, name: str) -> None:
 
 def is_wider_than_its_window(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def wait_for(page: Page, condition: str) -> None:
+    """As `wait_for_function`, which pages with a strict policy do not allow."""
+    for _ in range(400):
+        if page.evaluate(condition):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"Not within 20 seconds: {condition}")
