@@ -112,9 +112,8 @@ playlist_urls: list[Callable[[MediaFile, str], str]] = []
 class Previews:
     """URLs of pictures along the timeline of a player; "" where there is none."""
 
-    storyboard: str = (
-        ""  # WebVTT whose cues name a picture beside it, and a part of that: "sheet.jpg#xywh=0,0,160,90"
-    )
+    # WebVTT whose cues name a picture beside it, and a part of that: "sheet.jpg#xywh=0,0,160,90"
+    storyboard: str = ""
     waveform: str = ""  # a picture as wide as the file is long, with a transparent ground
 
 

@@ -1,4 +1,4 @@
-"""files/ID/previews/: the storyboards and waveforms of a file, for whoever may view it; also below a signed link."""
+"""files/ID/previews/: the storyboards and waveforms of a file, for all who may view it; also below a signed link."""
 
 from functools import partial
 from uuid import UUID

@@ -6,7 +6,7 @@ A child is a row of the same table, so claims, leases and retries are the same. 
 quota; its outputs are ScratchBlobs, which the parent joins. Lock the parent before its children.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -66,7 +66,7 @@ def insert(
     _wake_later(lanes)
 
 
-def _wake_later(lanes: Collection[str]) -> None:
+def _wake_later(lanes: Iterable[str]) -> None:
     for lane in lanes:
         transaction.on_commit(partial(wake, lane))
 
@@ -92,8 +92,7 @@ def keep(child: Job, stored: Sequence[StoredOutput], recipe: str) -> None:
     _keep_outputs(child, stored, recipe)
     parents = Job.objects.filter(pk=_parent_of(child))
     parents.update(pending_children=F("pending_children") - 1)
-    for lane in parents.filter(pending_children=0).values_list("lane", flat=True):
-        transaction.on_commit(partial(wake, lane))
+    _wake_later(parents.filter(pending_children=0).values_list("lane", flat=True))
 
 
 def _keep_outputs(child: Job, stored: Sequence[StoredOutput], recipe: str) -> None:

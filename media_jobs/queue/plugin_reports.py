@@ -13,12 +13,9 @@ from ..operations import registry
 def warnings() -> Iterator[ServiceWarning]:
     """hooks.warnings: one for each plug-in that is installed here but cannot be used."""
     for plugin in registry.broken:
-        yield ServiceWarning(f"plugin_unusable:{plugin.name}", _sentence(plugin.name, plugin.package))
+        words = f"The plug-in {plugin.name} ({plugin.package}) cannot be used. `manage.py check` tells why."
+        yield ServiceWarning(f"plugin_unusable:{plugin.name}", words)
 
 
 def troubles() -> list[str]:
     return [warning.words for warning in warnings()]
-
-
-def _sentence(name: str, package: str) -> str:
-    return f"The plug-in {name} ({package}) cannot be used. `manage.py check` tells why."

@@ -123,19 +123,26 @@ def _names(usable: QuerySet[Preset]) -> str:
 
 def parsed(preset: Preset) -> Params:
     """The preset's parameters for its operation, as that is now. Raises PresetInvalid."""
-    if reason := trouble(preset):
-        raise PresetInvalid(f"The preset “{preset.name}” cannot be used: {reason}")
-    params: Params = operations.parse(operations.get(preset.operation), preset.params)
-    return params
+    found = _checked(preset)
+    if isinstance(found, str):
+        raise PresetInvalid(f"The preset “{preset.name}” cannot be used: {found}")
+    return found
 
 
 def trouble(preset: Preset) -> str:
     """Why the preset cannot be used, and what to do about it. Empty if it can."""
-    if preset.operation not in operations.registry:
+    found = _checked(preset)
+    return found if isinstance(found, str) else ""
+
+
+def _checked(preset: Preset) -> Params | str:
+    """Its parameters; or why it cannot be used, and what to do."""
+    operation = operations.registry.get(preset.operation)
+    if operation is None:
         gone = f"this server has no operation “{preset.operation}” any more."
         return f"{gone} Delete the preset, or choose another operation."
     try:
-        operations.parse(operations.get(preset.operation), preset.params)
+        params: Params = operations.parse(operation, preset.params)
     except Refusal as wrong:
         return f"{wrong.detail} Change the parameters of the preset."
-    return ""
+    return params

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from contextlib import suppress
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
@@ -25,14 +24,11 @@ class ContentNotes:
         self._blob, self._about = blob, about
 
     def get(self, key: str) -> Mapping[str, float] | None:
-        with suppress(DatabaseError, InterfaceError):
-            found: Mapping[str, float] | None = self._figures(key)
-            return found
-        close_old_connections()
-        return None
-
-    def _figures(self, key: str) -> Mapping[str, float] | None:
-        return self._notes.filter(key=self._hash(key)).values_list("figures", flat=True).first()
+        try:
+            return self._notes.filter(key=self._hash(key)).values_list("figures", flat=True).first()
+        except (DatabaseError, InterfaceError):
+            close_old_connections()
+            return None
 
     def __setitem__(self, key: str, figures: dict[str, float]) -> None:
         try:

@@ -17,8 +17,8 @@ _KEY_FRAMES = (0.08, 0.2, 0.35, 0.5, 0.65, 0.8)  # shares of the duration
 # Where key frames are few or poor, everything near these is decoded: without titles and credits.
 _PLACES = (0.1, 0.3, 0.5, 0.7)
 _FRAMES = 24  # at each place, of which the filter `thumbnail` keeps the most usual one: they are held in memory
-_SHORT = 5.0  # seconds: of a shorter video every frame is decoded, and so many are compared:
-_COMPARED = 12
+_SHORT = 5.0  # seconds: a shorter video is decoded as a whole
+_COMPARED = 12  # frames of it that are compared
 _FEW = 3
 _SCORED = 320  # pixels wide: smaller pictures are all sharp
 
@@ -69,7 +69,7 @@ class _Search:
     def _read(
         self, name: str, source: Sequence[str], chosen: Sequence[str], count: int, share: tuple[float, float]
     ) -> list[_Candidate]:
-        """Make so many images, and score small grey copies of them that come through the pipe."""
+        """Make `count` images. Score small grey copies of them, which ffmpeg writes to the pipe."""
         extractor, (width, height) = self._extractor, self._size
         seen = bytearray()
         try:

@@ -1,4 +1,4 @@
-"""The lowest and the highest of every so many samples, as audiowaveform computes them, in constant memory."""
+"""The lowest and the highest sample of each pixel of a waveform, as audiowaveform has them, in constant memory."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -16,7 +16,7 @@ from ..base import Input, Tools
 MODEL, MODEL_4K = "vmaf_v0.6.1", "vmaf_4k_v0.6.1"
 _LARGE = 2560 * 1440  # pixels: above, the model for 4K
 SMALLEST = 32  # pixels on each side: VMAF compares down to an eighth of the size
-# Only every so many frames are compared. No multiple of the distances of B frames, which are worse than others.
+# One frame in 1, 3, 5… is compared. B frames are worse than others: no step is a multiple of their usual distances.
 _STEPS = (1, 3, 5, 7, 11, 13, 17, 19, 23)
 _ENOUGH = 1500  # frames compared in a whole video
 
@@ -44,7 +44,7 @@ class Excerpt:
 class Comparison:
     model: str
     threads: int
-    every: int  # compare one frame in so many
+    every: int  # the step from one compared frame to the next
 
     def filters(self, distorted: str, reference: str) -> str:
         numbered = "format=yuv420p,settb=1/25,setpts=N"
@@ -61,7 +61,7 @@ def model_for(size: tuple[int, int]) -> str:
 
 
 def step_for(frames: float, enough: int = _ENOUGH) -> int:
-    """Compare one in so many of these frames, so that still enough are compared."""
+    """The largest step from one compared frame to the next that leaves enough of these frames."""
     return max((step for step in _STEPS if frames / step >= enough), default=1)
 
 
