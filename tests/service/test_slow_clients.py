@@ -1,4 +1,4 @@
-"""Clients that stop, four times as many as there are threads: the others are served as if they were not there.
+"""Clients that stop, eight times as many as there are threads: the others are served as if they were not there.
 
 Silence in the middle of a body costs a thread for the idle timeout; whoever was silent while it waited for one has
 spent it by then. No other silence costs a thread at all.
@@ -16,10 +16,12 @@ import pytest
 from tests.support.server import Server, Template
 
 THREADS = 8
-CLIENTS = 4 * THREADS
+CLIENTS = 8 * THREADS
 IDLE_TIMEOUT = 3.0
-MARGIN = 3.5  # on a noisy machine; a client in the way costs a whole idle timeout
-PATIENCE = 3.0  # for one ping, likewise
+NEVER = 60.0  # an idle timeout that ends after all tests here
+# If each silent client kept a thread for an idle timeout of its own, an answer would take the last of these to come:
+# 24 s. Half of it leaves a busy machine nine seconds.
+PATIENCE = CLIENTS / THREADS * IDLE_TIMEOUT / 2
 
 Film = Callable[..., bytes]
 
@@ -47,7 +49,7 @@ def impatient(template: Template, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="module")
 def patient(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that waits for silent clients for longer than any test here lasts."""
-    made = _start(template, tmp_path_factory, UPLOAD_IDLE_TIMEOUT="60s", MAX_FILE_SIZE="32MiB")
+    made = _start(template, tmp_path_factory, UPLOAD_IDLE_TIMEOUT=f"{NEVER}s", MAX_FILE_SIZE="32MiB")
     yield made
     made.end()
 
@@ -60,7 +62,7 @@ def crowd(server: Server, words: bytes, clients: int = CLIENTS) -> Iterator[list
         for _ in range(clients):
             wire = stack.enter_context(socket.socket())
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            wire.settimeout(10)
+            wire.settimeout(NEVER)
             wire.connect(("127.0.0.1", server.port))
             with contextlib.suppress(ConnectionError):  # it may be refused, and gone, before it said everything
                 wire.sendall(words)
@@ -84,16 +86,16 @@ def ping(server: Server, timeout: float) -> float:
 
 
 def assert_pings_are_quick(server: Server) -> None:
-    took = sorted(ping(server, 10) for _ in range(40))
+    took = sorted(ping(server, NEVER) for _ in range(40))
     print(f"ping: p95 {took[37] * 1000:.1f} ms, worst {took[-1] * 1000:.1f} ms")  # noqa: T201
     assert took[-1] <= PATIENCE, took
 
 
 def assert_pings_are_quick_after_the_idle_timeout(server: Server, since: float) -> None:
-    ping(server, 30)
+    ping(server, NEVER)
     waited = time.monotonic() - since
     print(f"first answer after {waited:.2f} s")  # noqa: T201
-    assert waited <= IDLE_TIMEOUT + MARGIN
+    assert waited <= PATIENCE
     assert_pings_are_quick(server)
 
 
@@ -194,10 +196,10 @@ def test_a_head_has_the_idle_timeout_in_all(impatient: Server) -> None:
         crowd(impatient, b"GET /healthz HTTP/1.1\r\nHost: ", clients=1) as [wire],
         contextlib.suppress(ConnectionError),
     ):
-        while time.monotonic() - began < IDLE_TIMEOUT + MARGIN:
+        while time.monotonic() - began < PATIENCE:
             wire.sendall(b"a")
             time.sleep(IDLE_TIMEOUT / 8)
-    assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < IDLE_TIMEOUT + MARGIN
+    assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < PATIENCE
 
 
 def keep_large(server: Server, clip: bytes) -> str:
@@ -224,13 +226,13 @@ def test_clients_who_stop_reading_delay_nobody_at_all(patient: Server, large: st
         "a range of a static file": head(patient, f"GET {MAP}", "Range: bytes=9-3900000", user=None),
     }[what]
     with crowd(patient, asked + b"\r\n"):
-        ping(patient, 10)  # behind those who are being answered
+        ping(patient, PATIENCE)  # behind those who are being answered
         assert_pings_are_quick(patient)
 
 
 def test_a_client_who_speaks_after_a_silence_is_served(impatient: Server) -> None:
     with crowd(impatient, b"", clients=1) as [wire]:
-        time.sleep(IDLE_TIMEOUT / 2)
+        time.sleep(IDLE_TIMEOUT / 4)
         wire.sendall(head(impatient, "GET /healthz") + b"\r\n")
         assert wire.recv(100).startswith(b"HTTP/1.1 200")
 
@@ -241,7 +243,7 @@ def test_a_client_who_stopped_is_hung_up_on_after_the_idle_timeout(impatient: Se
         began = time.monotonic()
         with contextlib.suppress(ConnectionError):
             assert wire.recv(100) == b""
-        assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < IDLE_TIMEOUT + MARGIN
+        assert IDLE_TIMEOUT * 0.9 <= time.monotonic() - began < PATIENCE
 
 
 def test_clients_who_stop_or_leave_are_no_errors_in_the_log(impatient: Server, clip: bytes) -> None:
@@ -295,7 +297,7 @@ REFUSED: dict[str, Callable[[Server], bytes]] = {
 @pytest.mark.parametrize("why", REFUSED)
 def test_clients_who_were_refused_and_stay_delay_nobody_at_all(patient: Server, why: str) -> None:
     with crowd(patient, REFUSED[why](patient)):
-        ping(patient, 10)  # behind those who are being answered
+        ping(patient, PATIENCE)  # behind those who are being answered
         assert_pings_are_quick(patient)
 
 
@@ -305,7 +307,7 @@ def test_clients_who_were_refused_hold_no_thread(patient: Server) -> None:
     with crowd(patient, uploading, clients=THREADS - 1):
         for why in ("too large", "unknown"):
             with crowd(patient, REFUSED[why](patient)):
-                ping(patient, 10)  # behind those who are being answered
+                ping(patient, PATIENCE)  # behind those who are being answered
                 assert_pings_are_quick(patient)
 
 
