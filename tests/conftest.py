@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,6 +38,9 @@ settings.register_profile(
 settings.load_profile("patient")
 # botocore reads its description of S3 anew for each session: 13 MB and a fifth of a second, in hundreds of tests.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+# Keep the bytecode of our modules even where the environment forbids it: each server would compile them all again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 NO_SKIP = "TESTS_NO_SKIP"  # set by .ci/run: there everything a test needs is installed
 
 
