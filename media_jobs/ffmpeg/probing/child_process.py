@@ -219,4 +219,6 @@ def _read_packets(number: int) -> list[StreamPackets]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    code = main(*sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # to unload Python and ffmpeg's libraries would take a seventh of the whole time
