@@ -20,6 +20,7 @@ from config.processes import garbage_collector
 from config.secret_key import kept_key
 from media_jobs.conf import JobSettings
 from media_jobs.ffmpeg.sandbox import Level
+from media_jobs.understanding import extras
 from uploads.conf import EVERY_KIND, UNLIMITED, Downloads, Limits
 from uploads.content.minimum_speed import Pace
 from uploads.content.sniffing import parse_accept
@@ -141,6 +142,7 @@ SLOTS = {
     "quick": env.read("SLOTS_QUICK", 1, parse.number(0)),
     "bulk": env.read("SLOTS_BULK", 1, parse.number(0)),
     "heavy": env.read("SLOTS_HEAVY", 1, parse.number(0)),
+    "inference": env.read("SLOTS_INFERENCE", 1 if extras.SPEECH.is_installed() else 0, parse.number(0)),
 }
 ALERT_EMAIL: list[str] = env.read("ALERT_EMAIL", [], parse.addresses)
 TIME_ZONE = env.read("TIME_ZONE", "UTC", parse.time_zone)

@@ -112,6 +112,13 @@ class OperationUnavailable(Failure):
     code = "operation_unavailable"
 
 
+class InferenceFailed(Failure):
+    """The process that runs a model ended, or reported an error. Another attempt gets a new one."""
+
+    code = "inference_failed"
+    permanent = False
+
+
 class Interruption(Exception):
     """The attempt must stop at once, for no fault of the job."""
 

@@ -64,6 +64,10 @@ _ADVICE = {
         "Ask an administrator to install its package on every worker; `manage.py check` tells what is wrong. "
         f"{_RETRY}",
     ),
+    "inference_failed": Advice(
+        "The process that runs the model failed at every attempt.",
+        "The log below tells more. If it happens with other files, too, ask an administrator to check the model.",
+    ),
     "insufficient_storage": Advice(
         "The server's disk is full.", f"Delete unneeded files, or ask your administrator for more space. {_RETRY}"
     ),

@@ -38,8 +38,8 @@ _TCP_BIND_AND_CONNECT = 3  # since 4
 _ABSTRACT_SOCKETS_AND_SIGNALS = 3  # since 6
 
 # What every program reads. Folders of libraries hold programs, too, such as the dynamic loader.
-_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
-_SYSTEM = (
+LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
+SYSTEM = (
     "/etc/ld.so.cache", "/dev/urandom", "/dev/random", "/dev/zero", "/etc/localtime", "/usr/share/zoneinfo",
     "/etc/fonts", "/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/fontconfig", "/var/cache/fontconfig",
     # Encoders and the memory allocator read the number of processors and the memory policy.
@@ -122,7 +122,7 @@ def _checked(result: int) -> int:
 def main(words: Sequence[str]) -> None:
     """Confine this process and execute PROGRAM: `--read PATH --write FOLDER --run PROGRAM -- PROGRAM ARGUMENTS`."""
     end = words.index("--")
-    given = {"--read": list(_SYSTEM), "--write": [_NULL], "--run": list(_LIBRARIES)}
+    given = {"--read": list(SYSTEM), "--write": [_NULL], "--run": list(LIBRARIES)}
     for option, path in zip(words[:end:2], words[1:end:2], strict=True):
         given[option].append(path)
     argv = list(words[end + 1 :])

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -27,6 +28,18 @@ _PIPE = 65536
 _WIDE_PIPE = 1 << 20
 _PAUSE = 0.005  # seconds
 _LONGEST_LINE = 1 << 20
+
+
+def kill_group(process: "subprocess.Popen[bytes]") -> "resource.struct_rusage":
+    """Kill the process and its group, and reap it. Returns what it has used."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (PermissionError, ProcessLookupError):
+        # macOS refuses a group of zombies. There is no group if the process died before it had its own session.
+        os.kill(process.pid, signal.SIGKILL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return used
 
 
 def _nothing() -> None:
@@ -76,7 +89,7 @@ def run(
 
 
 @dataclass(slots=True)
-class _Usage:
+class Usage:
     """What a running process uses, from /proc. Zero where the system has no /proc."""
 
     pid: int
@@ -109,7 +122,7 @@ class _Process:
     log: Log
     result: ProcessResult = field(init=False)
     _process: "subprocess.Popen[bytes]" = field(init=False)
-    _usage: _Usage = field(init=False)
+    _usage: Usage = field(init=False)
     _selector: selectors.BaseSelector = field(init=False)
     _line: bytes = b""
     _passed_on: int = 0  # bytes that `on_data` got
@@ -121,7 +134,7 @@ class _Process:
         with ExitStack() as undo:
             self._selector = undo.enter_context(selectors.DefaultSelector())
             self._process = self._start()
-            self._usage = _Usage(self._process.pid)
+            self._usage = Usage(self._process.pid)
             undo.callback(self._end)
             for stream in self._outputs():
                 os.set_blocking(stream.fileno(), False)
@@ -227,14 +240,7 @@ class _Process:
                 self._read(key.fileobj, watch)  # type: ignore[arg-type]
 
     def _kill(self) -> None:
-        """Kill the process group, and reap its leader."""
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except (PermissionError, ProcessLookupError):
-            # macOS refuses a group of zombies. There is no group if the process died before it had its own session.
-            os.kill(self._process.pid, signal.SIGKILL)
-        _, status, used = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
+        used = kill_group(self._process)
         self.log.close()
         self.result = ProcessResult(
             self._process.returncode,

@@ -13,11 +13,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from ..errors import InferenceFailed
 from ..ffmpeg.command import Command
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.probing.verification import Expected
+from ..understanding.engine import Answer, Array, Engine
 
-QUICK, BULK, HEAVY = LANES = "quick", "bulk", "heavy"
+QUICK, BULK, HEAVY, INFERENCE = LANES = "quick", "bulk", "heavy", "inference"
 
 
 class Params(BaseModel):
@@ -125,6 +127,23 @@ class Notes(Protocol):
     def __setitem__(self, key: str, figures: dict[str, float], /) -> None: ...
 
 
+class Inference(Protocol):
+    """The inference helper of the worker: a sandboxed process that keeps a model loaded between jobs."""
+
+    def ask(self, engine: Engine, request: Mapping[str, Any], /, *arrays: Array, timeout: float = ...) -> Answer:
+        """The engine's JSON answer to a request with these arrays. The helper is started, or replaced, if need be.
+
+        Raises a Failure: after `timeout` seconds, for example. The helper is killed if the job must stop.
+        """
+
+
+class NoInference:
+    """Where an operation runs without a worker."""
+
+    def ask(self, engine: Engine, request: Mapping[str, Any], /, *arrays: Array, timeout: float = 0.0) -> Answer:
+        raise InferenceFailed("There is no inference helper here.")
+
+
 @dataclass(frozen=True, slots=True)
 class Work(Generic[P]):
     params: P
@@ -134,6 +153,7 @@ class Work(Generic[P]):
     tools: Tools
     threads: int  # that ffmpeg may use
     notes: Notes = field(default_factory=dict[str, dict[str, float]])
+    inference: Inference = field(default_factory=NoInference)
 
     @property
     def files(self) -> Sequence[Input]:

@@ -13,7 +13,8 @@ from django.utils import timezone
 from uploads.hooks import ServiceWarning
 
 from ..models import Job, Lane, Worker
-from ..operations.base import LANES
+from ..operations.base import INFERENCE, LANES
+from ..understanding import extras
 from . import upload_checks
 from .notify import wake_idle
 from .scheduling import Room, claimable, is_paused, lacking, rooms
@@ -101,7 +102,8 @@ def warnings() -> Iterator[ServiceWarning]:
 def troubles() -> list[str]:
     """Sentences about lanes without workers, and about idle workers that do not take waiting jobs."""
     with_workers = set(Worker.live().values_list("lane", flat=True))
-    missing = [f"No worker of the lane {lane} is running." for lane in LANES if lane not in with_workers]
+    needed = [lane for lane in LANES if lane != INFERENCE or extras.SPEECH in extras.installed()]
+    missing = [f"No worker of the lane {lane} is running." for lane in needed if lane not in with_workers]
     deaf = Counter(worker.lane for worker in _deaf_workers())
     return missing + [
         f"Jobs wait in the lane {lane}, but {number} idle worker{' does' if number == 1 else 's do'} not take them."

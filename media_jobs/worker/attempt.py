@@ -44,7 +44,7 @@ from ..ffmpeg.progress import Report
 from ..ffmpeg.toolbox import Toolbox
 from ..ffmpeg.work_folder import work_folder
 from ..models import Job, JobInput, Worker
-from ..operations.base import Input, Operation, Outcome, Output, Params, Work
+from ..operations.base import Inference, Input, Operation, Outcome, Output, Params, Work
 from ..operations.divisible import Again, DivisibleOperation, Indivisible, Part
 from ..queue import artifacts, children, kept_parts, leases
 from ..queue.artifacts import StoredOutput
@@ -66,7 +66,7 @@ def run_job(lease: Lease, slot: Slot) -> None:
         slot.hold(heartbeat.renew)
         started = time.monotonic()
         try:
-            end, ran = _carry_out(lease, heartbeat)
+            end, ran = _carry_out(lease, heartbeat, slot)
             record_end(lease, end, ran)
         except LeaseLost:
             log.warning("lease_lost", job=str(lease.job.pk))
@@ -76,7 +76,7 @@ def run_job(lease: Lease, slot: Slot) -> None:
             log.info("job_run", job=str(lease.job.pk), operation=lease.job.operation, seconds=seconds)
 
 
-def _carry_out(lease: Lease, heartbeat: Heartbeat) -> tuple[End, dict[str, str]]:
+def _carry_out(lease: Lease, heartbeat: Heartbeat, slot: Slot) -> tuple[End, dict[str, str]]:
     """How the attempt ended, and the commands it ran. By then its processes have ended and its folder is gone."""
     ran: dict[str, str] = {}
     try:
@@ -84,8 +84,9 @@ def _carry_out(lease: Lease, heartbeat: Heartbeat) -> tuple[End, dict[str, str]]
             _as_failures(),
             work_folder(jobs().work_root, str(lease.token)) as folder,
             Inputs(heartbeat.check, lambda message: heartbeat.report(Report(message))) as inputs,
+            slot.helper.lend(lease.job.owner_id, jobs().threads, heartbeat.check) as inference,
         ):
-            attempt = Attempt(lease, heartbeat, folder, inputs)
+            attempt = Attempt(lease, heartbeat, folder, inputs, inference)
             try:
                 end = attempt.carry_out()
             finally:
@@ -109,9 +110,11 @@ def _operation(job: Job) -> tuple[Operation[Any], Params]:
 
 
 class Attempt:
-    def __init__(self, lease: Lease, heartbeat: Heartbeat, folder: Path, inputs: Inputs) -> None:
+    def __init__(
+        self, lease: Lease, heartbeat: Heartbeat, folder: Path, inputs: Inputs, inference: Inference
+    ) -> None:
         self._lease, self._job, self._heartbeat, self._folder = lease, lease.job, heartbeat, folder
-        self._inputs = inputs
+        self._inputs, self._inference = inputs, inference
         self._files: Sequence[MediaFile | None] = ()
         self._tools = Toolbox(
             binary=equipment().binary, sandbox=equipment().sandbox, folder=folder, threads=jobs().threads,
@@ -139,7 +142,7 @@ class Attempt:
         self._heartbeat.enter(Job.Phase.FETCHING, "Fetching", self._job.input_bytes or 0)
         main, *others = self._fetch()
         self._heartbeat.enter(Job.Phase.WORKING, "Working")
-        work = Work(params, main, others, self._folder, self._tools, jobs().threads, self._notes)
+        work = Work(params, main, others, self._folder, self._tools, jobs().threads, self._notes, self._inference)
         outcome = self._divide(operation, work) if isinstance(operation, DivisibleOperation) else operation.run(work)
         if not isinstance(outcome, Outcome):
             return outcome

@@ -27,6 +27,7 @@ from ..queue.leases import lost
 from ..queue.notify import wake
 from ..queue.scheduling import is_paused
 from ..queue.upload_checks import has_work
+from ..understanding.warm_helper import WarmHelper
 from .inputs import room, sweep_inputs
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,7 @@ class Slot:
             seen_at=Now(), heard_at=Now(), room=_largest_input(),
         )  # fmt: skip
         self._stopping, self._beat_now = threading.Event(), threading.Event()
+        self.helper = WarmHelper(lambda: equipment().sandbox)
         self._renew: Callable[[], None] | None = None
         self._row_written_at = self._heard_at = self._swept_at = time.monotonic()
         self.ready_at = float("-inf")  # when everything that a job needs was last found
@@ -110,6 +112,7 @@ class Slot:
             self._beat_now.clear()
             if renew := self._renew:
                 self._guard("renew", renew)
+            self._guard("helper", self.helper.end_if_idle)
             if time.monotonic() - self._swept_at >= _SWEEP_INTERVAL:
                 self._swept_at = time.monotonic()
                 self._guard("inputs", sweep_inputs)

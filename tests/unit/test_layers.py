@@ -48,6 +48,7 @@ LAYERS = {
         "errors",
         "hls",
         "ffmpeg",
+        "understanding",
         "operations",
         "conf",
         "models",
@@ -106,6 +107,7 @@ WITHOUT_DJANGO = {
     "media_jobs.errors",
     "media_jobs.hls",
     "media_jobs.ffmpeg",
+    "media_jobs.understanding",
     "media_jobs.operations",
 }
 

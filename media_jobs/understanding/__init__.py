@@ -1,0 +1,1 @@
+"""Models that understand media, in helper processes that outlive a job: speech to text."""
