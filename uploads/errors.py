@@ -36,6 +36,14 @@ class InvalidName(Refusal):
     code = "invalid_name"
 
 
+class InvalidMetadata(Refusal):
+    code = "invalid_metadata"
+
+
+class MetadataTooLarge(Refusal):
+    code = "metadata_too_large"
+
+
 class MissingFile(Refusal):
     code = "missing_file"
 

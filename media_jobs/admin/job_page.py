@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from uploads.models import Blob, MediaFile, Transition
+from uploads.text import client_metadata
 from uploads.text.sizes import human_size
 
 from .. import operations, permissions
@@ -78,6 +79,7 @@ def context(request: HttpRequest, job: Job) -> dict[str, Any]:
         "steps": steps(job),
         "state_of_timeline": _state_of_timeline(job),
         "parameters": parameters(job),
+        "metadata": client_metadata.in_words(job.metadata),
         "artifacts": [
             ShownArtifact.of(artifact) for artifact in permissions.visible_artifacts(user, job).order_by("name")
         ],

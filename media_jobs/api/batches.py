@@ -35,6 +35,7 @@ class BatchOrder(FormOrder):
         child=serializers.UUIDField(), required=False, allow_empty=False, max_length=_MOST_IDS,
         help_text="Ids of files. Send this or `filter`",
     )  # fmt: skip
+    metadata = None  # type: ignore[assignment]  # removes the field: it belongs to a single job
     filter = serializers.DictField(
         required=False,
         help_text="The filters of files/, such as {“kind”: “video”, “q”: “talk”}. {}: all that you may see",

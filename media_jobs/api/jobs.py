@@ -31,6 +31,7 @@ from uploads.http.upload_handler import FILE_FIELD, ReceivedFile, checked_form_e
 from uploads.models import Transition, Upload
 from uploads.runtime.database_connections import release_connection
 from uploads.scopes import Scope
+from uploads.text.client_metadata import read_metadata
 from uploads.transfers.admission import Announcement
 from uploads.transfers.idempotency import Replay
 from uploads.transfers.resumable.expiry import lifetime
@@ -75,6 +76,7 @@ def _announcement(order: Order, upload: dict[str, Any], request: Request) -> Ann
         protocol=Upload.Protocol.TUS, size=upload["size"], length=upload["size"], route="jobs", lifetime=lifetime(0),
         metadata=join_metadata({"filename": upload["name"]} | upload["metadata"]),
         presets=arrival_choice(request.query_params),
+        file_metadata=read_metadata(upload["metadata"].get("metadata", "")) or order.metadata,
     )  # fmt: skip
 
 
@@ -221,8 +223,9 @@ class JobViewSet(
     def events(self, request: Request, pk: str | None = None) -> Response:
         """The state changes of a job, all of them or those after a number."""
         after = _valid(EventsQuery, request.query_params)["after"]
-        later = Transition.history("job", self.get_object().pk).filter(number__gt=after)
-        return Response(EventSerializer(later, many=True).data)
+        job = self.get_object()
+        later = Transition.history("job", job.pk).filter(number__gt=after)
+        return Response(EventSerializer(later, many=True, context={"metadata": job.metadata}).data)
 
 
 class ArtifactView(APIView):

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from uploads.api.metadata_field import MetadataField
 from uploads.models import Transition
 
 from ..models import PRESET_NAME_LENGTH, Artifact, Job
@@ -69,16 +70,17 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     measured = serializers.SerializerMethodField(
         help_text="After a transcode with a target such as vmaf:93: the VMAF of the result, measured over the whole"
     )
+    metadata = MetadataField(read_only=True)
     urls = serializers.SerializerMethodField()
 
     class Meta:
         model = Job
         list_serializer_class = JobListSerializer
         fields = [
-            "id", "status", "phase", "progress", "message", "operation", "version", "params", "preset", "batch",
-            "file", "inputs", "artifacts", "error", "measured", "attempt", "cached", "automatic", "on_arrival",
-            "priority", "owner", "waiting_for", "children", "speed", "eta_seconds", "created_at", "started_at",
-            "finished_at", "urls",
+            "id", "status", "phase", "progress", "message", "operation", "version", "params", "preset", "metadata",
+            "batch", "file", "inputs", "artifacts", "error", "measured", "attempt", "cached", "automatic",
+            "on_arrival", "priority", "owner", "waiting_for", "children", "speed", "eta_seconds", "created_at",
+            "started_at", "finished_at", "urls",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -146,9 +148,16 @@ class SubmittedSerializer(OneJobSerializer):
 
 
 class EventSerializer(serializers.ModelSerializer[Transition]):
+    metadata = serializers.SerializerMethodField(help_text="Of the job, as it is in each event")
+
     class Meta:
         model = Transition
-        fields = ["number", "state", "detail", "created_at"]
+        fields = ["number", "state", "detail", "metadata", "created_at"]
+
+    @extend_schema_field({"type": "object", "additionalProperties": True})
+    def get_metadata(self, _: Transition) -> dict[str, Any]:
+        found: dict[str, Any] | None = self.context["metadata"]
+        return found or {}
 
 
 class Strict(serializers.Serializer[Any]):
@@ -192,6 +201,11 @@ class FormOrder(Strict):
         default=list,
         max_length=64,
         help_text="Ids of further input files",
+    )
+    metadata = MetadataField(
+        required=False,
+        allow_null=True,
+        help_text="A small JSON object of your own; a file that comes with it gets it, too",
     )
     priority = serializers.IntegerField(required=False, default=0, help_text="From -10 to 0; for staff up to 10")
 

@@ -54,6 +54,7 @@ class Job(models.Model):
     )
     # The name of the preset that the parameters are from, at that time. Empty if they were given.
     preset = models.CharField(max_length=PRESET_NAME_LENGTH, blank=True, default="", db_default="")
+    metadata = models.JSONField(null=True, blank=True, editable=False)  # as that of files; not read by operations
     # Finished jobs outlive their files; unfinished jobs keep them (hooks.file_deleting).
     file = models.ForeignKey(MediaFile, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
     upload = models.ForeignKey(Upload, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")

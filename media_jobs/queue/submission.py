@@ -21,6 +21,7 @@ from uploads.models import MediaFile, Transition, Upload
 from uploads.runtime.database_connections import write
 from uploads.runtime.request_context import current_request_id
 from uploads.storage.files import delete_file, keep_from_deletion
+from uploads.text.client_metadata import Metadata
 from uploads.transfers.admission import Announcement, admit
 from uploads.transfers.reception import Reception
 
@@ -55,6 +56,7 @@ class Order:
     automatic: bool = False
     on_arrival: bool = False
     preset: Preset | None = None  # that the operation and its parameters are from
+    metadata: Metadata | None = None  # of the client's own, for the job
 
     @classmethod
     def parse(cls, owner: User, operation: str, params: Any = None, **more: Any) -> "Order":
@@ -89,7 +91,7 @@ class Order:
         files = [str(file.pk) for file in (self.file, *self.inputs) if file is not None]
         # A preset may be changed before the request is repeated: it is still the same request.
         what = [self.operation.name, self.sent_params] if self.preset is None else [str(self.preset.pk)]
-        parts = [*what, files, self.priority, self.announced]
+        parts = [*what, files, self.priority, self.announced, *([self.metadata] if self.metadata else [])]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -100,10 +102,11 @@ def parse_request(user: Account, data: Mapping[str, Any], key: str = "", *, come
     Wrong parameters are refused before any file is looked up. `comes_later`: the main file is not here yet.
     """
     owner = permissions.require_submit(user, data["priority"])
+    more = {"priority": data["priority"], "key": key, "metadata": data.get("metadata")}
     if name := data.get("preset"):
-        order = Order.of_preset(owner, presets.find(user, name), priority=data["priority"], key=key)
+        order = Order.of_preset(owner, presets.find(user, name), **more)
     else:
-        order = Order.parse(owner, data["operation"], data.get("params"), priority=data["priority"], key=key)
+        order = Order.parse(owner, data["operation"], data.get("params"), **more)
     named = order.named_files
     main = [data["file"]] if data.get("file") else [] if comes_later else named[:1]
     if not main and not comes_later:
@@ -210,7 +213,7 @@ def new_job(order: Order) -> Job:
     job = Job(
         owner=order.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
         lane=operation.lane, priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
-        on_arrival=order.on_arrival, preset=order.preset.name if order.preset else "",
+        on_arrival=order.on_arrival, preset=order.preset.name if order.preset else "", metadata=order.metadata,
         idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
         request_id=current_request_id(),
     )  # fmt: skip

@@ -22,6 +22,7 @@ from ..hooks import FilePage
 from ..models import MediaFile, NameKey
 from ..search import Found
 from ..templatetags.local_times import local_time
+from ..text.client_metadata import in_words
 from ..text.sizes import exact_size, human_size
 from .file_actions import FileDeletionMixin, FileLinksMixin
 from .lists import cells
@@ -137,6 +138,7 @@ class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeleti
             "title": file.name,
             **player_context(file, reverse("file-content", args=[file.pk])),
             "details": details_of(file),
+            "metadata": in_words(file.metadata),
             "picture_url": _content(thumbnails_of([file]).get(file.pk)),
             "panels": {
                 place: [each for each in panels if each.place == place] for place in ("player", "main", "side")

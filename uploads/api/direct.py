@@ -16,17 +16,20 @@ from ..conf import UNLIMITED
 from ..http.arrival_choice import arrival_choice
 from ..models import DirectUpload, Upload
 from ..scopes import Scope
+from ..text.client_metadata import read_metadata
 from ..transfers.admission import Announcement
 from ..transfers.direct import cleanup, parts, session
 from ..transfers.idempotency import Replay
 from ..transfers.resumable.expiry import lifetime
 from .files import UploadViewSet
+from .metadata_field import MetadataField
 from .serializers import UploadSerializer
 
 
 class DirectUploadRequest(serializers.Serializer[None]):
     name = serializers.CharField()
     size = serializers.IntegerField(min_value=0, max_value=UNLIMITED)
+    metadata = MetadataField(required=False, allow_null=True)
 
 
 class DirectUploadUrls(serializers.Serializer[Any]):
@@ -131,6 +134,7 @@ class DirectViewSet(UploadViewSet):
             protocol=Upload.Protocol.DIRECT, size=wanted["size"], key=request.headers.get("Idempotency-Key", ""),
             route="direct", length=wanted["size"], lifetime=lifetime(0),
             presets=arrival_choice(request.query_params),
+            file_metadata=wanted.get("metadata") or read_metadata(*request.query_params.getlist("metadata")),
         )  # fmt: skip
         headers = {}
         try:

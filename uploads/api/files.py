@@ -19,8 +19,9 @@ from ..errors import MalformedForm, MissingFile, Refusal
 from ..http.body import is_chunked
 from ..http.upload_handler import FILE_FIELD, ReceivedFile, form_entrance
 from ..models import MediaFile, Upload
+from ..runtime.database_connections import write
 from ..scopes import Scope
-from ..storage.files import delete_file, rename_file
+from ..storage.files import delete_file, describe_file, rename_file
 from ..transfers.idempotency import Replay
 from ..transfers.resumable import recovery
 from .list_filters import FileFilter, NewestFirst, UploadFilter
@@ -105,9 +106,12 @@ class FileViewSet(
 
     def perform_update(self, serializer: Any) -> None:
         permissions.require(self.request.user, "change", serializer.instance)
-        name = serializer.validated_data.get("name")  # the only field that can be changed
-        if name is not None and not rename_file(serializer.instance, name):
-            raise Http404
+        file, changes = serializer.instance, serializer.validated_data  # of name and metadata, and nothing else
+        with write():
+            if "name" in changes and not rename_file(file, changes["name"]):
+                raise Http404
+            if "metadata" in changes and not describe_file(file, changes["metadata"]):
+                raise Http404
 
     def perform_destroy(self, instance: MediaFile) -> None:
         permissions.require(self.request.user, "delete", instance)

@@ -11,6 +11,7 @@ from ..errors import InvalidName
 from ..models import MediaFile, Upload
 from ..text.file_names import clean_name
 from ..transfers.status_text import upload_eta, upload_message, upload_progress
+from .metadata_field import MetadataField
 
 
 class FileUrls(serializers.Serializer[MediaFile]):
@@ -25,12 +26,14 @@ class FileSerializer(serializers.ModelSerializer[MediaFile]):
     sha256 = serializers.CharField(source="blob.sha256", read_only=True)
     facts = serializers.JSONField(read_only=True)
     owner = serializers.CharField(source="owner.username", read_only=True)
+    metadata = MetadataField(required=False, allow_null=True)
     urls = serializers.SerializerMethodField()
 
     class Meta:
         model = MediaFile
         fields = [
-            "id", "name", "kind", "media_type", "size", "sha256", "facts", "origin", "owner", "created_at", "urls",
+            "id", "name", "kind", "media_type", "size", "sha256", "facts", "metadata", "origin", "owner",
+            "created_at", "urls",
         ]  # fmt: skip
         read_only_fields = ["id", "origin", "created_at"]
 
@@ -76,12 +79,13 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
     eta_seconds = serializers.SerializerMethodField()
     message = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
+    metadata = MetadataField(source="file_metadata", read_only=True)
 
     class Meta:
         model = Upload
         fields = [
             "id", "key", "name", "size", "offset", "progress", "speed", "eta_seconds", "protocol", "state",
-            "message", "error", "file", "created_at", "expires_at", "finished_at",
+            "message", "error", "metadata", "file", "created_at", "expires_at", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -104,4 +108,5 @@ class UploadSerializer(serializers.ModelSerializer[Upload]):
 class FileForm(serializers.Serializer[MediaFile]):
     """The fields of an upload form. Only for the API schema: the upload handler reads the form."""
 
+    metadata = MetadataField(required=False)
     file = serializers.FileField()

@@ -33,6 +33,7 @@ from ..http.upload_handler import entrance
 from ..models import MediaFile, Upload
 from ..scopes import Scope
 from ..storage.files import delete_file
+from ..text.client_metadata import read_metadata
 from ..transfers.admission import Announcement, admit
 from ..transfers.idempotency import Replay
 from ..transfers.quota import limits_of
@@ -89,6 +90,9 @@ class TusViewSet(UploadViewSet):
             lifetime=lifetime(0),
             metadata=creation.metadata,
             presets=arrival_choice(request.query_params),
+            file_metadata=read_metadata(
+                *request.query_params.getlist("metadata"), tus_headers.metadata_in(creation.metadata)
+            ),
         )
         headers = {}
         try:

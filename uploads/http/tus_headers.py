@@ -9,7 +9,7 @@ from datetime import datetime
 from email.utils import format_datetime
 
 from ..content.digests import Claims, parse_digest
-from ..errors import ChecksumMismatch, InvalidParams, UnsupportedRequest, UnsupportedVersion
+from ..errors import ChecksumMismatch, InvalidMetadata, InvalidParams, UnsupportedRequest, UnsupportedVersion
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination"
@@ -17,6 +17,7 @@ CHECKSUMS = ("sha1", "sha256", "md5")
 CONTENT_TYPE = "application/offset+octet-stream"
 # Metadata keys that clients use for the file name, in order of preference.
 _NAMES = ("filename", "name")
+_FILE_METADATA = "metadata"
 _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 _KEY = re.compile(r"[!-+\--~]+")  # visible ASCII but the comma
 
@@ -89,6 +90,14 @@ def parse_metadata(header: str) -> dict[str, bytes]:
         except (binascii.Error, ValueError) as error:
             raise InvalidParams(f"The value of {key} in Upload-Metadata is not base64.") from error
     return found
+
+
+def metadata_in(header: str) -> str:
+    """The value of the key `metadata` in Upload-Metadata: the metadata that the file is to have, as JSON."""
+    try:
+        return parse_metadata(header.strip()).get(_FILE_METADATA, b"").decode()
+    except UnicodeDecodeError as error:
+        raise InvalidMetadata(f"The value of {_FILE_METADATA} in Upload-Metadata is not UTF-8.") from error
 
 
 def join_metadata(metadata: Mapping[str, str]) -> str:

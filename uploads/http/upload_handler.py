@@ -26,6 +26,7 @@ from ..content.digests import Claims, parse_claims
 from ..errors import MissingFile, NotAnEntrance, Refusal, TooManyUploads
 from ..models import Upload
 from ..runtime.django_private import make_immutable
+from ..text.client_metadata import read_metadata
 from ..transfers.admission import Announcement
 from ..transfers.idempotency import Replay
 from ..transfers.quota import limits_of
@@ -228,6 +229,7 @@ class StreamingUploadHandler(FileUploadHandler):
                 claims=str(claims),
                 length=body.length,
                 presets=arrival_choice(request.GET, fields),
+                file_metadata=read_metadata(*request.GET.getlist("metadata"), *fields.getlist("metadata")),
             )
         )
 

@@ -40,7 +40,7 @@ _LONGEST_NAME = 150  # of a username
 @dataclass(slots=True)
 class Report:
     files: int = 0
-    updated: int = 0  # files whose name or key in the database was older
+    updated: int = 0  # files whose name, metadata or key in the database was older
     by_key: list[str] = field(default_factory=list)  # content without a sidecar, which is named by its key
     lost: list[Sidecar] = field(default_factory=list)  # files with a sidecar but without bytes
     unreadable: list[str] = field(default_factory=list)
@@ -149,7 +149,7 @@ def _make_file(place: Sink, sidecar: Sidecar, owner: User) -> str:
     blob, superfluous = _register(place, sidecar)
     if blob.key == sidecar.key:
         Blob.objects.filter(pk=blob.pk).update(created_at=sidecar.stored_at)
-    file = create_file(owner.pk, sidecar.name, blob, sidecar.origin, sidecar.file)
+    file = create_file(owner.pk, sidecar.name, blob, sidecar.origin, sidecar.file, sidecar.metadata)
     MediaFile.objects.filter(pk=file.pk).update(created_at=sidecar.created_at)
     sidecars.moved([file.pk], place.name, sidecar.key)
     for act in file_stored:
@@ -161,17 +161,17 @@ def _make_file(place: Sink, sidecar: Sidecar, owner: User) -> str:
 
 
 def _bring_up_to_date(place: Sink, file: MediaFile, sidecar: Sidecar) -> bool:
-    """Update a row: after the restored snapshot, the file was renamed or moved, or its lost bytes were sent again."""
+    """Update a row: after the restored snapshot, the file was renamed, described, moved, or sent again."""
     is_moved = (file.blob.sink, file.blob.key) != (place.name, sidecar.key)
-    is_renamed = file.name != sidecar.name
-    if not is_moved and not is_renamed:
+    is_described = (file.name, file.metadata) != (sidecar.name, sidecar.metadata)
+    if not is_moved and not is_described:
         return False
     superfluous = ""
     with write():
         MediaFile.objects.select_for_update().filter(pk=file.pk).first()
         if not _is_newer_than_rows(place, sidecar):
             return False
-        MediaFile.objects.filter(pk=file.pk).update(name=sidecar.name)
+        MediaFile.objects.filter(pk=file.pk).update(name=sidecar.name, metadata=sidecar.metadata)
         if is_moved:
             blob, superfluous = _register(place, sidecar)
             _change_blob(file, blob)

@@ -50,6 +50,8 @@ class MediaFile(models.Model):
     # Whether this file's own inspection has finished. The Blob may have facts from another account's file: shown
     # before that, they would reveal that somebody else has the same content.
     has_facts = models.BooleanField(default=False, editable=False)
+    # A JSON object of the client's own (text/client_metadata.py). None: there is none.
+    metadata = models.JSONField(null=True, blank=True, editable=False)
     # Part of every signed link to this file: incrementing it revokes all of them.
     link_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)

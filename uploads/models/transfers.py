@@ -59,6 +59,7 @@ class Upload(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     # Ids of what its client chose to be run on the new file (hooks.arrival_choices). None: as its owner has chosen.
     on_arrival = models.JSONField(null=True, editable=False)
+    file_metadata = models.JSONField(null=True, editable=False)  # that the file is to have
     # Bytes from this offset on were sent with a checksum that is not verified yet: they do not count.
     unverified_from = models.BigIntegerField(null=True, blank=True)
     stop_asked = models.BooleanField(default=False)  # another request waits for the lock

@@ -17,6 +17,7 @@ from ..models import Blob, MediaFile, Upload
 from ..runtime.database_connections import frees_space, write
 from ..sinks.base import SinkError
 from ..sinks.crash_points import Step, reached
+from ..text.client_metadata import Metadata
 from . import sidecars
 from .stores import sink_named
 from .tombstones import bury, remove
@@ -24,11 +25,18 @@ from .tombstones import bury, remove
 log = structlog.get_logger(__name__)
 
 
-def create_file(owner_id: int, name: str, blob: Blob, origin: str, file_id: uuid.UUID | None = None) -> MediaFile:
+def create_file(
+    owner_id: int,
+    name: str,
+    blob: Blob,
+    origin: str,
+    file_id: uuid.UUID | None = None,
+    metadata: Metadata | None = None,
+) -> MediaFile:
     """Create a file, and schedule its sidecar. `file_id` is given if the file is rebuilt from a sidecar."""
     file = MediaFile.objects.create(
         pk=file_id or uuid.uuid4(), owner_id=owner_id, name=name, blob=blob, origin=origin,
-        has_facts=origin == MediaFile.Origin.JOB,  # the job that made it has verified it
+        metadata=metadata, has_facts=origin == MediaFile.Origin.JOB,  # the job that made it has verified it
     )  # fmt: skip
     sidecars.changed(file)
     return file
@@ -67,6 +75,18 @@ def rename_file(file: MediaFile, name: str) -> bool:
     if renamed:
         file.name = name
     return bool(renamed)
+
+
+def describe_file(file: MediaFile, metadata: Metadata | None) -> bool:
+    """Replace the metadata of a file. Changes no other column. False if the file does not exist."""
+    with write():
+        changed = MediaFile.objects.filter(pk=file.pk).update(metadata=metadata)
+        if changed:
+            audit_log.note(file, "Its metadata was changed.")
+        sidecars.changed(file)
+    if changed:
+        file.metadata = metadata
+    return bool(changed)
 
 
 @frees_space

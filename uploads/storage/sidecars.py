@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from ..models import MediaFile, SidecarChange
 from ..runtime.database_connections import write
 from ..sinks.base import Sink
+from ..text.client_metadata import Metadata
 
 _VERSION = 1
 _BATCH = 200
@@ -42,6 +43,7 @@ class Sidecar:
     kind: str
     media_type: str
     stored_at: datetime
+    metadata: Metadata | None = None
 
     @classmethod
     def of(cls, file: MediaFile) -> Self:
@@ -49,6 +51,7 @@ class Sidecar:
         return cls(
             file.pk, file.name, file.owner.username, file.owner.date_joined, file.origin, file.created_at,
             blob.key, blob.sha256, blob.size, blob.kind, blob.media_type, blob.created_at,
+            file.metadata,
         )  # fmt: skip
 
     @classmethod
@@ -57,6 +60,8 @@ class Sidecar:
             found: dict[str, Any] = json.loads(content)
             if found.pop("version") != _VERSION:
                 raise UnreadableSidecar("It was written by another version of Millrace.")
+            if not isinstance(found.get("metadata"), dict | None):
+                raise UnreadableSidecar("Its metadata is no object.")
             dates = {
                 name: datetime.fromisoformat(found[name]) for name in ("owner_joined", "created_at", "stored_at")
             }
@@ -66,6 +71,8 @@ class Sidecar:
 
     def encoded(self) -> bytes:
         content = {"version": _VERSION, **asdict(self)}
+        if self.metadata is None:
+            del content["metadata"]  # as in sidecars of earlier versions, which can read this one
         return json.dumps(content, default=_as_text, ensure_ascii=False, indent=1).encode()
 
 
@@ -87,7 +94,7 @@ def key_and_file(name: str) -> tuple[str, uuid.UUID] | None:
 
 
 def changed(*files: MediaFile) -> None:
-    """Schedule the sidecars of files that were created or renamed. To be called in that transaction."""
+    """Schedule the sidecars of files that were created, renamed or described. To be called in that transaction."""
     SidecarChange.objects.bulk_create(_change(file.blob.sink, file.blob.key, file.pk) for file in files)
 
 

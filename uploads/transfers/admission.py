@@ -15,6 +15,7 @@ from ..hooks import arrival_choices
 from ..models import Transition, Upload
 from ..runtime.database_connections import write
 from ..storage.stores import resumable_sink, sink
+from ..text.client_metadata import Metadata, as_json
 from ..text.file_names import clean_name
 from . import disk_space, quota, upload_counters
 from .idempotency import claim_key
@@ -40,6 +41,7 @@ class Announcement:
     lifetime: timedelta | None = None
     metadata: str = ""
     presets: tuple[str, ...] | None = None  # to be run on the new file; None: as the owner has chosen
+    file_metadata: Metadata | None = None  # of the client's own, for the new file
 
     def fingerprint(self) -> str:
         """What must be equal in two requests with the same Idempotency-Key."""
@@ -49,6 +51,7 @@ class Announcement:
             str(self.length),
             self.claims,
             *([] if self.presets is None else self.presets),
+            *([] if self.file_metadata is None else [as_json(self.file_metadata)]),
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -91,7 +94,8 @@ def _admit(announcement: Announcement) -> Upload:
         upload = Upload.objects.create(
             owner=owner, token=announcement.token, name=name, protocol=announcement.protocol, sink=sink().name,
             declared_size=size, reserved=reserved, route=announcement.route, idempotency_key=announcement.key,
-            fingerprint=announcement.fingerprint(), on_arrival=on_arrival, **({"heartbeat_at": Now()} | resumable),
+            fingerprint=announcement.fingerprint(), on_arrival=on_arrival,
+            file_metadata=announcement.file_metadata, **({"heartbeat_at": Now()} | resumable),
         )  # fmt: skip
         Transition.record("upload", upload.pk, Upload.State.RECEIVING)
     return upload

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 def complete(upload: Upload, blob: Blob) -> MediaFile:
     """Create the MediaFile and mark the Upload as complete, in the caller's transaction."""
-    file = create_file(upload.owner_id, upload.name, blob, _origin(upload))
+    file = create_file(upload.owner_id, upload.name, blob, _origin(upload), metadata=upload.file_metadata)
     file.owner = upload.owner  # saves a query
     mark_complete(upload, file)
     return file
