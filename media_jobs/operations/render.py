@@ -5,6 +5,7 @@ sound. A later render of the owner uses the encoded clips of this one that it ha
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,9 @@ from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.probing.verification import Expected
 from .base import HEAVY, Described, Outcome, Output, Work
 from .divisible import DivisibleOperation, DonePart, Part
-from .rendering.clip_encoder import PICTURE, SAMPLE_RATE, SOUND, ClipRecipe, encode_clip
+from .rendering.clip_encoder import PICTURE, SOUND, ClipRecipe, encode_clip
 from .rendering.joined_picture import join_pictures
+from .rendering.joined_sound import SAMPLE_RATE, join_sounds, samples_of
 from .rendering.parameters import MAX_CLIPS, RenderParams
 from .rendering.plan import RenderPlan, check_files
 from .rendering.sound_mix import SoundMix
@@ -28,7 +30,7 @@ _INPUT = "input"  # in the spec of a part: the number of the clip's file
 
 class Render(DivisibleOperation[RenderParams]):
     name = "render"
-    version = 1
+    version = 2
     title = "Render"
     summary = "Makes one video of clips of several files: cuts, fades, soundtrack, loudness, burnt-in subtitles."
     lane = HEAVY
@@ -86,16 +88,23 @@ class _Joining:
         self.plan = RenderPlan(work.params, work.files)
         self.counts = [_recipe_of(part.spec).frames for part in parts]
         track = work.params.soundtrack
-        sounds = [part.files[SOUND] for part in parts]
-        self.mix = SoundMix(
-            self.params, list(zip(sounds, self.counts, strict=True)), self.plan.frame.rate,
-            work.files[track] if isinstance(track, int) else None,
-        )  # fmt: skip
+        soundtrack = work.files[track] if isinstance(track, int) else None
+        is_replaced = soundtrack is not None and self.params.soundtrack_mode == "replace"
+        clips = None if is_replaced or not self.plan.sound_codec else self._joined_sound()
+        self.mix = SoundMix(self.params, clips, samples_of(sum(self.counts), self.plan.frame.rate), soundtrack)
+
+    def _clips(self, name: str) -> list[tuple[Path, int]]:
+        """This output of each clip, and the number of the clip's frames."""
+        return list(zip((part.files[name] for part in self.parts), self.counts, strict=True))
+
+    def _joined_sound(self) -> Path:
+        sound = self.work.folder / "joined.au"
+        join_sounds(self._clips(SOUND), self.plan.frame.rate, sound)
+        return sound
 
     def outcome(self) -> Outcome:
         picture = self.work.folder / "joined.mp4"
-        pictures = [part.files[PICTURE] for part in self.parts]
-        join_pictures(list(zip(pictures, self.counts, strict=True)), self.plan.frame.rate, picture)
+        join_pictures(self._clips(PICTURE), self.plan.frame.rate, picture)
         filters, message = self._loudness()
         container = self.plan.container
         path = self.work.folder / f"video.{container.name}"

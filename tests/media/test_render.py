@@ -17,9 +17,9 @@ from media_jobs.ffmpeg.sandbox import Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Work
-from media_jobs.operations.rendering.clip_encoder import SAMPLE_RATE
+from media_jobs.operations.rendering.joined_sound import SAMPLE_RATE
 from media_jobs.operations.shared.audio_filters import measure_loudness, parse_loudness
-from tests.support.media_checks import times
+from tests.support.media_checks import frame_count, loudness, similarity, times
 from tests.support.renders import Render, Rendered, level, names, tone
 
 KINDS = {".png": "image", ".wav": "audio", ".srt": "subtitle", ".vtt": "subtitle", ".ass": "subtitle"}
@@ -86,6 +86,23 @@ def test_clips_of_all_kinds_have_their_place_to_the_frame(render: Render) -> Non
     spans = [(0.05, 0.95), (1.05, 2.35), (2.5, 2.9), (3.1, 3.7), (3.9, 5.75)]
     assert [tone(heard, *span) for span in spans] == [440, 880, 0, 0, 440]
     assert len(heard) / SAMPLE_RATE == pytest.approx(145 / 25, abs=0.03)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "vp9", "av1"])
+def test_clips_are_like_their_sources_at_the_usual_quality(
+    render: Render, codec: str, clips: Callable[[str], Path]
+) -> None:
+    same = ["film.mp4", "film.mkv", "film.ts"]  # one film in three containers
+    parts = [
+        {"file": 0, "end": 0.5},
+        {"file": 1, "start": 0.5, "end": 1.2},
+        {"file": 2, "start": 1.2, "duration": 0.8},
+    ]
+    done = render(same, parts, codec=codec, quality="medium")
+    source = clips("film.mp4")
+    assert frame_count(done.path) == frame_count(source) == 60
+    assert similarity(done.path, source) >= 0.95
+    assert loudness(done.path) == pytest.approx(loudness(source), abs=0.5)
 
 
 @pytest.mark.parametrize("name", ["counter.mp4", "counter.ts", "counter.mkv"])

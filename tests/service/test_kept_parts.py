@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
+from media_jobs import operations
 from media_jobs.errors import BadMedia
 from media_jobs.models import Job, ScratchBlob, Worker
 from media_jobs.operations.divisible import Part
@@ -19,6 +20,7 @@ from uploads.models import MediaFile, Tombstone
 
 pytestmark = pytest.mark.django_db
 SIZE = 7
+VERSION = operations.get("render").version
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def finish(lease: Lease) -> None:
     leases.reserve_keys(lease, 2)
     stored = [
         StoredOutput(name, lease.key(number), Content("ab" * 32, SIZE, "video", "video/mp4"), {})
-        for number, name in enumerate(("picture.mp4", "sound.flac"))
+        for number, name in enumerate(("picture.mp4", "sound.au"))
     ]
     assert lease.job.part is not None
     leases.finish_child(lease, stored, message="", ran={}, recipe=recipe_of(lease.job, lease.job.part["start"]))
@@ -88,15 +90,15 @@ def test_kept_parts_are_those_of_one_owner_of_the_same_content_and_program(worke
     same = MediaFile.objects.create(owner=a_user(), blob=file.blob, name="b.mp4", origin="upload")
     assert render(worker, same, 0) == 1
     assert render(worker, a_file(file.owner), 0) == 1
-    job = Job(owner=file.owner, operation="render", version=1)
+    job = Job(owner=file.owner, operation="render", version=VERSION)
     recipes = {kept_parts.recipe_of(job, spec(0), [file], build) for build in ("one", "another")}
-    job.version = 2
+    job.version = VERSION + 1
     assert len(recipes | {kept_parts.recipe_of(job, spec(0), [file], "one")}) == 3
 
 
 def test_the_same_content_under_another_number_is_the_same(worker: Worker) -> None:
     file, other = a_file(), a_file()
-    job = Job(owner=file.owner, operation="render", version=1)
+    job = Job(owner=file.owner, operation="render", version=VERSION)
     moved = kept_parts.recipe_of(job, {**spec(0), "input": 1}, [other, file], BUILD)
     assert moved == kept_parts.recipe_of(job, spec(0), [file], BUILD)
 
@@ -157,7 +159,7 @@ def test_lost_bytes_of_a_kept_part_are_made_again(worker: Worker) -> None:
 def test_kept_parts_go_when_they_are_old(worker: Worker) -> None:
     render(worker, a_file(), 0, 1)
     assert kept_parts.forget() == 0
-    ScratchBlob.objects.filter(name="sound.flac").update(kept_at=Now() - timedelta(days=2))
+    ScratchBlob.objects.filter(name="sound.au").update(kept_at=Now() - timedelta(days=2))
     assert kept_parts.forget() == 4
     assert (ScratchBlob.objects.count(), Tombstone.objects.count()) == (0, 4)
 
@@ -168,9 +170,9 @@ def test_the_oldest_kept_parts_go_when_all_take_too_much(worker: Worker, setting
         render(worker, file, start)
     settings.JOBS = replace(settings.JOBS, parts_size=5 * SIZE)
     assert kept_parts.forget() == 2
-    assert {recipe_of(Job(owner=file.owner, operation="render", version=1, file=file), at) for at in (1, 2)} == set(
-        ScratchBlob.objects.values_list("recipe", flat=True)
-    )
+    assert {
+        recipe_of(Job(owner=file.owner, operation="render", version=VERSION, file=file), at) for at in (1, 2)
+    } == set(ScratchBlob.objects.values_list("recipe", flat=True))
 
 
 def test_parts_in_use_are_not_deleted(worker: Worker) -> None:

@@ -20,10 +20,10 @@ from ..shared.split_encode import FRAGMENTS
 from ..shared.time_range import output_limit, seek
 from ..shared.video_filters import AS_BT709, deinterlace_filters, even_size, scale_filter, tone_map_filters
 from .burnt_text import TEXT_FILTER, check_drawn, write_text
+from .joined_sound import AU_SOUND, SAMPLE_RATE, check_sound
 from .plan import PlannedClip, RenderPlan
 
-PICTURE, SOUND = "picture.mp4", "sound.flac"
-SAMPLE_RATE = 48000
+PICTURE, SOUND = "picture.mp4", "sound.au"
 _LEAST_TIMESCALE = 10_000  # ticks a second
 # One sample more than the frames last: the joined sound takes as many of each clip as rounding wants.
 _SPARE = 1
@@ -98,11 +98,10 @@ def encode_clip(work: Work[Any], source: Input, recipe: ClipRecipe) -> list[Outp
         *("-map", "[picture]", "-fps_mode", "passthrough", *codec, "-crf", str(recipe.crf)),
         *("-video_track_timescale", str(timescale), *FRAGMENTS),
     )
-    sound_options = ("-map", "[sound]", "-c:a", "flac", "-sample_fmt", "s16", "-f", "flac")
     log = work.tools.ffmpeg(
         Command(
             [encoder.source],
-            [Target(picture, picture_options), Target(sound, sound_options)],
+            [Target(picture, picture_options), Target(sound, ("-map", "[sound]", *AU_SOUND))],
             filters=";".join([encoder.picture, encoder.sound]),
             threads=work.threads,
             max_duration=output_limit(recipe.length),
@@ -110,7 +109,8 @@ def encode_clip(work: Work[Any], source: Input, recipe: ClipRecipe) -> list[Outp
         frames=recipe.frames,
     )
     check_drawn(log)
-    return [_picture_output(picture, recipe), _sound_output(sound, recipe)]
+    check_sound(sound, recipe.samples)  # of plain samples the size tells all: it needs no probe
+    return [_picture_output(picture, recipe), Output(SOUND, sound, "audio", "audio/basic", expected=None)]
 
 
 def _picture_output(path: Path, recipe: ClipRecipe) -> Output:
@@ -118,10 +118,6 @@ def _picture_output(path: Path, recipe: ClipRecipe) -> Output:
         video=1, width=recipe.width, height=recipe.height, frames=recipe.frames, most_frames=recipe.frames
     )
     return Output(PICTURE, path, "video", "video/mp4", expected)
-
-
-def _sound_output(path: Path, recipe: ClipRecipe) -> Output:
-    return Output(SOUND, path, "audio", "audio/flac", Expected(audio=1, duration=recipe.length))
 
 
 class _ClipEncoder:

@@ -1,14 +1,13 @@
-"""The sound of a render: that of its clips one after the other, and a soundtrack instead of it or under it."""
+"""The sound of a render: the joined sound of its clips, and a soundtrack instead of it or under it."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 from ...ffmpeg.command import Source
 from ..base import Input
 from ..shared.audio_filters import sound_filters
 from ..shared.time_range import seek_option
-from .clip_encoder import SAMPLE_RATE
+from .joined_sound import SAMPLE_RATE
 from .parameters import RenderParams
 
 # As measured on speech over music: the soundtrack is some 12 dB quieter while the clips are loud.
@@ -20,17 +19,13 @@ _SAME = f"aformat=sample_fmts=fltp:sample_rates={SAMPLE_RATE}:channel_layouts=st
 class SoundMix:
     """The sources and the filters that make it. `first` is the number of the first source in the command."""
 
-    def __init__(
-        self, params: RenderParams, clips: Sequence[tuple[Path, int]], rate: Fraction, soundtrack: Input | None
-    ) -> None:
-        """`clips`: for each clip its sound, and its number of frames."""
-        self.params, self.rate, self.soundtrack = params, rate, soundtrack
-        self.clips = clips if soundtrack is None or params.soundtrack_mode != "replace" else []
-        self.samples = round(sum(frames for _, frames in clips) * SAMPLE_RATE / rate)
+    def __init__(self, params: RenderParams, clips: Path | None, samples: int, soundtrack: Input | None) -> None:
+        """`clips`: the sound of all clips, an AU file; None if the soundtrack replaces it."""
+        self.params, self.clips, self.samples, self.soundtrack = params, clips, samples, soundtrack
 
     @property
     def sources(self) -> list[Source]:
-        return [*(Source(path, "flac") for path, _ in self.clips), *([self._source()] if self.soundtrack else [])]
+        return [*([Source(self.clips, "au")] if self.clips else []), *([self._source()] if self.soundtrack else [])]
 
     def _source(self) -> Source:
         assert self.soundtrack is not None
@@ -41,25 +36,13 @@ class SoundMix:
     def graph(self, first: int, after: Sequence[str] = ()) -> str:
         """The filters, whose result is [sound]. `after`: filters of the whole, such as loudness."""
         end = ",".join(["apad", f"atrim=end_sample={self.samples}", "asetpts=N/SR/TB", *after])
-        parts = [*self._joined(first), *self._under(first + len(self.clips))]
+        clips = [f"[{first}:a]{_SAME}[clips]"] if self.clips else []
+        parts = [*clips, *self._under(first + len(clips))]
         if not self.soundtrack:
             return ";".join([*parts, f"[clips]{end}[sound]"])
-        if self.params.soundtrack_mode == "replace":
+        if not self.clips:
             return ";".join([*parts, f"[track]{end}[sound]"])
         return ";".join([*parts, *self._mixed(end)])
-
-    def _joined(self, first: int) -> list[str]:
-        """The clips, each as long as its frames: by the sum of all before it, so that roundings do not add up."""
-        if not self.clips:
-            return []
-        parts, frames, done = [], 0, 0
-        for number, (_, more) in enumerate(self.clips):
-            frames += more
-            until = round(frames * SAMPLE_RATE / self.rate)
-            parts.append(f"[{first + number}:a]atrim=end_sample={until - done},asetpts=N/SR/TB,{_SAME}[c{number}]")
-            done = until
-        labels = "".join(f"[c{number}]" for number in range(len(self.clips)))
-        return [*parts, f"{labels}concat=n={len(self.clips)}:v=0:a=1[clips]"]
 
     def _under(self, source: int) -> list[str]:
         if self.soundtrack is None:
