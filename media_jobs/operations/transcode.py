@@ -26,7 +26,7 @@ _OF_TARGET = {"crf", "encodes"}  # what a part knows besides its piece: which CR
 
 class Transcode(DivisibleOperation[TranscodeParams]):
     name = "transcode"
-    version = 4
+    version = 5
     title = "Transcode"
     summary = "Makes a video that any player can play, with the codec, size and quality of your choice."
     lane = HEAVY

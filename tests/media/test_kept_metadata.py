@@ -26,8 +26,8 @@ def _films(clips: Callable[[str], Path]) -> None:
     """Beside the other clips, where `operate` finds them."""
     folder = clips("click.wav").parent
     for name, options, tags in [
-        (FILM, (), {}),
-        (STUDIO, ("-c:a", "pcm_s16le"), {}),
+        (FILM, ("-timecode", "01:00:00:20"), {}),
+        (STUDIO, ("-c:a", "pcm_s16le", "-timecode", "01:00:00:20"), {}),
         (LOADED, (), {f"tag{number}": "y" * 100_000 for number in range(200)}),
     ]:
         if not (folder / name).exists():
@@ -68,13 +68,24 @@ def test_a_video_keeps_them_too(operate: Operate, clip: str, params: dict[str, A
     assert "default" in sound.dispositions
     assert ("comment" in sound.dispositions) == (name != "video.webm")  # which has no place for it
     assert [stream.is_picture for stream in made.video] == ([False, True] if name == "video.mp4" else [False])
-    assert made.timecode == ""
+    assert made.timecode == ("01:00:00:20" if name == "video.mp4" else "")
     assert "major_brand" not in made.tags
 
 
-@pytest.mark.parametrize(("operation", "params"), [("audio", {"format": "aac"}), ("transcode", SMALL)])
-def test_chapters_of_a_part_are_moved_and_cut(operate: Operate, operation: str, params: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("operation", "params", "timecode"),
+    [
+        ("audio", {"format": "aac"}, ""),
+        ("transcode", SMALL, ""),
+        ("transcode", {"height": 16}, "01:00:01:08"),  # the frame that begins at 0.52 s
+        ("transcode", {"height": 16, "fps": 50}, "01:00:01:16"),
+    ],
+)
+def test_chapters_and_the_time_code_of_a_part_are_moved(
+    operate: Operate, operation: str, params: dict[str, Any], timecode: str
+) -> None:
     made = operate(operation, FILM, start=0.5, end=2.2, **params).made
+    assert made.timecode == timecode
     assert chapters(made) == [(0, 0.5, "Opening"), (0.5, 1.5, "Storm"), (1.5, 1.7, "End")]
     assert made.duration == pytest.approx(1.7, abs=0.1)
 
@@ -90,7 +101,8 @@ def test_chapters_of_a_part_are_moved_and_cut(operate: Operate, operation: str, 
 def test_nothing_is_left_where_metadata_is_dropped(operate: Operate, operation: str, params: dict[str, Any]) -> None:
     done = operate(operation, FILM, metadata="drop", **params)
     made = done.made
-    assert (made.title, made.chapters, len(made.video)) == ("", [], int(operation == "transcode"))
+    assert (made.title, made.timecode, made.chapters) == ("", "", [])
+    assert len(made.video) == int(operation == "transcode")
     assert set(made.tags) <= {"encoder"}  # some formats need one: it is “Lavf”, without a version
     assert all(not (sound.language or sound.title) for sound in made.audio)
     content = done.output.path.read_bytes()

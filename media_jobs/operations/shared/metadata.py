@@ -25,7 +25,7 @@ Metadata = Annotated[
 
 MAX_TAGS_SIZE = 256 * 1024  # bytes: FLAC has room for 16 MB, and others write tags of any size
 MAX_CHAPTERS = 1000
-# They describe the container or the encoder of the source. A time code is wrong in a part, and muxers refuse some.
+# They describe the container or the encoder of the source. A time code is that of the source's first frame.
 _OF_THE_SOURCE = ("major_brand", "minor_version", "compatible_brands", "encoder", "timecode")
 _DROPPED = (
     "-map_metadata", "-1", "-map_metadata:s", "-1", "-map_chapters", "-1",
@@ -55,16 +55,20 @@ class KeptMetadata:
         """Options of a target that is only a part of the output: the whole gets the metadata."""
         return ("-map_chapters", "-1") if self.keep else _DROPPED
 
-    def options(self, tracks: Mapping[str, VideoStream | AudioStream], source: int = 0) -> tuple[str, ...]:
+    def options(
+        self, tracks: Mapping[str, VideoStream | AudioStream], source: int = 0, timecode: str = ""
+    ) -> tuple[str, ...]:
         """Options of a target. `tracks`: the streams of the source that become "v:0", "a:0" and so on.
 
-        `source` is the number of the file in the command. Cover art follows the other pictures.
+        `source` is the number of the file in the command. `timecode` is that of the first frame of the target. Cover
+        art follows the other pictures.
         """
         if not self.keep:
             return _DROPPED
         labels = [word for track, stream in tracks.items() for word in _labels(track, stream)]
         pictures = sum(track.startswith("v:") for track in tracks)
-        return (*self._tags(source), *labels, *self._chapters(source), *self._cover(source, pictures))
+        coded = ("-metadata", f"timecode={timecode}") if timecode else ()
+        return (*self._tags(source), *coded, *labels, *self._chapters(source), *self._cover(source, pictures))
 
     def _tags(self, source: int) -> tuple[str, ...]:
         if self.facts.tags_size > MAX_TAGS_SIZE:

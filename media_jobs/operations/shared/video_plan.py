@@ -7,6 +7,7 @@ from .metadata import KeptMetadata
 from .picture_track import PictureTrack
 from .sound_track import sound_track
 from .time_range import duration_of, is_duration_estimated
+from .timecode import timecode_of_part
 from .video_parameters import TranscodeParams
 
 # The share of the expected frames that the output must have. A recorder's count of frames is not always right; the
@@ -40,7 +41,17 @@ class VideoPlan:
     def labels(self, source: int = 0) -> tuple[str, ...]:
         """What is kept of the metadata, which is in this source of the command. It follows picture and sound."""
         sound = {"a:0": self.sound.stream} if self.sound else {}
-        return self.metadata.options({"v:0": self.picture.stream, **sound}, source)
+        return self.metadata.options({"v:0": self.picture.stream, **sound}, source, self._timecode)
+
+    @property
+    def _timecode(self) -> str:
+        """Of the first frame, where the container has a track for time codes."""
+        stream = self.picture.stream
+        if not stream.fps or stream.is_variable or self.container.name != "mp4":
+            return ""
+        start = self.params.time_range.start - (stream.begin or 0.0)
+        rate = self.picture.rate or stream.fps
+        return timecode_of_part(self.metadata.facts.timecode, stream.fps, start, rate)
 
     def sound_options(self, source: int = 0) -> tuple[str, ...]:
         return self.sound.options(source) if self.sound else ()
