@@ -13,6 +13,7 @@ from .divisible import Again, DivisibleOperation, DonePart, Indivisible, Part
 from .shared.quality_measure import Excerpt
 from .shared.quality_target import QualityTarget, Share
 from .shared.split_encode import PIECE_NAME, Piece, piece_paths, split_picture
+from .shared.subtitle_tracks import SubtitleTrack, extract_subtitles
 from .shared.time_range import output_limit
 from .shared.video_parameters import TranscodeParams
 from .shared.video_plan import VideoPlan
@@ -60,10 +61,12 @@ class Transcode(DivisibleOperation[TranscodeParams]):
     ) -> Output:
         path = work.folder / f"video.{plan.container.name}"
         seek = work.params.time_range.seek(work.main.facts.format)
+        subtitles = _subtitles(work, plan)
+        source = Source(work.main.path, work.main.facts.format, seek.source, plan.picture.stream.pixels)
         work.tools.ffmpeg(
             Command(
-                sources=[Source(work.main.path, work.main.facts.format, seek.source, plan.picture.stream.pixels)],
-                targets=[Target(path, (*seek.target, *plan.options(work.threads, crf)))],
+                sources=[source, *(Source(each.path, each.format, seek.late) for each in subtitles)],
+                targets=[Target(path, (*seek.target, *plan.options(work.threads, crf, subtitles)))],
                 threads=work.threads,
                 max_duration=output_limit(plan.length),
             ),
@@ -116,14 +119,17 @@ class Transcode(DivisibleOperation[TranscodeParams]):
             source = Source(work.main.path, work.main.facts.format, pieces[0][0].whole_source)
         options = ("-map", "0:v:0", "-c:v", "copy", *plan.picture.codec.tag, *_copied_sound(plan, sound))
         picture = Source(joined, "mov", (*_AS_IT_IS, "-itsoffset", f"{float(-made.delay):.6f}"))
-        sources = [picture, *([source] if plan.sound else [])]
-        labels = plan.labels(source=len(sources))
+        sources = [picture, *([source] if plan.sounds else [])]
+        subtitles = _subtitles(work, plan)
+        texts = plan.subtitle_options(subtitles, source=len(sources))
+        sources += [Source(each.path, each.format, _AS_IT_IS) for each in subtitles]
+        labels = plan.labels(subtitles, source=len(sources))
         if plan.metadata.keep:
             sources.append(Source(work.main.path, work.main.facts.format))
         work.tools.ffmpeg(
             Command(
                 sources=sources,
-                targets=[Target(path, (*options, *labels, *plan.container.muxer))],
+                targets=[Target(path, (*options, *texts, *labels, *plan.container.muxer))],
                 threads=work.threads,
                 max_duration=output_limit(plan.length),
             ),
@@ -155,18 +161,25 @@ def _piece(spec: Mapping[str, Any]) -> Piece:
     return Piece(**{name: value for name, value in spec.items() if name not in _OF_TARGET})
 
 
+def _subtitles(work: Work[TranscodeParams], plan: VideoPlan) -> list[SubtitleTrack]:
+    if work.params.tracks != "all":
+        return []
+    return extract_subtitles(work, work.params.time_range.seek(work.main.facts.format), plan.length)
+
+
 def _with_sound(plan: VideoPlan, pieces: list[Part]) -> list[Part]:
-    """The sound is a part, too, if it is encoded. The longest parts come first: so all workers end together."""
-    if plan.sound is None or plan.sound.is_copied:
+    """The sounds are a part, too, if they are encoded. The longest parts come first: so all workers end together."""
+    encoded = sum(not sound.is_copied for sound in plan.sounds)
+    if not encoded:
         return pieces
-    sound = Part(_SOUND, _SOUND_COST * sum(piece.weight for piece in pieces))
+    sound = Part(_SOUND, encoded * _SOUND_COST * sum(piece.weight for piece in pieces))
     place = next((at for at, piece in enumerate(pieces) if piece.weight < sound.weight), len(pieces))
     return [*pieces[:place], sound, *pieces[place:]]
 
 
 def _copied_sound(plan: VideoPlan, made: Path | None) -> tuple[str, ...]:
     """Options for the sound that was encoded, or for that of the file itself."""
-    return plan.sound_options(source=1) if made is None else ("-map", "1:a:0", "-c:a", "copy")
+    return plan.sound_options(source=1) if made is None else ("-map", "1:a", "-c:a", "copy")
 
 
 def _sound_name(plan: VideoPlan) -> str:

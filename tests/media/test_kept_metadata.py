@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from media_jobs.errors import UnfitMedia
@@ -12,9 +13,11 @@ from media_jobs.ffmpeg.probing.media_facts import Facts
 from tests.support.media_labels import CHAPTERS, TAGS, labelled
 from tests.support.operation_runs import Operate
 
-from ..support.media_checks import channel_peaks
+from ..support.media_checks import channel_peaks, decoded, subtitle_lines
+from ..support.renders import tone
+from ..support.troubled_clips import with_subtitles
 
-FILM, STUDIO, LOADED = "labelled.mp4", "labelled.mkv", "loaded.mkv"
+FILM, STUDIO, LOADED, TRACKS = "labelled.mp4", "labelled.mkv", "loaded.mkv", "tracks.mkv"
 WHOLE = [(0, 1, "Opening"), (1, 2, "Storm"), (2, 3, "End")]
 SMALL: dict[str, Any] = {"codec": "vp9", "height": 16}
 # What each format has room for.
@@ -32,6 +35,8 @@ def _films(clips: Callable[[str], Path]) -> None:
     ]:
         if not (folder / name).exists():
             labelled(folder / f"part-{name}", *options, **tags).rename(folder / name)
+    if not (folder / TRACKS).exists():
+        with_subtitles(folder / STUDIO, folder / f"part-{TRACKS}", "eng", "deu").rename(folder / TRACKS)
 
 
 def chapters(facts: Facts) -> list[tuple[float, float, str]]:
@@ -70,6 +75,29 @@ def test_a_video_keeps_them_too(operate: Operate, clip: str, params: dict[str, A
     assert [stream.is_picture for stream in made.video] == ([False, True] if name == "video.mp4" else [False])
     assert made.timecode == ("01:00:00:20" if name == "video.mp4" else "")
     assert "major_brand" not in made.tags
+
+
+@pytest.mark.parametrize(
+    ("params", "name", "codecs", "words"),
+    [
+        ({"height": 64}, "video.mp4", ["aac", "mov_text"], [(1, 3, "Hello")]),
+        ({"height": 64, "start": 0.5}, "video.mp4", ["aac", "mov_text"], [(0.5, 2.5, "Hello")]),
+        (SMALL, "video.webm", ["opus", "webvtt"], [(1, 3, "Hello")]),
+        ({"height": 64, "audio": "copy"}, "video.mkv", ["pcm_s16le", "subrip"], [(1, 3, "Hello")]),
+    ],
+)
+def test_all_tracks_are_kept_where_they_are_wanted(
+    operate: Operate, params: dict[str, Any], name: str, codecs: list[str], words: list[tuple[float, float, str]]
+) -> None:
+    done = operate("transcode", TRACKS, tracks="all", **params)
+    made, path = done.made, done.output.path
+    assert path.name == name
+    assert [(sound.codec, sound.language) for sound in made.audio] == [(codecs[0], "eng"), (codecs[0], "fra")]
+    assert [(each.codec, each.language) for each in made.subtitles] == [(codecs[1], "eng"), (codecs[1], "deu")]
+    assert made.audio[0].title == "Original sound"
+    heard = [decoded(path, "-map", f"0:a:{number}", "-ac", "1", "-ar", "48000", "-f", "f32le") for number in (0, 1)]
+    assert [tone(np.frombuffer(each, np.float32), 0.5, 1.5) for each in heard] == [440, 880]
+    assert [subtitle_lines(path, number) for number in (0, 1)] == [words, words]
 
 
 @pytest.mark.parametrize(

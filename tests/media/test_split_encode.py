@@ -16,8 +16,9 @@ from media_jobs.operations.base import Input, Outcome, Work
 from media_jobs.operations.divisible import DivisibleOperation, DonePart, Indivisible
 from media_jobs.operations.shared import split_encode
 from tests.support.hls_streams import decoded, packets
+from tests.support.media_checks import subtitle_lines
 from tests.support.media_labels import chapters_file
-from tests.support.troubled_clips import ffmpeg
+from tests.support.troubled_clips import ffmpeg, with_subtitles
 
 Clips = Callable[[str], Path]
 Encode = Callable[..., tuple[Path, int]]
@@ -106,6 +107,19 @@ def test_pieces_keep_the_metadata_of_the_whole(transcode: Encode, clips: Clips, 
     assert [(each.start, each.title) for each in made.chapters] == [(0, "One"), (7, "Two")]
     dropped = probe(transcode("index-last.mp4", split=True, metadata="drop", height=64)[0], sandbox)
     assert (dropped.title, dropped.chapters) == ("", [])
+
+
+def test_pieces_keep_all_tracks_of_the_whole(transcode: Encode, clips: Clips, sandbox: Sandbox) -> None:
+    source = clips("two-languages.mp4")
+    with_subtitles(source, source.with_name("all-tracks.mkv"), "eng", "deu")
+    made = [transcode("all-tracks.mkv", split=split, tracks="all", height=64) for split in (False, True)]
+    (whole, _), (joined, pieces) = made
+    assert pieces >= 3
+    for path in (whole, joined):
+        found = probe(path, sandbox)
+        assert [each.language for each in (*found.audio, *found.subtitles)] == ["eng", "fra", "eng", "deu"]
+        assert subtitle_lines(path, 1) == [(1, 3, "Hello"), (5, 7.5, "Good bye")]
+    assert packets(joined, "audio") == packets(whole, "audio")
 
 
 @pytest.mark.parametrize("codec", ["hevc", "vp9", "av1"])

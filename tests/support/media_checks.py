@@ -83,6 +83,13 @@ def channel_peaks(path: Path) -> list[float]:
     return [float(level) for level in re.findall(r"Peak level dB: (-?[\d.]+|-inf)", said)]
 
 
+def subtitle_lines(path: Path, number: int) -> list[tuple[float, float, str]]:
+    """What is said from when to when, in seconds, by one of the subtitles of a file."""
+    text = decoded(path, "-map", f"0:s:{number}", "-f", "srt").decode()
+    found = re.findall(r"00:00:([\d,]+) --> 00:00:([\d,]+)\n(.*)\n", text)
+    return [(float(begin.replace(",", ".")), float(end.replace(",", ".")), words) for begin, end, words in found]
+
+
 def sound_duration(path: Path) -> float:
     """When the first sound ends, in seconds, as decoded: it may begin later than 0."""
     steady = ("-af", "aresample=async=1:first_pts=0")

@@ -14,6 +14,7 @@ from ..sandbox import Sandbox
 from .media_facts import Facts
 from .probe import Answer, parse_facts, run_child
 
+_TIMED = frozenset({"video", "audio"})
 _SECONDS = 30.0
 _SLOWEST = 20_000_000  # bytes a second: larger files get more time
 
@@ -55,8 +56,10 @@ class _Contents:
 
     @property
     def duration(self) -> float | None:
-        begins = [stream.begin for stream in self.packets if stream.begin is not None]
-        ends = [stream.end for stream in self.packets if stream.end is not None]
+        """Of picture and sound: a line of subtitles may be shown after their end."""
+        streams = [stream for stream in self.packets if stream.kind in _TIMED] or self.packets
+        begins = [stream.begin for stream in streams if stream.begin is not None]
+        ends = [stream.end for stream in streams if stream.end is not None]
         return max(ends) - min(begins) if begins and ends else None
 
 
@@ -106,7 +109,7 @@ def _wrong_streams(found: _Contents, expected: Expected) -> Iterator[str]:
         if actual != expected_count:
             yield f"{kind} streams: {actual} instead of {expected_count}"
     for stream in found.packets:
-        if not stream.packets and stream.kind in {"video", "audio"}:
+        if not stream.packets and stream.kind in _TIMED:
             yield f"its {stream.kind} stream is empty"
         if stream.backwards:
             yield f"the timestamps of its {stream.kind} stream go backwards"

@@ -70,7 +70,7 @@ class RenderPlan:
 
     @property
     def container(self) -> Container:
-        return container_for(VIDEO[self.params.codec], self.sound_codec)
+        return container_for(VIDEO[self.params.codec], [self.sound_codec] if self.sound_codec else [])
 
 
 def check_files(params: RenderParams, files: Sequence[AnyFile]) -> None:

@@ -1,6 +1,6 @@
 """The codecs that operations encode to, and the containers that can hold them. A new codec is a row in a table."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...ffmpeg.probing.media_facts import AudioStream
@@ -51,6 +51,7 @@ class Container:
     video: frozenset[str]
     audio: frozenset[str]  # ffmpeg's names of codecs
     demuxer: str
+    subtitles: str  # ffmpeg's name of the encoder for text; "copy": it holds those of every file
 
 
 _HVC1 = ("-tag:v:0", "hvc1")  # Apple's players need it
@@ -136,21 +137,33 @@ _ANY_VIDEO = frozenset(VIDEO)
 # In the order of preference, after the usual one of the codec.
 CONTAINERS: Sequence[Container] = (
     Container(
-        "mp4", "video/mp4", _MP4, _ANY_VIDEO, frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}), "mov"
+        "mp4",
+        "video/mp4",
+        _MP4,
+        _ANY_VIDEO,
+        frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}),
+        "mov",
+        "mov_text",
     ),
     Container(
-        "webm", "video/webm", ("-f", "webm"), frozenset({"vp9", "av1"}), frozenset({"opus", "vorbis"}), "matroska"
+        "webm",
+        "video/webm",
+        ("-f", "webm"),
+        frozenset({"vp9", "av1"}),
+        frozenset({"opus", "vorbis"}),
+        "matroska",
+        "webvtt",
     ),
     Container(
-        "mkv", "video/x-matroska", ("-f", "matroska"), _ANY_VIDEO, frozenset(), "matroska"
+        "mkv", "video/x-matroska", ("-f", "matroska"), _ANY_VIDEO, frozenset(), "matroska", "copy"
     ),  # holds every codec
 )
 
 
-def container_for(video: VideoCodec, audio: str | None) -> Container:
-    """The usual container of the video codec, if it can hold the audio codec; else the first that can hold both."""
+def container_for(video: VideoCodec, audio: Collection[str]) -> Container:
+    """The usual container of the video codec, if it can hold these audio codecs; else the first that can hold all."""
     usual_first = sorted(CONTAINERS, key=lambda container: container.name != video.container)
-    fitting = (each for each in usual_first if video.name in each.video and (audio is None or audio in each.audio))
+    fitting = (each for each in usual_first if video.name in each.video and each.audio.issuperset(audio))
     return next(fitting, CONTAINERS[-1])
 
 

@@ -10,10 +10,9 @@ from ...ffmpeg.probing.media_facts import SubtitleStream
 from ...hls.playlists import SUBTITLE_TYPE
 from ..base import Output, Work
 from .hls_source import shifted
+from .subtitle_tracks import text_subtitles
 
-_TEXT = {"subrip", "ass", "ssa", "mov_text", "webvtt", "text"}  # the others are pictures
 _A_CUE = b"-->"
-_MOST = 20
 
 
 def subtitle_name(number: int, language: str) -> str:
@@ -24,7 +23,7 @@ def subtitle_name(number: int, language: str) -> str:
 
 def extract_subtitles(work: Work[Any], shift: float) -> list[Output]:
     """Those that have text. Subtitles that cannot be read are no reason to have no video: then there are none."""
-    found = [stream for stream in work.main.facts.subtitles if stream.codec in _TEXT][:_MOST]
+    found = text_subtitles(work.main.facts.subtitles)
     paths = [work.folder / subtitle_name(number, stream.language) for number, stream in enumerate(found)]
     if found:
         try:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ...ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
+from ...ffmpeg.probing.media_facts import AudioStream, Facts, SubtitleStream, VideoStream
 from .time_range import TimeRange
 
 Metadata = Annotated[
@@ -56,7 +56,7 @@ class KeptMetadata:
         return ("-map_chapters", "-1") if self.keep else _DROPPED
 
     def options(
-        self, tracks: Mapping[str, VideoStream | AudioStream], source: int = 0, timecode: str = ""
+        self, tracks: Mapping[str, VideoStream | AudioStream | SubtitleStream], source: int = 0, timecode: str = ""
     ) -> tuple[str, ...]:
         """Options of a target. `tracks`: the streams of the source that become "v:0", "a:0" and so on.
 
@@ -100,6 +100,6 @@ def _without(*names: str) -> list[str]:
     return [word for name in names for word in ("-metadata", f"{name}=")]
 
 
-def _labels(track: str, stream: VideoStream | AudioStream) -> list[str]:
+def _labels(track: str, stream: VideoStream | AudioStream | SubtitleStream) -> list[str]:
     labels = {"language": stream.language, "title": stream.title}
     return [word for name, value in labels.items() if value for word in (f"-metadata:s:{track}", f"{name}={value}")]

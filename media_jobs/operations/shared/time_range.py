@@ -21,6 +21,11 @@ class Seek:
     target: tuple[str, ...] = ()
     lead: float = 0.0
 
+    @property
+    def late(self) -> tuple[str, ...]:
+        """Options of another Source whose beginning is that of the target."""
+        return ("-itsoffset", f"{self.lead:.6f}") if self.lead else ()
+
 
 def seek(format: str, start: float) -> Seek:
     """Seek to `start` in the input. Where the demuxer cannot do that exactly, decode some seconds before it."""

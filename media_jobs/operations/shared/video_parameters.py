@@ -68,6 +68,13 @@ Sound = Annotated[
         description="auto: aac for h264 and hevc, opus for vp9 and av1. copy: as in the original. none: no sound.",
     ),
 ]
+Tracks = Annotated[
+    Literal["first", "all"],
+    Field(
+        title="Tracks",
+        description="first: the first sound of the original. all: every sound, and the subtitles that are text.",
+    ),
+]
 SoundBitrate = Annotated[
     Bitrate | None,
     Field(
@@ -87,6 +94,7 @@ class TranscodeParams(Params):
     audio: Sound = "auto"
     audio_bitrate: SoundBitrate = None
     channels: Channels = None
+    tracks: Tracks = "first"
     metadata: Metadata = "keep"
 
     @property

@@ -1,11 +1,14 @@
 """What the video that an operation makes will be: its tracks, container, length and frames, known before any work."""
 
-from ...ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
+from collections.abc import Sequence
+
+from ...ffmpeg.probing.media_facts import AudioStream, Facts, SubtitleStream, VideoStream
 from ...ffmpeg.probing.verification import Expected
 from .codecs import container_for
 from .metadata import KeptMetadata
 from .picture_track import PictureTrack
-from .sound_track import sound_track
+from .sound_track import sound_tracks
+from .subtitle_tracks import SubtitleTrack
 from .time_range import duration_of, is_duration_estimated
 from .timecode import timecode_of_part
 from .video_parameters import TranscodeParams
@@ -21,8 +24,8 @@ class VideoPlan:
     def __init__(self, params: TranscodeParams, facts: Facts) -> None:
         self.params = params
         self.picture = PictureTrack(params, facts)
-        self.sound = sound_track(params, facts)
-        self.container = container_for(self.picture.codec, self.sound.codec if self.sound else None)
+        self.sounds = sound_tracks(params, facts)
+        self.container = container_for(self.picture.codec, [sound.codec for sound in self.sounds])
         self.metadata = KeptMetadata(facts, params.metadata == "keep", params.time_range, self.container.name)
         self._is_duration_estimated = is_duration_estimated(facts)
         whole = duration_of(facts, *self._streams)
@@ -32,16 +35,20 @@ class VideoPlan:
 
     @property
     def _streams(self) -> list[VideoStream | AudioStream]:
-        return [self.picture.stream, *([self.sound.stream] if self.sound else [])]
+        return [self.picture.stream, *(sound.stream for sound in self.sounds)]
 
-    def options(self, threads: int, crf: float | None = None) -> tuple[str, ...]:
+    def options(self, threads: int, crf: float | None, subtitles: Sequence[SubtitleTrack]) -> tuple[str, ...]:
+        """Of the target of one command. Its sources are the file, and then the subtitles."""
         picture = self.picture.options(threads, crf=crf)
-        return (*picture, *self.sound_options(), *self.labels(), *self.container.muxer)
+        texts = self.subtitle_options(subtitles, source=1)
+        return (*picture, *self.sound_options(), *texts, *self.labels(subtitles), *self.container.muxer)
 
-    def labels(self, source: int = 0) -> tuple[str, ...]:
-        """What is kept of the metadata, which is in this source of the command. It follows picture and sound."""
-        sound = {"a:0": self.sound.stream} if self.sound else {}
-        return self.metadata.options({"v:0": self.picture.stream, **sound}, source, self._timecode)
+    def labels(self, subtitles: Sequence[SubtitleTrack], source: int = 0) -> tuple[str, ...]:
+        """What is kept of the metadata, which is in this source of the command. It follows all tracks."""
+        tracks: dict[str, VideoStream | AudioStream | SubtitleStream] = {"v:0": self.picture.stream}
+        tracks |= {f"a:{number}": sound.stream for number, sound in enumerate(self.sounds)}
+        tracks |= {f"s:{number}": each.stream for number, each in enumerate(subtitles)}
+        return self.metadata.options(tracks, source, self._timecode)
 
     @property
     def _timecode(self) -> str:
@@ -54,7 +61,13 @@ class VideoPlan:
         return timecode_of_part(self.metadata.facts.timecode, stream.fps, start, rate)
 
     def sound_options(self, source: int = 0) -> tuple[str, ...]:
-        return self.sound.options(source) if self.sound else ()
+        return tuple(word for number, sound in enumerate(self.sounds) for word in sound.options(number, source))
+
+    def subtitle_options(self, subtitles: Sequence[SubtitleTrack], source: int) -> tuple[str, ...]:
+        """`source` is the number of the first of their files in the command."""
+        encoder = self.container.subtitles
+        each = (track.options(number, source + number, encoder) for number, track in enumerate(subtitles))
+        return tuple(word for options in each for word in options)
 
     @property
     def _has_frame_count(self) -> bool:
@@ -69,7 +82,7 @@ class VideoPlan:
         counted = picture.frames if self._has_frame_count else None
         if counted is None and picture.is_variable and not self.params.fps:
             return None  # an average rate does not tell how many frames a part has
-        end = picture.end if picture.end is not None or self.sound else self.length
+        end = picture.end if picture.end is not None or self.sounds else self.length
         length = None if end is None else self.params.time_range.duration(end)
         rate = self.picture.rate
         allowed = round(rate * length) if rate and length is not None else None
@@ -81,7 +94,7 @@ class VideoPlan:
             duration=self.length,
             tolerance=0.5 + (2 / self.picture.rate if self.picture.rate else 0),
             video=2 if self.metadata.cover else 1,
-            audio=1 if self.sound else 0,
+            audio=len(self.sounds),
             width=self.picture.size[0],
             height=self.picture.size[1],
             frames=max(1, int((self.frames or 0) * share)),

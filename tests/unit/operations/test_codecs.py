@@ -28,7 +28,12 @@ from media_jobs.operations.shared.codecs import AUDIO, VIDEO, audio_encoder, con
 def test_the_container_is_the_usual_one_if_it_can_hold_the_sound(
     video: str, audio: str | None, container: str
 ) -> None:
-    assert container_for(VIDEO[video], audio).name == container
+    assert container_for(VIDEO[video], [audio] if audio else []).name == container
+
+
+def test_the_container_holds_all_sounds() -> None:
+    assert container_for(VIDEO["vp9"], ["opus", "aac"]).name == "mp4"
+    assert container_for(VIDEO["vp9"], ["opus", "dts"]).name == "mkv"
 
 
 @pytest.mark.parametrize(

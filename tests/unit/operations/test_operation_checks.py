@@ -22,6 +22,8 @@ NO_CHANNELS = Facts(format="wav", audio=[SOUND.model_copy(update={"channels": 0}
 LONG_SOUND = Facts(format="wav", duration=3600, audio=[SOUND])
 WITH_COVER = Facts(format="mp3", duration=10, video=[video(is_picture=True)], audio=[SOUND])
 UNKNOWN_LENGTH = Facts(format="h264", video=[video()])
+SEVENTEEN = [SOUND.model_copy(update={"index": number}) for number in range(1, 18)]
+MANY_SOUNDS = SILENT.model_copy(update={"audio": SEVENTEEN})
 TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
 
 
@@ -35,6 +37,7 @@ TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
         ("transcode", {"end": 12}, SILENT, "end is 12 s, but the file lasts only 10.0 s."),
         ("transcode", {"codec": "hevc"}, TINY, "The video would have 8×8 pixels, and hevc needs 16 on each side."),
         ("transcode", {"quality": "vmaf:93"}, TINY, "vmaf:93 needs at least 32 pixels on each side."),
+        ("transcode", {"tracks": "all"}, MANY_SOUNDS, "17 sounds, and a video of all tracks may have 16 at most."),
         ("thumbnail", {}, SOUND_ONLY, "This file has no picture, only sound."),
         ("thumbnail", {"at": 12}, SILENT, "at is 12 s, but the video lasts only 10.0 s."),
         ("audio", {}, SILENT, "This file has no sound."),
