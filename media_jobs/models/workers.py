@@ -62,6 +62,7 @@ class Worker(models.Model):
     state = models.CharField(max_length=16, choices=State.choices, default=State.IDLE)
     build = models.CharField("ffmpeg", max_length=128, blank=True)
     layers = models.JSONField("sandbox", default=dict, blank=True)
+    extras = models.CharField(max_length=255, blank=True, default="", db_default="")  # that are installed on its host
     started_at = models.DateTimeField(auto_now_add=True)
     seen_at = models.DateTimeField()  # by the database's clock
     heard_at = models.DateTimeField()  # when it last became idle or busy

@@ -27,6 +27,7 @@ from ..queue.leases import lost
 from ..queue.notify import wake
 from ..queue.scheduling import is_paused
 from ..queue.upload_checks import has_work
+from ..understanding import extras
 from ..understanding.warm_helper import WarmHelper
 from .inputs import room, sweep_inputs
 
@@ -58,7 +59,7 @@ class Slot:
     def __init__(self, lane: str, build: str, layers: dict[str, Any]) -> None:
         self.worker = Worker.objects.create(
             lane=lane, host=socket.gethostname(), pid=os.getpid(), build=build, layers=layers,
-            seen_at=Now(), heard_at=Now(), room=_largest_input(),
+            seen_at=Now(), heard_at=Now(), room=_largest_input(), extras=", ".join(map(str, extras.installed())),
         )  # fmt: skip
         self._stopping, self._beat_now = threading.Event(), threading.Event()
         self.helper = WarmHelper(lambda: equipment().sandbox)

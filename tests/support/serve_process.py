@@ -32,7 +32,9 @@ class Serve:
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment(self.home, self.database_url, PORT=str(self.port), **self.settings) | self.variables
+        # The same slots whether an extra is installed or not.
+        settings = {"SLOTS_INFERENCE": "0", "PORT": str(self.port)} | self.settings
+        return environment(self.home, self.database_url, **settings) | self.variables
 
     @property
     def pid(self) -> int:
