@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from .ffmpeg.sandbox import Level
+from .understanding.extras import SPEECH
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class JobSettings:
     # Seconds for which parts of a render are kept for a later one, and the bytes that they may take.
     parts_kept: float = 86400.0
     parts_size: int = 10 * 1000**3
+    whisper_model: str = ""  # a folder or the name of an extra's weights; "": the best of these
     share_results: bool = False  # a result of one owner also answers identical jobs of others
     waiting_requests: int = 64  # requests of a web process that wait for the end of a job at the same time
 
@@ -33,6 +35,11 @@ class JobSettings:
     def inputs_root(self) -> Path:
         """For inputs that were fetched from a store in the network: beside the work folder."""
         return self.work_root.parent / "inputs"
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The models that operations use, by the extra that they need."""
+        return {SPEECH.name: self.whisper_model}
 
     @property
     def lease_time(self) -> timedelta:

@@ -193,6 +193,12 @@ class UnknownOperation(InvalidParams):
     pass
 
 
+class ExtraMissing(InvalidParams):
+    """The operation needs an extra that is not installed. The detail has the command that installs it."""
+
+    code = "extra_missing"
+
+
 class WrongParams(InvalidParams):
     """Parameters that the operation does not accept. `errors` has sentences for each of them."""
 

@@ -8,6 +8,8 @@ from .conf import jobs
 from .ffmpeg.binary import NoFfmpeg
 from .ffmpeg.sandbox import OWN_FILES, Layer, NoIsolation
 from .operations import registry
+from .understanding.extras import SPEECH, installed
+from .understanding.whisper_models import NoModel, find_model
 from .worker.slot import equipment
 
 _NETWORK = "no network"
@@ -49,6 +51,19 @@ def plugins(**_: Any) -> list[CheckMessage]:
         )
         for plugin in registry.broken
     ]
+
+
+@register()
+def models(**_: Any) -> list[CheckMessage]:
+    """The extras that are installed, and the model that they use."""
+    if SPEECH not in installed():
+        return []
+    try:
+        model = find_model(jobs().whisper_model)
+    except NoModel as reason:
+        return [Warning(f"transcribe cannot run here. {reason}", id="media_jobs.W005")]
+    listed = ", ".join(map(str, installed()))
+    return [Info(f"Extras: {listed}. transcribe uses the Whisper model {model.name}.", id="media_jobs.I002")]
 
 
 def _missing(layer: Layer) -> CheckMessage:

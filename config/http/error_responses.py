@@ -40,6 +40,7 @@ STATUS: dict[str, int] = {
     "invalid_metadata": 400,
     "invalid_name": 400,
     "invalid_params": 400,
+    "extra_missing": 400,
     "invalid_request": 400,
     "key_reused": 422,
     "length_required": 411,

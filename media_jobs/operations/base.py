@@ -117,14 +117,14 @@ class Tools(Protocol):
 
 
 class Notes(Protocol):
-    """Figures that an operation measured at the content of the main input, for later jobs on it. Old ones are lost.
+    """What an operation found out about the content of the main input, for later jobs on it. Old notes are lost.
 
-    The key says what was measured, in all that the figures depend on.
+    The key says what it is, in all that it depends on besides the operation and its version.
     """
 
-    def get(self, key: str, /) -> Mapping[str, float] | None: ...
+    def get(self, key: str, /) -> Mapping[str, Any] | None: ...
 
-    def __setitem__(self, key: str, figures: dict[str, float], /) -> None: ...
+    def __setitem__(self, key: str, figures: dict[str, Any], /) -> None: ...
 
 
 class Inference(Protocol):
@@ -152,8 +152,9 @@ class Work(Generic[P]):
     folder: Path  # private to this attempt; removed at its end
     tools: Tools
     threads: int  # that ffmpeg may use
-    notes: Notes = field(default_factory=dict[str, dict[str, float]])
+    notes: Notes = field(default_factory=dict[str, dict[str, Any]])
     inference: Inference = field(default_factory=NoInference)
+    models: Mapping[str, str] = field(default_factory=dict[str, str])  # that the administrator chose, by extra
 
     @property
     def files(self) -> Sequence[Input]:
@@ -172,6 +173,7 @@ class Operation(ABC, Generic[P]):
     message_without_outputs: ClassVar[str] = ""
     reads_facts: ClassVar[bool] = False  # whether it reads the facts of the main input, which its owner may see then
     max_inputs: ClassVar[int] = 0  # files that it accepts in addition to the main input
+    extra: ClassVar[str] = ""  # the name of the extra (understanding/extras.py) that it needs
     parameters: type[P]
 
     def check(self, params: P, kind: str, facts: Facts | None) -> None:

@@ -14,6 +14,7 @@ from .render import Render
 from .storyboard import Storyboard
 from .thumbnail import Thumbnail
 from .transcode import Transcode
+from .transcribe import Transcribe
 from .waveform import Waveform
 
 
@@ -51,6 +52,7 @@ registry = Registry(
     Waveform(),
     Storyboard(),
     Render(),
+    Transcribe(),
 )
 
 

@@ -31,6 +31,7 @@ from ..ffmpeg.probing.media_facts import stored_facts
 from ..models import Job, JobInput, Preset, Share
 from ..operations.base import Described, Operation, Params, canonical
 from . import artifacts, presets, states
+from .extras import require_extra
 from .notify import wake
 from .replays import replayed
 from .single_flight import cache_key, find_identical
@@ -62,13 +63,15 @@ class Order:
     def parse(cls, owner: User, operation: str, params: Any = None, **more: Any) -> "Order":
         """The only place where the parameters of a submission are parsed. InvalidParams says what is wrong."""
         found, sent = operations.get(operation), {} if params is None else params
+        require_extra(found)
         return cls(owner, found, operations.parse(found, sent), sent, **more)
 
     @classmethod
     def of_preset(cls, owner: User, preset: Preset, **more: Any) -> "Order":
         """The same with the operation and the parameters of a preset. PresetInvalid: they do not fit any more."""
-        params = presets.parsed(preset)
-        return cls(owner, operations.get(preset.operation), params, preset.params, preset=preset, **more)
+        params, found = presets.parsed(preset), operations.get(preset.operation)
+        require_extra(found)
+        return cls(owner, found, params, preset.params, preset=preset, **more)
 
     @property
     def named_files(self) -> list[UUID]:

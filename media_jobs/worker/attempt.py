@@ -142,7 +142,17 @@ class Attempt:
         self._heartbeat.enter(Job.Phase.FETCHING, "Fetching", self._job.input_bytes or 0)
         main, *others = self._fetch()
         self._heartbeat.enter(Job.Phase.WORKING, "Working")
-        work = Work(params, main, others, self._folder, self._tools, jobs().threads, self._notes, self._inference)
+        work = Work(
+            params,
+            main,
+            others,
+            self._folder,
+            self._tools,
+            jobs().threads,
+            self._notes,
+            self._inference,
+            jobs().models,
+        )
         outcome = self._divide(operation, work) if isinstance(operation, DivisibleOperation) else operation.run(work)
         if not isinstance(outcome, Outcome):
             return outcome

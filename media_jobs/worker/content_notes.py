@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
@@ -23,20 +24,20 @@ class ContentNotes:
         self._notes = ContentNote.objects.filter(blob=blob)
         self._blob, self._about = blob, about
 
-    def get(self, key: str) -> Mapping[str, float] | None:
+    def get(self, key: str) -> Mapping[str, Any] | None:
         try:
             return self._notes.filter(key=self._hash(key)).values_list("figures", flat=True).first()
         except (DatabaseError, InterfaceError):
             close_old_connections()
             return None
 
-    def __setitem__(self, key: str, figures: dict[str, float]) -> None:
+    def __setitem__(self, key: str, figures: dict[str, Any]) -> None:
         try:
             self._write(self._hash(key), figures)
         except (DatabaseError, InterfaceError):
             close_old_connections()
 
-    def _write(self, key: str, figures: dict[str, float]) -> None:
+    def _write(self, key: str, figures: dict[str, Any]) -> None:
         with write():
             ContentNote.objects.update_or_create(blob_id=self._blob, key=key, defaults={"figures": figures})
             newest = self._notes.order_by("-written_at", "-pk").values_list("pk", flat=True)[:_MOST]

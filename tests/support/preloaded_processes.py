@@ -15,7 +15,6 @@ import runpy
 import select
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -238,15 +237,12 @@ def _run(words: list[str], environment: dict[str, str] | None, answer: int, *fil
 
 
 def _end(code: object) -> NoReturn:
-    """End as Python does, but free no memory: that would copy all that forks share, in a tenth of a second."""
+    """End as Python does, but free nothing: that would copy all memory that forks share, in a tenth of a second."""
     if code is not None and not isinstance(code, int):
         print(code, file=sys.stderr)  # noqa: T201  # as Python does
         code = 1
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
     atexit._run_exitfuncs()
-    for found in gc.get_objects():  # but for what was there before the fork
-        if issubclass(type(found), sqlite3.Connection):
-            found.close()  # the last one moves the log of a database into its file
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit((code or 0) & 0xFF)

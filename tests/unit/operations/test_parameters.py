@@ -8,7 +8,18 @@ from pydantic import Field
 
 from media_jobs.errors import UnknownOperation, WrongParams
 from media_jobs.operations import get, parse, registry, schema
-from media_jobs.operations.base import BULK, HEAVY, LANES, QUICK, Operation, Outcome, Params, Work, canonical
+from media_jobs.operations.base import (
+    BULK,
+    HEAVY,
+    INFERENCE,
+    LANES,
+    QUICK,
+    Operation,
+    Outcome,
+    Params,
+    Work,
+    canonical,
+)
 
 QUALITY = "quality must be low, medium or high, or a whole number between 0 and 63, or vmaf:60 to vmaf:99.99."
 NO_BITRATE = "audio_bitrate cannot be set if audio is copy."
@@ -183,6 +194,7 @@ def test_quick_operations_never_wait_for_heavy_ones() -> None:
         "waveform": BULK,
         "storyboard": BULK,
         "render": HEAVY,
+        "transcribe": INFERENCE,
     }
 
 

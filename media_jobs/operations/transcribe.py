@@ -1,0 +1,113 @@
+"""The operation `transcribe`: what is said in a file, as text, subtitles and JSON with the time of each word."""
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from ..errors import BadMedia, OperationUnavailable, ToolFailed, UnfitMedia
+from ..ffmpeg.probing.media_facts import AudioStream, Facts
+from ..ffmpeg.progress import clock_time
+from ..understanding.extras import SPEECH
+from ..understanding.speech import RATE, speech_engine
+from ..understanding.whisper_models import NoModel, WhisperFolder, find_model
+from .base import INFERENCE, Operation, Outcome, Output, Params, Work
+from .shared.checkpoints import Checkpoints
+from .shared.cues import Cue, cues_of, plain_text, srt, webvtt
+from .shared.listening import Listener, speech_command
+from .shared.parameters import MAX_SOUND_DURATION
+from .shared.time_range import TimeRange, duration_of
+from .shared.transcript_json import write_json
+
+_DONE = 0.98  # of the progress, when all is heard
+
+
+class TranscribeParams(Params):
+    language: str | None = Field(
+        None,
+        pattern="^[a-z]{2,3}$",
+        title="Language",
+        description="Of the speech, as a code such as en, de or yue. If left out, it is recognised once, from the "
+        "first speech in the file.",
+    )
+
+
+class Transcribe(Operation[TranscribeParams]):
+    name = "transcribe"
+    version = 1
+    title = "Transcribe"
+    summary = "Writes down what is said, as text, subtitles (SRT, WebVTT) and JSON with the time of each word."
+    lane = INFERENCE
+    kinds = frozenset({"video", "audio"})
+    parameters = TranscribeParams
+    extra = SPEECH.name
+
+    def check(self, params: TranscribeParams, kind: str, facts: Facts | None) -> None:
+        if facts is not None:
+            sound = _sound(facts)
+            TimeRange().check(duration_of(facts, sound) or facts.duration, MAX_SOUND_DURATION)
+
+    def run(self, work: Work[TranscribeParams]) -> Outcome:
+        self.check(work.params, work.main.kind, work.main.facts)
+        try:
+            model = find_model(work.models.get(self.extra, ""))
+        except NoModel as reason:
+            raise OperationUnavailable(str(reason)) from reason
+        checkpoints = Checkpoints(work.notes, f"{model.identity} {work.params.language}")
+        listener = Listener(work.inference, speech_engine(model), work.params.language, checkpoints)
+        message = _listen(work, listener)
+        cues = cues_of(listener.words)
+        outputs = _write(work, model, listener, cues)
+        checkpoints.clear()
+        return Outcome(outputs, message=message if cues else message or "No speech was found.")
+
+
+def _sound(facts: Facts) -> AudioStream:
+    if not facts.audio:
+        raise UnfitMedia("This file has no sound.")
+    return facts.audio[0]
+
+
+def _listen(work: Work[TranscribeParams], listener: Listener) -> str:
+    """Hear all of the sound. Of a damaged file, what can be decoded; the message says where that ends."""
+    facts, sound = work.main.facts, _sound(work.main.facts)
+    length = duration_of(facts, sound) or facts.duration
+    if listener.resumed:
+        work.tools.report(f"Going on at {clock_time(listener.heard / RATE)}, where an earlier attempt has ended")
+    message, log = "", ""
+    try:
+        log = work.tools.decode(
+            speech_command(work.main, sound, length, work.threads),
+            listener.feed,
+            unit=2 * RATE,
+            seconds=length,
+            share=(0.0, _DONE),
+            verb="Transcribed",
+        )
+    except (BadMedia, ToolFailed) as failure:
+        message, log = failure.detail, failure.log
+    listener.finish()
+    if not listener.heard:
+        raise BadMedia("No sound can be read from this file: it is damaged or cut off.", log=log)
+    return f"The transcript ends at {clock_time(listener.heard / RATE)}. {message}" if message else ""
+
+
+def _write(
+    work: Work[TranscribeParams], model: WhisperFolder, listener: Listener, cues: Sequence[Cue]
+) -> list[Output]:
+    work.tools.report("Writing the transcript", _DONE)
+    texts = {"transcript.txt": plain_text(cues), "transcript.srt": srt(cues), "transcript.vtt": webvtt(cues)}
+    kinds = {
+        ".txt": ("", "text/plain"),
+        ".srt": ("subtitle", "application/x-subrip"),
+        ".vtt": ("subtitle", "text/vtt"),
+    }
+    path = work.folder / "transcript.json"
+    write_json(path, model.name, listener, cues)
+    outputs = [Output(path.name, path, "", "application/json", None)]
+    for name, pieces in texts.items() if cues else ():
+        path = work.folder / name
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(pieces)
+        kind, media_type = kinds[path.suffix]
+        outputs.append(Output(name, path, kind, media_type, *(() if kind else (None,))))
+    return outputs
