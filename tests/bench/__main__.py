@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.support.server import ROOT, Server, Template, drop_database, make_template
 
-from . import download, hls, hls_serving, jobs, lists, memory, pictures, quality, render, s3, speed, split
+from . import download, hls, hls_serving, jobs, lists, memory, pictures, quality, render, s3, speech, speed, split
 from .client import BenchError
 from .contenders import CONTENDERS
 from .lists_rows import ROWS
@@ -30,6 +30,7 @@ from .report import Results, write_json
 
 SECTIONS = (
     "speed", "memory", "crowd", "download", "jobs", "lists", "s3", "split", "render", "hls", "pictures", "quality",
+    "speech",
 )  # fmt: skip
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
@@ -149,6 +150,9 @@ def media(chosen: argparse.Namespace, results: Results, template: Template, scra
     with attempt("quality", results) as wanted:
         if wanted in only:
             keep(quality.measure(scratch / "quality"), results.quality)
+    with attempt("speech", results) as wanted:
+        if wanted in only:
+            keep(speech.measure(0.2 if chosen.quick else 3, scratch / "speech"), results.speech)
 
 
 def single_transfers(

@@ -25,7 +25,7 @@ def operate(name: str, source: str, folder: str, params: dict[str, Any]) -> dict
     sandbox = Sandbox.probe()
     facts = probe(path, sandbox)
     tools = Toolbox(find(), sandbox, work, 2, lambda: None, lambda report: None)
-    memory = _Memory()
+    memory = Memory()
     tools.check = memory.look
     before, began = cpu_seconds(), time.monotonic()
     kind = "video" if facts.picture else "audio"
@@ -35,15 +35,16 @@ def operate(name: str, source: str, folder: str, params: dict[str, Any]) -> dict
     return {"wall": wall, "cpu": cpu, "memory": memory.most / _MB}
 
 
-class _Memory:
+class Memory:
     """The most memory that this process and ffmpeg held at one time, of some ten looks a second."""
 
     def __init__(self) -> None:
-        self.most = 0
+        self.now = self.most = 0
 
     def look(self) -> None:
         with contextlib.suppress(OSError):  # a process has just ended
-            self.most = max(self.most, sum(map(_resident, family(os.getpid()))))
+            self.now = sum(map(_resident, family(os.getpid())))
+            self.most = max(self.most, self.now)
 
 
 def _resident(pid: int) -> int:
