@@ -4,11 +4,13 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser_staff import sign_in, signed_in
+from tests.support.in_server import arrivals
 from tests.support.server import ROOT, Server, query
 from tests.support.waiting import wait_until
 
@@ -119,6 +121,36 @@ def test_several_films_at_once_each_lead_to_their_page(admin: Page, server: Serv
     expect(shown).to_have_count(3)
     for link in shown.all():
         assert FILE_PAGE.search(link.get_attribute("href") or "")
+
+
+@needs_uppy
+def test_the_presets_that_are_ticked_are_to_be_run_on_the_file(
+    admin: Page, browser: Browser, server: Server, film: Film
+) -> None:
+    """With scripts and without. A choice that is left as it was is no choice: that of the account holds."""
+    wanted, other = (server.call(arrivals.save_preset, "operator", name) for name in ("Wanted <b>", "Other"))
+
+    def sent(page: Page, name: str, **ticks: bool) -> Any:
+        page.goto(server.url + ADD)
+        for label, is_ticked in ticks.items():
+            page.get_by_label(label).set_checked(is_ticked)
+        chosen = page.locator(FILES if page is plain else UPPYS_FILES)
+        chosen.set_input_files({"name": name, "mimeType": "video/mp4", "buffer": film()})
+        if page is plain:
+            page.get_by_role("button", name="Upload", exact=True).click()
+        page.wait_for_url(FILE_PAGE)
+        return server.call(arrivals.named_by_uploads)[page.url.split("/")[-3]]
+
+    with browser.new_context(java_script_enabled=False) as context:
+        plain = context.new_page()
+        sign_in(plain, server, "operator")
+        assert sent(plain, "plain.mp4", Wanted=True) == [wanted]
+        assert sent(plain, "none.mp4") == []
+    assert sent(admin, "left.mp4") is None
+    assert sent(admin, "both.mp4", Wanted=True, Other=True) == [other, wanted]
+    server.call(arrivals.run_on_arrival, wanted)
+    assert sent(admin, "neither.mp4", Wanted=False) == []
+    server.call(arrivals.delete_presets, "operator")
 
 
 @needs_uppy

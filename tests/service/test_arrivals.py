@@ -16,7 +16,7 @@ from tests.support.api_client import api_client
 from tests.support.in_server import arrivals as in_server
 from tests.support.job_orders import a_form, order, post
 from tests.support.job_rows import a_file, a_user, a_worker, end, started
-from tests.support.server import Server
+from tests.support.server import Server, form_part
 from tests.support.tus_client import Client as TusClient
 from uploads.models import MediaFile, Upload
 from uploads.storage.files import delete_file
@@ -243,15 +243,25 @@ def test_every_entrance_takes_presets_and_refuses_unknown_ones_before_the_first_
         {"Content-Type": "application/json"},
     )  # fmt: skip
     assert before_it.status == 201, before_it
+    with_job = server.post_form(
+        a_form({"operation": "inspect"}, clip + b"a7", name="d.mp4"), path="/api/v1/jobs/?presets=One"
+    )
+    assert with_job.status == 202, with_job
     named = server.call(in_server.named_by_uploads)
     resumable = begun.headers["Location"].rpartition("/")[2]
     assert [named[answer.json()["id"]] for answer in (put, form, query, none)] == [[one, two], [two], [two], []]
     assert named[resumable] == [two]
     assert named[before_it.json()["upload_url"].rpartition("/")[2]] == [one]
+    assert server.call(in_server.to_be_run)["d.mp4"] == named[with_job.json()["file"]] == [one]
     for answer in (
         server.request("PUT", "/api/v1/upload/a.mp4?presets=Three", clip),
         server.post_form(a_form({"presets": "Three"}, clip)),
         server.request("POST", "/api/v1/uploads/?presets=Three", b"", tus_headers),
+        server.post_form(a_form({"operation": "inspect"}, clip), path="/api/v1/jobs/?presets=Three"),
+    ):
+        assert (answer.status, answer.code) == (400, "invalid_params")
+        assert "There is no preset “Three”. Choose one of: " in answer.json()["detail"]
+    for answer in (
         server.request("PUT", "/api/v1/upload/a.mp4?presets=" + ",".join(map(str, range(21))), clip),
         order(server, operation="inspect", upload={"name": "c.mp4", "size": 9}, presets="One"),
     ):
@@ -259,12 +269,18 @@ def test_every_entrance_takes_presets_and_refuses_unknown_ones_before_the_first_
     assert server.call(in_server.named_by_uploads) == named
 
 
+def test_a_choice_after_the_file_is_refused_because_it_comes_too_late(quick_server: Server, clip: bytes) -> None:
+    late = quick_server.post_form(a_form({}, clip + b"a8", form_part("presets", b"")))
+    assert (late.status, late.code) == (400, "malformed_form")
+    assert "before the file" in late.json()["detail"]
+
+
 def test_a_repeated_request_must_name_the_same_presets(quick_server: Server, clip: bytes) -> None:
     saved(quick_server, "Again", width=83)
     key = {"Idempotency-Key": str(uuid.uuid4())}
-    first, again, other = (
-        quick_server.request("PUT", f"/api/v1/upload/a.mp4?presets={names}", clip + b"a6", key)
-        for names in ("Again", "Again", "")
+    first, again, *others = (
+        quick_server.request("PUT", f"/api/v1/upload/a.mp4{choice}", clip + b"a6", key)
+        for choice in ("?presets=Again", "?presets=Again", "?presets=", "")
     )
     assert first.json()["id"] == again.json()["id"]
-    assert (other.status, other.code) == (422, "key_reused")
+    assert {(other.status, other.code) for other in others} == {(422, "key_reused")}

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.clamd import VIRUS, clamd_server
 from tests.support.direct_client import DIRECT, DirectClient, Sending, preflight, put
-from tests.support.in_server import direct_rows
+from tests.support.in_server import arrivals, direct_rows
 from tests.support.network_relay import Relay
 from tests.support.object_store import ObjectStore
 from tests.support.running_servers import running
@@ -162,6 +162,19 @@ def test_missing_and_replaced_parts_are_named_until_they_are_sent(
         found = wait_for_end(sending)
     file = server.get(f"/api/v1/files/{found['file']}/", user="alice").json()
     assert file["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_the_presets_that_it_names_are_to_be_run_and_an_unknown_one_is_refused_before_the_store_is_asked(
+    client: DirectClient, server: Server, object_store: ObjectStore, film: Film
+) -> None:
+    preset, before = server.call(arrivals.save_preset, "alice", "Sent directly"), open_writes(server, object_store)
+    answer = client.create(SIZE, query="?presets=Sent+directly,Unknown")
+    assert (refusal(answer), "“Unknown”" in answer.json()["detail"]) == ((400, "invalid_params"), True)
+    assert open_writes(server, object_store) == before
+    sending = client.send(film(), "for presets.mp4", "?presets=Sent+directly")
+    with checked_by_a_worker(server):
+        assert wait_for_end(sending)["state"] == "complete"
+    assert server.call(arrivals.to_be_run) == {"for presets.mp4": [preset]}
 
 
 @pytest.mark.parametrize("who", ["bob", "operator"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.films import sha256
-from tests.support.in_server import changed_ingest, partial_uploads
+from tests.support.in_server import arrivals, changed_ingest, partial_uploads
 from tests.support.running_servers import StartServer
 from tests.support.server import Server
 from tests.support.stored_file_checks import content, files, fsck
@@ -129,7 +129,18 @@ def test_a_refused_file_is_reported_and_the_others_go_on(server: Server, folder:
     assert len(server.stored_bytes()) == 3
 
 
-@pytest.mark.parametrize("words", [["--owner", "nobody", "."], ["--owner", "alice", "not-there.mp4"]])
+def test_ingest_runs_the_presets_that_it_names_on_new_files(server: Server, folder: Path) -> None:
+    one, two = (server.call(arrivals.save_preset, "alice", name) for name in ("One", "Two"))
+    assert ingest(server, "--preset", "One", "--preset", "Two", folder / "a.mp4")[0] == 0
+    assert ingest(server, "--preset", "", folder / "b.mp4")[0] == 0
+    assert ingest(server, "--preset", "Two", folder)[1] == "1 ingested, 2 already stored, 0 refused."
+    assert server.call(arrivals.to_be_run) == {"a.mp4": [one, two], "c.mp4": [two]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--owner", "nobody", "."], ["--owner", "alice", "not-there.mp4"], ["--owner", "alice", "--preset", "X", "."]],
+)
 def test_ingest_for_nobody_or_of_nothing_is_refused_in_words(shared_server: Server, words: list[str]) -> None:
     done = shared_server.manage("ingest", *words, check=False)
     assert done.returncode == 1

@@ -24,17 +24,17 @@ class DirectClient:
         data = None if body is None else json.dumps(body).encode()
         return self.server.request(method, path, data, sent, user=self.user)
 
-    def create(self, size: int, name: str = "film.mp4", **headers: str) -> Answer:
-        return self.ask("POST", DIRECT, {"name": name, "size": size}, **headers)
+    def create(self, size: int, name: str = "film.mp4", query: str = "", **headers: str) -> Answer:
+        return self.ask("POST", DIRECT + query, {"name": name, "size": size}, **headers)
 
-    def begin(self, content: bytes, name: str = "film.mp4") -> "Sending":
-        answer = self.create(len(content), name)
+    def begin(self, content: bytes, name: str = "film.mp4", query: str = "") -> "Sending":
+        answer = self.create(len(content), name, query)
         assert answer.status == 201, answer
         return Sending(self, content, answer.json())
 
-    def send(self, content: bytes, name: str = "film.mp4") -> "Sending":
+    def send(self, content: bytes, name: str = "film.mp4", query: str = "") -> "Sending":
         """All parts, and that they are all. A worker is still to check them."""
-        sending = self.begin(content, name)
+        sending = self.begin(content, name, query)
         sending.send_parts(sending.numbers)
         answer = sending.complete()
         assert answer.status == 202, answer

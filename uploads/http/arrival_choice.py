@@ -1,7 +1,7 @@
 """The parameter `presets` of a request that begins an upload: what its client wants to be run on the new file.
 
-It is the same at every entrance: in the query string, or in a form also as a field before the file. Without it, what
-the account has chosen is run. Empty: nothing is.
+It is the same at every entrance: in the query string, or in a form also as a field before the file. (After it, the
+form is refused: the choice would come too late.) Without it, what the account has chosen is run. Empty: nothing is.
 """
 
 from django.http import QueryDict

@@ -6,7 +6,7 @@ through the library, which would copy all of it, and needs twice as long to sear
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,10 +58,13 @@ class FormReader:
         max_memory: int,
         max_fields: int,
         file_is_last: bool = False,
+        before_file: Collection[str] = (),
     ) -> None:
+        """`before_file` names fields that would come too late after the file. `file_is_last`: every field would."""
         self.fields = QueryDict(mutable=True)
         self._boundary, self._delimiter = boundary, b"\r\n--" + boundary
-        self._max_memory, self._max_fields, self._file_is_last = max_memory, max_fields, file_is_last
+        self._max_memory, self._max_fields = max_memory, max_fields
+        self._file_is_last, self._before_file = file_is_last, before_file
         self._receiver: Receiver | None = None
         self._segment: MultipartSegment | None = None
         self._value, self._memory = bytearray(), 0
@@ -147,7 +150,7 @@ class FormReader:
         self._segment, self._value = segment, bytearray()
         if self._is_file():
             return FilePart(segment.name, segment.filename or "", segment.content_type or "")
-        if self._file_is_last and self._receiver is not None:
+        if self._receiver is not None and (self._file_is_last or segment.name in self._before_file):
             raise MalformedForm(f"Send the field “{segment.name[:80]}” before the file.")
         return None
 

@@ -31,7 +31,7 @@ from ..transfers.admission import Announcement
 from ..transfers.idempotency import Replay
 from ..transfers.quota import limits_of
 from ..transfers.reception import Reception
-from .arrival_choice import arrival_choice
+from .arrival_choice import PARAMETER, arrival_choice
 from .body import Body
 from .multipart import FilePart, FormReader
 
@@ -191,6 +191,7 @@ class StreamingUploadHandler(FileUploadHandler):
             max_memory=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0,
             max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0,
             file_is_last=self._field_check() is not None,
+            before_file=(PARAMETER,),
         )
         files: Files = MultiValueDict()
         if (part := form.read_fields()) is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,9 @@ from .idempotency import claim_key
 from .quota import limits_of
 from .resumable.checkpoint import require_continuable
 
+# Names or ids of what is to be run on the new file. None: what its owner has chosen. Empty: nothing.
+Presets = Sequence[str] | None
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
@@ -40,17 +44,19 @@ class Announcement:
     # Of a resumable or a direct upload only: how long it is kept, and its Upload-Metadata.
     lifetime: timedelta | None = None
     metadata: str = ""
-    presets: tuple[str, ...] | None = None  # to be run on the new file; None: as the owner has chosen
+    presets: Presets = None
     file_metadata: Metadata | None = None  # of the client's own, for the new file
 
     def fingerprint(self) -> str:
         """What must be equal in two requests with the same Idempotency-Key."""
+        # The key of an ingested source names the source: with other presets it is still the same.
+        ignores_presets = self.presets is None or self.protocol == Upload.Protocol.INGEST
         parts = (
             self.route,
             self.name,
             str(self.length),
             self.claims,
-            *([] if self.presets is None else self.presets),
+            *([] if ignores_presets else ["presets", *(self.presets or ())]),
             *([] if self.file_metadata is None else [as_json(self.file_metadata)]),
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -69,7 +75,7 @@ def _admit(announcement: Announcement) -> Upload:
     name, owner, size = clean_name(announcement.name), announcement.owner, announcement.size
     if size == 0:
         raise EmptyFile("The file is empty.")
-    on_arrival = _arrival_choice(announcement)
+    on_arrival = find_presets(owner, announcement.presets)
     with write():
         quota.lock_owner(owner.pk)
         allowed = limits_of(owner.pk)
@@ -101,8 +107,6 @@ def _admit(announcement: Announcement) -> Upload:
     return upload
 
 
-def _arrival_choice(announcement: Announcement) -> list[str] | None:
-    """What is to be run on the new file, as the Upload keeps it. Unknown names are refused before the first byte."""
-    if announcement.presets is None:
-        return None
-    return [pk for find in arrival_choices for pk in find(announcement.owner, announcement.presets)]
+def find_presets(owner: User, names: Presets) -> list[str] | None:
+    """What is to be run on a new file, as its Upload keeps it. Unknown names are refused before the first byte."""
+    return None if names is None else [pk for find in arrival_choices for pk in find(owner, names)]

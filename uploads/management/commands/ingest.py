@@ -15,6 +15,7 @@ from tqdm import tqdm
 from uploads.errors import Refusal
 from uploads.management.terminal_command import TerminalCommand
 from uploads.models import MediaFile
+from uploads.transfers.admission import Presets, find_presets
 from uploads.transfers.ingest.files import Mode, ingest_file
 from uploads.transfers.ingest.rows import ingest_row
 from uploads.transfers.ingest.server_files import find_files
@@ -52,6 +53,11 @@ class Command(TerminalCommand):
             help="hard-link instead of copying: do not change the originals afterwards",
         )
         parser.set_defaults(mode=Mode.COPY)
+        parser.add_argument(
+            "--preset", action="append", dest="presets", metavar="NAME",
+            help="run this preset on each new file, instead of what the account has chosen for its uploads; may be "
+            "repeated; --preset '' runs none",
+        )  # fmt: skip
         rows = parser.add_argument_group("rows of another database")
         rows.add_argument("--from-table", metavar="DSN", help="postgres://USER@HOST/NAME or sqlite:////PATH")
         rows.add_argument("--query", help="SELECT with the columns id, name and content")
@@ -60,17 +66,28 @@ class Command(TerminalCommand):
             help=f"run for each row after its file was verified; {_MARK} stands for the id",
         )  # fmt: skip
 
-    def handle(self, *args: Any, owner: str, from_table: str | None, **options: Any) -> None:
+    def handle(
+        self, *args: Any, owner: str, from_table: str | None, presets: list[str] | None, **options: Any
+    ) -> None:
         account = get_user_model().objects.filter(username=owner).first()
         if account is None:
             raise CommandError(f"There is no account “{owner}”.")
+        chosen = _checked(account, presets)
         if from_table is None:
-            self._ingest_files(account, **options)
+            self._ingest_files(account, presets=chosen, **options)
         else:
-            self._ingest_rows(account, from_table, **options)
+            self._ingest_rows(account, from_table, presets=chosen, **options)
 
     def _ingest_files(
-        self, owner: User, *, paths: list[Path], mode: Mode, query: str | None, delete_query: str, **_: Any
+        self,
+        owner: User,
+        *,
+        paths: list[Path],
+        mode: Mode,
+        query: str | None,
+        delete_query: str,
+        presets: Presets,
+        **_: Any,
     ) -> None:
         if query or delete_query:
             raise CommandError("--query and --delete-query need --from-table.")
@@ -79,11 +96,20 @@ class Command(TerminalCommand):
         if missing := [str(path) for path in paths if _is_missing(path)]:
             raise CommandError(f"There is no file or folder {', '.join(missing)}.")
         files = list(find_files(paths, self._leave_out))
-        things = ((str(path), partial(ingest_file, path, owner, mode)) for path in files)
+        things = ((str(path), partial(ingest_file, path, owner, mode, presets=presets)) for path in files)
         self._ingest(things, sum(map(_size_of, files)))
 
     def _ingest_rows(
-        self, owner: User, dsn: str, *, paths: list[Path], mode: Mode, query: str | None, delete_query: str, **_: Any
+        self,
+        owner: User,
+        dsn: str,
+        *,
+        paths: list[Path],
+        mode: Mode,
+        query: str | None,
+        delete_query: str,
+        presets: Presets,
+        **_: Any,
     ) -> None:
         if paths or mode is not Mode.COPY:
             raise CommandError("--from-table takes no files, no --move and no --link.")
@@ -95,7 +121,7 @@ class Command(TerminalCommand):
             with closing(connect(dsn, query, writable=bool(delete_query))) as table:
                 if delete_query:
                     table.check_statement(delete_query)
-                one = partial(ingest_row, table, owner, delete_by=delete_query)
+                one = partial(ingest_row, table, owner, delete_by=delete_query, presets=presets)
                 self._ingest(((f"row {row.id}", partial(one, row)) for row in table.rows()), table.total())
         except ConnectionLost as error:
             raise CommandError(f"{error} Run the command again: rows that were ingested are skipped.") from error
@@ -123,6 +149,16 @@ class Command(TerminalCommand):
 
     def _leave_out(self, path: Path) -> None:
         self.stderr.write(f"{path}: skipped, because it belongs to Millrace itself.")
+
+
+def _checked(owner: User, names: list[str] | None) -> Presets:
+    """The presets to run. An unknown one is refused before any file is read."""
+    chosen = None if names is None else [name for name in names if name.strip()]
+    try:
+        find_presets(owner, chosen)
+    except Refusal as refusal:
+        raise CommandError(refusal.detail) from refusal
+    return chosen
 
 
 def _is_missing(path: Path) -> bool:

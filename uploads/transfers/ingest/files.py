@@ -14,7 +14,7 @@ from ...sinks.base import Writer
 from ...sinks.local.sink import LocalSink
 from ...storage.blobs import new_key
 from ...storage.stores import sink, sink_named
-from ..admission import Announcement
+from ..admission import Announcement, Presets
 from ..reception import storage_refusals
 from .server_files import Source, open_source, state_of
 from .storing import Outcome, is_stored, store_source
@@ -53,12 +53,14 @@ class LinkWriter(Writer):
         """No-op: nothing is open."""
 
 
-def ingest_file(path: Path, owner: User, mode: Mode, seen: Callable[[int], object]) -> tuple[MediaFile, Outcome]:
+def ingest_file(
+    path: Path, owner: User, mode: Mode, seen: Callable[[int], object], *, presets: Presets = None
+) -> tuple[MediaFile, Outcome]:
     """Ingest one file. Skip a file that was ingested before and is unchanged, unless its bytes are lost."""
     with open_source(path, follow_link=mode is Mode.COPY) as source:
         announcement = Announcement(
             owner=owner, name=path.name, protocol=Upload.Protocol.INGEST, route="ingest",
-            size=source.size, key=_key_of(source), length=source.size,
+            size=source.size, key=_key_of(source), length=source.size, presets=presets,
         )  # fmt: skip
         file, outcome = store_source(source, announcement, seen, partial(_linker, source, mode))
         if mode is Mode.MOVE:

@@ -13,7 +13,7 @@ from ...content.hashing import Sha256
 from ...errors import InvalidParams, StorageUnavailable
 from ...models import Blob, MediaFile, Upload
 from ...storage.blobs import stored_hash
-from ..admission import Announcement
+from ..admission import Announcement, Presets
 from .storing import Outcome, store_source
 from .tables.base import Row, Table, Value
 
@@ -38,7 +38,13 @@ class RowSource:
 
 
 def ingest_row(
-    table: Table, owner: User, row: Row, seen: Callable[[int], object], *, delete_by: str = ""
+    table: Table,
+    owner: User,
+    row: Row,
+    seen: Callable[[int], object],
+    *,
+    delete_by: str = "",
+    presets: Presets = None,
 ) -> tuple[MediaFile, Outcome]:
     """Ingest one row, and verify what was stored. `delete_by`: a statement that then deletes the row by its id."""
     if row.name is None:
@@ -46,7 +52,7 @@ def ingest_row(
     with table.open(row) as value:
         announcement = Announcement(
             owner=owner, name=row.name, protocol=Upload.Protocol.INGEST, route="ingest",
-            size=value.size, key=_key_of(table, row, value), length=value.size,
+            size=value.size, key=_key_of(table, row, value), length=value.size, presets=presets,
         )  # fmt: skip
         file, outcome = store_source(RowSource(table, value), announcement, seen)
     if outcome is not Outcome.SKIPPED or delete_by:
