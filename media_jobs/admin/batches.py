@@ -25,7 +25,7 @@ from ..queue.batches import Counts
 from .job_actions import account
 from .job_cells import operation_title
 from .job_page import in_words
-from .jobs import OperationFilter
+from .operation_filter import OperationFilter
 
 _SKIPPED_FILES = 50  # that the page names
 

@@ -14,13 +14,27 @@ from ..operations.base import Operation
 
 _NEWEST = 200  # files that are offered; others may be named by their ids
 _KINDS = ("video", "image", "audio", "subtitle")
+_IMAGE_SECONDS = 3  # how long an image is shown, at first, as in clip_list.js
+
+
+def takes_clips(operation: Operation[Any]) -> bool:
+    """Whether it makes one result of parts of several files."""
+    return "clips" in operation.parameters.model_fields
+
+
+def clips_of(files: Sequence[MediaFile]) -> list[dict[str, Any]]:
+    """Each of these files as a whole, one after the other."""
+    return [
+        {"file": str(file.pk), **({"duration": _IMAGE_SECONDS} if file.blob.kind == "image" else {})}
+        for file in files
+    ]
 
 
 def offered_files(
     user: User | AnonymousUser, operation: Operation[Any], files: Sequence[MediaFile]
 ) -> dict[str, object]:
     """The context of the form: the files of the page, and the newest that the account may use."""
-    if "clips" not in operation.parameters.model_fields:
+    if not takes_clips(operation):
         return {}
     usable = permissions.usable_files(user).filter(kind__in=_KINDS).select_related("blob")
     newest = usable.order_by("-created_at", "-id")[:_NEWEST]

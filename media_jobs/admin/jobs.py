@@ -25,32 +25,25 @@ from uploads.admin.lists.query_strings import can_be
 from uploads.errors import Refusal
 from uploads.search import Found
 
-from .. import operations, permissions, search
+from .. import permissions, search
 from ..models import Batch, Job
 from ..operations.base import LANES
 from ..queue import cancel_and_retry
 from ..queue.deletion import delete_job
 from . import job_actions, job_cells, job_page
 from .job_actions import Removal
+from .operation_filter import OperationFilter
 
 
-class OperationFilter(RadioFilter):  # type: ignore[misc]
-    title = "operation"
-    parameter_name = "operation"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in operations.registry]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
-
-
-class LaneFilter(OperationFilter):
+class LaneFilter(RadioFilter):  # type: ignore[misc]
     title = "lane"
     parameter_name = "lane"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(name, name) for name in LANES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(lane=self.value()) if self.value() else queryset
 
 
 class BatchFilter(TextFilter):  # type: ignore[misc]

@@ -26,7 +26,7 @@ from .arrivals import arrivals_page
 from .job_actions import account
 from .job_cells import operation_title
 from .job_page import in_words
-from .jobs import OperationFilter
+from .operation_filter import OperationFilter
 from .parameter_forms import ParamsForm
 from .preset_forms import PresetForm
 

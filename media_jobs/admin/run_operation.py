@@ -27,7 +27,7 @@ from ..queue import batches
 from ..queue.batch_chores import submit_some
 from ..queue.submission import parse_request, submit
 from . import preset_forms
-from .clip_list import offered_files
+from .clip_list import clips_of, offered_files, takes_clips
 from .job_actions import account
 from .parameter_forms import ParamsForm
 from .preset_forms import PresetForm
@@ -61,15 +61,17 @@ def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
         if preset := forms.saved_as_preset(request):
             return redirect(f"{request.path}?{urlencode({'preset': preset.pk})}")
     elif request.method == "POST" and forms.are_valid():
-        job = _submit(request, file, forms)
-        if job is not None:
-            messages.success(request, f"{operation.title}: the job is {job.get_status_display()}.")
-            return redirect("admin:media_jobs_job_change", job.pk)
+        done = _submit(request, file, forms, forms.order(file))
+        if done is not None:
+            return done
     return _form(request, [file], forms, skipped=[file] if operation not in offered else [])
 
 
 def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> HttpResponse | None:
-    """The action on selected files: choose an operation, enter its parameters, submit a job for each file."""
+    """The action on selected files: choose an operation, enter its parameters, submit a batch of a job per file.
+
+    An operation on clips makes one job instead: the files are its clips, in the order of the list.
+    """
     permissions.require_submit(request.user)
     files = selected_rows(request, queryset)
     if files is None:
@@ -79,18 +81,36 @@ def run_on_selection(request: HttpRequest, queryset: QuerySet[MediaFile]) -> Htt
     if operation is None:
         kinds = {file.blob.kind for file in files}
         return _choice(request, files, [each for each in operations.registry.values() if kinds & each.kinds])
-    forms = RunForms(request, operation, preset, is_sent="confirmed" in request.POST)
     skipped = [file for file in files if file.blob.kind not in operation.kinds]
+    fitting = [file for file in files if file not in skipped]
+    clips = clips_of(fitting) if takes_clips(operation) else None
+    forms = RunForms(request, operation, preset, is_sent="confirmed" in request.POST, clips=clips)
     if "save_preset" in request.POST:
         forms.saved_as_preset(request)
         return _form(request, files, forms, skipped)
     if not ("confirmed" in request.POST and forms.are_valid()):
         return _form(request, files, forms, skipped)
-    if skipped:
-        messages.warning(request, _skipping(operation, skipped))
-    fitting = [file.pk for file in files if file not in skipped]
-    batch = start_batch(request, permissions.usable_files(request.user).filter(pk__in=fitting), forms)
-    return _form(request, files, forms, skipped) if batch is None else redirect(BATCH_PAGE, batch.pk)
+    if clips:
+        done = _submit_joined(request, fitting, forms)
+    else:
+        done = _submit_batch(request, fitting, forms)
+        if skipped:
+            messages.warning(request, _skipping(operation, skipped))
+    return done or _form(request, files, forms, skipped)
+
+
+def _submit_joined(request: HttpRequest, files: Sequence[MediaFile], forms: "RunForms") -> HttpResponse | None:
+    """Submit one job. In its clips, numbers stand for the selected files, if no file is named by its id."""
+    order = forms.order()
+    if not forms.operation.file_ids(forms.params.parsed):
+        order |= {"file": files[0].pk, "inputs": [file.pk for file in files[1:]]}
+    return _submit(request, files[0], forms, order)
+
+
+def _submit_batch(request: HttpRequest, files: Sequence[MediaFile], forms: "RunForms") -> HttpResponse | None:
+    chosen = permissions.usable_files(request.user).filter(pk__in=[file.pk for file in files])
+    batch = start_batch(request, chosen, forms)
+    return None if batch is None else redirect(BATCH_PAGE, batch.pk)
 
 
 def start_batch(request: HttpRequest, files: QuerySet[MediaFile], forms: "RunForms") -> Batch | None:
@@ -107,13 +127,20 @@ def start_batch(request: HttpRequest, files: QuerySet[MediaFile], forms: "RunFor
 
 class RunForms:
     def __init__(
-        self, request: HttpRequest, operation: Operation[Any], before: Job | Preset | None, is_sent: bool = True
+        self,
+        request: HttpRequest,
+        operation: Operation[Any],
+        before: Job | Preset | None,
+        is_sent: bool = True,
+        clips: list[dict[str, Any]] | None = None,
     ) -> None:
+        """`clips`: what the form begins with instead of those of the preset."""
         data = request.POST if request.method == "POST" and is_sent else None
         same = before is not None and before.operation == operation.name
         self.operation = operation
         self.preset = before if isinstance(before, Preset) and same else None
-        self.params = ParamsForm(operation, data, _params_of(operation, before) if before and same else None)
+        params = _params_of(operation, before) if before and same else {}
+        self.params = ParamsForm(operation, data, params if clips is None else {**params, "clips": clips})
         self.priority = PriorityForm(data)
         self.save = PresetForm(account(request), data if "save_preset" in request.POST else None)
 
@@ -149,10 +176,12 @@ def _params_of(operation: Operation[Any], before: Job | Preset) -> dict[str, Any
     return params
 
 
-def _submit(request: HttpRequest, file: MediaFile, forms: RunForms) -> Job | None:
+def _submit(request: HttpRequest, file: MediaFile, forms: RunForms, order: dict[str, Any]) -> HttpResponse | None:
     """Submit a job. None if it was refused: a message gives the reason, and the form keeps its values."""
     with _files().audited(request, file, f"Submitted the job {forms.operation.name} with {forms.params.params}."):
-        return submit(parse_request(request.user, forms.order(file)))[0]
+        job, _ = submit(parse_request(request.user, order))
+        messages.success(request, f"{forms.operation.title}: the job is {job.get_status_display()}.")
+        return redirect("admin:media_jobs_job_change", job.pk)
     return None
 
 
@@ -172,7 +201,10 @@ def _skipping(operation: Operation[Any], files: Sequence[MediaFile]) -> str:
     """Say which files are skipped; name the first ten."""
     names = ", ".join(f"{file.name} ({file.blob.kind or 'unknown type'})" for file in files[:10])
     more = f" and {len(files) - 10} more" if len(files) > 10 else ""
-    return f"“{operation.name}” works only on {' and '.join(sorted(operation.kinds))}. Skipped: {names}{more}."
+    kinds = " and ".join(sorted(operation.kinds))
+    if takes_clips(operation):
+        return f"Clips are of {kinds}. Not among them: {names}{more}."
+    return f"“{operation.name}” works only on {kinds}. Skipped: {names}{more}."
 
 
 def _choice(request: HttpRequest, files: Sequence[MediaFile], offered: Sequence[Operation[Any]]) -> HttpResponse:
@@ -185,6 +217,7 @@ def _form(
     context = {
         "skipping": _skipping(forms.operation, skipped) if skipped else "",
         "fits": len(files) - len(skipped),
+        "is_one_job": takes_clips(forms.operation),
     }
     return shown(request, files, form_context(request, forms, files) | context)
 

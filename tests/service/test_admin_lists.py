@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from model_bakery import baker
 
+from media_jobs.admin.operation_filter import operations_in
 from media_jobs.models import Job
 from uploads import search
 from uploads.models import Blob, MediaFile, Upload
@@ -218,6 +219,13 @@ NEWEST = {
     UPLOADS: [{}, {"state__exact": "failed"}, {"owner": "bob"}, {"protocol__exact": "tus"}],
 }  # fmt: skip
 SEARCHES = [(FILES, "clip 01"), (FILES, "00002a"), (JOBS, "clip 01"), (UPLOADS, "film")]
+
+
+def test_the_operations_of_all_jobs_are_found_by_an_index(files: list[MediaFile]) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert operations_in(Job) == sorted(set(Job.objects.values_list("operation", flat=True)))
+    plan = plan_of(queries.captured_queries[0]["sql"])
+    assert "job_newest_of_operation" in plan, plan
 
 
 @pytest.mark.parametrize(("path", "asked"), [(path, asked) for path, every in NEWEST.items() for asked in every])

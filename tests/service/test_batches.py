@@ -360,9 +360,55 @@ def test_a_selection_becomes_a_batch_with_a_page_that_shows_cancels_and_retries(
     ).content.decode()  # fmt: skip
 
 
+@pytest.mark.parametrize("sent", ["as shown", "by numbers"])
+def test_a_selection_to_render_becomes_one_job_with_the_files_as_clips_in_the_order_of_the_list(
+    operator: Client, sent: str
+) -> None:
+    names = {"b.mp4": "video", "a.mp4": "video", "c.png": "image", "d.mp3": "audio"}
+    files = {name: a_file(kind=kind) for name, kind in names.items()}
+    for name, file in files.items():
+        MediaFile.objects.filter(pk=file.pk).update(name=name)
+    by_name = "/admin/uploads/mediafile/?o=2"
+    chosen = {"action": "run", "operation": "render", "_selected_action": [str(file.pk) for file in files.values()]}
+    shown = operator.post(by_name, chosen)
+    form = shown.content.decode()
+    assert "One job makes one video" in form
+    assert "Not among them: d.mp3 (audio)" in form
+    clips = shown.context["forms"][0]["clips"].value()
+    assert [clip["file"] for clip in json.loads(clips)] == [
+        str(files[f"{name}"].pk) for name in ("a.mp4", "b.mp4", "c.png")
+    ]
+    if sent == "by numbers":
+        clips = '[{"file": 0}, {"file": 1}, {"file": 2, "duration": 3}]'
+    answer = operator.post(by_name, chosen | {"confirmed": "yes", "param-clips": clips, "priority": "0"})
+    job = Job.objects.get()
+    assert answer["Location"] == f"/admin/media_jobs/job/{job.pk}/change/"
+    assert (job.file, [item.file for item in job.inputs.order_by("number")]) == (
+        files["a.mp4"],
+        [files["b.mp4"], files["c.png"]],
+    )
+    assert [clip["file"] for clip in job.params["clips"]] == [0, 1, 2]
+    assert not Batch.objects.exists()
+
+
 def test_an_operation_that_is_gone_skips_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
     file = a_file()
     batch, _ = batches.create(Order.parse(file.owner, "thumbnail"), MediaFile.objects.filter(pk=file.pk))
     Batch.objects.update(operation="engrave")
     batch_chores.carry_on()
     assert "There is no such operation" in batches.counts_of(batch).reasons[0].reason
+
+
+def test_lists_offer_an_operation_that_is_gone_while_it_has_rows(operator: Client) -> None:
+    a_job(a_file())
+    job = a_job(a_file())
+    Job.objects.filter(pk=job.pk).update(operation="engrave")
+    page = operator.get("/admin/media_jobs/job/").content.decode()
+    assert "engrave (not installed)" in page
+    assert "thumbnail (not installed)" not in page
+    shown = operator.get("/admin/media_jobs/job/?operation=engrave").content.decode()
+    assert shown.count('data-live="state"') == 1
+    for path in ("/admin/media_jobs/batch/", "/admin/media_jobs/preset/"):
+        assert "(not installed)" not in operator.get(path).content.decode()
+    Batch.objects.create(owner=job.owner, operation="engrave")
+    assert "engrave (not installed)" in operator.get("/admin/media_jobs/batch/").content.decode()
