@@ -22,6 +22,15 @@ def _is_about_presets(request: HttpRequest) -> bool:
     return "/preset/" in request.path and not request.path.endswith("/arrivals/")
 
 
+def _is_search(request: HttpRequest) -> bool:
+    return request.path.endswith("/mediafile/search/")
+
+
+def _is_about_files(request: HttpRequest) -> bool:
+    """Not on the page “Search”, whose address is below that of files."""
+    return "/mediafile/" in request.path and not _is_search(request)
+
+
 UNFOLD = {
     "SITE_TITLE": "Millrace",
     "SITE_HEADER": "Millrace",
@@ -38,7 +47,14 @@ UNFOLD = {
             {
                 "items": [
                     {"title": "Dashboard", "icon": "monitoring", "link": reverse_lazy("admin:index")},
-                    _page("Files", "movie", "uploads.mediafile"),
+                    {
+                        "title": "Search",
+                        "icon": "search",
+                        "link": reverse_lazy("admin:uploads_mediafile_search"),
+                        "permission": _may("uploads.view_mediafile"),
+                        "active": _is_search,
+                    },
+                    {**_page("Files", "movie", "uploads.mediafile"), "active": _is_about_files},
                     _page("Uploads", "upload", "uploads.upload"),
                     _page("Jobs", "conversion_path", "media_jobs.job"),
                     {

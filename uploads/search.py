@@ -60,7 +60,7 @@ def identified(rows: QuerySet[M], text: str) -> QuerySet[M]:
     return rows.filter(pk=uuid.UUID(text)).order_by() if _UUID.fullmatch(text) else rows.none()
 
 
-def owned_by(rows: QuerySet[M], name: str) -> QuerySet[M]:
+def owned_by(rows: QuerySet[M], name: str, owner_field: str = "owner") -> QuerySet[M]:
     """By the exact name of an account. It is looked up first: as a join, the database would filter by it last."""
     owner = User.objects.filter(username=name).values_list("pk", flat=True).first()
-    return rows.none() if owner is None else rows.filter(owner=owner)
+    return rows.none() if owner is None else rows.filter(**{owner_field: owner})

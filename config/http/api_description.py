@@ -22,7 +22,8 @@ from rest_framework.views import APIView
 # The names of their URL patterns. Addresses with an id or a name are found from these.
 ENTRANCES = {
     "files": "file-list", "uploads": "upload-list", "direct_uploads": "direct-list", "jobs": "job-list",
-    "batches": "batch-list", "presets": "preset-list", "operations": "operations", "tokens": "token-list",
+    "batches": "batch-list", "presets": "preset-list", "search": "search",
+    "operations": "operations", "tokens": "token-list",
     "me": "me", "schema": "schema", "docs": "docs",
 }  # fmt: skip
 _ANSWER = {"type": "object", "additionalProperties": {"type": "string", "format": "uri"}}

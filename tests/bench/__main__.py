@@ -18,7 +18,22 @@ from pathlib import Path
 
 from tests.support.server import ROOT, Server, Template, drop_database, make_template
 
-from . import download, hls, hls_serving, jobs, lists, memory, pictures, quality, render, s3, speech, speed, split
+from . import (
+    download,
+    hls,
+    hls_serving,
+    jobs,
+    lists,
+    memory,
+    pictures,
+    quality,
+    render,
+    s3,
+    search,
+    speech,
+    speed,
+    split,
+)
 from .client import BenchError
 from .contenders import CONTENDERS
 from .lists_rows import ROWS
@@ -30,7 +45,7 @@ from .report import Results, write_json
 
 SECTIONS = (
     "speed", "memory", "crowd", "download", "jobs", "lists", "s3", "split", "render", "hls", "pictures", "quality",
-    "speech",
+    "speech", "search",
 )  # fmt: skip
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
@@ -66,7 +81,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Measures Millrace against its peers on this machine. All servers listen on 127.0.0.1 only.",
-        epilog="DATABASE_URL=postgres://… has crowds and lists measured on PostgreSQL, too, and claims of jobs.",
+        epilog="DATABASE_URL=postgres://… has crowds, lists and search measured on PostgreSQL, too, and claims.",
     )
     parser.add_argument("--rounds", type=int, default=5, help="of every upload and download (%(default)s)")
     parser.add_argument("--size", type=size, default=size("1GiB"), help="of every upload and download (1GiB)")
@@ -124,9 +139,15 @@ def measure(chosen: argparse.Namespace, results: Results, scratch: Path, kept: P
         if "lists" in only:
             with attempt("lists", results):
                 long_lists(chosen, results, template, scratch / "lists")
+        if "search" in only:
+            with attempt("search", results):
+                searches(chosen, results, template, scratch / "search")
     if "lists" in only and database_url.startswith("postgres"):
         with attempt("lists on PostgreSQL", results), prepared(database_url, scratch) as template:
             long_lists(chosen, results, template, scratch / "lists-pg")
+    if "search" in only and database_url.startswith("postgres"):
+        with attempt("search on PostgreSQL", results), prepared(database_url, scratch) as template:
+            searches(chosen, results, template, scratch / "search-pg")
     if "crowd" in only and database_url.startswith("postgres"):
         with attempt("crowd on PostgreSQL", results), prepared(database_url, scratch) as template:
             crowds(chosen, results, source, template, scratch)
@@ -205,6 +226,11 @@ def crowds(chosen: argparse.Namespace, results: Results, source: Source, templat
 def long_lists(chosen: argparse.Namespace, results: Results, template: Template, home: Path) -> None:
     rows = ROWS // 100 if chosen.quick else ROWS
     keep(lists.measure(template, home, 4 * chosen.rounds, say, rows), results.lists)
+
+
+def searches(chosen: argparse.Namespace, results: Results, template: Template, home: Path) -> None:
+    transcripts = search.TRANSCRIPTS // 100 if chosen.quick else search.TRANSCRIPTS
+    keep(search.measure(template, home, 4 * chosen.rounds, say, transcripts), results.search)
 
 
 def main() -> int:

@@ -56,7 +56,7 @@ def _tables(say: Dialect) -> dict[str, dict[str, str]]:
         },
         "uploads_mediafile": rows | {
             "owner_id": _OWNER, "name": _NAME, "blob_id": identity, "kind": _KIND, "size": _SIZE, "link_epoch": "0",
-            "has_facts": say.false,
+            "has_facts": say.false, "indexed_at": then,
             "origin": "CASE WHEN i % 1000 < 5 THEN 'ingest' WHEN i % 10 < 3 THEN 'job' ELSE 'upload' END",
         },
         "uploads_upload": rows | {

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from ..errors import Forbidden, Unauthenticated
 from ..hooks import owners_rights
-from ..models import MediaFile, Upload
+from ..models import MediaFile, SearchText, Upload
 
 Account = User | AnonymousUser
 
@@ -21,6 +21,12 @@ GROUPS: dict[str, tuple[str, ...] | None] = {"Viewer": _VIEW, "Operator": _OPERA
 def visible_files(user: Account) -> QuerySet[MediaFile]:
     files = MediaFile.objects.select_related("blob", "owner")
     return files if _is_permitted(user, "view_mediafile") else files.filter(owner_id=user.pk)
+
+
+def visible_texts(user: Account) -> QuerySet[SearchText]:
+    """Texts that find files which the account may see."""
+    texts = SearchText.objects.select_related("file__blob", "file__owner").defer("words")
+    return texts if _is_permitted(user, "view_mediafile") else texts.filter(file__owner_id=user.pk)
 
 
 def visible_uploads(user: Account) -> QuerySet[Upload]:

@@ -28,6 +28,7 @@ from .file_actions import FileDeletionMixin, FileLinksMixin
 from .lists import cells
 from .lists.csv_export import CsvExportMixin
 from .lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter, SizeFilter
+from .search_page import SearchPageMixin
 from .upload_form import UploadFormMixin
 
 # Up to this size an image serves as its own thumbnail; larger ones would take too long to load.
@@ -35,7 +36,7 @@ _MAX_THUMBNAIL = 1_000_000
 
 
 @admin.register(MediaFile)
-class MediaFileAdmin(UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeletionMixin):
+class MediaFileAdmin(SearchPageMixin, UploadFormMixin, CsvExportMixin, FileLinksMixin, FileDeletionMixin):
     list_display = ["picture", "name", "kind", "size_words", "sha256", "owner", "created_at"]
     list_display_links = ["name"]
     list_filter = [("kind", ChoiceFilter), ("origin", ChoiceFilter), OwnerFilter, CreatedFilter, SizeFilter]

@@ -22,7 +22,7 @@ class OwnerFilter(django_filters.CharFilter):  # type: ignore[misc]  # no types
     """Filter by the exact name of an account, which is looked up first, so that the list can use an index."""
 
     def filter(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
-        return file_search.owned_by(rows, name) if name else rows
+        return file_search.owned_by(rows, name, self.field_name) if name else rows
 
 
 class _MomentField(IsoDateTimeField):  # type: ignore[misc]
@@ -76,17 +76,21 @@ class UploadFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
 
 
 class NewestFirst(pagination.CursorPagination):
-    ordering = ("-created_at", "-id")
+    ordering: tuple[str, ...] = ("-created_at", "-id")
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 500
 
     def decode_cursor(self, request: Request) -> Any:
-        """Check the position in the cursor, which must be a time: clients may send anything."""
+        """Check the position in the cursor: clients may send anything."""
         try:
             cursor: Any = super().decode_cursor(request)
             if cursor is not None and cursor.position is not None:
-                cursor = cursor._replace(position=str(parse_moment(cursor.position)))
+                cursor = cursor._replace(position=self.checked(cursor.position))
         except (NotFound, ValueError) as error:
             raise RestValidationError({self.cursor_query_param: [self.invalid_cursor_message]}) from error
         return cursor
+
+    def checked(self, position: str) -> str:
+        """The position in the first column of the order, or ValueError."""
+        return str(parse_moment(position))

@@ -7,6 +7,7 @@ from .files import FileViewSet
 from .link_page import link_page
 from .me import MeView
 from .raw_upload import RawUploadView
+from .search import SearchView
 from .tokens import TokenViewSet
 from .tus import TusViewSet
 
@@ -41,5 +42,6 @@ urlpatterns = [
     path("uploads/direct/<uuid:pk>/complete/", DirectViewSet.as_view({"post": "complete"}), name="direct-complete"),
     path("tokens/", TokenViewSet.as_view({"get": "list", "post": "create"}), name="token-list"),
     path("tokens/<uuid:pk>/", TokenViewSet.as_view({"get": "retrieve", "delete": "destroy"}), name="token-detail"),
+    path("search/", SearchView.as_view({"get": "list"}), name="search"),
     path("me/", MeView.as_view(), name="me"),
 ]

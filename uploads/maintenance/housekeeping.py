@@ -22,6 +22,7 @@ from ..storage.marker import is_ours
 from ..storage.sidecars import write_changed
 from ..storage.stores import sink, sinks
 from ..storage.tombstones import remove_buried
+from ..text_index import fill
 from ..transfers import disk_space
 from ..transfers.completion import fail_stalled
 from ..transfers.direct.cleanup import close_ended, pause_silent
@@ -162,6 +163,7 @@ CHORES = [
     Chore("forget failed uploads", timedelta(hours=1), forget_failures, by_clock=True),
     Chore("forget expired tokens", timedelta(hours=1), forget_tokens, by_clock=True),
     Chore("analyze tables", timedelta(hours=1), analyze_tables),
+    Chore("index files for search", timedelta(seconds=5), fill),
     Chore("add up counters", timedelta(seconds=30), add_up),
 ]
 

@@ -15,6 +15,7 @@ from itertools import islice
 
 from django.contrib.auth.models import User
 
+from .. import text_index
 from ..content.hashing import Sha256
 from ..content.intake import UNKNOWN, Content
 from ..content.sniffing import HEAD_SIZE, sniff
@@ -172,6 +173,7 @@ def _bring_up_to_date(place: Sink, file: MediaFile, sidecar: Sidecar) -> bool:
         if not _is_newer_than_rows(place, sidecar):
             return False
         MediaFile.objects.filter(pk=file.pk).update(name=sidecar.name, metadata=sidecar.metadata)
+        text_index.index_file(MediaFile.objects.get(pk=file.pk))
         if is_moved:
             blob, superfluous = _register(place, sidecar)
             _change_blob(file, blob)

@@ -5,6 +5,8 @@ from .accounts import Token as Token
 from .direct_uploads import DirectUpload as DirectUpload
 from .files import MediaFile as MediaFile
 from .files import NameKey as NameKey
+from .search_texts import SearchText as SearchText
+from .search_texts import WordsField as WordsField
 from .service import Alert as Alert
 from .service import ChoreRecord as ChoreRecord
 from .service import CounterIncrement as CounterIncrement

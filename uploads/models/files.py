@@ -52,6 +52,8 @@ class MediaFile(models.Model):
     has_facts = models.BooleanField(default=False, editable=False)
     # A JSON object of the client's own (text/client_metadata.py). None: there is none.
     metadata = models.JSONField(null=True, blank=True, editable=False)
+    # Since when its name and metadata are in the index of the search (text_index.py). None: a chore puts them there.
+    indexed_at = models.DateTimeField(null=True, editable=False)
     # Part of every signed link to this file: incrementing it revokes all of them.
     link_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -76,6 +78,7 @@ class MediaFile(models.Model):
             ),
             models.Index(fields=["size", "id", "kind", "origin", "owner", "created_at"], name="file_by_size"),
             models.Index(NameKey("name"), "id", "kind", "origin", "owner", "created_at", "size", name="file_by_name"),
+            models.Index(fields=["created_at", "id"], name="file_not_indexed", condition=Q(indexed_at=None)),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(origin__in=["upload", "ingest", "job"]), name="file_origin_known"),

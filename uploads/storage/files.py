@@ -10,8 +10,9 @@ from collections.abc import Collection
 import structlog
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
-from .. import audit_log
+from .. import audit_log, text_index
 from ..hooks import file_deleting
 from ..models import Blob, MediaFile, Upload
 from ..runtime.database_connections import frees_space, write
@@ -37,7 +38,9 @@ def create_file(
     file = MediaFile.objects.create(
         pk=file_id or uuid.uuid4(), owner_id=owner_id, name=name, blob=blob, origin=origin,
         metadata=metadata, has_facts=origin == MediaFile.Origin.JOB,  # the job that made it has verified it
+        indexed_at=timezone.now(),
     )  # fmt: skip
+    text_index.index_file(file, is_new=True)
     sidecars.changed(file)
     return file
 
@@ -70,10 +73,10 @@ def rename_file(file: MediaFile, name: str) -> bool:
     with write():
         renamed = MediaFile.objects.filter(pk=file.pk).update(name=name)
         if renamed:
+            file.name = name
             audit_log.note(file, f"Renamed to “{name}”.")
+            text_index.index_file(file)
         sidecars.changed(file)
-    if renamed:
-        file.name = name
     return bool(renamed)
 
 
@@ -82,10 +85,10 @@ def describe_file(file: MediaFile, metadata: Metadata | None) -> bool:
     with write():
         changed = MediaFile.objects.filter(pk=file.pk).update(metadata=metadata)
         if changed:
+            file.metadata = metadata
             audit_log.note(file, "Its metadata was changed.")
+            text_index.index_file(file)
         sidecars.changed(file)
-    if changed:
-        file.metadata = metadata
     return bool(changed)
 
 

@@ -30,3 +30,12 @@ function updateScrubber(next, media) {
 }
 
 document.addEventListener("mr-finished", () => updatePanels().catch((error) => console.info("Panels not updated.", error.message)));
+
+// From a result of the search: begin at ?t=SECONDS.
+const begin = Number(new URLSearchParams(location.search).get("t"));
+const played = document.querySelector("#mr-player video, #mr-player audio");
+if (begin > 0 && played) {
+  const seek = () => { played.currentTime = begin; };
+  if (played.readyState > 0) seek();
+  else played.addEventListener("loadedmetadata", seek, { once: true });
+}

@@ -1,0 +1,33 @@
+"""Search in names, metadata and what is said: which texts match, and what to show of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from .models import MediaFile, SearchText
+from .text.text_query import Part, TextQuery, snippet
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A place where a file matches."""
+
+    file: MediaFile
+    source: str
+    start: float | None  # the second of the file at which it is said
+    snippet: Sequence[Part]
+
+
+def find(texts: QuerySet[SearchText], query: TextQuery) -> QuerySet[SearchText]:
+    """Those of these texts that match, the newest first. None, if nothing is searched for."""
+    found = texts.filter(words__matches=query) if query.terms else texts.none()
+    return found.order_by("-id")
+
+
+def hits(texts: Iterable[SearchText], query: TextQuery) -> Iterator[Hit]:
+    """What to show of texts that match. One whose matches the text before shows, too, is left out."""
+    for text in texts:
+        found = snippet(text.text, query)
+        if found.last > text.repeats:
+            yield Hit(text.file, text.source, text.second_at(found.first), found.parts)
