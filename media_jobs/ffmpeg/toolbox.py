@@ -18,6 +18,8 @@ from .sandbox import Files, Limits, Sandbox
 
 _LOGS_KEPT = 20
 _REPORT_EVERY = 0.5  # seconds, while samples or frames are read from a pipe
+# Seconds between two looks, and the share of the time that they may take: to verify an output starts a process.
+_LOOK_EVERY, _LOOK_SHARE = 2.0, 0.05
 
 
 @dataclass(slots=True)
@@ -52,10 +54,10 @@ class Toolbox:
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
         verb: str = "Encoded",
+        look: Callable[[], object] | None = None,
     ) -> str:
-        return self._run(
-            command, _Reporter(Meter(seconds=seconds, frames=frames, share=share, verb=verb), self.on_report)
-        )
+        reporter = _Reporter(Meter(seconds=seconds, frames=frames, share=share, verb=verb), self.on_report)
+        return self._run(command, reporter, look=_Looks(look) if look else None)
 
     def decode(
         self,
@@ -93,12 +95,18 @@ class Toolbox:
     def _left(self) -> float:
         return max(1.0, self.timeout - (monotonic() - self._started))
 
-    def _run(self, command: Command, reporter: "_Reporter", on_data: Callable[[bytes], object] | None = None) -> str:
+    def _run(
+        self,
+        command: Command,
+        reporter: "_Reporter",
+        on_data: Callable[[bytes], object] | None = None,
+        look: "_Looks | None" = None,
+    ) -> str:
         command = replace(command, threads=max(1, min(command.threads, self.threads)))
         argv = command.argv(self.binary.path)
         self.commands.append(self._with_names(argv))
         limits = self.limits or Limits.of(command.threads, self._left, command.pixels, self.room)
-        result = self._watch(command, argv, limits, reporter, on_data)
+        result = self._watch(command, argv, limits, reporter, on_data, look)
         if failure := failure_of(result, limits):
             raise failure
         return result.log.text
@@ -110,6 +118,7 @@ class Toolbox:
         limits: Limits,
         reporter: "_Reporter",
         on_data: Callable[[bytes], object] | None,
+        look: "_Looks | None",
     ) -> ProcessResult:
         log = Log(self._names)
         self._logs.append(log)
@@ -117,6 +126,8 @@ class Toolbox:
         def check() -> None:
             self.check()
             reporter.check_for_silence()
+            if look is not None:
+                look.take()
 
         watch = Watch(
             check,
@@ -171,6 +182,20 @@ class _Reporter:
         if silent > SILENCE and silent >= self._reported + 1:
             self._reported = silent
             self.on_report(self.meter.silence(self.last, silent))
+
+
+@dataclass(slots=True)
+class _Looks:
+    """Calls `look` now and then, the less often the longer it takes."""
+
+    look: Callable[[], object]
+    _next: float = field(default_factory=lambda: monotonic() + _LOOK_EVERY)
+
+    def take(self) -> None:
+        if (began := monotonic()) >= self._next:
+            self.look()
+            ended = monotonic()
+            self._next = ended + max(_LOOK_EVERY, (ended - began) / _LOOK_SHARE)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Read a fragmented MP4 with one track, made by ffmpeg: its fragments, and when their samples are presented."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,10 @@ class Fragment:
     duration: Integers
     size: Integers
     is_key: Flags
+
+    @property
+    def data_end(self) -> int:
+        return self.data + int(self.size.sum())
 
     @property
     def first(self) -> int:
@@ -87,9 +92,19 @@ def summarize(fragments: Iterator[Fragment]) -> Fragments:
     return Fragments(offset, first, begin, latest, end, samples, is_key.astype(np.bool_))
 
 
-def read_fragments(read: Read, size: int) -> Iterator[Fragment]:
+def finished_fragments(read: Read, size: int, start: int) -> list[Fragment]:
+    """The whole fragments from the offset `start` on, of a file that is still being written."""
+    found = []
+    with suppress(Unsuitable):  # the last box is not whole yet
+        for fragment in read_fragments(read, size, start):
+            found.append(fragment)
+    return [fragment for fragment in found if fragment.data_end <= size]
+
+
+def read_fragments(read: Read, size: int, start: int = 0) -> Iterator[Fragment]:
+    """Those from the offset `start` on."""
     number = 0
-    for found, at in _top_boxes(read, size):
+    for found, at in _top_boxes(read, size, start):
         if found.type == b"moof":
             number += 1
             if found.end - found.start > _LARGEST_MOOF or number > _MOST_FRAGMENTS:
@@ -98,8 +113,7 @@ def read_fragments(read: Read, size: int) -> Iterator[Fragment]:
             yield _read_moof(moof, at)
 
 
-def _top_boxes(read: Read, size: int) -> Iterator[tuple[TopBox, int]]:
-    at = 0
+def _top_boxes(read: Read, size: int, at: int = 0) -> Iterator[tuple[TopBox, int]]:
     while at < size:
         found = parse_header(read(at, 16), at, size)
         yield found, at

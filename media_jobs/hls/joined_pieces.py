@@ -48,7 +48,7 @@ def join_pieces(pieces: Sequence[Path], target: Path) -> Joined:
                 number + 1, int(decoded[samples.start]) + delay, duration[samples], fragment.size, fragment.is_key,
                 fragment.presented - decoded[samples],
             ))  # fmt: skip
-            copy_range(path, fragment.data, fragment.data + int(fragment.size.sum()), joined)
+            copy_range(path, fragment.data, fragment.data_end, joined)
     return Joined(Fraction(delay, read_timescale(read[0][0])), at)
 
 

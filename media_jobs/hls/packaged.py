@@ -17,7 +17,7 @@ from .boxes import DAMAGED, Box, box, boxes_in, u32
 from .decoding_times import of_part
 from .errors import CopyHelps, Unsuitable
 from .file_reading import copy_range, reading
-from .fragmented_file import Fragments, read_fragments, read_init, summarize
+from .fragmented_file import Fragment, Fragments, read_fragments, read_init, summarize
 from .fragments import fragment_head
 from .movie import Read, read_language
 from .sample_entries import Coding, read_coding
@@ -158,13 +158,18 @@ def pack_sound(path: Path, *, is_head: bool = False) -> SegmentTable:
     return pack_copy(path, is_head=is_head)[0]
 
 
-def pack_run(made: Path, path: Path, first: int, end: Fraction | None) -> tuple[SegmentTable, int]:
-    """Write a picture that was encoded as part of a rendition: each fragment is a segment. Returns also its frames.
+def pack_run(
+    made: Path, fragments: Sequence[Fragment], path: Path, first: int, end: Fraction | None
+) -> tuple[SegmentTable, int]:
+    """Write fragments of an encoded picture as part of a rendition: each is a segment. Returns also their frames.
 
-    `first` is the number of the first segment in the rendition, and `end` when the next part begins.
+    `first` is the number of the first segment in the rendition, and `end` when the next part begins. Raises
+    Unsuitable.
     """
+    if not fragments:
+        raise Unsuitable("it has no samples")
     with reading(made) as (read, size):
-        init, fragments = read_init(read, size), list(read_fragments(read, size))
+        init = read_init(read, size)
     timescale = read_timescale(init)
     begins, offsets, frames = [], [], 0
     with path.open("wb") as file:
@@ -178,7 +183,7 @@ def pack_run(made: Path, path: Path, first: int, end: Fraction | None) -> tuple[
             decoded, duration = of_part(fragment.presented, bound)
             file.write(fragment_head(first + number + 1, fragment.begin, duration, fragment.size, fragment.is_key,
                                      fragment.presented - decoded))  # fmt: skip
-            copy_range(made, fragment.data, fragment.data + int(fragment.size.sum()), file)
+            copy_range(made, fragment.data, fragment.data_end, file)
         table = SegmentTable(timescale, np.array([*begins, bounds[-1]]), np.array([*offsets, file.tell()]))
         file.write(table.to_bytes())
     return table, frames

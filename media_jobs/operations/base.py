@@ -5,7 +5,7 @@ one module in this package, one line in registry.py, and one test module.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -84,11 +84,13 @@ class Tools(Protocol):
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
         verb: str = "Encoded",
+        look: Callable[[], object] | None = None,
     ) -> str:
         """Run ffmpeg in the sandbox and report its progress, out of `seconds` or `frames` of output.
 
         `share` is the start and end of this run within the whole job: (0.5, 1.0) for the second of two passes. `verb`
         is the first word of the message: "Encoded 500 of 2000 frames (1.8x)". Returns what ffmpeg wrote to stderr.
+        `look` is called every few seconds while it runs, to use what is finished. What it raises ends the run.
         """
 
     def decode(
@@ -144,6 +146,17 @@ class NoInference:
         raise InferenceFailed("There is no inference helper here.")
 
 
+class Checkpoints(Protocol):
+    """Outputs of a part that are stored while the rest is made. The next attempt goes on after them."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """Of the outputs that this attempt and earlier ones have stored."""
+
+    def keep(self, output: Output) -> None:
+        """Verify and store an output. It can be used by others at once, and is not to be returned at the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work(Generic[P]):
     params: P
@@ -155,6 +168,7 @@ class Work(Generic[P]):
     notes: Notes = field(default_factory=dict[str, dict[str, Any]])
     inference: Inference = field(default_factory=NoInference)
     models: Mapping[str, str] = field(default_factory=dict[str, str])  # that the administrator chose, by extra
+    checkpoints: Checkpoints | None = None  # None: it is no part, and its outputs are returned together
 
     @property
     def files(self) -> Sequence[Input]:

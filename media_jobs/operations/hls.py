@@ -22,7 +22,7 @@ from ..hls.playlists import SUBTITLE_TYPE
 from .base import BULK, Outcome, Output, Params, Work
 from .divisible import DivisibleOperation, DonePart, Part
 from .shared.hls_head import HEAD, is_worth_a_head, make_head
-from .shared.hls_runs import Run, RunEncoder, paths_in_order, run_of, runs_of
+from .shared.hls_runs import Run, RunEncoder, pieces_in_order, run_of, runs_of
 from .shared.hls_sounds import encode_sounds
 from .shared.hls_source import PICTURE, Prepared, prepare
 from .shared.hls_subtitles import extract_subtitles
@@ -119,18 +119,19 @@ class Hls(DivisibleOperation[HlsParams]):
             case "head":
                 return Outcome(make_head(work, picture))
             case _:
-                return Outcome([RunEncoder(work, picture, run_of(spec["run"])).encode()])
+                return Outcome(RunEncoder(work, picture, run_of(spec["run"])).encode())
 
     def join(self, work: Work[HlsParams], parts: Sequence[DonePart]) -> Outcome | Sequence[Part]:
         parts = [part for part in parts if part.spec["make"] != HEAD]
         return self._join(work, parts) if parts else self._parts(work)
 
     def _join(self, work: Work[HlsParams], parts: Sequence[DonePart]) -> Outcome:
-        outputs, runs = [], dict[str, list[tuple[Run, Path]]]()
+        outputs, runs = [], dict[str, list[tuple[Run, list[Path]]]]()
         for part in parts:
             if part.spec["make"] == _RUN:
                 run = run_of(part.spec["run"])
-                runs.setdefault(run.name, []).append((run, part.files[run.file]))
+                pieces = [part.files[name] for name in pieces_in_order(part.files)]
+                runs.setdefault(run.name, []).append((run, pieces))
             else:
                 outputs += [_whole(work.folder, name, path) for name, path in part.files.items()]
         for made in runs.values():
@@ -173,10 +174,11 @@ def _whole(folder: Path, name: str, made: Path) -> Output:
     return Output(name, path, kind, MEDIA_TYPE, Expected(video=1) if kind == "video" else Expected(audio=1))
 
 
-def _joined(work: Work[Any], made: Sequence[tuple[Run, Path]]) -> Output:
+def _joined(work: Work[Any], made: Sequence[tuple[Run, Sequence[Path]]]) -> Output:
     run = made[0][0]
-    path = work.folder / run.file
-    join_runs(paths_in_order(made), path)
+    path = work.folder / f"{run.name}.mp4"
+    ordered = sorted(made, key=lambda each: each[0].number)
+    join_runs([piece for _, pieces in ordered for piece in pieces], path)
     size = RunEncoder(work, _picture(work.main.facts), run).size
     frames = sum(each.frames for each, _ in made)
     return Output(

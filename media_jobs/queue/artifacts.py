@@ -5,7 +5,7 @@ transaction that ends the job or its attempt.
 """
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,10 +65,9 @@ def bury_outputs(held: QuerySet[Job]) -> None:
 
     In every store: it may have begun while another one took new bytes.
     """
-    for token, outputs in held.values_list("token", "outputs"):
-        if token is not None:
-            for place in sinks():
-                bury(place.name, *(key_of(token, number) for number in range(outputs)))
+    for job in held.only("token", "outputs"):
+        for place in sinks():
+            bury(place.name, *keys_of(job))
 
 
 def discard_outputs(job: Job) -> None:
@@ -77,8 +76,21 @@ def discard_outputs(job: Job) -> None:
 
 
 def keys_of(job: Job) -> list[str]:
-    """The keys under which the attempt that runs may have stored bytes."""
-    return [key_of(job.token, number) for number in range(job.outputs)] if job.token is not None else []
+    """The keys under which the attempt that runs may have stored bytes, without those that were kept for the next."""
+    return not_kept(key_of(job.token, number) for number in range(job.outputs)) if job.token is not None else []
+
+
+def not_kept(keys: Iterable[str]) -> list[str]:
+    """The keys that belong to no child."""
+    keys = list(keys)
+    kept = set(ScratchBlob.objects.filter(key__in=keys).values_list("key", flat=True)) if keys else set()
+    return [key for key in keys if key not in kept]
+
+
+def has_kept(job: Job) -> bool:
+    """Whether the attempt that runs has kept outputs for the next one."""
+    kept = ScratchBlob.objects.filter(child=job, key__startswith=f"{job.token}.")
+    return job.parent_id is not None and kept.exists()
 
 
 def forget_outputs() -> None:

@@ -82,9 +82,9 @@ def retry(job: Job) -> Job:
     return job
 
 
-def pause_before_retry(failure: Failure, attempts_before: int) -> timedelta | None:
-    """How long a failed job waits until its next, automatic attempt. None: there is none."""
-    if failure.permanent or attempts_before + 1 >= jobs().attempts:
+def pause_before_retry(failure: Failure, attempts: int) -> timedelta | None:
+    """How long a job waits after so many failed attempts until its next, automatic one. None: there is none."""
+    if failure.permanent or attempts >= jobs().attempts:
         return None
-    pause: timedelta = failure.pause * 4**attempts_before
+    pause: timedelta = failure.pause * 4 ** max(0, attempts - 1)
     return min(pause, _LONGEST_PAUSE)

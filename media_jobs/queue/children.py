@@ -60,7 +60,7 @@ def insert(
     for child in children_of(parent).filter(number__in=[first + number for number in made]):
         number = child.number - first
         if number in done:
-            _keep_outputs(child, done[number], recipes.get(number, ""))
+            keep_outputs(child, done[number], recipes.get(number, ""))
         else:
             kept_parts.give(kept[number], child)
     _wake_later(lanes)
@@ -89,13 +89,14 @@ def _parent_of(child: Job) -> UUID:
 
 def keep(child: Job, stored: Sequence[StoredOutput], recipe: str) -> None:
     """Keep the outputs of a child that has succeeded, and let its parent go on after the last one."""
-    _keep_outputs(child, stored, recipe)
+    keep_outputs(child, stored, recipe)
     parents = Job.objects.filter(pk=_parent_of(child))
     parents.update(pending_children=F("pending_children") - 1)
     _wake_later(parents.filter(pending_children=0).values_list("lane", flat=True))
 
 
-def _keep_outputs(child: Job, stored: Sequence[StoredOutput], recipe: str) -> None:
+def keep_outputs(child: Job, stored: Sequence[StoredOutput], recipe: str = "") -> None:
+    """With a recipe only if they are all that the child makes."""
     ScratchBlob.objects.bulk_create(
         ScratchBlob(
             child=child, name=output.name, sink=sink().name, key=output.key,
@@ -103,6 +104,11 @@ def _keep_outputs(child: Job, stored: Sequence[StoredOutput], recipe: str) -> No
         )
         for output in stored
     )  # fmt: skip
+
+
+def kept_names(child: Job) -> list[str]:
+    """The names of what earlier attempts at the child have kept."""
+    return list(ScratchBlob.objects.filter(child=child).values_list("name", flat=True))
 
 
 def children_of(parent: Job) -> QuerySet[Job]:

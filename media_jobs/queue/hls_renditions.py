@@ -1,12 +1,14 @@
 """The renditions of a file that jobs of the operation `hls` have made so far: complete ones, and those that grow.
 
-A rendition that grows has the runs that are finished, from the first one on. So it can be played before the job ends.
+A rendition that grows has the segments that are finished, from the first one on: whole runs, and pieces of the next.
+So it can be played before the job ends.
 Copies and sound have the beginning, which was made before all else (operations/shared/hls_head.py), and then all.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from itertools import takewhile
 from typing import Any, BinaryIO
 
 from django.db.models import QuerySet
@@ -19,6 +21,7 @@ from ..hls.packaged import Packaged, read_packaged
 from ..hls.segments import LONGEST
 from ..models import Artifact, Job, ScratchBlob
 from ..operations.shared.hls_head import HEAD
+from ..operations.shared.hls_runs import pieces_in_order
 from ..operations.shared.hls_source import PICTURE, sound_name
 
 OPERATION = "hls"
@@ -132,18 +135,22 @@ def _head(name: str, piece: Piece) -> MadeRendition:
 
 
 def _prefix(runs: Sequence[tuple[dict[str, Any], Job]]) -> MadeRendition:
+    """The runs that are complete, and of the next one what is finished."""
     ordered = sorted(runs, key=lambda each: each[0]["number"])
-    pieces = list(_finished(child for _, child in ordered))
+    complete = list(takewhile(_is_complete, (child for _, child in ordered)))
+    begun = [child for _, child in ordered[: len(complete) + 1]]
+    pieces = [piece for child in begun for piece in _pieces_of_run(child)]
     first = ordered[0][0]
-    return MadeRendition(first["name"], pieces, len(pieces) == first["of"], first["longest"])
+    return MadeRendition(first["name"], pieces, len(complete) == first["of"], first["longest"])
 
 
-def _finished(children: Iterator[Job]) -> Iterator[Piece]:
-    for child in children:
-        made = list(child.scratch.all())
-        if child.status != Job.Status.SUCCEEDED or not made:
-            return
-        yield _piece_of_scratch(made[0])
+def _is_complete(child: Job) -> bool:
+    return child.status == Job.Status.SUCCEEDED and bool(child.scratch.all())
+
+
+def _pieces_of_run(child: Job) -> list[Piece]:
+    made = {blob.name: blob for blob in child.scratch.all()}
+    return [_piece_of_scratch(made[name]) for name in pieces_in_order(made)]
 
 
 def _piece_of_scratch(blob: ScratchBlob) -> Piece:

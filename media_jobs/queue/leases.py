@@ -172,6 +172,16 @@ def wait_again(lease: Lease, specs: Mapping[int, dict[str, Any] | None], reason:
         children.redo(lease.job, specs)
 
 
+def keep(lease: Lease, output: artifacts.StoredOutput) -> None:
+    """Keep an output of a child before the child ends: it outlives the attempt. Can be called again."""
+    with write():
+        # Who ends the attempt locks the parent first, too. So it buries the output, or the next attempt has it.
+        _require(children.lock_parent(lease.job))
+        _require(_held(lease).select_for_update().values_list("pk").first())
+        if artifacts.not_kept([output.key]):
+            children.keep_outputs(lease.job, [output])
+
+
 def finish_child(
     lease: Lease, stored: Sequence[artifacts.StoredOutput], *, message: str, ran: dict[str, str], recipe: str = ""
 ) -> None:
@@ -233,9 +243,10 @@ def _end_failed(held: QuerySet[Job], job: Job, failure: Failure, reason: str, **
     if job.parent_id is not None:
         children.lock_parent(job)
     artifacts.bury_outputs(held)
-    attempts = job.attempts + 1
+    # An attempt that kept something does not count: the next one has less to do, so there is an end of them.
+    attempts = job.attempts + (not artifacts.has_kept(job))
     going_on = held.filter(cancel_asked=False)
-    if (pause := pause_before_retry(failure, job.attempts)) is None:
+    if (pause := pause_before_retry(failure, attempts)) is None:
         done = states.mark_failed(going_on, job, failure, attempts=attempts, **ran)
         if done:
             _fail_parent(job, failure, **ran) if job.parent_id is not None else _end_followers(job, failure)

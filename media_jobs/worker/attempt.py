@@ -23,7 +23,6 @@ from uploads.runtime.request_context import on_behalf_of
 from uploads.sinks.base import SinkError, SinkFull
 from uploads.storage.stores import sink
 from uploads.transfers.disk_space import FloorWatch, check_free, free_above_floor
-from uploads.transfers.made_files import deposit
 
 from .. import operations
 from ..conf import jobs
@@ -46,14 +45,15 @@ from ..ffmpeg.work_folder import work_folder
 from ..models import Job, JobInput, Worker
 from ..operations.base import Inference, Input, Operation, Outcome, Output, Params, Work
 from ..operations.divisible import Again, DivisibleOperation, Indivisible, Part
-from ..queue import artifacts, children, kept_parts, leases
+from ..queue import artifacts, children, kept_parts
 from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
 from . import scratch
-from .attempt_end import End, PartsAgain, Split, Success, discard_outputs, record_end
+from .attempt_end import End, PartsAgain, Split, Success, record_end
 from .content_notes import ContentNotes
 from .heartbeat import Heartbeat
 from .inputs import Inputs, free_disk
+from .outputs import Outputs
 from .slot import BEAT, Slot, equipment
 
 log = structlog.get_logger(__name__)
@@ -120,6 +120,7 @@ class Attempt:
             binary=equipment().binary, sandbox=equipment().sandbox, folder=folder, threads=jobs().threads,
             check=self._check, on_report=heartbeat.report, stall_timeout=jobs().stall_timeout, timeout=jobs().timeout,
         )  # fmt: skip
+        self._outputs = Outputs(lease, self._tools, self._check)
         self._checked_at = time.monotonic()
         self._floor = FloorWatch(sink(), folder)
 
@@ -199,7 +200,7 @@ class Attempt:
     def _divide(self, operation: DivisibleOperation[Any], work: Work[Any]) -> Outcome | Split | PartsAgain:
         """Do one part, or join the parts, or split the work; or do it in one piece."""
         if self._job.part is not None:
-            return operation.run_part(work, self._job.part)
+            return operation.run_part(replace(work, checkpoints=self._outputs), self._job.part)
         if made := list(children.children_of(self._job)):  # all have succeeded, or nobody could claim the parent
             fetched = [scratch.bring(child, self._folder, self._inputs) for child in made]
             lost = [child.number for child, part in zip(made, fetched, strict=True) if part is None]
@@ -243,18 +244,7 @@ class Attempt:
         failure = artifacts.quota_failure(self._job, size) if self._job.parent_id is None else None
         if failure and not artifacts.success_without_outputs(self._job, failure):
             raise failure
-        leases.reserve_keys(self._lease, len(outputs))
-        stored = []
-        try:
-            for number, (output, facts) in enumerate(zip(outputs, found, strict=True)):
-                key = self._lease.key(number)
-                content = deposit(output.path, key, output.kind, output.media_type, self._check)
-                read = facts.model_dump(mode="json") if facts is not None else None
-                stored.append(StoredOutput(output.name, key, content, read))
-        except BaseException:
-            discard_outputs(self._lease, len(outputs))
-            raise
-        return stored
+        return self._outputs.store(outputs, found)
 
 
 def _needed(job: Job) -> Collection[int] | None:

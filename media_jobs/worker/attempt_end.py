@@ -83,9 +83,9 @@ def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
 
 
 def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
-    number = len(success.stored)
+    keys = [output.key for output in success.stored]
     try:
-        with _discarded_unless_held(lease, number):
+        with _discarded_unless_held(lease, keys):
             if lease.job.parent_id is not None:
                 recipe = success.recipe
                 leases.finish_child(lease, success.stored, message=success.message, ran=ran, recipe=recipe)
@@ -97,26 +97,22 @@ def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
     except QuotaReached as failure:
         # In this order: until the failure is written, another try may still succeed and need the bytes.
         leases.end_failed(lease, failure, ran)
-        discard_outputs(lease, number)
+        discard(*keys)
 
 
 def _write_split(lease: Lease, split: Split) -> None:
-    with _discarded_unless_held(lease, sum(map(len, split.done.values()))):
+    with _discarded_unless_held(lease, [output.key for outputs in split.done.values() for output in outputs]):
         leases.split(lease, split.parts, split.done, split.recipes)
 
 
 @contextmanager
-def _discarded_unless_held(lease: Lease, number: int) -> Iterator[None]:
+def _discarded_unless_held(lease: Lease, keys: Sequence[str]) -> Iterator[None]:
     """Discard the stored bytes if the lease turns out to be lost, or the job to be cancelled."""
     try:
         yield
     except LeaseLost:
-        discard_outputs(lease, number)
+        discard(*keys)
         raise
     except Cancelled:
-        discard_outputs(lease, number)
+        discard(*keys)
         leases.end_cancelled(lease)
-
-
-def discard_outputs(lease: Lease, number: int) -> None:
-    discard(*(lease.key(index) for index in range(number)))

@@ -3,7 +3,7 @@
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,11 @@ class TimedTools(Toolbox):
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
         verb: str = "Encoded",
+        look: Callable[[], object] | None = None,
     ) -> str:
         before = cpu_of_ended(os.getpid())
         try:
-            return super().ffmpeg(command, seconds=seconds, frames=frames, share=share, verb=verb)
+            return super().ffmpeg(command, seconds=seconds, frames=frames, share=share, verb=verb, look=look)
         finally:
             self.cpu[verb.split()[0]] += cpu_of_ended(os.getpid()) - before
 

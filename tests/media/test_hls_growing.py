@@ -8,115 +8,17 @@ import pytest
 from django.test import Client
 
 from media_jobs.errors import BadMedia
-from media_jobs.ffmpeg.binary import find
 from media_jobs.ffmpeg.probing.media_facts import Facts
 from media_jobs.ffmpeg.sandbox import Sandbox
-from media_jobs.ffmpeg.toolbox import Toolbox
-from media_jobs.models import Job, Worker
-from media_jobs.operations import get, parse
-from media_jobs.operations.base import Input, Outcome, Output, Work
-from media_jobs.operations.divisible import Again, DivisibleOperation, DonePart
+from media_jobs.models import Job
 from media_jobs.operations.shared import hls_head
 from media_jobs.queue import cancel_and_retry, leases
-from media_jobs.queue.artifacts import StoredOutput
-from media_jobs.queue.leases import Lease
-from media_jobs.queue.submission import Order, submit
-from tests.support.hls_rules import MediaPlaylist, check_rendition, read_media_playlist
-from tests.support.job_rows import a_worker, claimed
-from tests.support.local_store import an_owner, own_store, upload
-from uploads.models import MediaFile
-from uploads.transfers.made_files import deposit
+from tests.support.hls_making import Making
+from tests.support.hls_rules import check_rendition
+from tests.support.local_store import an_owner, own_store
 
 pytestmark = pytest.mark.django_db
-CLIP, HEIGHTS = "open-gop.ts", {"heights": [48]}
-
-
-class Making:
-    """A file, its job, and the workers that make its parts."""
-
-    def __init__(self, path: Path, facts: Facts, sandbox: Sandbox, folder: Path) -> None:
-        folder.mkdir()
-        self._path, self._facts, self._sandbox, self._folder = path, facts, sandbox, folder
-        operation = get("hls")
-        assert isinstance(operation, DivisibleOperation)
-        self._operation = operation
-        self.owner = an_owner("alice")
-        self.file: MediaFile = upload(self.owner, path.read_bytes(), path.name)
-        self.client = Client()
-        self.client.force_login(self.owner)
-        self.job = self._submit()
-        self._bulk, self._heavy = a_worker("bulk"), a_worker("heavy")
-        self._done: list[DonePart] = []
-
-    def _submit(self) -> Job:
-        return submit(Order.parse(self.owner, "hls", HEIGHTS, file=self.file))[0]
-
-    def _work(self) -> Work[Any]:
-        folder = self._folder / f"work{len(list(self._folder.iterdir()))}"
-        folder.mkdir(mode=0o700)
-        tools = Toolbox(find(), self._sandbox, folder, 2, lambda: None, lambda _: None)
-        params = parse(self._operation, HEIGHTS)
-        return Work(params, Input(self._path, self._path.name, "video", self._facts), [], folder, tools, 2)
-
-    def claim(self, worker: Worker | None = None) -> Lease:
-        return claimed(worker or self._heavy)
-
-    def split(self) -> None:
-        parts = self._operation.split(self._work(), 1)
-        assert not isinstance(parts, Outcome)
-        leases.split(self.claim(self._bulk), parts, {})
-
-    def split_again(self) -> None:
-        """After the head was made: into all parts, of which copies are there already."""
-        lease, parts = self.claim(self._bulk), self._operation.join(self._work(), self._done)
-        assert not isinstance(parts, Outcome | Again)
-        done = {number: part for number, part in enumerate(parts) if part.outputs}
-        for part in done.values():
-            self._done.append(DonePart(part.spec, {output.name: output.path for output in part.outputs}))
-        leases.split(lease, parts, {number: self._store(lease, part.outputs) for number, part in done.items()})
-
-    def make_head(self) -> None:
-        self.make_part(self._bulk)
-
-    def make_part(self, worker: Worker | None = None) -> None:
-        self.finish_part(self.claim(worker))
-
-    def finish_part(self, lease: Lease) -> None:
-        outcome = self._operation.run_part(self._work(), lease.job.part or {})
-        self._done.append(DonePart(lease.job.part or {}, {output.name: output.path for output in outcome.outputs}))
-        leases.finish_child(lease, self._store(lease, outcome.outputs), message="", ran={})
-
-    def join(self) -> None:
-        lease = self.claim(self._bulk)
-        outcome = self._operation.join(self._work(), self._done)
-        assert isinstance(outcome, Outcome)
-        leases.finish(lease, self._store(lease, outcome.outputs), facts=None, message=outcome.message, ran={})
-
-    def _store(self, lease: Lease, outputs: Any) -> list[StoredOutput]:
-        leases.reserve_keys(lease, len(outputs))
-        return [self._stored(output, lease.key(number)) for number, output in enumerate(outputs)]
-
-    def _stored(self, output: Output, key: str) -> StoredOutput:
-        copy = output.path.with_suffix(".stored")
-        copy.write_bytes(output.path.read_bytes())
-        return StoredOutput(output.name, key, deposit(copy, key, output.kind, output.media_type, lambda: None), {})
-
-    def get(self, name: str, client: Client | None = None) -> Any:
-        return (client or self.client).get(f"/api/v1/files/{self.file.pk}/hls/{name}")
-
-    def text(self, name: str) -> str:
-        answer = self.get(name)
-        assert answer.status_code == 200, answer.content
-        return str(answer.content.decode())
-
-    def playlist(self, name: str) -> MediaPlaylist:
-        return read_media_playlist(self.text(f"{name}.m3u8"))
-
-    def segments(self, name: str) -> list[bytes]:
-        return [b"".join(self.get(part).streaming_content) for part in self.playlist(name).names]
-
-    def init(self, name: str) -> bytes:
-        return b"".join(self.get(f"{name}/init.mp4").streaming_content)
+CLIP = "open-gop.ts"
 
 
 @pytest.fixture

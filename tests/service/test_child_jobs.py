@@ -1,5 +1,7 @@
 """Child jobs as rows: how a parent is split, waits, goes on and ends, and what is left of its children."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -168,6 +170,60 @@ def test_a_child_whose_worker_is_lost_is_tried_again_alone(parent: Job, worker: 
     assert (parent.status, parent.pending_children) == ("queued", 2)
     with pytest.raises(LeaseLost):
         finish(lost)
+
+
+def keep(lease: Lease, number: int = 0) -> StoredOutput:
+    """A checkpoint, as of a segment that is finished before the others."""
+    leases.reserve_keys(lease, number + 1)
+    kept = StoredOutput(lease.key(number), lease.key(number), Content("ab" * 32, 7, "video", "video/mp4"), {})
+    leases.keep(lease, kept)
+    return kept
+
+
+def test_checkpoints_outlive_their_worker_and_its_attempt_does_not_count(parent: Job, worker: Worker) -> None:
+    lost = claimed(worker)
+    kept = keep(lost)
+    leases.keep(lost, kept)  # the answer of the database was lost
+    leases.reserve_keys(lost, 2)
+    expire(lost.job)
+    assert reap() == 1
+    assert list(Tombstone.objects.values_list("key", flat=True)) == [lost.key(1)]
+    child = children.children_of(parent)[0]
+    assert (child.attempts, children.kept_names(child)) == (0, [kept.name])
+    with pytest.raises(LeaseLost):
+        leases.keep(lost, replace(kept, name="other", key=lost.key(1)))
+    Job.with_children.filter(pk=child.pk).update(not_before=None)
+    again = claimed(worker)
+    assert again.job.pk == child.pk
+    finish(again)
+    assert set(children.kept_names(child)) == {"piece.mp4", kept.name}
+
+
+@pytest.mark.parametrize("end", [leases.end_released, lambda lease: leases.end_failed(lease, NoRoom(""), {})])
+def test_checkpoints_stay_until_the_parent_ends(parent: Job, worker: Worker, end: Callable[[Lease], None]) -> None:
+    lease = claimed(worker)
+    keep(lease)
+    end(lease)
+    assert not Tombstone.objects.exists()
+    cancel_and_retry.cancel(parent)
+    assert not ScratchBlob.objects.exists()
+    assert list(Tombstone.objects.values_list("key", flat=True)) == [lease.key(0)]
+
+
+def test_attempts_that_keep_nothing_end_in_failure_between_those_that_do(parent: Job, worker: Worker) -> None:
+    first = children.children_of(parent)[0]
+    for attempt in range(8):
+        lease = claimed(worker)
+        assert lease.job.pk == first.pk
+        if attempt % 2:
+            keep(lease)
+        expire(lease.job)
+        reap()
+        Job.with_children.filter(pk=first.pk).update(not_before=None)
+        parent.refresh_from_db()
+        if parent.status == "failed":
+            break
+    assert (attempt, parent.error_code) == (4, "worker_lost")
 
 
 def test_a_child_that_fails_for_now_is_tried_again(parent: Job, worker: Worker) -> None:

@@ -1,12 +1,14 @@
 """Runs of segments of a rendition: what a worker encodes at a time. Runs follow each other without a gap.
 
-All renditions have their key frames at the same times, so that players can change between them.
+All renditions have their key frames at the same times, so that players can change between them. Segments that are
+finished are kept while the rest of the run is encoded: they can be played, and the next attempt goes on after them.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from ...ffmpeg.demuxers import SEEKS_PAST_KEY_FRAMES
 from ...ffmpeg.probing.media_facts import VideoStream
 from ...ffmpeg.probing.verification import Expected
 from ...hls.errors import Unsuitable
+from ...hls.file_reading import reading
+from ...hls.fragmented_file import Fragment, finished_fragments, read_fragments
 from ...hls.fragments import MEDIA_TYPE
 from ...hls.packaged import SegmentTable, pack_run
 from ...hls.segments import TARGET, spaced
@@ -35,6 +39,7 @@ _LEAD = 1.5  # seconds by which a frame may be before its time in a transport st
 _TOLERANCE = 0.002
 _QUALITY = "medium"
 _KEPT = 0.25  # of the packets of a damaged or interlaced source, what share must be there as frames
+_PIECE = re.compile(r"\.(\d+)-(\d+)\.mp4")  # the first segment of a piece, and the first one after it
 _ONLY_WHERE_TOLD = ("-g", "100000", "-sc_threshold", "0", "-forced-idr", "1")
 
 
@@ -54,10 +59,26 @@ class Run:
     shift: float
     holds: bool  # whether the first picture is shown from the beginning
     is_exact: bool
+    counts: Sequence[int] = ()  # the frames of each segment, if they are known exactly
 
     @property
     def file(self) -> str:
-        return f"{self.name}.mp4"
+        """The name of what it becomes."""
+        bounds = f".{self.first}-{self.first + len(self.begins)}" if self.counts else ""
+        return f"{self.name}{bounds}.mp4"
+
+    def cut(self, first: int, last: int) -> "Run":
+        """Some of its segments, by their places. The frames must be known."""
+        counts = self.counts[first:last]
+        end = self.begins[last] if last < len(self.begins) else self.end
+        return replace(
+            self, begins=self.begins[first:last], end=end, first=self.first + first, counts=counts, frames=sum(counts)
+        )
+
+    def after(self, pieces: Collection[str]) -> "Run":
+        """What is left to encode when there are pieces with these names."""
+        ends = [int(found[2]) for name in pieces if (found := _PIECE.search(name))]
+        return self.cut(max(ends) - self.first, len(self.begins)) if ends else self
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -81,7 +102,7 @@ def runs_of(name: str, height: int, segments: Segments | None, *, shift: float, 
             name, height, number, len(bounds), begins[first:last],
             begins[last] if last < len(begins) else None, first,
             frames if segments.is_exact else max(1, int(frames * _KEPT)), round(segments.longest, 3), shift,
-            holds, segments.is_exact,
+            holds, segments.is_exact, segments.frames[first:last] if segments.is_exact else (),
         )  # fmt: skip
 
 
@@ -94,42 +115,72 @@ def _bounds(begins: Sequence[float]) -> list[int]:
 
 
 class RunEncoder:
-    def __init__(self, work: Work[Any], picture: VideoStream, run: Run) -> None:
-        self._work, self._picture, self._run = work, picture, run
-        self.size = even_size(fit_size(picture, height=run.height))
+    """Encodes what is left of a run: all of it, or what earlier attempts have not kept."""
 
-    def encode(self) -> Output:
-        path, made = self._work.folder / self._run.file, self._work.folder / "encoded.mp4"
-        main = self._work.main
+    def __init__(self, work: Work[Any], picture: VideoStream, run: Run) -> None:
+        self._work, self._picture, self._whole = work, picture, run
+        self._run = run.after(work.checkpoints.names) if work.checkpoints else run
+        self.size = even_size(fit_size(picture, height=run.height))
+        self._encoded = work.folder / "encoded.mp4"
+        self._kept = self._kept_bytes = 0  # how many segments, and where the others begin in the encoded file
+
+    def encode(self) -> list[Output]:
+        """Returns what is not kept yet."""
+        if self._whole.begins and not self._run.begins:
+            return []
+        main, run = self._work.main, self._run
         self._work.tools.ffmpeg(
             Command(
                 sources=[Source(main.path, main.facts.format, self._seek(main), self._picture.pixels)],
-                targets=[Target(made, self._options())],
+                targets=[Target(self._encoded, self._options())],
                 threads=self._work.threads,
                 max_duration=output_limit(main.facts.duration),
             ),
-            frames=self._run.frames if self._run.is_exact else None,
-            seconds=None if self._run.begins else main.facts.duration,
+            frames=run.frames if run.is_exact else None,
+            seconds=None if run.begins else main.facts.duration,
+            share=(1 - len(run.begins) / len(self._whole.begins) if run.begins else 0.0, 1.0),
+            look=self._keep_finished if self._work.checkpoints and run.counts else None,
         )
-        try:
-            table, frames = pack_run(made, path, self._run.first, self._end)
-        except Unsuitable as reason:
-            raise OutputInvalid(f"{self._run.file} cannot be used: {reason}.") from reason
-        made.unlink()
-        self._check(table, frames)
-        expected = Expected(video=1, width=self.size[0], height=self.size[1], frames=self._run.frames)
+        with self._as_invalid(), reading(self._encoded) as (read, size):
+            left = list(read_fragments(read, size, self._kept_bytes))
+        rest = run.cut(self._kept, len(run.begins)) if run.counts else run
+        outputs = [self._pack(rest, left)] if left or not self._kept or rest.begins else []
+        self._encoded.unlink()
+        return outputs
+
+    def _keep_finished(self) -> None:
+        """Keep the segments that ffmpeg has finished since the last look."""
+        if self._work.checkpoints is None or not self._encoded.exists():
+            return
+        with reading(self._encoded) as (read, size):
+            finished = finished_fragments(read, size, self._kept_bytes)
+        if finished:
+            piece = self._pack(self._run.cut(self._kept, self._kept + len(finished)), finished)
+            self._work.checkpoints.keep(piece)
+            piece.path.unlink(missing_ok=True)
+            self._kept, self._kept_bytes = self._kept + len(finished), finished[-1].data_end
+
+    def _pack(self, run: Run, fragments: Sequence[Fragment]) -> Output:
+        path, end = self._work.folder / run.file, None if run.end is None else Fraction(run.end)
+        with self._as_invalid():
+            table, frames = pack_run(self._encoded, fragments, path, run.first, end)
+        _check(run, table, frames)
+        expected = Expected(video=1, width=self.size[0], height=self.size[1], frames=run.frames)
         return Output(path.name, path, "video", MEDIA_TYPE, expected)
 
-    @property
-    def _end(self) -> Fraction | None:
-        return None if self._run.end is None else Fraction(self._run.end)
+    @contextmanager
+    def _as_invalid(self) -> Iterator[None]:
+        try:
+            yield
+        except Unsuitable as reason:
+            raise OutputInvalid(f"{self._run.file} cannot be used: {reason}.") from reason
 
     def _seek(self, main: Input) -> tuple[str, ...]:
         """Options of the source: read from the key frame before the first frame on."""
         if not self._run.begins:
             return ()
         own = shifted(self._run.shift)
-        if not self._run.number:
+        if not self._run.first:
             return own
         before = _LEAD if main.facts.format in SEEKS_PAST_KEY_FRAMES else -_ROUNDED
         at = max(0.0, self._run.begins[0] + self._run.shift - before)
@@ -151,32 +202,35 @@ class RunEncoder:
             "-fps_mode", "passthrough" if self._run.begins else "vfr", "-enc_time_base", f"1/{TIMESCALE}",
             *codec.encoder(self._work.threads), "-crf", str(codec.crf[_QUALITY]), "-profile:v", "high",
             *_ONLY_WHERE_TOLD, *(("-force_key_frames", forced) if forced else ()), "-an", "-map_chapters", "-1",
-            *FRAGMENTS, "-video_track_timescale", TIMESCALE,
+            # Without it ffmpeg writes a quarter of a megabyte at a time, and finished segments wait for that.
+            *FRAGMENTS, "-flush_packets", "1", "-video_track_timescale", TIMESCALE,
         )  # fmt: skip
 
     def _trim_filters(self) -> list[str]:
         run = self._run
-        start = [f"start={run.begins[0] - _ROUNDED:.6f}"] if run.number else []
+        start = [f"start={run.begins[0] - _ROUNDED:.6f}"] if run.first else []
         end = [f"end={run.end - _ROUNDED:.6f}"] if run.end is not None else []
-        hold = ["setpts='if(eq(N,0),0,PTS)'"] if run.holds and not run.number else []
+        hold = ["setpts='if(eq(N,0),0,PTS)'"] if run.holds and not run.first else []
         return [*([f"trim={':'.join([*start, *end])}"] if start or end else []), *hold]
 
-    def _check(self, table: SegmentTable, frames: int) -> None:
-        """All frames are there, and segments of all renditions begin at the same times."""
-        if not self._run.is_exact:
-            return
-        if frames != self._run.frames:
-            raise OutputInvalid(f"{self._run.file} has {frames} frames instead of {self._run.frames}.")
-        made, wanted = [float(time) for time in table.times[:-1]], self._run.begins
-        if len(made) != len(wanted) or any(
-            abs(one - other) > _TOLERANCE for one, other in zip(made, wanted, strict=True)
-        ):
-            raise OutputInvalid(f"The segments of {self._run.file} do not begin at {wanted}, but at {made}.")
+
+def _check(run: Run, table: SegmentTable, frames: int) -> None:
+    """All frames are there, and segments of all renditions begin at the same times."""
+    if not run.is_exact:
+        return
+    if frames != run.frames:
+        raise OutputInvalid(f"{run.file} has {frames} frames instead of {run.frames}.")
+    made, wanted = [float(time) for time in table.times[:-1]], run.begins
+    if len(made) != len(wanted) or any(
+        abs(one - other) > _TOLERANCE for one, other in zip(made, wanted, strict=True)
+    ):
+        raise OutputInvalid(f"The segments of {run.file} do not begin at {wanted}, but at {made}.")
 
 
 def run_of(spec: Any) -> Run:
     return Run(**spec)
 
 
-def paths_in_order(parts: Sequence[tuple[Run, Path]]) -> list[Path]:
-    return [path for _, path in sorted(parts, key=lambda part: part[0].number)]
+def pieces_in_order(pieces: Iterable[str]) -> list[str]:
+    """The names of the pieces of a run, as they follow each other. One without bounds is the whole run."""
+    return sorted(pieces, key=lambda name: int(found[1]) if (found := _PIECE.search(name)) else 0)
