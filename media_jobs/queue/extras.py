@@ -7,19 +7,26 @@ from ..conf import jobs
 from ..errors import ExtraMissing
 from ..models import Worker
 from ..operations.base import Operation
-from ..understanding.extras import EXTRAS, SPEECH, installed
-from ..understanding.whisper_models import NoModel, find_model
+from ..understanding.extras import EXTRAS, SPEECH, install_command, installed
+from ..understanding.whisper_models import NoModel, find_model, weights_for
 
 
 def require_extra(operation: Operation[Any]) -> None:
-    """Refuse an operation whose extra is missing. On many hosts, one with a worker of its lane is enough."""
+    """Refuse an operation whose extra or model is missing. On many hosts, one with a worker of its lane is enough."""
     extra = EXTRAS.get(operation.extra)
-    if extra is None or extra in installed() or Worker.live().filter(lane=operation.lane).exists():
+    if extra is None:
         return
-    raise ExtraMissing(
-        f"“{operation.name}” needs the extra “{extra.name}”, which is not installed. "
-        f"An administrator installs it with: {extra.command}"
-    )
+    if extra in installed():
+        try:
+            find_model(jobs().whisper_model)
+        except NoModel as reason:
+            raise ExtraMissing(f"“{operation.name}” cannot run. {reason}") from reason
+    elif not Worker.live().filter(lane=operation.lane).exists():
+        command = install_command(extra, *weights_for(jobs().whisper_model))
+        raise ExtraMissing(
+            f"“{operation.name}” needs the extra “{extra.name}”, which is not installed. "
+            f"An administrator installs it with: {command}"
+        )
 
 
 def model_of(operation: str) -> str | None:

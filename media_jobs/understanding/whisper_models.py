@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from .extras import SPEECH_BASE, SPEECH_TINY, Extra
+from .extras import SPEECH, SPEECH_BASE, SPEECH_TINY, Extra, install_command
 
 _WEIGHTS = "model.bin"
 _OF_EXTRAS = {"base": SPEECH_BASE, "tiny.en": SPEECH_TINY}  # the best first
@@ -54,13 +54,20 @@ def find_model(setting: str) -> WhisperFolder:
             return _checked(name, _folder_of(extra))
     raise NoModel(
         "No Whisper model is installed. Set MILLRACE_WHISPER_MODEL to the folder of one, or run "
-        f'make run EXTRAS="speech {SPEECH_TINY.name}".'
+        f"{install_command(SPEECH, SPEECH_BASE)}"
     )
+
+
+def weights_for(setting: str) -> list[Extra]:
+    """The extra with the weights that the setting asks for. A folder needs none."""
+    if setting in _OF_EXTRAS:
+        return [_OF_EXTRAS[setting]]
+    return [] if setting else [SPEECH_BASE]
 
 
 def _folder_of(extra: Extra) -> Path:
     if not extra.is_installed():
-        raise NoModel(f'This model is not installed. Run make run EXTRAS="speech {extra.name}".')
+        raise NoModel(f"This Whisper model is not installed. Run {install_command(SPEECH, extra)}")
     if extra is SPEECH_BASE:
         return _JOINED
     return _package(extra.module) / "model"

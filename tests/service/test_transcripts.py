@@ -79,7 +79,7 @@ def test_a_cancelled_job_ends_and_its_helper_is_gone(server: Server, file: str) 
 @pytest.mark.django_db
 def test_without_the_extra_the_refusal_has_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "installed", list)
-    with pytest.raises(ExtraMissing, match='make run EXTRAS="speech"') as caught:
+    with pytest.raises(ExtraMissing, match='make run EXTRAS="speech speech-base"') as caught:
         extras.require_extra(get(TRANSCRIBE))
     assert caught.value.code == "extra_missing"
     assert not Worker.objects.exists()
