@@ -31,8 +31,10 @@ class Passage:
     text: str
 
 
-def index_text(file: MediaFile, source: str, passages: Iterable[Passage]) -> None:
+def index_text(file: MediaFile, source: str, passages: Iterable[Passage], of: MediaFile | None = None) -> None:
     """Have a file found by this text, in place of what the same source gave before. No passages: by nothing of it.
+
+    `of`: the text is the content of another file, such as a transcript, and goes with that, too.
 
     In the transaction that makes the text, such as that which ends a job with a transcript. `source` is one word,
     which answers name: “transcript”. The file must be kept from deletion, as that of a job is.
@@ -41,7 +43,10 @@ def index_text(file: MediaFile, source: str, passages: Iterable[Passage]) -> Non
         raise ValueError(f"{source} is written with the file.")
     with write():
         SearchText.objects.filter(file=file, source=source).delete()
-        SearchText.objects.bulk_create(_rows(file, source, passages), batch_size=_BATCH)
+        rows = list(_rows(file, source, passages))
+        for row in rows:
+            row.origin = of
+        SearchText.objects.bulk_create(rows, batch_size=_BATCH)
 
 
 def index_file(file: MediaFile, *, is_new: bool = False) -> None:

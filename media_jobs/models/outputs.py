@@ -46,3 +46,12 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class WaitingTranscript(models.Model):
+    """A transcript that is to be put into the index of the search (queue/transcripts.py)."""
+
+    artifact = models.OneToOneField(Artifact, primary_key=True, on_delete=models.CASCADE, related_name="+")
+
+    def __str__(self) -> str:
+        return str(self.artifact)

@@ -65,9 +65,10 @@ class Migration(migrations.Migration):
                 ('times', models.JSONField(null=True)),
                 ('repeats', models.PositiveIntegerField(default=0)),
                 ('file', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='search_texts', to='uploads.mediafile')),
+                ('origin', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='uploads.mediafile')),
             ],
             options={
-                'indexes': [models.Index(fields=['file', 'source'], name='search_text_of_file')],
+                'indexes': [models.Index(fields=['file', 'source'], name='search_text_of_file'), models.Index(condition=models.Q(('origin__isnull', False)), fields=['origin'], name='search_text_origin')],
             },
         ),
         migrations.RunPython(make_index, drop_index, elidable=False),

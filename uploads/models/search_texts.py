@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.lookups import Lookup
 
 from ..text.text_query import TextQuery
@@ -64,6 +65,8 @@ class SearchText(models.Model):
 
     file = models.ForeignKey(MediaFile, on_delete=models.CASCADE, related_name="search_texts", db_index=False)
     source = models.CharField(max_length=16)
+    # The file that has this text as its content, such as a transcript; it is deleted with that.
+    origin = models.ForeignKey(MediaFile, null=True, on_delete=models.CASCADE, related_name="+", db_index=False)
     text = models.TextField()
     words = WordsField()
     # Of a text with times: where in it each passage begins, and at which second: [[0, 12.5], [42, 15.0]].
@@ -72,7 +75,10 @@ class SearchText(models.Model):
     repeats = models.PositiveIntegerField(default=0)
 
     class Meta:
-        indexes = [models.Index(fields=["file", "source"], name="search_text_of_file")]
+        indexes = [
+            models.Index(fields=["file", "source"], name="search_text_of_file"),
+            models.Index(fields=["origin"], name="search_text_origin", condition=Q(origin__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.source} of {self.file_id}"
