@@ -21,6 +21,7 @@ from tests.support.server import ROOT, Server, Template, drop_database, make_tem
 from . import (
     download,
     hls,
+    hls_copies,
     hls_serving,
     jobs,
     lists,
@@ -164,6 +165,7 @@ def media(chosen: argparse.Namespace, results: Results, template: Template, scra
     with attempt("hls", results) as wanted:
         if wanted in only:
             keep(hls.measure(chosen.rounds, template, scratch / "hls"), results.hls)
+            keep(hls_copies.measure(chosen.rounds, template, scratch / "hls-copies"), results.hls)
             keep(hls_serving.measure(chosen.rounds, template, scratch / "hls-serving"), results.hls)
     with attempt("pictures", results) as wanted:
         if wanted in only:

@@ -22,9 +22,9 @@ _RATE = "2M"  # bits per second: two hours are 1.8 GB
 _LENGTHS = {"1 minute": 1, "20 minutes": 20, "2 hours": 120}
 _SEEKS = 10
 _PROMISED_START, _PROMISED_SEEK = 1.5, 1.0  # seconds
-_USER = "operator"
+USER = "operator"
 # When the picture first moved, on the clock that Python has, too.
-_NOTE_WHEN_IT_PLAYS = """
+NOTE_WHEN_IT_PLAYS = """
 document.addEventListener("timeupdate", ({ target }) => {
   if (target.currentTime > 0) window.playsSince ??= Date.now() / 1000;
 }, true);
@@ -63,19 +63,19 @@ def _plays(
 ) -> Iterator[Figure]:  # fmt: skip
     waits, seeks = [], []
     places = random.Random(words)
-    with signed_in(browser, server, _USER) as page:
-        page.add_init_script(_NOTE_WHEN_IT_PLAYS)
+    with signed_in(browser, server, USER) as page:
+        page.add_init_script(NOTE_WHEN_IT_PLAYS)
         for number in range(rounds + 1):  # the first one is not counted: nobody's browser has no cache
             make_unlike(film)
-            sent, pk = _upload(server, film)
+            sent, pk = upload(server, film)
             page.goto(f"{server.url}/admin/uploads/mediafile/{pk}/change/", wait_until="commit")
-            waits.append(_played_since(page) - sent)
+            waits.append(played_since(page) - sent)
             if not page.evaluate("document.querySelector('#mr-player video').src.startsWith('blob:')"):
                 raise BenchError("the film is not played by hls.js")
             if number:
                 seeks += [page.evaluate(_SEEK, places.uniform(0, length - 5)) for _ in range(_SEEKS)]
             page.goto("about:blank")
-            server.request("DELETE", f"/api/v1/files/{pk}/", user=_USER)
+            server.request("DELETE", f"/api/v1/files/{pk}/", user=USER)
     wait = statistics.median(waits[1:])
     yield Figure(
         f"from the last byte of {words} until it plays", f"{wait:.2f} s", f"≤ {_PROMISED_START} s",
@@ -89,9 +89,9 @@ def _plays(
     )  # fmt: skip
 
 
-def _upload(server: Server, film: Path) -> tuple[float, str]:
+def upload(server: Server, film: Path) -> tuple[float, str]:
     """When its last byte was sent, and the id of the file."""
-    request = Request("PUT", "/api/v1/upload/film.mp4", {"Authorization": f"Bearer {server.tokens[_USER]}"})
+    request = Request("PUT", f"/api/v1/upload/{film.name}", {"Authorization": f"Bearer {server.tokens[USER]}"})
     with connect(server.port) as wire, film.open("rb") as content:
         wire.sendall(request.head(film.stat().st_size))
         wire.sendfile(content)
@@ -99,7 +99,7 @@ def _upload(server: Server, film: Path) -> tuple[float, str]:
         return sent, str(json.loads(answer_of(wire, request).body)["id"])
 
 
-def _played_since(page: Page) -> float:
+def played_since(page: Page) -> float:
     for _ in range(2000):
         if found := page.evaluate("window.playsSince"):
             return float(found)

@@ -36,8 +36,8 @@ class Submitted:
 class Stage:
     """A server with its files, and whoever submits."""
 
-    def __init__(self, server: Server) -> None:
-        self.server = server
+    def __init__(self, server: Server, look_every: float = LOOK_EVERY) -> None:
+        self.server, self._look_every = server, look_every
         self._clerk: subprocess.Popen[str] | None = None
         if server.get("/api/v1/jobs/", user="alice").status == 404:
             # Without the API, a process that calls what its view would call.
@@ -94,7 +94,7 @@ class Stage:
         while not self.ask(statement)[0][0]:
             if time.monotonic() > deadline:
                 raise BenchError(f"waited in vain for {what}: {self.server.log[-500:]}")
-            time.sleep(LOOK_EVERY)
+            time.sleep(self._look_every)
         return time.monotonic()
 
     def started(self, job: Submitted) -> float:
@@ -149,11 +149,13 @@ def rows(server: Server, name: str, *args: object, **kwargs: object) -> Any:
 
 
 @contextlib.contextmanager
-def staged(template: Template, home: Path, *lanes: str, **settings: str) -> Iterator[Stage]:
+def staged(
+    template: Template, home: Path, *lanes: str, look_every: float = LOOK_EVERY, **settings: str
+) -> Iterator[Stage]:
     """Web server, housekeeping, and a slot of each of the lanes."""
     with millrace(template, home, None, **settings) as host:
         assert host.server is not None
-        stage = Stage(host.server)
+        stage = Stage(host.server, look_every)
         try:
             host.server.run_beside("housekeeping")
             for lane in lanes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from .jobs_live import Stage, Submitted
 
-_LOOK_EVERY = 0.02
+_LOOK_EVERY = 0.2  # less than it takes to join them
 SLOTS = 2
 
 
