@@ -213,6 +213,11 @@ def _append(path: Path, table: SegmentTable) -> None:
         file.write(table.to_bytes())
 
 
+def count_frames(path: Path) -> int:
+    with reading(path) as (read, size):
+        return sum(len(fragment.size) for fragment in read_fragments(read, size))
+
+
 def join_runs(runs: Sequence[Path], target: Path) -> SegmentTable:
     """Write the init segment of the first run, the fragments of all, and a table of all segments."""
     with target.open("wb") as joined:

@@ -17,7 +17,7 @@ from ..errors import UnfitMedia
 from ..ffmpeg.probing.media_facts import Facts, VideoStream
 from ..ffmpeg.probing.verification import Expected
 from ..hls.fragments import MEDIA_TYPE
-from ..hls.packaged import join_runs
+from ..hls.packaged import count_frames, join_runs
 from ..hls.playlists import SUBTITLE_TYPE
 from .base import BULK, Outcome, Output, Params, Work
 from .divisible import DivisibleOperation, DonePart, Part
@@ -178,9 +178,10 @@ def _joined(work: Work[Any], made: Sequence[tuple[Run, Sequence[Path]]]) -> Outp
     run = made[0][0]
     path = work.folder / f"{run.name}.mp4"
     ordered = sorted(made, key=lambda each: each[0].number)
-    join_runs([piece for _, pieces in ordered for piece in pieces], path)
+    paths = [piece for _, pieces in ordered for piece in pieces]
+    join_runs(paths, path)
     size = RunEncoder(work, _picture(work.main.facts), run).size
-    frames = sum(each.frames for each, _ in made)
+    frames = sum(map(count_frames, paths))
     return Output(
         path.name, path, "video", MEDIA_TYPE, Expected(video=1, width=size[0], height=size[1], frames=frames)
     )

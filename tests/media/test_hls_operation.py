@@ -91,6 +91,7 @@ def _pictures(path: Path) -> list[str]:
         ("slides.webm", "Encoded, because its picture is vp9, not H.264."),
         ("orderly.avi", "Encoded, because its time stamps are damaged."),
         ("begins-anew.ts", "Encoded, because its time stamps go backwards."),
+        ("wrong-lengths.mkv", "Encoded, because its picture is damaged."),
     ],
 )
 def test_what_cannot_be_copied_is_encoded_and_says_why(name: str, message: str, operate: Operate) -> None:
@@ -117,6 +118,14 @@ def test_sound_alone_is_encoded_where_that_is_enough(name: str, message: str, cl
     assert done.message == message
     assert [output.name for output in done.outputs] == ["video.mp4", "audio0.mp4"]
     assert len(samples(done.outputs[0])) == len(packets(clips(name), "video"))
+
+
+def test_frames_that_cannot_be_decoded_are_left_out_of_lower_renditions(clips: Clips, operate: Operate) -> None:
+    done = operate("hls", "wrong-lengths.mp4", heights=[48])
+    frames = len(packets(clips("wrong-lengths.mp4"), "video"))
+    assert [output.name for output in done.outputs] == ["48p.mp4"]
+    assert 0.9 * frames <= len(samples(done.output)) < frames  # the decoder goes on at a later frame
+    assert_no_gap(samples(done.output))
 
 
 def test_a_file_that_plays_as_it_is_is_not_copied(clips: Clips, operate: Operate) -> None:

@@ -1,11 +1,13 @@
 """Small recordings of every trouble that people's files have, made by the real ffmpeg when a test asks for them."""
 
+import io
 import os
 import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 
 FFMPEG: str = imageio_ffmpeg.get_ffmpeg_exe()
@@ -152,6 +154,17 @@ def _torn(whole: bytes) -> bytes:
     return bytes(content)
 
 
+def _wrong_lengths(whole: bytes) -> bytes:
+    """Five packets of its picture say that their first NAL unit is longer than they are."""
+    content = bytearray(whole)
+    with av.open(io.BytesIO(whole), "r") as film:
+        packets = [bytes(packet) for packet in film.demux(video=0) if packet.size]
+    for packet in packets[50:55]:
+        at = whole.index(packet)
+        content[at : at + 4] = (len(packet) + 1000).to_bytes(4, "big")
+    return bytes(content)
+
+
 # Name of the file -> the clip that it was, and what happened to it.
 DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "cut.mp4": ("index-first.mp4", _cut),
@@ -162,6 +175,8 @@ DAMAGED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "begins-anew.ts": ("film.ts", lambda whole: whole + whole),
     "lying-index.mp4": ("index-last.mp4", _lying),
     "torn.mkv": ("orderly.mkv", _torn),
+    "wrong-lengths.mkv": ("orderly.mkv", _wrong_lengths),
+    "wrong-lengths.mp4": ("index-last.mp4", _wrong_lengths),
     "no-media.mp4": ("film.mp4", lambda whole: random.Random(5).randbytes(len(whole))),
 }
 

@@ -27,6 +27,7 @@ from ...hls.segments import TARGET, spaced
 from ..base import Input, Output, Work
 from .codecs import VIDEO
 from .hls_source import Segments, shifted
+from .picture_packets import is_damaged
 from .split_encode import FRAGMENTS, TIMESCALE
 from .time_range import output_limit
 from .video_filters import deinterlace_filters, even_size, fit_size, scale_filter, tone_map_filters
@@ -54,7 +55,7 @@ class Run:
     begins: Sequence[float]
     end: float | None  # None: to the last frame
     first: int  # the number of its first segment
-    frames: int  # at least
+    frames: int  # packets of the source: each is a frame, if `is_exact` and it is not damaged
     longest: float  # seconds, of the segments of all runs
     shift: float
     holds: bool  # whether the first picture is shown from the beginning
@@ -101,7 +102,7 @@ def runs_of(name: str, height: int, segments: Segments | None, *, shift: float, 
         yield Run(
             name, height, number, len(bounds), begins[first:last],
             begins[last] if last < len(begins) else None, first,
-            frames if segments.is_exact else max(1, int(frames * _KEPT)), round(segments.longest, 3), shift,
+            frames, round(segments.longest, 3), shift,
             holds, segments.is_exact, segments.frames[first:last] if segments.is_exact else (),
         )  # fmt: skip
 
@@ -123,13 +124,14 @@ class RunEncoder:
         self.size = even_size(fit_size(picture, height=run.height))
         self._encoded = work.folder / "encoded.mp4"
         self._kept = self._kept_bytes = 0  # how many segments, and where the others begin in the encoded file
+        self._is_doubtful = False  # frames are missing: no further segment is kept before the end
 
     def encode(self) -> list[Output]:
         """Returns what is not kept yet."""
         if self._whole.begins and not self._run.begins:
             return []
         main, run = self._work.main, self._run
-        self._work.tools.ffmpeg(
+        log = self._work.tools.ffmpeg(
             Command(
                 sources=[Source(main.path, main.facts.format, self._seek(main), self._picture.pixels)],
                 targets=[Target(self._encoded, self._options())],
@@ -144,28 +146,36 @@ class RunEncoder:
         with self._as_invalid(), reading(self._encoded) as (read, size):
             left = list(read_fragments(read, size, self._kept_bytes))
         rest = run.cut(self._kept, len(run.begins)) if run.counts else run
-        outputs = [self._pack(rest, left)] if left or not self._kept or rest.begins else []
+        damaged = is_damaged(log)
+        outputs = [self._pack(rest, left, damaged=damaged)] if left or not self._kept or rest.begins else []
         self._encoded.unlink()
         return outputs
 
     def _keep_finished(self) -> None:
         """Keep the segments that ffmpeg has finished since the last look."""
-        if self._work.checkpoints is None or not self._encoded.exists():
+        if self._work.checkpoints is None or self._is_doubtful or not self._encoded.exists():
             return
         with reading(self._encoded) as (read, size):
             finished = finished_fragments(read, size, self._kept_bytes)
         if finished:
-            piece = self._pack(self._run.cut(self._kept, self._kept + len(finished)), finished)
+            try:
+                piece = self._pack(self._run.cut(self._kept, self._kept + len(finished)), finished)
+            except OutputInvalid:
+                self._is_doubtful = True  # what ffmpeg has written to its log by the end decides
+                return
             self._work.checkpoints.keep(piece)
             piece.path.unlink(missing_ok=True)
             self._kept, self._kept_bytes = self._kept + len(finished), finished[-1].data_end
 
-    def _pack(self, run: Run, fragments: Sequence[Fragment]) -> Output:
+    def _pack(self, run: Run, fragments: Sequence[Fragment], *, damaged: bool = False) -> Output:
         path, end = self._work.folder / run.file, None if run.end is None else Fraction(run.end)
         with self._as_invalid():
             table, frames = pack_run(self._encoded, fragments, path, run.first, end)
-        _check(run, table, frames)
-        expected = Expected(video=1, width=self.size[0], height=self.size[1], frames=run.frames)
+        if run.is_exact and not damaged:
+            _check(run, table, frames)
+        elif frames < run.frames * _KEPT:
+            raise OutputInvalid(f"{run.file} has {frames} frames, and its source has {run.frames}.")
+        expected = Expected(video=1, width=self.size[0], height=self.size[1], frames=frames)
         return Output(path.name, path, "video", MEDIA_TYPE, expected)
 
     @contextmanager
@@ -216,8 +226,6 @@ class RunEncoder:
 
 def _check(run: Run, table: SegmentTable, frames: int) -> None:
     """All frames are there, and segments of all renditions begin at the same times."""
-    if not run.is_exact:
-        return
     if frames != run.frames:
         raise OutputInvalid(f"{run.file} has {frames} frames instead of {run.frames}.")
     made, wanted = [float(time) for time in table.times[:-1]], run.begins

@@ -24,7 +24,7 @@ from ...hls.packaged import pack_copy, pack_sound
 from ...hls.sample_tables import Integers
 from ...hls.segments import TARGET, Index, check_picture_begins, cut, spaced
 from ..base import Output, Work
-from .picture_packets import BACKWARDS, read_picture_packets
+from .picture_packets import BACKWARDS, is_damaged, read_picture_packets
 from .split_encode import FRAGMENTS
 from .time_range import duration_of, output_limit
 
@@ -192,6 +192,8 @@ class Copy:
         log = self._work.tools.ffmpeg(command, seconds=length or facts.duration, verb="Copied")
         if BACKWARDS in log:
             raise Unsuitable("its time stamps go backwards")
+        if is_damaged(log):
+            raise Unsuitable("its picture is damaged")
 
 
 def _encoded(work: Work[Any], picture: VideoStream, reason: str) -> Prepared:

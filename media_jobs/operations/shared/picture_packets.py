@@ -1,5 +1,6 @@
 """The time stamps of all packets of a picture, read by ffmpeg in the sandbox. That works without an index, too."""
 
+import re
 from array import array
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,6 +15,7 @@ from ...hls.sample_tables import Flags, Integers
 from ..base import Work
 
 BACKWARDS = "Non-monotonic DTS"  # a warning of ffmpeg, which has made up others
+_DAMAGED = re.compile(r"^\[(?:dec:)?h264 @ \S+\] \[error\]", re.MULTILINE)
 _UNKNOWN = -(2**63)  # what ffmpeg prints for a time stamp that is missing
 _MOST = 10_000_000  # packets: eleven hours at 240 frames a second
 _OTHER = "F=0x"  # after a packet that is no key frame
@@ -26,6 +28,11 @@ class PicturePackets:
     unit: Fraction  # seconds
     presented: Integers
     is_key: Flags
+
+
+def is_damaged(log: str) -> bool:
+    """Whether ffmpeg found wrong bytes in an H.264 picture: some packets are no frames, and a copy is as damaged."""
+    return _DAMAGED.search(log) is not None
 
 
 def read_picture_packets(work: Work[Any], picture: VideoStream) -> PicturePackets | None:
