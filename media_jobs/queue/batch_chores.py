@@ -17,7 +17,7 @@ from uploads.runtime.database_connections import write
 from uploads.storage.files import keep_from_deletion
 
 from .. import permissions
-from ..errors import Failure
+from ..errors import Failure, NoSuchFile
 from ..models import Batch, BatchItem, Job, Share
 from . import states
 from .batches import order_of
@@ -102,7 +102,8 @@ def _why_not(order: Order, file: MediaFile) -> str:
     """Why the operation cannot run on the file; empty if it can."""
     operation = order.operation
     if file.blob.kind not in operation.kinds:
-        return f"“{operation.name}” does not work on {file.blob.kind or 'files that are not media'}."
+        kind = f"{file.blob.kind} files" if file.blob.kind else "files that are not media"
+        return f"“{operation.name}” does not work on {kind}."
     found = described(file)
     try:
         operation.check(order.params, found.kind, found.facts)
@@ -142,6 +143,9 @@ def _submit(batch: Batch, order: Order, file: MediaFile) -> str:
     try:
         with write():
             made, _ = submit(on_file(order, file))
+    except NoSuchFile:
+        named = ", ".join(map(str, order.named_files))
+        return f"A file that the parameters name was deleted, or the owner of the batch may not use it: {named}."
     except Refusal as refusal:
         return refusal.detail
     of_batch = {"batch": batch, "preset": batch.preset, "request_id": batch.request_id}
@@ -165,6 +169,8 @@ def _cancel_some(batch: Batch) -> int:
     for job in others:
         with suppress(Refusal):  # it has ended meanwhile
             cancel(job)
+    # Workers may have claimed some since the request. In a transaction of its own: a job that ends locks followers.
+    Job.objects.filter(batch=batch, status=Status.RUNNING, cancel_asked=False).update(cancel_asked=True)
     return len(chunk)
 
 

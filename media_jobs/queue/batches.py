@@ -27,7 +27,7 @@ from .submission import Order
 
 MOST = 100_000  # files in a batch
 MOST_REASONS = 20
-CANCELLED_NOTE = "The batch was cancelled before it was this file's turn."
+CANCELLED_NOTE = "The batch was cancelled before a job for this file was submitted."
 Status = Job.Status
 
 _INSERT_ITEMS = """

@@ -91,7 +91,7 @@ def test_files_that_do_not_fit_are_counted_with_the_reason() -> None:
     batch_chores.carry_on()
     found = look(alice, made)
     assert (found["counts"]["skipped"], found["counts"]["jobs"]["queued"]) == (4, 1)
-    assert found["skipped_because"][0] == {"reason": "“thumbnail” does not work on audio.", "count": 3}
+    assert found["skipped_because"][0] == {"reason": "“thumbnail” does not work on audio files.", "count": 3}
     assert "lasts only 2.0 s" in found["skipped_because"][1]["reason"]
 
 
@@ -261,6 +261,19 @@ def test_cancel_stops_what_runs_what_waits_and_what_is_to_be_submitted() -> None
     assert look(alice, made)["is_finished"]
     again = post(client, f"{URL}{made['id']}/cancel/")
     assert (again.status_code, again.json()["code"]) == (409, "already_finished")
+
+
+def test_cancel_stops_also_what_a_worker_claims_before_housekeeping_comes() -> None:
+    alice = a_user()
+    made = begin(alice, [a_file(alice) for _ in range(3)])
+    batch_chores.carry_on()
+    post(api_client(alice), f"{URL}{made['id']}/cancel/")
+    running = claimed(a_worker()).job
+    assert not now(running).cancel_asked
+    batch_chores.carry_on()
+    assert now(running).cancel_asked
+    counts = look(alice, made)["counts"]["jobs"]
+    assert (counts["cancelled"], counts["running"]) == (2, 1)
 
 
 def test_retry_runs_the_failed_jobs_again_and_the_cancelled_ones_not() -> None:
