@@ -21,13 +21,13 @@ from uploads.admin.lists.model_admin import LiveAdmin
 from .. import permissions
 from ..models import Batch, Job
 from ..queue import batches
-from ..queue.batches import Counts
+from ..queue.batches import CANCELLED_NOTE, Counts
 from .job_actions import account
 from .job_cells import operation_title
 from .job_page import in_words
 from .operation_filter import OperationFilter
 
-_SKIPPED_FILES = 50  # that the page names
+_SKIPPED_FILES = 10  # that the page names for each reason
 
 
 @admin.register(Batch)
@@ -96,10 +96,10 @@ class BatchAdmin(LiveAdmin):
         if request.method == "POST" or batch is None or not self.has_view_permission(request):
             raise PermissionDenied
         found = batches.counts_of(batch)
-        skipped = batch.items.exclude(note="").select_related("file").order_by("number")[:_SKIPPED_FILES]
         context = {
             **self.admin_site.each_context(request), "opts": self.opts, "batch": batch, "title": self.batch(batch),
-            "name": title_of(batch), "row": live_row(found), "counts": found, "skipped": skipped,
+            "name": title_of(batch), "row": live_row(found), "counts": found, "skipped": _skipped(batch, found),
+            "other_skipped": found.skipped - sum(each.count for each in found.reasons),
             "statuses": _statuses(batch, found),
             "parameters": [(name, in_words(value)) for name, value in batch.params.items()],
             "may_change": permissions.may(account(request), "change", batch),
@@ -144,22 +144,50 @@ def title_of(batch: Batch) -> str:
 
 def live_row(found: Counts) -> dict[str, Any]:
     """The values that live.js updates, on the list and on the page."""
-    failed = found.jobs[Job.Status.FAILED]
-    state = ("failed" if failed else "succeeded") if found.is_finished else "running"
-    label = ("ended, with failures" if failed else "ended") if found.is_finished else "in progress"
+    state, label = _state(found)
     return {
         "state": state, "label": label, "active": not found.is_finished, "progress": round(found.progress, 4),
-        "message": message_of(found), "waiting": found.waiting, "skipped": found.skipped, **found.jobs,
+        "message": message_of(found), "waiting": found.waiting, "skipped": found.skipped, "deleted": found.deleted,
+        **found.jobs,
     }  # fmt: skip
+
+
+def _state(found: Counts) -> tuple[str, str]:
+    """The colour and the words."""
+    if not found.is_finished:
+        return "running", "in progress"
+    if found.jobs[Job.Status.FAILED]:
+        return "failed", "ended, with failures"
+    was_cancelled = found.jobs[Job.Status.CANCELLED] or any(each.reason == CANCELLED_NOTE for each in found.reasons)
+    if found.jobs[Job.Status.SUCCEEDED]:
+        return "succeeded", "ended, partly cancelled" if was_cancelled else "ended"
+    return "cancelled", "cancelled" if was_cancelled else "nothing done"
 
 
 def message_of(found: Counts) -> str:
     ended = sum(found.jobs[status] for status in found.jobs if status not in Job.UNFINISHED)
-    parts = [f"{ended:,} of {found.total - found.skipped - found.deleted:,} jobs ended"]
+    jobs = found.waiting + sum(found.jobs.values())
+    parts = [f"{ended:,} of {jobs:,} job{'' if jobs == 1 else 's'} ended" if jobs else "No jobs"]
     parts += [f"{number:,} {word}" for word, number in (
-        ("failed", found.jobs[Job.Status.FAILED]), ("to be submitted", found.waiting), ("skipped", found.skipped),
+        ("failed", found.jobs[Job.Status.FAILED]), ("cancelled", found.jobs[Job.Status.CANCELLED]),
+        ("to be submitted", found.waiting), (_files("skipped", found.skipped), found.skipped),
+        (_files("deleted", found.deleted), found.deleted),
     ) if number]  # fmt: skip
     return ", ".join(parts)
+
+
+def _files(word: str, number: int) -> str:
+    return f"{'file' if number == 1 else 'files'} {word}"
+
+
+def _skipped(batch: Batch, found: Counts) -> list[dict[str, Any]]:
+    """The reasons, each with the first files that it is about."""
+    rows = []
+    for each in found.reasons:
+        items = batch.items.filter(note=each.reason).select_related("file").order_by("number")[:_SKIPPED_FILES]
+        files = [item.file for item in items]
+        rows.append({"reason": each.reason, "count": each.count, "files": files, "more": each.count - len(files)})
+    return rows
 
 
 def _statuses(batch: Batch, found: Counts) -> list[tuple[str, str, int, str]]:

@@ -35,7 +35,7 @@ _PAGE = "admin/media_jobs/preset.html"
 
 @admin.register(Preset)
 class PresetAdmin(ReadOnlyAdmin):
-    list_display = ["name", "title", "chosen", "whose", "on_arrival", "state", "created_at"]
+    list_display = ["name", "title", "chosen", "whose", "arrival", "state", "created_at"]
     list_filter = [OperationFilter]
     search_fields = ["name"]
     search_help_text = "A part of the name"
@@ -57,6 +57,11 @@ class PresetAdmin(ReadOnlyAdmin):
     @admin.display(description="for")
     def whose(self, preset: Preset) -> str:
         return preset.owner.username if preset.owner else "all accounts"
+
+    @admin.display(description="on arrival")
+    def arrival(self, preset: Preset) -> SafeString:
+        value, label = ("open", "on") if preset.on_arrival else ("cancelled", "off")
+        return cells.state_badge(preset, value, label, is_active=False)
 
     @admin.display(description="state")
     def state(self, preset: Preset) -> SafeString:

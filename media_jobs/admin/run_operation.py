@@ -203,7 +203,7 @@ def _skipping(operation: Operation[Any], files: Sequence[MediaFile]) -> str:
     more = f" and {len(files) - 10} more" if len(files) > 10 else ""
     kinds = " and ".join(sorted(operation.kinds))
     if takes_clips(operation):
-        return f"Clips are of {kinds}. Not among them: {names}{more}."
+        return f"Only {kinds} files can be clips. Not among them: {names}{more}."
     return f"“{operation.name}” works only on {kinds}. Skipped: {names}{more}."
 
 

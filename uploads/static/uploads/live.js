@@ -50,6 +50,7 @@ class Live {
     for (const id of asked) {
       const row = rows[id] || { state: "deleted", label: "deleted", active: false, message: "" };
       for (const place of document.querySelectorAll(`[data-live-id="${id}"]`)) show(place, row);
+      for (const place of document.querySelectorAll(`[data-live-id="${id}"][data-live-if]`)) place.hidden = !row[place.dataset.liveIf];
       if (!row.active) document.dispatchEvent(new CustomEvent("mr-finished", { detail: { id, row } }));
     }
     if (this.news && count) {
