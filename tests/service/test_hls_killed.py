@@ -1,8 +1,9 @@
-"""Workers of the operation `hls` are killed: what could be played stays, and only their own part is made again."""
+"""Workers of the operation `hls` are killed: what could be played stays, and unfinished segments alone are made again."""
 
 import os
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,20 @@ from tests.support.waiting import wait_until
 
 MADE = "SELECT part FROM media_jobs_job WHERE parent_id IS NOT NULL AND status = 'succeeded'"
 AGAIN = "SELECT count(*) FROM media_jobs_job WHERE parent_id IS NOT NULL AND attempts > 0"
+# Workers look for finished segments every two seconds: encoding a run of these pictures takes longer than that.
+SLOW = [
+    "-f",
+    "lavfi",
+    "-i",
+    "testsrc2=s=320x180:r=25:d=28,noise=alls=12:allf=t",
+    "-c:v",
+    "libx264",
+    "-preset",
+    "ultrafast",
+    "-g",
+    "50",
+]
+RUNNING = "SELECT id FROM media_jobs_job WHERE parent_id IS NOT NULL AND status = 'running'"
 
 
 def played(server: Server, address: str, name: str) -> list[bytes]:
@@ -54,3 +69,42 @@ def test_segments_that_could_be_played_stay_when_workers_are_killed(
             complete = played(server, address, name)
             assert len(complete) > len(parts)
             assert complete[: len(parts)] == parts
+
+
+def pieces(server: Server, child: str) -> list[tuple[int, int]]:
+    """Of a run: the first segment of each piece, and the first one after it."""
+    rows = query(server, f"SELECT name FROM media_jobs_scratchblob WHERE child_id = '{child}'")  # noqa: S608  # our own
+    bounds = [str(name).split(".")[1].split("-") for (name,) in rows]
+    return sorted((int(first), int(last)) for first, last in bounds)
+
+
+def begun_run(server: Server) -> str:
+    """The id of a run that is being encoded, and of which segments are finished."""
+    return next((str(child) for (child,) in query(server, RUNNING) if pieces(server, str(child))), "")
+
+
+def test_a_run_goes_on_after_the_segments_that_a_killed_worker_has_finished(
+    template: Template, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mp4"
+    ffmpeg(*SLOW, "-pix_fmt", "yuv420p", str(film))
+    with running(template, tmp_path_factory, LEASE="3s", JOB_THREADS="1") as server:
+        file = server.put("film.mp4", film.read_bytes(), user="alice").json()["id"]
+        address = f"/api/v1/files/{file}/hls/"
+        server.start_worker("bulk")
+        heavy = server.start_worker("heavy")
+        job = submit(server, file, "hls", heights=[160])
+        child = wait_until(lambda: begun_run(server), 120, lambda: server.log[-2000:])
+        os.killpg(heavy.pid, signal.SIGKILL)
+        kept, begun = pieces(server, child), played(server, address, "160p")
+        assert len(begun) == 1 + kept[-1][1]
+        server.start_worker("heavy")
+        seen = set(kept)
+        while not server.get(f"/api/v1/jobs/{job}/", user="alice").json()["finished_at"]:
+            seen |= set(pieces(server, child))
+            time.sleep(0.02)
+        assert ended(server, job)["status"] == "succeeded"
+        ordered = sorted(seen)
+        assert ordered[: len(kept)] == kept
+        assert all(before[1] == after[0] for before, after in pairwise(ordered))  # none was encoded again
+        assert played(server, address, "160p")[: len(begun)] == begun
