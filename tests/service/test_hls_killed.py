@@ -1,4 +1,4 @@
-"""Workers of the operation `hls` are killed: what could be played stays, and unfinished segments alone are made again."""
+"""Workers of the operation `hls` are killed: what could be played stays, and only unfinished segments are redone."""
 
 import os
 import signal
