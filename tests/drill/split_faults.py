@@ -1,9 +1,12 @@
 """What a bad day does to a split encode: to its parent, to its parts, and to those who cancel fifty of them."""
 
 import random
+import re
 import time
+import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ _HLS = {"heights": [48, 64]}
 _MANY = 50
 _CANCELLED_WITHIN = 2.0
 _PATIENCE = 300.0  # all parts are encoded while it waits, some of them twice
+_PIECE = re.compile(r"(\w+)\.(\d+)-(\d+)\.mp4")  # segments of a rendition
 _CHANCES = 20  # to meet a job while it runs
 
 
@@ -29,7 +33,7 @@ def kill_of_a_part(stage: Stage, chance: random.Random) -> str:
 
 
 def kill_of_an_hls_part(stage: Stage, chance: random.Random) -> str:
-    """The worker of a run of segments is killed: that run is encoded again, and nothing else."""
+    """The worker of a run of segments is killed: that run goes on after its last checkpoint, and nothing else."""
     return _kill(stage, chance, _holders_of_parts, 1, operation="hls", params=_HLS)
 
 
@@ -105,12 +109,14 @@ class _Watch:
     def __init__(self, stage: Stage, job: str) -> None:
         self.stage, self.job = stage, job
         self.parts: dict[int, str] = {}
-        self.lost: Counter[int] = Counter()  # the attempts of each part that were lost
+        self.lost: Counter[str] = Counter()  # the attempts of each part, by its id, that were lost
+        self.pieces: set[tuple[str, int, int]] = set()  # of hls: the segments that are finished, by their rendition
 
     def look(self) -> None:
-        for number, status, attempts in _rows(self.stage, self.job):
+        for child, number, status, attempts in _rows(self.stage, self.job):
             self.parts[number] = status
-            self.lost[number] = max(self.lost[number], attempts)
+            self.lost[child] = max(self.lost[child], attempts)
+        self.pieces |= set(_pieces(self.stage))
 
     def finished_parts(self) -> int:
         return sum(status == "succeeded" for status in self.parts.values())
@@ -139,10 +145,15 @@ class _Watch:
             return not _is_unfinished(self.stage, self.job)
 
         self.until(over)
-        again = sum(self.lost.values())
-        self.stage.hit += f"; {again} of {len(self.parts)} parts encoded again"
+        late = {child: self.stage.server.log.count(_lost_by_the_living(child)) for child in self.lost}
+        again = sum(max(0, lost - late[child]) for child, lost in self.lost.items())
+        self.stage.hit += f"; {again} of {len(self.parts)} parts begun again"
+        if any(late.values()):  # on a busy machine
+            self.stage.hit += f", {sum(late.values())} more as their living workers renewed their leases too late"
         if again > most:
             raise Broken(self.stage.hit)
+        if twice := [after for before, after in pairwise(sorted(self.pieces)) if _overlap(before, after)]:
+            raise Broken(f"{self.stage.hit}; finished segments encoded again: {twice}")
         check_no_orphan(self.stage)
         return self.job
 
@@ -190,11 +201,27 @@ def _holders_of_parts(stage: Stage, job: str) -> list[int]:
     return [int(pid) for (pid,) in rows]
 
 
-def _rows(stage: Stage, job: str) -> list[tuple[int, str, int]]:
-    return query(
+def _rows(stage: Stage, job: str) -> list[tuple[str, int, str, int]]:
+    rows = query(
         stage.server,
-        f"SELECT number, status, attempts FROM media_jobs_job WHERE parent_id = {stage.quoted(job)}",  # noqa: S608
+        f"SELECT id, number, status, attempts FROM media_jobs_job WHERE parent_id = {stage.quoted(job)}",  # noqa: S608
     )
+    return [(str(uuid.UUID(str(child))), *rest) for child, *rest in rows]
+
+
+def _lost_by_the_living(child: str) -> str:
+    """What a worker logs that learns that another one has its part. One that was killed logs nothing."""
+    return f'"job": "{child}", "event": "lease_lost"'
+
+
+def _pieces(stage: Stage) -> Iterator[tuple[str, int, int]]:
+    for (name,) in query(stage.server, "SELECT name FROM media_jobs_scratchblob"):
+        if found := _PIECE.fullmatch(str(name)):
+            yield found[1], int(found[2]), int(found[3])
+
+
+def _overlap(before: tuple[str, int, int], after: tuple[str, int, int]) -> bool:
+    return before[0] == after[0] and after[1] < before[2]
 
 
 def _is_unfinished(stage: Stage, job: str) -> bool:
