@@ -25,7 +25,7 @@ from tests.support.object_store import ObjectStore
 from tests.support.recording_relay import RecordingRelay
 from tests.support.repetitions import MORE
 from tests.support.running_servers import StartServer, running
-from tests.support.server import Server, Template, drop_database, make_template
+from tests.support.server import Server, Template, drop_database, make_tables, make_template
 from tests.support.shared_process import Facts, end_shared, shared
 from tests.support.tus_client import Client
 from uploads.sinks import crash_points
@@ -78,6 +78,30 @@ def _uses_database(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session")
+def tables(of_all_workers: Path) -> Iterator[Path]:
+    """An SQLite database without rows. One process of the run makes it, all copy it."""
+    home = of_all_workers / "tables"
+    with shared(of_all_workers / "tables.json", lambda: {"path": str(make_tables(home))}, lambda _: None) as facts:
+        yield Path(facts["path"])
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Whether tests find a database that has its tables already. The file goes with the home of tests/settings.py."""
+    return _shares_tables()
+
+
+def _shares_tables() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ and connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, request: pytest.FixtureRequest) -> None:
+    if _shares_tables():
+        shutil.copyfile(request.getfixturevalue("tables"), connection.settings_dict["TEST"]["NAME"])
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """Tests with transactions of their own empty all tables that Django knows.
 
@@ -89,11 +113,15 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(of_all_workers: Path) -> Iterator[Template]:
-    """One for all processes of the run: its tables take as long as many tests."""
+def template(of_all_workers: Path, request: pytest.FixtureRequest) -> Iterator[Template]:
+    """One for all processes of the run."""
     home = of_all_workers / "template"
+    if _shares_tables():
+        request.getfixturevalue("tables")
 
     def make() -> Facts:
+        if _shares_tables():
+            shutil.copytree(of_all_workers / "tables", home)
         made = make_template(home, os.environ.get("DATABASE_URL", ""))
         return {"tokens": made.tokens, "database_url": made.database_url}
 

@@ -90,16 +90,32 @@ def query(server: "Server", statement: str) -> list[tuple[Any, ...]]:
         return lite.execute(statement).fetchall()
 
 
+def make_tables(home: Path) -> Path:
+    """An SQLite database with all tables and no account: to make them takes as long as many tests."""
+    home.mkdir()
+    _run_once(home, "", "manage.py", "migrate", "--verbosity", "0")
+    return home / "millrace.sqlite3"
+
+
 def make_template(home: Path, base_url: str) -> Template:
+    """On SQLite, tables that are in the home already are used."""
     database_url = ""
     if base_url.startswith("postgres"):
         database_url = f"{base_url.rpartition('/')[0]}/millrace_template_{uuid.uuid4().hex[:12]}"
         sql(database_url, f'CREATE DATABASE "{database_url.rpartition("/")[2]}"')
-    said = subprocess.run(
-        [sys.executable, "-m", "tests.support.prepared_home"],
-        cwd=ROOT, env=_own_environment(home, database_url), check=True, stdout=subprocess.PIPE,
-    ).stdout  # fmt: skip
+    said = _run_once(home, database_url, "-m", "tests.support.prepared_home")
     return Template(home, json.loads(said), database_url)
+
+
+def _run_once(home: Path, database_url: str, *words: str) -> str:
+    """Run `python WORDS` on a home, in a Django that ends with it. Returns what it printed."""
+    ready = ReadyDjango()
+    try:
+        done = ready.run(_own_environment(home, database_url), list(words))
+    finally:
+        ready.end()
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def drop_database(database_url: str) -> None:
