@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS
+from .demuxers import ALLOWED, MAX_PIXELS, MAX_STREAMS, OWN
 
 # The largest block of memory that ffmpeg may allocate: four frames of the largest size in the largest raw format.
 _MAX_BLOCK = 1 << 30
@@ -27,7 +27,7 @@ class Source:
     pixels: int = 0  # of a frame of the video stream that is used: the memory limit depends on it
 
     def __post_init__(self) -> None:
-        if self.format not in ALLOWED:
+        if self.format not in ALLOWED and self.format not in OWN:
             raise ValueError(f"{self.format!r} is no demuxer that may read a source.")
 
     def arguments(self, threads: int) -> Iterator[str]:

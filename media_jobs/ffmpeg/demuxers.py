@@ -23,6 +23,8 @@ _IMAGE = """
 _SUBTITLES = "srt webvtt ass"
 
 ALLOWED = tuple(f"{_VIDEO} {_AUDIO} {_IMAGE} {_SUBTITLES}".split())
+# Of files that an operation has written itself: it reads any text as tags.
+OWN = frozenset({"ffmetadata"})
 STILL_IMAGES = frozenset(_IMAGE.split()) - {"gif", "apng", "webp_anim", "jpegxl_anim"}
 
 # Limits of what they may read.

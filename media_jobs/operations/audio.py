@@ -1,5 +1,6 @@
 """The operation `audio`: extracts the sound of a recording into a file, with a given loudness."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from .base import HEAVY, Operation, Outcome, Output, Params, Work
 from .shared.audio_filters import Loudness, measure_loudness, parse_loudness, sound_filters
 from .shared.channels import Channels, channel_count, check_channels
 from .shared.codecs import AUDIO, AUDIO_FILES, audio_encoder, is_deep
+from .shared.cover_art import extract_cover
 from .shared.metadata import KeptMetadata, Metadata
 from .shared.parameters import MAX_SOUND_DURATION, Bitrate, End, ParameterError, Start
 from .shared.time_range import TimeRange, duration_of, output_limit
@@ -64,7 +66,7 @@ class AudioParams(Params):
 
 class Audio(Operation[AudioParams]):
     name = "audio"
-    version = 3
+    version = 4
     title = "Extract audio"
     summary = "Extracts the sound of a video, or converts an audio file, and can adjust its loudness."
     lane = HEAVY
@@ -113,19 +115,23 @@ class _Encoding:
         encoder = audio_encoder(self.codec, channels, self.params.bitrate, is_deep=is_deep(self.sound))
         # Formats of sound alone have one title, which is that of the file.
         labels = self.metadata.options({"a:0": self.sound.model_copy(update={"title": ""})})
-        self._ffmpeg(Target(path, (*self._mapping(filters), *encoder, *labels, *file.muxer)), share, "Encoded")
-        expected = Expected(duration=self.length, audio=1, video=1 if self.metadata.cover else 0)
+        cover = extract_cover(self.work, self.metadata.cover_apart)
+        tags = [cover.tag_source()] if cover else []
+        labels += ("-map_metadata", "1") if cover else ()
+        options = (*self._mapping(filters), *encoder, *labels, *file.muxer)
+        self._ffmpeg(Target(path, options), share, "Encoded", tags)
+        expected = Expected(duration=self.length, audio=1, video=1 if self.metadata.cover or cover else 0)
         output = Output(file.name, path, "audio", file.media_type, expected)
         return Outcome([output], message=message)
 
     def _mapping(self, filters: list[str]) -> tuple[str, ...]:
         return (*self.seek.target, "-map", f"0:{self.sound.index}", "-af", ",".join(filters))
 
-    def _ffmpeg(self, target: Target, share: tuple[float, float], verb: str) -> str:
+    def _ffmpeg(self, target: Target, share: tuple[float, float], verb: str, others: Sequence[Source] = ()) -> str:
         main = self.work.main
         source = Source(main.path, main.facts.format, self.seek.source)
         command = Command(
-            [source],
+            [source, *others],
             [target],
             threads=self.work.threads,
             max_duration=output_limit(self.length),

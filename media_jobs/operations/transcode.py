@@ -10,6 +10,7 @@ from ..ffmpeg.probing.media_facts import Facts
 from ..hls.joined_pieces import join_pieces
 from .base import HEAVY, Outcome, Output, Work
 from .divisible import Again, DivisibleOperation, DonePart, Indivisible, Part
+from .shared.cover_art import extract_cover
 from .shared.quality_measure import Excerpt
 from .shared.quality_target import QualityTarget, Share
 from .shared.split_encode import PIECE_NAME, Piece, piece_paths, split_picture
@@ -62,11 +63,13 @@ class Transcode(DivisibleOperation[TranscodeParams]):
         path = work.folder / f"video.{plan.container.name}"
         seek = work.params.time_range.seek(work.main.facts.format)
         subtitles = _subtitles(work, plan)
+        cover = extract_cover(work, plan.metadata.cover_apart)
         source = Source(work.main.path, work.main.facts.format, seek.source, plan.picture.stream.pixels)
+        options = (*seek.target, *plan.options(work.threads, crf, subtitles, cover))
         work.tools.ffmpeg(
             Command(
                 sources=[source, *(Source(each.path, each.format, seek.late) for each in subtitles)],
-                targets=[Target(path, (*seek.target, *plan.options(work.threads, crf, subtitles)))],
+                targets=[Target(path, options)],
                 threads=work.threads,
                 max_duration=output_limit(plan.length),
             ),
@@ -74,7 +77,7 @@ class Transcode(DivisibleOperation[TranscodeParams]):
             frames=plan.frames,
             share=share,
         )
-        return Output(path.name, path, "video", plan.container.media_type, plan.expected())
+        return Output(path.name, path, "video", plan.container.media_type, plan.expected(cover))
 
     def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:
         return slots >= _FEWEST_SLOTS and (facts.duration or 0) >= least
@@ -123,7 +126,8 @@ class Transcode(DivisibleOperation[TranscodeParams]):
         subtitles = _subtitles(work, plan)
         texts = plan.subtitle_options(subtitles, source=len(sources))
         sources += [Source(each.path, each.format, _AS_IT_IS) for each in subtitles]
-        labels = plan.labels(subtitles, source=len(sources))
+        cover = extract_cover(work, plan.metadata.cover_apart)
+        labels = plan.labels(subtitles, cover, source=len(sources))
         if plan.metadata.keep:
             sources.append(Source(work.main.path, work.main.facts.format))
         work.tools.ffmpeg(
@@ -137,7 +141,7 @@ class Transcode(DivisibleOperation[TranscodeParams]):
             share=(0.97, 1.0),
             verb="Joined",
         )
-        expected = replace(plan.expected(), frames=made.frames)
+        expected = replace(plan.expected(cover), frames=made.frames)
         return Output(path.name, path, "video", plan.container.media_type, expected)
 
 

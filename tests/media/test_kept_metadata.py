@@ -17,11 +17,11 @@ from ..support.media_checks import channel_peaks, decoded, subtitle_lines
 from ..support.renders import tone
 from ..support.troubled_clips import with_subtitles
 
-FILM, STUDIO, LOADED, TRACKS = "labelled.mp4", "labelled.mkv", "loaded.mkv", "tracks.mkv"
+FILM, VORBIS, STUDIO, LOADED, TRACKS = "labelled.mp4", "vorbis.mp4", "labelled.mkv", "loaded.mkv", "tracks.mkv"
 WHOLE = [(0, 1, "Opening"), (1, 2, "Storm"), (2, 3, "End")]
 SMALL: dict[str, Any] = {"codec": "vp9", "height": 16}
 # What each format has room for.
-CHAPTERS_IN, COVERS_IN, LANGUAGES_IN = {"mp3", "aac", "opus"}, {"mp3", "aac", "flac"}, {"aac", "opus"}
+CHAPTERS_IN, COVERS_IN, LANGUAGES_IN = {"mp3", "aac", "opus"}, {"mp3", "aac", "flac", "opus"}, {"aac", "opus"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -30,6 +30,7 @@ def _films(clips: Callable[[str], Path]) -> None:
     folder = clips("click.wav").parent
     for name, options, tags in [
         (FILM, ("-timecode", "01:00:00:20"), {}),
+        (VORBIS, ("-c:a", "libvorbis"), {}),
         (STUDIO, ("-c:a", "pcm_s16le", "-timecode", "01:00:00:20"), {}),
         (LOADED, (), {f"tag{number}": "y" * 100_000 for number in range(200)}),
     ]:
@@ -39,17 +40,26 @@ def _films(clips: Callable[[str], Path]) -> None:
         with_subtitles(folder / STUDIO, folder / f"part-{TRACKS}", "eng", "deu").rename(folder / TRACKS)
 
 
+def picture(path: Path, stream: str) -> bytes:
+    """The pixels of the first frame."""
+    return decoded(path, "-map", stream, "-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo")
+
+
 def chapters(facts: Facts) -> list[tuple[float, float, str]]:
     return [(round(each.start, 1), round(each.end, 1), each.title) for each in facts.chapters]
 
 
 @pytest.mark.parametrize("format", ["mp3", "aac", "opus", "flac", "wav"])
-def test_an_audio_file_keeps_what_its_format_has_room_for(operate: Operate, format: str) -> None:
-    made = operate("audio", FILM, format=format).made
+def test_an_audio_file_keeps_what_its_format_has_room_for(
+    operate: Operate, format: str, clips: Callable[[str], Path]
+) -> None:
+    done = operate("audio", FILM, format=format)
+    made = done.made
     assert (made.title, made.tags["artist"], made.tags["date"]) == ("A film", "Somebody", "2024")
     assert [each.title for each in made.chapters] == (CHAPTERS if format in CHAPTERS_IN else [])
     assert [each.start for each in made.chapters] == pytest.approx([0, 1, 2][: made.chapter_count], abs=0.001)
     assert [cover.codec for cover in made.video] == (["png"] if format in COVERS_IN else [])
+    assert all(picture(done.output.path, f"0:{cover.index}") == picture(clips(FILM), "0:v:1") for cover in made.video)
     assert made.audio[0].language == ("eng" if format in LANGUAGES_IN else "")
 
 
@@ -59,7 +69,7 @@ def test_an_audio_file_keeps_what_its_format_has_room_for(operate: Operate, form
         (FILM, {"height": 64}, "video.mp4"),
         (FILM, {"codec": "hevc", "height": 64}, "video.mp4"),
         (FILM, SMALL, "video.webm"),
-        (STUDIO, {"audio": "copy", "height": 64}, "video.mkv"),
+        (VORBIS, {"audio": "copy", "height": 64}, "video.mkv"),
     ],
 )
 def test_a_video_keeps_them_too(operate: Operate, clip: str, params: dict[str, Any], name: str) -> None:
@@ -72,7 +82,7 @@ def test_a_video_keeps_them_too(operate: Operate, clip: str, params: dict[str, A
     assert (sound.language, sound.title) == ("eng", "Original sound")
     assert "default" in sound.dispositions
     assert ("comment" in sound.dispositions) == (name != "video.webm")  # which has no place for it
-    assert [stream.is_picture for stream in made.video] == ([False, True] if name == "video.mp4" else [False])
+    assert [stream.is_picture for stream in made.video] == ([False] if name == "video.webm" else [False, True])
     assert made.timecode == ("01:00:00:20" if name == "video.mp4" else "")
     assert "major_brand" not in made.tags
 

@@ -32,7 +32,7 @@ _DROPPED = (
     "-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact",  # without versions of encoders
 )  # fmt: skip
 _COVERS = frozenset({"mjpeg", "png"})  # that every container and player knows
-_HOLD_COVERS = frozenset({"mp4", "mp3", "aac", "flac"})
+_COPY_COVERS, _TAKE_COVER_FILES = frozenset({"mp4", "mp3", "aac", "flac"}), frozenset({"mkv", "opus"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,18 @@ class KeptMetadata:
 
     @property
     def cover(self) -> VideoStream | None:
-        """Cover art that the output will have."""
+        """Cover art that is copied into the output."""
+        return self._cover if self.container in _COPY_COVERS else None
+
+    @property
+    def cover_apart(self) -> VideoStream | None:
+        """Cover art that the output can have, from a file: see cover_art.py."""
+        return self._cover if self.container in _TAKE_COVER_FILES else None
+
+    @property
+    def _cover(self) -> VideoStream | None:
         cover = self.facts.cover
-        if not self.keep or self.container not in _HOLD_COVERS or cover is None:
-            return None
-        return cover if cover.codec in _COVERS and cover.is_decoded else None
+        return cover if self.keep and cover is not None and cover.codec in _COVERS and cover.is_decoded else None
 
     @property
     def of_part(self) -> tuple[str, ...]:
@@ -68,7 +75,7 @@ class KeptMetadata:
         labels = [word for track, stream in tracks.items() for word in _labels(track, stream)]
         pictures = sum(track.startswith("v:") for track in tracks)
         coded = ("-metadata", f"timecode={timecode}") if timecode else ()
-        return (*self._tags(source), *coded, *labels, *self._chapters(source), *self._cover(source, pictures))
+        return (*self._tags(source), *coded, *labels, *self._chapters(source), *self._copied_cover(source, pictures))
 
     def _tags(self, source: int) -> tuple[str, ...]:
         if self.facts.tags_size > MAX_TAGS_SIZE:
@@ -89,7 +96,7 @@ class KeptMetadata:
         length = () if end is None else ("-t", f"{end - start:.6f}")
         return ("-map_chapters", str(source), *length)
 
-    def _cover(self, source: int, number: int) -> tuple[str, ...]:
+    def _copied_cover(self, source: int, number: int) -> tuple[str, ...]:
         if self.cover is None:
             return ()
         mapping = ("-map", f"{source}:{self.cover.index}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ...ffmpeg.probing.media_facts import AudioStream, Facts, SubtitleStream, VideoStream
 from ...ffmpeg.probing.verification import Expected
 from .codecs import container_for
+from .cover_art import CoverFile
 from .metadata import KeptMetadata
 from .picture_track import PictureTrack
 from .sound_track import sound_tracks
@@ -37,18 +38,21 @@ class VideoPlan:
     def _streams(self) -> list[VideoStream | AudioStream]:
         return [self.picture.stream, *(sound.stream for sound in self.sounds)]
 
-    def options(self, threads: int, crf: float | None, subtitles: Sequence[SubtitleTrack]) -> tuple[str, ...]:
+    def options(
+        self, threads: int, crf: float | None, subtitles: Sequence[SubtitleTrack], cover: CoverFile | None
+    ) -> tuple[str, ...]:
         """Of the target of one command. Its sources are the file, and then the subtitles."""
         picture = self.picture.options(threads, crf=crf)
         texts = self.subtitle_options(subtitles, source=1)
-        return (*picture, *self.sound_options(), *texts, *self.labels(subtitles), *self.container.muxer)
+        return (*picture, *self.sound_options(), *texts, *self.labels(subtitles, cover), *self.container.muxer)
 
-    def labels(self, subtitles: Sequence[SubtitleTrack], source: int = 0) -> tuple[str, ...]:
+    def labels(self, subtitles: Sequence[SubtitleTrack], cover: CoverFile | None, source: int = 0) -> tuple[str, ...]:
         """What is kept of the metadata, which is in this source of the command. It follows all tracks."""
         tracks: dict[str, VideoStream | AudioStream | SubtitleStream] = {"v:0": self.picture.stream}
         tracks |= {f"a:{number}": sound.stream for number, sound in enumerate(self.sounds)}
         tracks |= {f"s:{number}": each.stream for number, each in enumerate(subtitles)}
-        return self.metadata.options(tracks, source, self._timecode)
+        attached = cover.attachment if cover else ()
+        return (*self.metadata.options(tracks, source, self._timecode), *attached)
 
     @property
     def _timecode(self) -> str:
@@ -88,12 +92,12 @@ class VideoPlan:
         allowed = round(rate * length) if rate and length is not None else None
         return min((count for count in (counted, allowed) if count is not None), default=None)
 
-    def expected(self) -> Expected:
+    def expected(self, cover: CoverFile | None = None) -> Expected:
         share = COUNTED_SHARE if self._has_frame_count or self.params.fps else ESTIMATED_SHARE
         return Expected(
             duration=self.length,
             tolerance=0.5 + (2 / self.picture.rate if self.picture.rate else 0),
-            video=2 if self.metadata.cover else 1,
+            video=2 if self.metadata.cover or cover else 1,
             audio=len(self.sounds),
             width=self.picture.size[0],
             height=self.picture.size[1],
