@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from ..ffmpeg.probing.media_facts import Facts
 from .base import HEAVY, Operation, Outcome, Output, P, Work
 
+PARTS_SHARE = 0.97  # where `join` copies what the parts have made
+
 
 class Indivisible(Exception):
     """The work is done in one piece. The message completes the sentence "In one piece: …"."""
@@ -41,6 +43,10 @@ class DivisibleOperation(Operation[P]):
     """split → run_part for each part, on any worker → join. Or `run`, if `split` raises Indivisible."""
 
     parts_lane: ClassVar[str] = HEAVY
+
+    def parts_share(self, params: P) -> float:
+        """What share of all the work the parts are, for the progress. The rest is `join`."""
+        return PARTS_SHARE
 
     @abstractmethod
     def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:

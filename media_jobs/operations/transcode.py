@@ -9,7 +9,8 @@ from ..ffmpeg.command import Command, Source, Target
 from ..ffmpeg.probing.media_facts import Facts
 from ..hls.joined_pieces import join_pieces
 from .base import HEAVY, Outcome, Output, Work
-from .divisible import Again, DivisibleOperation, DonePart, Indivisible, Part
+from .divisible import PARTS_SHARE, Again, DivisibleOperation, DonePart, Indivisible, Part
+from .shared.codecs import VIDEO
 from .shared.cover_art import extract_cover
 from .shared.quality_measure import Excerpt
 from .shared.quality_target import QualityTarget, Share
@@ -79,6 +80,9 @@ class Transcode(DivisibleOperation[TranscodeParams]):
         )
         return Output(path.name, path, "video", plan.container.media_type, plan.expected(cover))
 
+    def parts_share(self, params: TranscodeParams) -> float:
+        return PARTS_SHARE / (1 + (VIDEO[params.codec].measuring if params.vmaf is not None else 0))
+
     def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:
         return slots >= _FEWEST_SLOTS and (facts.duration or 0) >= least
 
@@ -105,11 +109,15 @@ class Transcode(DivisibleOperation[TranscodeParams]):
         pieces = {number: part for number, part in enumerate(parts) if part.spec != _SOUND}
         crf, encodes = (next(iter(pieces.values())).spec[name] for name in ("crf", "encodes"))
         target = QualityTarget(work, plan, _whole_of_pieces(plan, list(pieces.values())))
-        quality = target.measure(output.path, crf, (0.97, 1.0), encodes)
+        quality = target.measure(output.path, crf, (self._joined_at(work.params), 1.0), encodes)
         if encodes == 1 and (corrected := target.correction(quality)) is not None:
             changed = {"crf": corrected, "encodes": 2}
             return Again({number: {**part.spec, **changed} for number, part in pieces.items()})
         return Outcome([output], message=quality.message(plan.picture.codec.name), measured=quality.figures)
+
+    def _joined_at(self, params: TranscodeParams) -> float:
+        """The progress once the pieces are one file. Measuring it may be the rest."""
+        return self.parts_share(params) + 1 - PARTS_SHARE
 
     def _join(self, work: Work[TranscodeParams], plan: VideoPlan, parts: Sequence[DonePart]) -> Output:
         pieces = [(_piece(part.spec), part.files[PIECE_NAME]) for part in parts if part.spec != _SOUND]
@@ -138,7 +146,7 @@ class Transcode(DivisibleOperation[TranscodeParams]):
                 max_duration=output_limit(plan.length),
             ),
             seconds=plan.length,
-            share=(0.97, 1.0),
+            share=(self.parts_share(work.params), self._joined_at(work.params)),
             verb="Joined",
         )
         expected = replace(plan.expected(cover), frames=made.frames)

@@ -15,20 +15,19 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Now
+from pydantic import ValidationError
 
 from uploads.storage.stores import sink
 from uploads.storage.tombstones import bury
 
 from .. import operations
 from ..models import Job, ScratchBlob, Share
-from ..operations.divisible import DivisibleOperation, Part
+from ..operations.divisible import PARTS_SHARE, DivisibleOperation, Part
 from . import kept_parts, states
 from .artifacts import StoredOutput, bury_outputs, keys_of
 from .notify import wake
 
 Status = Job.Status
-# While the children work, the parent shows at most this progress: joining is the rest.
-_JOINED_AT = 0.97
 
 
 def insert(
@@ -173,8 +172,20 @@ def show_progress(parent_id: UUID) -> None:
     done = sum(weight * (1 if status == Status.SUCCEEDED else progress) for weight, status, progress in rows)
     ready = sum(status == Status.SUCCEEDED for _, status, _ in rows)
     Job.objects.filter(pk=parent_id, status=Status.QUEUED, pending_children__gt=0).update(
-        progress=_JOINED_AT * done / whole, message=f"Made {ready} of {len(rows)} parts"
+        progress=_share_of_parts(parent_id) * done / whole, message=f"Made {ready} of {len(rows)} parts"
     )
+
+
+def _share_of_parts(parent_id: UUID) -> float:
+    """The most progress that the parent shows while the children work: joining is the rest."""
+    parent = Job.objects.only("operation", "params").filter(pk=parent_id).first()
+    operation = operations.registry.get(parent.operation) if parent else None
+    if parent is None or not isinstance(operation, DivisibleOperation):
+        return PARTS_SHARE
+    try:
+        return operation.parts_share(operation.parameters.model_validate(parent.params))
+    except ValidationError:  # a plug-in was changed meanwhile
+        return PARTS_SHARE
 
 
 def counts(parents: Collection[UUID]) -> dict[UUID, dict[str, int]]:

@@ -16,6 +16,7 @@ class VideoCodec:
     crf: Mapping[str, int]  # for low, medium and high quality
     worst: int  # the highest CRF
     best: int  # the lowest CRF that players can decode
+    measuring: float  # what measuring the VMAF of a film costs, in times its encode
     slope: float  # by about how much VMAF falls for each CRF, near 90
     step: float = 1  # of the CRFs that the encoder tells apart
     smallest: int = 2  # the least width and height in pixels
@@ -88,14 +89,19 @@ VIDEO = {
     for codec in (
         # CRF 0 of x264 is lossless, in a profile that no browser plays.
         VideoCodec(
-            "h264", _x264, "mp4", {"low": 28, "medium": 23, "high": 18}, worst=51, best=1, slope=1.2, step=0.25
+            "h264", _x264, "mp4", {"low": 28, "medium": 23, "high": 18}, worst=51, best=1, measuring=0.4, slope=1.2,
+            step=0.25,
         ),
         VideoCodec(
-            "hevc", _x265, "mp4", {"low": 28, "medium": 22, "high": 16}, worst=51, best=1, slope=0.9, step=0.25,
-            smallest=16, tag=_HVC1,
+            "hevc", _x265, "mp4", {"low": 28, "medium": 22, "high": 16}, worst=51, best=1, measuring=0.25, slope=0.9,
+            step=0.25, smallest=16, tag=_HVC1,
         ),
-        VideoCodec("vp9", _vp9, "webm", {"low": 42, "medium": 32, "high": 22}, worst=63, best=1, slope=0.45),
-        VideoCodec("av1", _svtav1, "webm", {"low": 50, "medium": 36, "high": 20}, worst=63, best=1, slope=0.45),
+        VideoCodec(
+            "vp9", _vp9, "webm", {"low": 42, "medium": 32, "high": 22}, worst=63, best=1, measuring=0.15, slope=0.45
+        ),
+        VideoCodec(
+            "av1", _svtav1, "webm", {"low": 50, "medium": 36, "high": 20}, worst=63, best=1, measuring=0.3, slope=0.45
+        ),
     )
 }  # fmt: skip
 

@@ -7,11 +7,13 @@ from typing import Any
 from ...errors import BadMedia
 from ...ffmpeg.command import Source
 from ..base import Work
+from .codecs import VideoCodec
 from .quality_curve import MOST_PROBES, QualityCurve
 from .quality_measure import Comparison, Excerpt, measure, model_for, step_for
 from .quality_samples import Prober, samples_of
 from .video_plan import VideoPlan
 
+_USUAL_PROBES = 4
 TOLERANCE = 1.0  # a result that misses by more is encoded again
 _UNBELIEVABLE = -25.0  # samples do not err so much: the frames of a damaged source could not be paired
 Share = tuple[float, float]
@@ -28,8 +30,9 @@ class Stages:
     measure_again: Share = (0.97, 1.0)
 
     @classmethod
-    def of(cls, length: float) -> "Stages":
-        search, encode, measuring = 6 * min(12.0, length), length, length / 2
+    def of(cls, length: float, codec: VideoCodec) -> "Stages":
+        search = _USUAL_PROBES * min(12.0, length) * (1 + codec.measuring)
+        encode, measuring = length, length * codec.measuring
         unit = 0.9 / (search + encode + measuring)
         return cls((0.0, search * unit), (search * unit, (search + encode) * unit), ((search + encode) * unit, 0.9))
 
@@ -71,7 +74,7 @@ class QualityTarget:
 
     @property
     def stages(self) -> Stages:
-        return Stages.of(self._whole.seconds or 60.0)
+        return Stages.of(self._whole.seconds or 60.0, self._codec)
 
     def search(self, share: Share = (0.0, 0.0)) -> float:
         """The CRF that gives the target by samples."""
