@@ -73,6 +73,7 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
         | {"run": f"/admin/uploads/mediafile/{film}/run/?operation=transcode", "add": "/admin/uploads/mediafile/add/"}
         | {"arrivals": "/admin/media_jobs/preset/arrivals/", "choose": f"/admin/uploads/mediafile/{film}/run/"}
         | {"run-on-all": "/admin/uploads/mediafile/all/run/?kind__exact=video"}
+        | {"search": "/admin/uploads/mediafile/search/?q=holiday"}
         | {"link": f"/admin/uploads/mediafile/{film}/link/"}
     )
 

@@ -195,6 +195,7 @@ class TestWhatTheIndexFollows:
 
     def test_a_damaged_index_is_made_anew(self) -> None:
         describe_file(spoken(named("name.mp4"), "Łódź spoken"), {"a": "described"})
+        SearchText.objects.update(words=["wrong"])
         if connection.vendor == "sqlite":
             with connection.cursor() as cursor:
                 cursor.execute(
