@@ -73,8 +73,8 @@ def rename_file(file: MediaFile, name: str) -> bool:
     with write():
         renamed = MediaFile.objects.filter(pk=file.pk).update(name=name)
         if renamed:
+            audit_log.note(file, f"Renamed to “{name}”.")  # an entry about the old name
             file.name = name
-            audit_log.note(file, f"Renamed to “{name}”.")
             text_index.index_file(file)
         sidecars.changed(file)
     return bool(renamed)
