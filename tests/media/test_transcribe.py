@@ -2,7 +2,9 @@
 
 import json
 import math
+import struct
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from media_jobs.errors import InferenceFailed, OperationUnavailable, UnfitMedia
+from media_jobs.errors import Failure, InferenceFailed, OperationUnavailable, UnfitMedia
 from media_jobs.ffmpeg.binary import find
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.ffmpeg.sandbox import Sandbox
@@ -204,3 +206,16 @@ def test_a_model_that_is_not_there_says_what_to_do(transcribe: Transcribe, spoke
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UnfitMedia, match="cannot be loaded"):
         transcribe(spoken.path, model=str(tmp_path))
+
+
+@pytest.mark.parametrize(("channels", "rate"), [(10_000, 16_000), (1, 4_000_000_000)])
+def test_a_file_with_absurd_sound_is_refused_or_heard(
+    transcribe: Transcribe, tmp_path: Path, channels: int, rate: int
+) -> None:
+    path = tmp_path / "absurd.wav"
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH", b"RIFF", 2**31, b"WAVE", b"fmt ", 16, 1, channels, rate, 0, 2 * channels, 16
+    )
+    path.write_bytes(head + b"data" + struct.pack("<I", 200_000) + bytes(200_000))
+    with suppress(Failure):
+        assert transcribe(path).json["cues"] == []
