@@ -20,6 +20,7 @@ from uploads.models import MediaFile
 from uploads.runtime.database_connections import write
 from uploads.runtime.request_context import current_request_id
 
+from .. import operations
 from ..errors import AlreadyFinished, NotFinished
 from ..models import Batch, BatchItem, Job
 from .replays import replayed
@@ -179,4 +180,6 @@ def _locked(batch: Batch) -> Batch:
 
 def order_of(batch: Batch, owner: User) -> Order:
     """The order of each of its jobs, without the file. A Refusal: the operation does not accept it any more."""
+    if batch.operation not in operations.registry:
+        raise InvalidParams(f"This server has no operation “{batch.operation}” any more.")
     return Order.parse(owner, batch.operation, batch.params, priority=batch.priority)

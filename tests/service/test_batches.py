@@ -409,7 +409,7 @@ def test_an_operation_that_is_gone_skips_all_files(monkeypatch: pytest.MonkeyPat
     batch, _ = batches.create(Order.parse(file.owner, "thumbnail"), MediaFile.objects.filter(pk=file.pk))
     Batch.objects.update(operation="engrave")
     batch_chores.carry_on()
-    assert "There is no such operation" in batches.counts_of(batch).reasons[0].reason
+    assert "has no operation “engrave” any more" in batches.counts_of(batch).reasons[0].reason
 
 
 def test_lists_offer_an_operation_that_is_gone_while_it_has_rows(operator: Client) -> None:
