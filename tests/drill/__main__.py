@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tests.drill.attacks import ATTACKS, attack, idle_p95, target
+from tests.drill.batch_faults import BATCH_FAULTS
 from tests.drill.cluster import own_cluster
 from tests.drill.disasters import DISASTERS, play
 from tests.drill.faults import CANCELS, FAULTS, Fault
@@ -40,13 +41,14 @@ def main() -> int:
     parser.add_argument("--uploads", type=int, default=UPLOADS, help="to several hosts (%(default)s)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="for the same moments again")
     chosen = parser.parse_args()
-    faults = {name: fault for name, fault in (FAULTS | CANCELS).items() if chosen.only in name}
+    faults = {name: fault for name, fault in (FAULTS | CANCELS | BATCH_FAULTS).items() if chosen.only in name}
     split = {name: fault for name, fault in (SPLIT_FAULTS | SPLIT_CANCELS).items() if chosen.only in name}
     disasters = [name for name in DISASTERS if chosen.only in name]
     attacks = [name for name in ATTACKS if chosen.only in name]
     is_soak, is_hosts = chosen.only == "soak", chosen.only == "hosts"
     if not (faults or split or disasters or attacks or is_soak or is_hosts):
-        every = [*FAULTS, *CANCELS, *SPLIT_FAULTS, *SPLIT_CANCELS, *DISASTERS, *ATTACKS, "soak", "hosts"]
+        every = [*FAULTS, *CANCELS, *BATCH_FAULTS, *SPLIT_FAULTS, *SPLIT_CANCELS]
+        every += [*DISASTERS, *ATTACKS, "soak", "hosts"]
         parser.error(f"no fault is named so; there are: {'; '.join(every)}")
     database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("BROKER_URL", "")
     say(
