@@ -20,8 +20,9 @@ from tests.support.local_store import Film, an_owner, lose_rows, own_store, uplo
 from tests.support.server import Server
 from tests.support.tus_client import Client as TusClient
 from tests.support.tus_client import metadata as upload_metadata
+from uploads import text_index
 from uploads.maintenance.rebuild import rebuild
-from uploads.models import MediaFile, Upload
+from uploads.models import MediaFile, SearchText, Upload
 from uploads.storage.files import describe_file
 from uploads.storage.sidecars import Sidecar, write_changed
 
@@ -139,7 +140,7 @@ def test_it_comes_back_from_the_store_alone(settings: Any, tmp_path: Path, film:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_files_and_jobs_from_before_have_none() -> None:
+def test_files_and_jobs_from_before_have_none_and_are_found() -> None:
     kept = a_job()
     apps = {"uploads": "0016_on_arrival", "media_jobs": "0012_batches"}
     try:
@@ -154,3 +155,5 @@ def test_files_and_jobs_from_before_have_none() -> None:
     assert kept.file is not None
     assert (kept.metadata, kept.file.metadata) == (None, None)
     assert not Upload.objects.exclude(file_metadata=None).exists()
+    assert text_index.fill() == 1  # they are found after the upgrade
+    assert [text.text for text in SearchText.objects.all()] == [kept.file.name]
