@@ -1,4 +1,4 @@
-"""Panels on the page of a file: media info, its jobs, and their artifacts."""
+"""Panels on the page of a file: its transcript, media info, its jobs, and their artifacts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -19,6 +19,7 @@ from ..queue.deletion import uses_of, why_kept
 from . import job_cells
 from .clip_list import marking_panel
 from .media_info import media_info, media_notes
+from .transcript_panel import transcript_panel
 
 _JOBS = 20
 _ARTIFACTS = 60
@@ -33,6 +34,7 @@ def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
     )
     origin = permissions.visible_jobs(request.user).filter(artifacts__file=file).select_related("file").first()
     return [
+        *transcript_panel(request, file),
         Panel("admin/media_jobs/file/artifacts.html", {"artifacts": _gallery(made)}),
         Panel("admin/media_jobs/file/jobs.html", {"jobs": _rows(jobs)}),
         Panel("admin/media_jobs/file/facts.html", _facts(file, jobs), place="side"),

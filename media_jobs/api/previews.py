@@ -1,5 +1,9 @@
-"""files/ID/previews/: the storyboards and waveforms of a file, for all who may view it; also below a signed link."""
+"""files/ID/previews/: storyboards, waveforms and transcripts of a file, for all who may view it.
 
+Below a signed link, the pictures alone.
+"""
+
+from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
@@ -20,7 +24,7 @@ from uploads.models import MediaFile
 from uploads.scopes import Scope
 from uploads.storage.blobs import open_blob
 
-from ..queue.previews import MadePreview, blob_of, storyboard_of, waveform_of
+from ..queue.previews import PICTURES, TRANSCRIBE, MadePreview, blob_of, storyboard_of, waveform_of
 from .hls import send_content
 from .hls_streams import Content
 
@@ -30,21 +34,23 @@ class PreviewView(APIView):
 
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: str, job: UUID, name: str) -> HttpResponseBase:
-        """A file of a storyboard or waveform: `storyboard.vtt`, its sheets, `waveform.png`."""
+        """A file of a storyboard, waveform or transcript, such as `storyboard.vtt` or `transcript.vtt`."""
         file = get_object_or_404(permissions.visible_files(request.user), pk=pk)
-        return _preview(request._request, file, job, name)
+        return _preview(request._request, file, job, name, (*PICTURES, TRANSCRIBE))
 
 
 @require_safe
 def link_preview(request: HttpRequest, token: str, job: UUID, name: str) -> HttpResponse | HttpResponseBase:
     """As PreviewView, for requests with a signed link."""
-    response = _preview(request, signed_links.resolve(token), job, name)
+    response = _preview(request, signed_links.resolve(token), job, name, PICTURES)
     response["Referrer-Policy"] = "no-referrer"
     return response
 
 
-def _preview(request: HttpRequest, file: MediaFile, job: UUID, name: str) -> HttpResponseBase:
-    blob = blob_of(file, job, name) if "\0" not in name else None  # PostgreSQL refuses NUL
+def _preview(
+    request: HttpRequest, file: MediaFile, job: UUID, name: str, operations: Sequence[str]
+) -> HttpResponseBase:
+    blob = blob_of(file, job, name, operations) if "\0" not in name else None  # PostgreSQL refuses NUL
     if blob is None:
         raise Http404
     require_whole(blob)

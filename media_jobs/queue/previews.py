@@ -1,13 +1,16 @@
-"""The newest pictures along the timeline of a file that jobs have made: storyboards and waveforms."""
+"""What jobs have made of a file for its player: the newest storyboard, waveform and transcript."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from uploads.models import Blob, MediaFile
 
 from ..models import Artifact
+from .transcripts import TRANSCRIPT
 
-STORYBOARD, WAVEFORM, INSPECT = "storyboard", "waveform", "inspect"
+STORYBOARD, WAVEFORM, INSPECT, TRANSCRIBE = "storyboard", "waveform", "inspect", "transcribe"
+PICTURES = (STORYBOARD, WAVEFORM, INSPECT)
 _INDEX, _PICTURE = "storyboard.vtt", "waveform.png"
 
 
@@ -26,11 +29,13 @@ def waveform_of(file: MediaFile) -> MadePreview | None:
     return _newest(file, WAVEFORM, _PICTURE) or _newest(file, INSPECT, _PICTURE)
 
 
-def blob_of(file: MediaFile, job: UUID, name: str) -> Blob | None:
-    """An artifact of a preview. Other artifacts are not found here: they need the permission to view them."""
-    made = Artifact.objects.filter(
-        job=job, job__file=file, job__operation__in=[STORYBOARD, WAVEFORM, INSPECT], name=name
-    )
+def transcript_of(file: MediaFile) -> MadePreview | None:
+    return _newest(file, TRANSCRIBE, TRANSCRIPT)
+
+
+def blob_of(file: MediaFile, job: UUID, name: str, operations: Sequence[str]) -> Blob | None:
+    """An artifact of one of these operations. Others are not found here: they need the permission to view them."""
+    made = Artifact.objects.filter(job=job, job__file=file, job__operation__in=operations, name=name)
     artifact = made.select_related("file__blob").first()
     return artifact.file.blob if artifact else None
 

@@ -7,8 +7,10 @@ async function updatePanels() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const panel of document.querySelectorAll("[data-panel]")) {
     const next = page.querySelector(`[data-panel="${panel.dataset.panel}"]`);
-    if (next) panel.replaceWith(document.adoptNode(next));
+    const isSame = panel.dataset.version && panel.dataset.version === next?.dataset.version;
+    if (next && !isSame) panel.replaceWith(document.adoptNode(next));
   }
+  document.dispatchEvent(new Event("mr-panels"));
   const shown = document.querySelector("#mr-player [data-plays]");
   const player = page.querySelector("#mr-player");
   if (!shown || !player) return;

@@ -1,0 +1,258 @@
+// The transcript of a file's page: its cues, the one that is heard now, and the words that are searched for.
+// A cue is one text node, however many words it has; a place in it leads to its word. So the page stays fast with hours.
+
+import { TextSearch } from "./transcript_search.js";
+
+const PIECE = 250; // cues that are added at once
+const READS = 4000; // ms for which the box stays where the reader has scrolled it
+const MATCHES = "mr-matches", MATCH = "mr-match", WORD = "mr-word"; // names of ::highlight in player.css
+
+class Transcript {
+  constructor(panel, media) {
+    Object.assign(this, { panel, media, cues: [], rows: [], isPointedAt: false, readAt: -Infinity });
+    this.box = panel.querySelector(".mr-cues");
+    this.form = panel.querySelector("form");
+    this.field = this.form.querySelector("input");
+    this.state = panel.querySelector("[data-state]");
+    this.gone = new AbortController();
+  }
+
+  async begin() {
+    const { signal } = this.gone;
+    try {
+      const answer = await fetch(this.panel.dataset.transcript, { signal, priority: "low" });
+      if (!answer.ok) throw new Error(answer.status);
+      const { cues, language } = await answer.json();
+      this.cues = cues.map(({ start, end, text, words }) => ({ start, end, text: String(text), words }));
+      if (language) this.box.lang = language;
+    } catch {
+      return this.say("The transcript cannot be read.");
+    }
+    if (!this.cues.length) return this.say("No speech was found.");
+    this.box.hidden = this.form.hidden = false;
+    this.listen(signal);
+    await this.addRows(signal);
+  }
+
+  say(words) {
+    this.state.textContent = words;
+    this.state.hidden = false;
+  }
+
+  async addRows(signal) {
+    while (this.rows.length < this.cues.length && !signal.aborted) {
+      const piece = document.createDocumentFragment();
+      for (const cue of this.cues.slice(this.rows.length, this.rows.length + PIECE)) piece.append(this.rowOf(cue));
+      this.box.append(piece);
+      if (this.rows.length <= PIECE) this.rows[0].querySelector("button").tabIndex = 0;
+      this.follow();
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    if (this.field.value) this.search();
+  }
+
+  rowOf(cue) {
+    const row = document.createElement("li");
+    const time = row.appendChild(document.createElement("button"));
+    Object.assign(time, { type: "button", tabIndex: -1, textContent: clock(cue.start) });
+    const text = row.appendChild(document.createElement("p"));
+    Object.assign(text, { dir: "auto", textContent: cue.text });
+    row.dataset.number = this.rows.length;
+    this.rows.push(row);
+    return row;
+  }
+
+  listen(signal) {
+    const { media, box, form, field } = this;
+    for (const event of ["timeupdate", "seeking"]) media?.addEventListener(event, () => this.follow(), { signal });
+    box.addEventListener("pointerenter", () => { this.isPointedAt = true; }); // prettier-ignore
+    box.addEventListener("pointerleave", () => { this.isPointedAt = false; }); // prettier-ignore
+    box.addEventListener("scroll", () => {
+      if (Math.abs(box.scrollTop - this.scrolledTo) > 1) this.readAt = performance.now();
+    });
+    box.addEventListener("click", (event) => this.click(event));
+    box.addEventListener("keydown", (event) => this.key(event));
+    form.addEventListener("submit", (event) => event.preventDefault());
+    field.addEventListener("input", () => {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.search(), 150);
+    });
+    field.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      this.step(event.shiftKey ? -1 : 1);
+    });
+    for (const button of form.querySelectorAll("[data-step]"))
+      button.addEventListener("click", () => this.step(Number(button.dataset.step)));
+  }
+
+  // Mark the cue and the word of the player's time.
+  follow() {
+    const time = this.media?.currentTime ?? 0;
+    const number = lastBefore(this.cues, time);
+    const row = this.rows[number];
+    if (row !== this.current) {
+      this.current?.removeAttribute("aria-current");
+      this.current = row;
+      row?.setAttribute("aria-current", "true");
+      if (row && !this.isRead) this.show(row);
+    }
+    const cue = this.cues[number];
+    if (row) highlight(WORD, cue.start <= time && time < cue.end ? wordAt(cue, lastBefore(cue.words ?? [], time), textOf(row)) : []);
+  }
+
+  // The box stays where the reader looks.
+  get isRead() {
+    const focused = this.box.contains(document.activeElement) && document.activeElement.matches(":focus-visible");
+    return this.isPointedAt || focused || performance.now() - this.readAt < READS;
+  }
+
+  // Scroll the box alone: scrollIntoView would move the page.
+  show(row) {
+    const { box } = this;
+    const above = row.getBoundingClientRect().top - box.getBoundingClientRect().top;
+    box.scrollTop += above - (box.clientHeight - row.offsetHeight) / 2;
+    this.scrolledTo = box.scrollTop;
+  }
+
+  click(event) {
+    const row = event.target.closest("li");
+    if (!row || !getSelection().isCollapsed) return;
+    const cue = this.cues[row.dataset.number];
+    const at = event.target.closest("button") ? null : placeOf(event, textOf(row));
+    this.goTo(at === null ? cue.start : startOfWord(cue, at));
+    this.focusOn(row, false);
+  }
+
+  goTo(time) {
+    if (!this.media) return;
+    this.media.currentTime = time;
+    this.follow();
+  }
+
+  key(event) {
+    const row = event.target.closest("li");
+    if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { rows } = this;
+    const number = Number(row.dataset.number);
+    const next = { ArrowUp: number - 1, ArrowDown: number + 1, PageUp: number - 10, PageDown: number + 10, Home: 0, End: rows.length - 1 }[event.key]; // prettier-ignore
+    if (next === undefined) return;
+    event.preventDefault();
+    this.focusOn(rows[Math.min(rows.length - 1, Math.max(0, next))]);
+  }
+
+  // One cue at a time can be reached by Tab; arrows lead to the others.
+  focusOn(row, moves = true) {
+    for (const before of this.box.querySelectorAll("button[tabindex='0']")) before.tabIndex = -1;
+    const button = row.querySelector("button");
+    button.tabIndex = 0;
+    if (!moves) return;
+    button.focus({ preventScroll: true });
+    this.show(row);
+  }
+
+  search() {
+    this.text ??= new TextSearch(this.cues.map(({ text }) => text));
+    this.matches = this.text.find(this.field.value);
+    this.at = -1;
+    highlight(MATCHES, this.matches.flatMap((match) => this.rangesOf(match)));
+    highlight(MATCH, []);
+    for (const button of this.form.querySelectorAll("button")) button.disabled = !this.matches.length;
+    this.step(1);
+  }
+
+  step(by) {
+    const { length } = (this.matches ??= []);
+    if (length) {
+      this.at = (this.at + by + length) % length;
+      const match = this.matches[this.at];
+      highlight(MATCH, this.rangesOf(match));
+      this.readAt = performance.now();
+      if (this.rows[match[0].number]) this.show(this.rows[match[0].number]);
+    }
+    const found = length ? `${this.at + 1} of ${length}` : "No match";
+    this.form.querySelector("output").textContent = this.field.value.trim() ? found : "";
+  }
+
+  rangesOf(match) {
+    const shown = match.filter(({ number }) => this.rows[number]);
+    return shown.map(({ number, from, to }) => rangeOf(textOf(this.rows[number]), from, to));
+  }
+
+  end() {
+    this.gone.abort();
+    for (const name of [MATCHES, MATCH, WORD]) highlight(name, []);
+  }
+}
+
+const textOf = (row) => row.lastElementChild.firstChild;
+
+function rangeOf(node, from, to) {
+  return new StaticRange({ startContainer: node, startOffset: from, endContainer: node, endOffset: to });
+}
+
+function highlight(name, ranges) {
+  if (!globalThis.CSS?.highlights) return; // an older browser: without marks
+  if (ranges.length) CSS.highlights.set(name, new Highlight(...ranges));
+  else CSS.highlights.delete(name);
+}
+
+// The number of the last one that begins before or at a time; the first one before all.
+function lastBefore(spans, time) {
+  let [low, high] = [0, spans.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (spans[middle].start <= time + 0.001) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(0, low - 1);
+}
+
+// The texts of the words, one after another, are the text of the cue, which is without the space at its beginning.
+function placesOf({ words, text }) {
+  const all = words.map((word) => word.text).join("");
+  let to = -Math.max(0, all.length - text.length);
+  return words.map(({ text: { length } }) => (to += length));
+}
+
+function startOfWord(cue, at) {
+  const number = cue.words?.length ? placesOf(cue).findIndex((to) => at <= to) : -1;
+  return number < 0 ? (cue.words?.at(-1)?.start ?? cue.start) : cue.words[number].start;
+}
+
+function wordAt(cue, number, node) {
+  if (!node || !cue.words?.length) return [];
+  const places = placesOf(cue);
+  const from = Math.max(0, places[number - 1] ?? 0), to = Math.min(places[number], node.length);
+  const spaces = cue.text.slice(from, to).match(/^\s*/)[0].length;
+  return from + spaces < to ? [rangeOf(node, from + spaces, to)] : [];
+}
+
+// Which place of a text is pointed at.
+function placeOf({ clientX, clientY }, node) {
+  if (document.caretPositionFromPoint) {
+    const { offsetNode, offset } = document.caretPositionFromPoint(clientX, clientY) ?? {};
+    return offsetNode === node ? offset : null;
+  }
+  const range = document.caretRangeFromPoint?.(clientX, clientY);
+  return range?.startContainer === node ? range.startOffset : null;
+}
+
+function clock(seconds) {
+  const two = (number) => String(Math.floor(number)).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+let shown = null;
+
+function begin() {
+  const panel = document.querySelector("[data-transcript]");
+  if (panel === (shown?.panel ?? null)) return;
+  shown?.end();
+  shown = panel && new Transcript(panel, document.querySelector("#mr-player :is(video, audio)"));
+  shown?.begin();
+}
+
+document.addEventListener("mr-panels", begin);
+begin();

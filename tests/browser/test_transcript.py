@@ -1,0 +1,170 @@
+"""The transcript on the page of a file, in a real Chromium: it follows the player, and is clicked and searched."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
+from tests.support.browser_staff import signed_in
+from tests.support.in_server import transcripts
+from tests.support.running_servers import running
+from tests.support.server import Server, Template
+from tests.support.troubled_clips import clip
+
+MEDIA = "document.querySelector('#mr-player [data-plays]')"
+BOX = "document.querySelector('.mr-cues')"
+HOSTILE = "<img src=x onerror=alert(1)> is no picture"
+USER = "operator"
+WORDS = 30_000
+
+
+@pytest.fixture(scope="module")
+def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(template, tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    with signed_in(browser, server) as page:
+        yield page
+
+
+def transcript(*texts: str, seconds: float) -> str:
+    """Each text is a cue, of words that are equally long."""
+    return json.dumps({"language": "en", "cues": [cue(text, n * seconds, seconds) for n, text in enumerate(texts)]})
+
+
+def cue(text: str, start: float, seconds: float) -> dict[str, Any]:
+    said = text.split(" ")
+    step = seconds / len(said)
+    words = [
+        {"start": start + n * step, "end": start + (n + 1) * step, "text": f" {word}", "probability": 0.9}
+        for n, word in enumerate(said)
+    ]
+    return {"start": start, "end": start + seconds, "text": text, "words": words}
+
+
+@pytest.fixture(scope="module")
+def film(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """14 seconds with 28 cues, of which a box holds about a third."""
+    content = clip("faststart.mp4", tmp_path_factory.mktemp("clips")).read_bytes()
+    pk = str(server.put("film.mp4", content, user=USER).json()["id"])
+    texts = [HOSTILE, "The ship left the", "Harbour early", *(f"Said as number {n} of all" for n in range(25))]
+    made = tmp_path_factory.mktemp("transcript")
+    (made / "transcript.json").write_text(transcript(*texts, seconds=0.5))
+    for name in ("txt", "srt", "vtt"):
+        (made / f"transcript.{name}").write_text(f"as {name}")
+    server.call(transcripts.make_transcript, pk, str(made))
+    return pk
+
+
+def open_page(page: Page, server: Server, pk: str) -> Locator:
+    page.goto(f"{server.url}/admin/uploads/mediafile/{pk}/change/")
+    wait_for(page, f"{MEDIA}.readyState >= 1")
+    return page.locator(".mr-cues li")
+
+
+def seek(page: Page, seconds: float) -> None:
+    page.evaluate(f"{MEDIA}.currentTime = {seconds}")
+
+
+def test_the_cue_that_is_heard_is_marked_and_only_its_box_scrolls(page: Page, server: Server, film: str) -> None:
+    cues = open_page(page, server, film)
+    expect(cues).to_have_count(28)
+    expect(cues.first.locator("p")).to_have_text(HOSTILE)
+    page.evaluate("document.querySelector('main, body').scrollTop = 0")
+    before = page.evaluate("[scrollX, scrollY]")
+    seek(page, 12.1)
+    expect(page.locator(".mr-cues li[aria-current]")).to_contain_text("Said as number 21 of all")
+    assert page.evaluate(f"{BOX}.scrollTop") > 100
+    assert page.evaluate("[scrollX, scrollY]") == before
+    for look in looks_of(page):
+        photograph(page, f"transcript-{look}")
+        assert not is_wider_than_its_window(page)
+
+
+def test_it_stays_where_the_reader_looks(page: Page, server: Server, film: str) -> None:
+    cues = open_page(page, server, film)
+    cues.first.locator("p").hover()
+    seek(page, 12.1)
+    expect(cues.nth(24)).to_have_attribute("aria-current", "true")
+    assert page.evaluate(f"{BOX}.scrollTop") == 0
+    page.mouse.move(0, 0)
+    seek(page, 13.1)
+    expect(cues.nth(26)).to_have_attribute("aria-current", "true")
+    assert page.evaluate(f"{BOX}.scrollTop") > 100
+
+
+def test_a_click_on_a_word_and_keys_lead_to_their_time(page: Page, server: Server, film: str) -> None:
+    cues = open_page(page, server, film)
+    middle = page.evaluate(
+        """() => {
+          const text = document.querySelectorAll('.mr-cues p')[1].firstChild, range = document.createRange();
+          range.setStart(text, 9); range.setEnd(text, 13);  // left
+          const { x, y, width, height } = range.getBoundingClientRect();
+          return [x + width / 2, y + height / 2];
+        }"""
+    )
+    page.mouse.click(*middle)
+    assert page.evaluate(f"{MEDIA}.currentTime") == pytest.approx(0.75, abs=0.01)
+    cues.first.get_by_role("button").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.evaluate(f"{MEDIA}.currentTime") == pytest.approx(1, abs=0.01)
+    page.keyboard.press("End")
+    expect(cues.last.get_by_role("button")).to_be_focused()
+    assert page.locator(".mr-cues [tabindex='0']").count() == 1
+
+
+def test_words_are_searched_also_across_cues(page: Page, server: Server, film: str) -> None:
+    open_page(page, server, film)
+    field = page.get_by_role("searchbox", name="Search in the transcript")
+    count = page.locator(".mr-transcript-search output")
+    field.fill("the  harbour EARLY")
+    expect(count).to_have_text("1 of 1")
+    places = "[...CSS.highlights.get('mr-match')].map(({ startOffset, endOffset }) => [startOffset, endOffset])"
+    assert page.evaluate(places) == [[14, 17], [0, 13]]
+    field.fill("number")
+    expect(count).to_have_text("1 of 25")
+    field.press("Shift+Enter")
+    expect(count).to_have_text("25 of 25")
+    assert page.evaluate(f"{BOX}.scrollTop") > 100
+    page.get_by_role("button", name="Next match").click()
+    expect(count).to_have_text("1 of 25")
+    for look in looks_of(page):
+        photograph(page, f"transcript-search-{look}")
+        assert not is_wider_than_its_window(page)
+    field.fill("[(*")
+    expect(count).to_have_text("No match")
+    expect(page.get_by_role("button", name="Next match")).to_be_disabled()
+
+
+def test_it_is_downloaded_in_each_format(page: Page, server: Server, film: str) -> None:
+    open_page(page, server, film)
+    links = page.locator(".mr-transcript-head a")
+    expect(links).to_have_text(["TXT", "SRT", "VTT", "JSON"])
+    with page.expect_download() as download:
+        links.nth(1).click()
+    assert download.value.suggested_filename == "transcript.srt"
+
+
+def test_one_of_three_hours_appears_on_an_open_page_and_replaces_it(
+    page: Page, server: Server, film: str, tmp_path: Path
+) -> None:
+    cues = open_page(page, server, film)
+    expect(cues).to_have_count(28)
+    texts = [f"{n} and five more words here" for n in range(WORDS // 6)]
+    (tmp_path / "transcript.json").write_text(transcript(*texts, seconds=3 * 3600 / len(texts)))
+    server.call(transcripts.make_transcript, film, str(tmp_path))
+    page.evaluate("document.dispatchEvent(new Event('mr-finished'))")  # as the page does when a job has ended
+    expect(cues).to_have_count(len(texts))
+    expect(cues.last.get_by_role("button")).to_have_text("2:59:57")
+    expect(page.locator(".mr-transcript-head a")).to_have_text(["JSON"])
+    page.get_by_role("searchbox", name="Search in the transcript").fill("e")
+    expect(page.locator(".mr-transcript-search output")).to_have_text(f"1 of {4 * len(texts)}")
