@@ -206,6 +206,7 @@ PARENT = "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); print('s
 
 
 def test_with_parent_the_death_of_the_parent_takes_everything(serve: Serve) -> None:
+    serve.settings |= {"SLOTS_QUICK": "0"}
     serve.start(sys.executable, "-c", PARENT, *MANAGE, "serve", "--with-parent")
     serve.known = tree = descendants(serve.pid)
     assert len(tree) >= 4, tree
@@ -214,6 +215,7 @@ def test_with_parent_the_death_of_the_parent_takes_everything(serve: Serve) -> N
 
 
 def test_without_it_serve_outlives_who_started_it(serve: Serve) -> None:
+    serve.settings |= {"SLOTS_QUICK": "0"}
     serve.start(sys.executable, "-c", PARENT, *MANAGE, "serve")
     lasting = serve.tree().values()  # and not what workers run for a moment while they start
     kill(serve.pid)
