@@ -196,7 +196,7 @@ def ids_asked(staff: Client, path: str, **asked: str) -> Iterator[str]:
     with CaptureQueriesContext(connection) as queries:
         listed(staff, path, **asked)
     for query in queries.captured_queries:
-        if re.search(r"FROM \"(uploads_(mediafile|upload|blob)|media_jobs_job)\".*LIMIT", query["sql"]):
+        if re.match(r"SELECT.*FROM \"(uploads_(mediafile|upload|blob)|media_jobs_job)\".*LIMIT", query["sql"]):
             yield query["sql"]
 
 
