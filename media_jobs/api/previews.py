@@ -1,6 +1,6 @@
 """files/ID/previews/: storyboards, waveforms and transcripts of a file, for all who may view it.
 
-Below a signed link, the pictures alone.
+Below a signed link, the pictures, and of transcripts the captions alone.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,16 @@ from uploads.models import MediaFile
 from uploads.scopes import Scope
 from uploads.storage.blobs import open_blob
 
-from ..queue.previews import PICTURES, TRANSCRIBE, MadePreview, blob_of, storyboard_of, waveform_of
+from ..queue.previews import (
+    CAPTIONS,
+    PICTURES,
+    TRANSCRIBE,
+    MadePreview,
+    blob_of,
+    captions_of,
+    storyboard_of,
+    waveform_of,
+)
 from .hls import send_content
 from .hls_streams import Content
 
@@ -42,7 +51,8 @@ class PreviewView(APIView):
 @require_safe
 def link_preview(request: HttpRequest, token: str, job: UUID, name: str) -> HttpResponse | HttpResponseBase:
     """As PreviewView, for requests with a signed link."""
-    response = _preview(request, signed_links.resolve(token), job, name, PICTURES)
+    operations = (*PICTURES, TRANSCRIBE) if name == CAPTIONS else PICTURES
+    response = _preview(request, signed_links.resolve(token), job, name, operations)
     response["Referrer-Policy"] = "no-referrer"
     return response
 
@@ -59,7 +69,8 @@ def _preview(
 
 def previews(file: MediaFile, link: str) -> Previews:
     """The hook player_previews."""
-    return Previews(_url(file, link, storyboard_of(file)), _url(file, link, waveform_of(file)))
+    made = (storyboard_of(file), waveform_of(file), captions_of(file))
+    return Previews(*(_url(file, link, preview) for preview in made))
 
 
 def _url(file: MediaFile, link: str, made: MadePreview | None) -> str:

@@ -12,6 +12,7 @@ from .transcripts import TRANSCRIPT
 STORYBOARD, WAVEFORM, INSPECT, TRANSCRIBE = "storyboard", "waveform", "inspect", "transcribe"
 PICTURES = (STORYBOARD, WAVEFORM, INSPECT)
 _INDEX, _PICTURE = "storyboard.vtt", "waveform.png"
+CAPTIONS = "transcript.vtt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,14 @@ def waveform_of(file: MediaFile) -> MadePreview | None:
 
 def transcript_of(file: MediaFile) -> MadePreview | None:
     return _newest(file, TRANSCRIBE, TRANSCRIPT)
+
+
+def captions_of(file: MediaFile) -> MadePreview | None:
+    """Of the newest transcript, which has none if nobody speaks."""
+    made = transcript_of(file)
+    if made is None or not Artifact.objects.filter(job=made.job, name=CAPTIONS).exists():
+        return None
+    return MadePreview(made.job, CAPTIONS)
 
 
 def blob_of(file: MediaFile, job: UUID, name: str, operations: Sequence[str]) -> Blob | None:

@@ -57,8 +57,9 @@ def film(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     texts = [HOSTILE, "The ship left the", "Harbour early", *(f"Said as number {n} of all" for n in range(25))]
     made = tmp_path_factory.mktemp("transcript")
     (made / "transcript.json").write_text(transcript(*texts, seconds=0.5))
-    for name in ("txt", "srt", "vtt"):
+    for name in ("txt", "srt"):
         (made / f"transcript.{name}").write_text(f"as {name}")
+    (made / "transcript.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:14.000\nThe ship &lt;b>\n")
     server.call(transcripts.make_transcript, pk, str(made))
     return pk
 
@@ -152,6 +153,34 @@ def test_it_is_downloaded_in_each_format(page: Page, server: Server, film: str) 
     with page.expect_download() as download:
         links.nth(1).click()
     assert download.value.suggested_filename == "transcript.srt"
+
+
+def test_it_is_offered_as_captions_also_on_the_page_of_a_signed_link(
+    browser: Browser, page: Page, server: Server, film: str
+) -> None:
+    open_page(page, server, film)
+    expect_captions(page)
+    page.evaluate("document.dispatchEvent(new Event('mr-finished'))")  # the player looks for renditions again
+    page.wait_for_timeout(500)
+    assert page.evaluate(f"{MEDIA}.textTracks[0].cues.length") == 1
+    link = server.request("POST", f"/api/v1/files/{film}/link/", user=USER).json()["page_url"]
+    with browser.new_context() as context:
+        page = context.new_page()
+        wrong: list[str] = []
+        page.on("console", lambda said: wrong.append(said.text))
+        page.goto(link)
+        wait_for(page, f"{MEDIA}.readyState >= 1")
+        expect_captions(page)
+    assert not wrong
+
+
+def expect_captions(page: Page) -> None:
+    tracks = f"{MEDIA}.textTracks"
+    assert page.evaluate(f"[...{tracks}].map(({{ label, mode }}) => [label, mode])") == [["Transcript", "disabled"]]
+    page.evaluate(f"{tracks}[0].mode = 'showing'")
+    wait_for(page, f"{tracks}[0].cues?.length === 1")
+    seek(page, 1)
+    wait_for(page, f"{tracks}[0].activeCues?.[0]?.text === 'The ship &lt;b>'")
 
 
 def test_one_of_three_hours_appears_on_an_open_page_and_replaces_it(

@@ -30,6 +30,7 @@ def player_context(
         "playlist_url": next((url for ask in hooks.playlist_urls if (url := ask(file, link))), ""),
         "storyboard_url": next((found.storyboard for found in previews if found.storyboard), ""),
         "waveform_url": next((found.waveform for found in previews if found.waveform), ""),
+        "captions_url": next((found.captions for found in previews if found.captions), ""),
         "duration": f"{(file.facts or {}).get('duration') or 0:.3f}",  # seconds; 0 if not known
         "hls_script": _HLS_SCRIPT if finders.find(_HLS_SCRIPT) else "",
     }
