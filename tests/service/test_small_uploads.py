@@ -25,7 +25,7 @@ from uploads.transfers.reception import Reception
 
 pytestmark = pytest.mark.django_db
 # Queries, with savepoints, as a test is one transaction. Another one costs each upload up to a millisecond.
-ADMITTED, STORED = 9, 20  # the last one: which presets run on arrival
+ADMITTED, STORED = 9, 21  # the last two: the name for the search, and which presets run on arrival
 
 
 @pytest.fixture
