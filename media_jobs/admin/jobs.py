@@ -23,9 +23,9 @@ from uploads.admin.lists.filters import ChoiceFilter, CreatedFilter, OwnerFilter
 from uploads.admin.lists.model_admin import LiveAdmin
 from uploads.admin.lists.query_strings import can_be
 from uploads.errors import Refusal
-from uploads.search import Found
+from uploads.list_search import Found
 
-from .. import permissions, search
+from .. import list_search, permissions
 from ..models import Batch, Job
 from ..operations.base import LANES
 from ..queue import cancel_and_retry
@@ -83,7 +83,7 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
     )  # fmt: skip
 
     def find(self, queryset: QuerySet[Job], text: str) -> Found:
-        return search.jobs(queryset, text)
+        return list_search.jobs(queryset, text)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
         # Commands and logs of a hundred jobs can be megabytes.

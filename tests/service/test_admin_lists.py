@@ -17,7 +17,6 @@ from model_bakery import baker
 
 from media_jobs.admin.operation_filter import operations_in
 from media_jobs.models import Job
-from uploads import search
 from uploads.models import Blob, MediaFile, Upload
 
 pytestmark = pytest.mark.django_db
@@ -144,7 +143,7 @@ def test_a_bound_that_cannot_be_read_is_said(asked: dict[str, str], staff: Clien
 def test_more_matches_than_are_looked_at_are_said(
     staff: Client, files: list[MediaFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "MOST", 20)
+    monkeypatch.setattr(list_search, "MOST", 20)
     answer = staff.get(FILES, {"q": "clip"})
     assert [str(message) for message in get_messages(answer.wsgi_request)] == [
         "More than 1000 rows match. 20 of them are shown; enter more of the name."

@@ -14,13 +14,13 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from .. import hooks, search
+from .. import hooks, list_search
 from ..access import permissions
 from ..api.player import player_context
 from ..errors import InvalidParams
 from ..hooks import FilePage
+from ..list_search import Found
 from ..models import MediaFile, NameKey
-from ..search import Found
 from ..templatetags.local_times import local_time
 from ..text.client_metadata import in_words
 from ..text.sizes import exact_size, human_size
@@ -67,7 +67,7 @@ class MediaFileAdmin(SearchPageMixin, UploadFormMixin, CsvExportMixin, FileLinks
         return cells.copyable(file.blob.sha256, f"{file.blob.sha256[:8]}…")
 
     def find(self, queryset: QuerySet[MediaFile], text: str) -> Found:
-        return search.files(queryset, text)
+        return list_search.files(queryset, text)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MediaFile]:
         return permissions.visible_files(request.user)

@@ -12,11 +12,11 @@ from django.utils.decorators import method_decorator
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from .. import search
+from .. import list_search
 from ..access import permissions
 from ..errors import Forbidden, Gone
+from ..list_search import Found
 from ..models import Transition, Upload
-from ..search import Found
 from ..text.sizes import human_size
 from ..transfers.resumable import recovery
 from ..transfers.status_text import upload_message, upload_progress
@@ -54,7 +54,7 @@ class UploadAdmin(CsvExportMixin, LiveAdmin):
         return permissions.visible_uploads(request.user)
 
     def find(self, queryset: QuerySet[Upload], text: str) -> Found:
-        return search.uploads(queryset, text)
+        return list_search.uploads(queryset, text)
 
     def live_row(self, row: Upload) -> dict[str, Any]:
         return {

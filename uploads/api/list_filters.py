@@ -12,7 +12,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.exceptions import ValidationError as RestValidationError
 from rest_framework.request import Request
 
-from .. import search as file_search
+from .. import list_search
 from ..content.sniffing import Kind
 from ..models import MediaFile, Upload
 from ..text.times import parse_moment
@@ -22,7 +22,7 @@ class OwnerFilter(django_filters.CharFilter):  # type: ignore[misc]  # no types
     """Filter by the exact name of an account, which is looked up first, so that the list can use an index."""
 
     def filter(self, rows: QuerySet[Any], name: str) -> QuerySet[Any]:
-        return file_search.owned_by(rows, name, self.field_name) if name else rows
+        return list_search.owned_by(rows, name, self.field_name) if name else rows
 
 
 class _MomentField(IsoDateTimeField):  # type: ignore[misc]
@@ -53,7 +53,7 @@ class FileFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
     q = django_filters.CharFilter(
         method="search",
         label="The beginning of the name, the whole id, or the beginning of the SHA-256 "
-        f"(at least {file_search.LEAST_HEX} digits). Finds at most {file_search.MOST} files by each of these",
+        f"(at least {list_search.LEAST_HEX} digits). Finds at most {list_search.MOST} files by each of these",
     )
 
     class Meta:
@@ -61,7 +61,7 @@ class FileFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
         fields: list[str] = []
 
     def search(self, files: QuerySet[MediaFile], _: str, text: str) -> QuerySet[MediaFile]:
-        return files.filter(pk__in=file_search.files(files, text).pks)
+        return files.filter(pk__in=list_search.files(files, text).pks)
 
 
 class UploadFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types

@@ -19,7 +19,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
-from ...search import MOST, Found
+from ...list_search import MOST, Found
 from .query_strings import CheckedRequestsMixin
 from .unfold_private import row_checkbox
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesRadioFilter, TextFilter
 from unfold.widgets import INPUT_CLASSES
 
-from ...search import owned_by
+from ...list_search import owned_by
 from ...text.sizes import parse_size
 from ...text.times import to_utc
 
