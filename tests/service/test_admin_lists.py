@@ -17,6 +17,7 @@ from model_bakery import baker
 
 from media_jobs.admin.operation_filter import operations_in
 from media_jobs.models import Job
+from uploads import list_search
 from uploads.models import Blob, MediaFile, Upload
 
 pytestmark = pytest.mark.django_db
