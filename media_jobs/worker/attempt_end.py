@@ -107,12 +107,16 @@ def _write_split(lease: Lease, split: Split) -> None:
 
 @contextmanager
 def _discarded_unless_held(lease: Lease, keys: Sequence[str]) -> Iterator[None]:
-    """Discard the stored bytes if the lease turns out to be lost, or the job to be cancelled."""
+    """Discard the stored bytes if the lease turns out to be lost, or the job to be cancelled.
+
+    They have tombstones then. If an earlier try has ended the job, and only its answer was lost, they have none.
+    """
     try:
-        yield
+        try:
+            yield
+        except Cancelled:
+            leases.end_cancelled(lease)
+            discard(*keys)
     except LeaseLost:
         discard(*keys)
         raise
-    except Cancelled:
-        discard(*keys)
-        leases.end_cancelled(lease)

@@ -11,13 +11,13 @@ from contextlib import suppress
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
 
 from uploads.storage.blobs import discard
-from uploads.transfers.made_files import deposit
+from uploads.transfers.made_files import deposit, withdraw
 
 from ..errors import LeaseLost
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.toolbox import Toolbox
 from ..operations.base import Output
-from ..queue import artifacts, children, leases
+from ..queue import children, leases
 from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
 
@@ -38,7 +38,7 @@ class Outputs:
             self._patiently(lambda: leases.keep(self._lease, stored))
         except LeaseLost:
             with suppress(DatabaseError):
-                discard(*artifacts.not_kept([stored.key]))
+                discard(stored.key)
             raise
         self.names.append(output.name)
 
@@ -50,7 +50,7 @@ class Outputs:
         try:
             return [self._store(output, facts, key) for output, facts, key in zip(outputs, found, keys, strict=True)]
         except BaseException:
-            discard(*keys)
+            withdraw(*keys)
             raise
 
     def _store(self, output: Output, facts: Facts | None, key: str) -> StoredOutput:

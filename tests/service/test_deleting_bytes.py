@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from media_jobs.errors import BadMedia
+from media_jobs.errors import BadMedia, LeaseLost
+from media_jobs.models import Job
 from media_jobs.queue import artifacts, leases
+from media_jobs.queue.leases import Lease
+from media_jobs.worker.attempt_end import Success, record_end
 from tests.support.api_client import api_client
-from tests.support.job_rows import a_job, a_worker, started
+from tests.support.job_rows import a_job, a_worker, claimed, expire, reap, started
 from tests.support.local_store import (
     Film,
     an_owner,
@@ -25,6 +29,7 @@ from tests.support.local_store import (
     upload,
 )
 from uploads import hooks
+from uploads.content.intake import Content
 from uploads.maintenance import store_health
 from uploads.maintenance.fsck import Defect, find_in_sidecars, find_in_sink
 from uploads.maintenance.housekeeping import purge_quarantine
@@ -63,6 +68,43 @@ def warnings() -> str:
 
 
 # Tombstones
+
+
+def made(place: Sink, lease: Lease) -> Success:
+    """An attempt with one output, which is stored."""
+    leases.reserve_keys(lease, 1)
+    keep(place, b"picture", lease.key(0))
+    content = Content(sha256(b"picture").hexdigest(), 7, "image", "image/jpeg")
+    return Success([artifacts.StoredOutput("poster.jpg", lease.key(0), content, None)], None, "")
+
+
+def test_what_a_job_made_stays_when_it_was_committed_and_only_the_answer_was_lost(place: Sink) -> None:
+    job, worker = a_job(), a_worker()
+    lease = started(worker, job)
+    success = made(place, lease)
+    record_end(lease, success, {"build": "x"})
+    with pytest.raises(LeaseLost):
+        record_end(lease, success, {"build": "x"})  # the worker tries again
+    assert Blob.objects.filter(key=lease.key(0)).exists()
+    assert stored_keys(place) == {lease.key(0)}
+
+
+def test_what_a_job_made_goes_at_once_when_it_has_lost_its_lease_or_is_cancelled(place: Sink) -> None:
+    worker = a_worker()
+    lease = started(worker, a_job())
+    success = made(place, lease)
+    expire(lease.job)
+    assert reap() == 1
+    with pytest.raises(LeaseLost):
+        record_end(lease, success, {"build": "x"})
+    assert stored_keys(place) == set()
+    Job.objects.update(not_before=None)
+    lease = claimed(worker)
+    success = made(place, lease)
+    Job.objects.filter(pk=lease.job.pk).update(cancel_asked=True)
+    record_end(lease, success, {"build": "x"})
+    assert Job.objects.get().status == Job.Status.CANCELLED
+    assert stored_keys(place) == set()
 
 
 def test_a_deleted_file_leaves_a_tombstone_and_then_nothing(

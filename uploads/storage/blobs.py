@@ -31,7 +31,7 @@ from . import sidecars
 from .claims import delete_claim, find_claim, make_claim, withdraw_and_remove
 from .moved_content import open_wherever
 from .stores import sink, sink_named
-from .tombstones import bury, remove
+from .tombstones import buried, bury, remove
 
 log = structlog.get_logger(__name__)
 
@@ -228,5 +228,9 @@ def _attach(blob: Blob, attach: Attach) -> MediaFile:
 
 
 def discard(*keys: str) -> None:
-    """Delete what is stored under keys that have tombstones."""
-    remove(sink(), *keys)
+    """Delete what is stored under those of the keys that have tombstones: the bytes of others may be in use.
+
+    After a transaction whose answer was lost, for example, which may have been committed.
+    """
+    into = sink()
+    remove(into, *buried(into.name, keys))

@@ -4,6 +4,7 @@ Two rules protect stored files: only keys with a tombstone are deleted, and not 
 rule is for a restored older database: it can have a tombstone for a key, or lack the row, of a file that is in use.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import structlog
@@ -31,6 +32,11 @@ def bury(sink: str, *keys: str, after: timedelta | None = None) -> None:
     due_at = None if after is None else Now() + after
     rows = (Tombstone(sink=sink, key=key, due_at=due_at) for key in keys if key)
     Tombstone.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def buried(sink: str, keys: Collection[str]) -> list[str]:
+    """Those of the keys that have tombstones."""
+    return list(Tombstone.objects.filter(sink=sink, key__in=keys).values_list("key", flat=True)) if keys else []
 
 
 def remove(sink: Sink, *keys: str) -> None:

@@ -1,7 +1,7 @@
 """Store a file that a job made: its bytes are durable under a key before any row names them.
 
 The caller then creates the rows in a transaction of its own (`storage.blobs.register`), or deletes the bytes
-(`storage.blobs.discard`). Until then `hooks.keys_in_use` keeps the sweep from touching them.
+(`withdraw`). Until then `hooks.keys_in_use` keeps the sweep from touching them.
 """
 
 import threading
@@ -17,6 +17,7 @@ from ..sinks.local.filesystem_layout import sink_errors
 from ..sinks.local.sink import LocalSink
 from ..sinks.local.writeback import WriteBack
 from ..storage.stores import sink
+from ..storage.tombstones import remove
 from .disk_space import check_free
 
 _PIECE = 1024**2
@@ -35,6 +36,11 @@ def deposit(path: Path, key: str, kind: str, media_type: str, check: Check) -> C
     size = path.stat().st_size
     digest = _link(path, into, key, check) if isinstance(into, LocalSink) else _send(path, into, key, check)
     return Content(digest, size, kind, media_type)
+
+
+def withdraw(*keys: str) -> None:
+    """Delete bytes that were deposited. Only before a transaction has begun that makes rows which name them."""
+    remove(sink(), *keys)
 
 
 def _link(path: Path, into: LocalSink, key: str, check: Check) -> str:
