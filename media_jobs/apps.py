@@ -15,7 +15,7 @@ class MediaJobsConfig(AppConfig):
         from . import permissions, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_on_list
         from .api import playlist_urls, previews
-        from .queue import arrivals, artifacts, deletion, lanes, leases, notify, plugin_reports, submission
+        from .queue import arrivals, artifacts, deletion, lanes, lost_leases, notify, plugin_reports, submission
 
         hooks.warnings.append(lanes.warnings)
         hooks.warnings.append(plugin_reports.warnings)
@@ -27,7 +27,7 @@ class MediaJobsConfig(AppConfig):
         hooks.arrival_choices.append(arrivals.named)
         hooks.arrival_options.append(arrivals.options)
         hooks.keys_in_use.append(artifacts.keys_in_use)
-        hooks.oldest_readers.append(leases.oldest_attempt)
+        hooks.oldest_readers.append(lost_leases.oldest_attempt)
         hooks.file_pictures.append(file_panels.pictures)
         hooks.file_panels.append(file_panels.panels)
         hooks.playlist_urls.append(playlist_urls.playlist_url)

@@ -18,7 +18,7 @@ from .queue.arrivals import carry_out_due
 from .queue.batch_chores import carry_on
 from .queue.children import end_all
 from .queue.deletion import forget
-from .queue.leases import reap
+from .queue.lost_leases import reap
 from .queue.notify import wake_idle_again
 from .queue.transcripts import index_waiting
 from .worker.inputs import sweep_inputs

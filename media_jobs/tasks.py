@@ -14,7 +14,7 @@ from uploads.runtime.essential_threads import end_process
 from .conf import jobs
 from .ffmpeg.work_folder import sweep
 from .models import Worker
-from .queue import leases, scheduling
+from .queue import leases, lost_leases, scheduling
 from .queue.leases import Lease
 from .queue.notify import TASK, wake
 from .queue.upload_checks import has_work
@@ -75,7 +75,7 @@ def _may_claim(slot: Slot) -> bool:
     """
     if time.monotonic() - slot.ready_at < BEAT:
         return True
-    leases.reap(lambda: time.sleep(2 * BEAT))
+    lost_leases.reap(lambda: time.sleep(2 * BEAT))
     free_disk()
     if lacking := scheduling.lacking():
         log.warning("no_job_begun", waits_for=lacking)

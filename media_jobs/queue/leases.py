@@ -1,43 +1,28 @@
-"""Leases: claim a job, renew the lease, end the attempt, and take back leases that were lost.
+"""Leases: claim a job, renew the lease, and write what its holder has made so far.
 
 A lease is the right to run a job until a time by the database's clock. Each write of its holder is fenced by the
 lease's token: if it changes no row, the lease is lost (LeaseLost), and the results of the attempt are discarded.
+outcomes.py ends the attempt, and lost_leases.py takes back leases that are not renewed.
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import Min, Q, QuerySet
+from django.db import IntegrityError
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from uploads.runtime.database_connections import write
-from uploads.storage.blobs import discard
-from uploads.storage.stores import sink
-from uploads.storage.tombstones import bury
-from uploads.text.sizes import human_size
-from uploads.transfers.quota import lock_quotas
 
 from ..conf import jobs
-from ..errors import Cancelled, Failure, LeaseLost, WorkerLost
+from ..errors import LeaseLost
 from ..ffmpeg.progress import MAX_ETA, Report, finite
 from ..models import Job, Worker
-from ..operations.divisible import Part
-from . import artifacts, children, kept_parts, states
-from .cancel_and_retry import pause_before_retry
-from .job_metrics import count_lost_lease
+from . import artifacts, children, states
 from .scheduling import Room, claimable, is_paused
-from .single_flight import followers, promote
 
 Status = Job.Status
-# A lease that ends later than any holder could have set it was written while the clock was wrong.
-_CLOCK_ERROR = timedelta(minutes=2)
-# A claim checks the space, so only another slot of the host can have taken it since.
-_DEFERRAL = timedelta(seconds=10)
 _TRIES = 5
 
 
@@ -66,11 +51,13 @@ def claim(worker: Worker, room: Room | None = None) -> Lease | None:
     return None
 
 
-def _held(lease: Lease) -> QuerySet[Job]:
+def held_by(lease: Lease) -> QuerySet[Job]:
+    """The job, as long as the lease holds: what changes it is fenced."""
     return Job.with_children.filter(pk=lease.job.pk, token=lease.token, status=Status.RUNNING)
 
 
-def _require(held: object) -> None:
+def require(held: object) -> None:
+    """Raises LeaseLost if no row was changed or found."""
     if not held:
         raise LeaseLost
 
@@ -82,13 +69,13 @@ def renew(lease: Lease, phase: str, report: Report, **ran: str) -> bool:
     refuse a statement that contains one, and the lease would be lost.
     """
     eta = finite(report.eta_seconds, MAX_ETA)
-    renewed = _held(lease).update(
+    renewed = held_by(lease).update(
         lease_until=Now() + jobs().lease_time, phase=phase, message=report.message[:255], speed=finite(report.speed),
         progress=min(finite(report.progress) or 0.0, 0.9999), eta_seconds=None if eta is None else round(eta), **ran,
     )  # fmt: skip
-    _require(renewed)
-    cancel_asked = _held(lease).values_list("cancel_asked", flat=True).first()
-    _require(cancel_asked is not None)  # the file, and the job with it, may go between the two statements
+    require(renewed)
+    cancel_asked = held_by(lease).values_list("cancel_asked", flat=True).first()
+    require(cancel_asked is not None)  # the file, and the job with it, may go between the two statements
     if lease.job.parent_id is not None:
         children.show_progress(lease.job.parent_id)
     return bool(cancel_asked)
@@ -96,219 +83,14 @@ def renew(lease: Lease, phase: str, report: Report, **ran: str) -> bool:
 
 def reserve_keys(lease: Lease, number: int) -> None:
     """Write how many keys of the token may have bytes. Call it before any of them is stored."""
-    _require(_held(lease).update(outputs=number))
-
-
-def finish(
-    lease: Lease, stored: Sequence[artifacts.StoredOutput], *, facts: dict[str, Any] | None, message: str,
-    ran: dict[str, str], measured: Mapping[str, Any] | None = None,
-) -> None:  # fmt: skip
-    """End the job with success, in one transaction: its status, the files it made, and the jobs that followed it.
-
-    Raises QuotaReached if the owner has no space for the files, and the job is useless without them. Raises Cancelled
-    if the owner has asked to cancel the job.
-    """
-    discard(*_finish(lease, stored, facts, {"message": message, "measured": measured, **ran}))
-
-
-@states.in_retried_transaction
-def _finish(
-    lease: Lease, stored: Sequence[artifacts.StoredOutput], facts: dict[str, Any] | None, about: dict[str, Any]
-) -> list[str]:
-    """Returns the keys of bytes that are not needed."""
-    job = lease.job
-    # Locked in this order, as submitting does: the Blob of the input, the owner's quota, the job's row.
-    artifacts.save_facts(job, facts)
-    lock_quotas([job.owner_id])
-    failure = artifacts.quota_failure(job, sum(output.content.size for output in stored))
-    without = artifacts.success_without_outputs(job, failure) if failure else {}
-    changes: dict[str, Any] = {"outputs": len(stored), **about} | without
-    if not states.mark_succeeded(_held(lease).filter(cancel_asked=False), job, **changes):
-        _require(_held(lease).exists())
-        raise Cancelled
-    artifacts.show_facts(job)
-    scratch = children.end_all(job)
-    if failure is None:
-        result, unneeded = artifacts.publish(job, stored)
-        artifacts.share(result)
-        return [*unneeded, *scratch]
-    if not without:
-        raise failure
-    promote(job)  # the followers' owners may have room
-    keys = [output.key for output in stored]
-    bury(sink().name, *keys)
-    return [*keys, *scratch]
-
-
-def split(
-    lease: Lease, parts: Sequence[Part], done: Mapping[int, Sequence[artifacts.StoredOutput]],
-    recipes: Mapping[int, str] | None = None,
-) -> None:  # fmt: skip
-    """End the attempt of a job that is split into parts. It waits for its children, and is then claimed again.
-
-    It may be split once more, into further parts.
-
-    `done` has the outputs of the parts that are made already; those of `recipes` may be kept from an earlier job.
-    Raises Cancelled if the owner has asked to cancel it.
-    """
-    job = lease.job
-    words = f"split into {len(parts)} parts" if len(parts) > 1 else "split: the beginning first"
-    recipes = recipes or {}
-    with write():
-        kept = kept_parts.take({number: recipe for number, recipe in recipes.items() if number not in done})
-        pending = len(parts) - len(done) - len(kept)
-        going_on = _held(lease).filter(cancel_asked=False)
-        if not states.mark_queued(going_on, job, words, message=words.capitalize(), pending_children=pending):
-            _require(_held(lease).exists())
-            raise Cancelled
-        children.insert(job, parts, done, kept, recipes)
-
-
-def wait_again(lease: Lease, specs: Mapping[int, dict[str, Any] | None], reason: str) -> None:
-    """End the attempt of a parent whose children must work again: by number, with a new spec or the old."""
-    words = f"made {len(specs)} parts again, {reason}"
-    with write():
-        _require(states.mark_queued(_held(lease), lease.job, words, pending_children=len(specs)))
-        children.redo(lease.job, specs)
+    require(held_by(lease).update(outputs=number))
 
 
 def keep(lease: Lease, output: artifacts.StoredOutput) -> None:
     """Keep an output of a child before the child ends: it outlives the attempt. Can be called again."""
     with write():
         # Who ends the attempt locks the parent first, too. So it buries the output, or the next attempt has it.
-        _require(children.lock_parent(lease.job))
-        _require(_held(lease).select_for_update().values_list("pk").first())
+        require(children.lock_parent(lease.job))
+        require(held_by(lease).select_for_update().values_list("pk").first())
         if artifacts.not_kept([output.key]):
             children.keep_outputs(lease.job, [output])
-
-
-def finish_child(
-    lease: Lease, stored: Sequence[artifacts.StoredOutput], *, message: str, ran: dict[str, str], recipe: str = ""
-) -> None:
-    """End a child with success: its outputs are kept for its parent, which goes on after the last child.
-
-    With a recipe they are kept for others, too, after the parent has ended.
-    """
-    with write():
-        _require(children.lock_parent(lease.job))
-        changes: dict[str, Any] = {"message": message, "outputs": len(stored), **ran}
-        _require(states.mark_succeeded(_held(lease), lease.job, **changes))
-        children.keep(lease.job, stored, recipe)
-
-
-def end_failed(lease: Lease, failure: Failure, ran: dict[str, str]) -> None:
-    """End a failed attempt. The job is queued again if another attempt can help and some are left, else it fails."""
-    with write():
-        _require(_end_failed(_held(lease), lease.job, failure, f"{failure.code}: {failure.detail}", **ran))
-
-
-def end_released(lease: Lease) -> None:
-    """Queue the job again without counting an attempt, as this worker is to stop."""
-    held, job = _held(lease), lease.job
-    with write():
-        artifacts.bury_outputs(held)
-        queued = states.mark_queued(
-            held.filter(cancel_asked=False), job, "its worker stopped", message="Waiting to start again"
-        )
-        _require(queued or _mark_cancelled(held.filter(cancel_asked=True), job))
-
-
-def end_deferred(lease: Lease, size: int) -> None:
-    """Queue the job again without counting an attempt: this host has no space for its inputs of `size` bytes."""
-    held, job = _held(lease), lease.job
-    message = f"The worker had no scratch space for {human_size(size)}."
-    with write():
-        queued = states.mark_queued(
-            held.filter(cancel_asked=False), job, "no scratch space", message=message, input_bytes=size,
-            not_before=Now() + _DEFERRAL,
-        )  # fmt: skip
-        _require(queued or states.mark_cancelled(held.filter(cancel_asked=True), job))
-
-
-def end_cancelled(lease: Lease) -> None:
-    """End a job that was to be cancelled, after its holder has stopped and removed everything."""
-    with write():
-        artifacts.bury_outputs(_held(lease))
-        _require(_mark_cancelled(_held(lease), lease.job))
-
-
-def _mark_cancelled(held: QuerySet[Job], job: Job) -> bool:
-    done = states.mark_cancelled(held, job)
-    keys = children.end_all(job) if done else []
-    transaction.on_commit(lambda: discard(*keys))
-    return done
-
-
-def _end_failed(held: QuerySet[Job], job: Job, failure: Failure, reason: str, **ran: str) -> bool:
-    if job.parent_id is not None:
-        children.lock_parent(job)
-    artifacts.bury_outputs(held)
-    # An attempt that kept something does not count: the next one has less to do, so there is an end of them.
-    attempts = job.attempts + (not artifacts.has_kept(job))
-    going_on = held.filter(cancel_asked=False)
-    if (pause := pause_before_retry(failure, attempts)) is None:
-        done = states.mark_failed(going_on, job, failure, attempts=attempts, **ran)
-        if done:
-            _fail_parent(job, failure, **ran) if job.parent_id is not None else _end_followers(job, failure)
-    else:
-        done = states.mark_queued(
-            going_on, job, reason, attempts=attempts, not_before=Now() + pause, message=failure.detail[:255], **ran
-        )
-    return done or _mark_cancelled(held.filter(cancel_asked=True), job)
-
-
-def _fail_parent(child: Job, failure: Failure, **ran: str) -> None:
-    """Fail the parent of a child that failed for good. What other children have made is kept for a retry."""
-    parent = children.lock_parent(child)
-    if parent is not None:
-        waiting = states.waiting(parent)
-        states.mark_failed(waiting, parent, failure, attempts=parent.attempts + 1, **ran)
-        artifacts.bury_outputs(Job.with_children.filter(parent=parent, status=Status.RUNNING))
-        states.cancel_children(parent)
-        _end_followers(parent, failure)
-
-
-def _end_followers(job: Job, failure: Failure) -> None:
-    """Fail the followers for whom the same attempt would fail in the same way, and let another one lead."""
-    for follower in followers(job) if failure.permanent else ():
-        if follower.owner_id == job.owner_id or not failure.personal:
-            states.mark_failed(states.waiting(follower), follower, failure)
-    promote(job)
-
-
-def oldest_attempt() -> datetime | None:
-    """hooks.oldest_readers: when the oldest of the running attempts was started."""
-    running = Job.with_children.filter(status=Status.RUNNING)
-    started: datetime | None = running.aggregate(at=Min("started_at"))["at"]
-    return started
-
-
-def reap(wait: Callable[[], object]) -> int:
-    """End the attempts whose worker was lost. `wait` gives living holders the time to renew their leases.
-
-    After a jump of the clock every lease looks expired until its holder renews it a second later.
-    """
-    tokens = set(lost().values_list("token", flat=True))
-    if not tokens:
-        return 0
-    wait()
-    return sum(_reap(job) for job in lost() if job.token in tokens)
-
-
-def lost() -> QuerySet[Job]:
-    """Running jobs whose lease is not renewed."""
-    over = Q(lease_until__lt=Now()) | Q(lease_until__gt=Now() + jobs().lease_time + _CLOCK_ERROR)
-    return Job.with_children.filter(over, status=Status.RUNNING)
-
-
-def _reap(job: Job) -> int:
-    held = lost().filter(pk=job.pk, token=job.token)
-    times = f" {job.attempts + 1} times" if job.attempts else ""
-    failure = WorkerLost(f"The worker of this job was lost{times}. The job may need more memory.")
-    with write():
-        done = _end_failed(held, job, failure, "its worker was lost")
-        if done:
-            count_lost_lease(job)
-    if done:
-        artifacts.discard_outputs(job)
-    return int(done)

@@ -13,7 +13,7 @@ from uploads.storage.blobs import discard
 from ..conf import jobs
 from ..errors import Cancelled, Failure, Interruption, LeaseLost, NoScratch, QuotaReached, Released
 from ..operations.divisible import Part
-from ..queue import leases
+from ..queue import outcomes
 from ..queue.artifacts import StoredOutput
 from ..queue.leases import Lease
 
@@ -71,15 +71,15 @@ def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
         case Split():
             _write_split(lease, end)
         case PartsAgain():
-            leases.wait_again(lease, end.specs, end.reason)
+            outcomes.wait_again(lease, end.specs, end.reason)
         case Failure():
-            leases.end_failed(lease, end, ran)
+            outcomes.end_failed(lease, end, ran)
         case Cancelled():
-            leases.end_cancelled(lease)
+            outcomes.end_cancelled(lease)
         case Released():
-            leases.end_released(lease)
+            outcomes.end_released(lease)
         case NoScratch(size=size):
-            leases.end_deferred(lease, size)
+            outcomes.end_deferred(lease, size)
 
 
 def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
@@ -88,21 +88,21 @@ def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:
         with _discarded_unless_held(lease, keys):
             if lease.job.parent_id is not None:
                 recipe = success.recipe
-                leases.finish_child(lease, success.stored, message=success.message, ran=ran, recipe=recipe)
+                outcomes.finish_child(lease, success.stored, message=success.message, ran=ran, recipe=recipe)
             else:
-                leases.finish(
+                outcomes.finish(
                     lease, success.stored, facts=success.facts, message=success.message, ran=ran,
                     measured=success.measured,
                 )  # fmt: skip
     except QuotaReached as failure:
         # In this order: until the failure is written, another try may still succeed and need the bytes.
-        leases.end_failed(lease, failure, ran)
+        outcomes.end_failed(lease, failure, ran)
         discard(*keys)
 
 
 def _write_split(lease: Lease, split: Split) -> None:
     with _discarded_unless_held(lease, [output.key for outputs in split.done.values() for output in outputs]):
-        leases.split(lease, split.parts, split.done, split.recipes)
+        outcomes.split(lease, split.parts, split.done, split.recipes)
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def _discarded_unless_held(lease: Lease, keys: Sequence[str]) -> Iterator[None]:
         try:
             yield
         except Cancelled:
-            leases.end_cancelled(lease)
+            outcomes.end_cancelled(lease)
             discard(*keys)
     except LeaseLost:
         discard(*keys)

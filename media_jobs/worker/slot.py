@@ -23,7 +23,7 @@ from ..ffmpeg import binary
 from ..ffmpeg.binary import Binary
 from ..ffmpeg.sandbox import Sandbox
 from ..models import Worker
-from ..queue.leases import lost
+from ..queue.lost_leases import lost
 from ..queue.notify import wake
 from ..queue.scheduling import is_paused
 from ..queue.upload_checks import has_work

@@ -13,7 +13,7 @@ from media_jobs.ffmpeg import toolbox
 from media_jobs.ffmpeg.probing.media_facts import Facts
 from media_jobs.ffmpeg.sandbox import Sandbox
 from media_jobs.models import Job, ScratchBlob
-from media_jobs.queue import leases
+from media_jobs.queue import outcomes
 from media_jobs.queue.leases import Lease
 from tests.support.hls_making import Making
 from tests.support.hls_rules import check_rendition
@@ -138,7 +138,7 @@ def test_what_was_kept_before_the_store_failed_stays(making: Making, tmp_path: P
     with pytest.raises(StorageUnavailable):
         making.make_slowly(lease, lambda: store.rename(tmp_path / "away"))
     (tmp_path / "away").rename(store)
-    leases.end_failed(lease, ContentLost("The server's disk reported an error."), {})
+    outcomes.end_failed(lease, ContentLost("The server's disk reported an error."), {})
     assert len(pieces(lease)) == 1
     assert Tombstone.objects.filter(key=lease.key(1)).exists()
     assert not Tombstone.objects.filter(key=lease.key(0)).exists()

@@ -12,7 +12,7 @@ from media_jobs.ffmpeg.probing.media_facts import Facts
 from media_jobs.ffmpeg.sandbox import Sandbox
 from media_jobs.models import Job
 from media_jobs.operations.shared import hls_head
-from media_jobs.queue import cancel_and_retry, leases
+from media_jobs.queue import cancel_and_retry, outcomes
 from tests.support.hls_making import Making
 from tests.support.hls_rules import check_rendition
 from tests.support.local_store import an_owner, own_store
@@ -120,7 +120,7 @@ def test_a_retry_continues_where_the_job_failed(making: Making) -> None:
     making.split()
     making.make_part()
     making.make_part()
-    leases.end_failed(making.claim(), BadMedia("It is cut off."), {})
+    outcomes.end_failed(making.claim(), BadMedia("It is cut off."), {})
     assert len(making.playlist("48p").names) == 2
     cancel_and_retry.retry(Job.objects.get(pk=making.job.pk))
     assert Job.with_children.filter(parent=making.job, status="queued").count() == 3

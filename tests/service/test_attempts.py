@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from media_jobs.errors import BadMedia, NoRoom
 from media_jobs.models import Job, Worker
-from media_jobs.queue import cancel_and_retry, leases
+from media_jobs.queue import cancel_and_retry, outcomes
 from media_jobs.queue.leases import Lease
 from tests.support.job_rows import a_job, a_worker, end, expire, now, reap, started
 from uploads.models import Transition
@@ -38,11 +38,11 @@ def succeed(worker: Worker, job: Job) -> None:
 
 
 def fail_for_now(worker: Worker, job: Job) -> None:
-    leases.end_failed(begin(worker, job), NoRoom("The disk is full."), {})
+    outcomes.end_failed(begin(worker, job), NoRoom("The disk is full."), {})
 
 
 def fail_for_good(worker: Worker, job: Job) -> None:
-    leases.end_failed(begin(worker, job), BadMedia("It is cut off."), {})
+    outcomes.end_failed(begin(worker, job), BadMedia("It is cut off."), {})
 
 
 def lose(worker: Worker, job: Job) -> None:
@@ -52,7 +52,7 @@ def lose(worker: Worker, job: Job) -> None:
 
 
 def give_back(worker: Worker, job: Job) -> None:
-    leases.end_released(begin(worker, job))
+    outcomes.end_released(begin(worker, job))
 
 
 def cancel(worker: Worker, job: Job) -> None:
@@ -62,7 +62,7 @@ def cancel(worker: Worker, job: Job) -> None:
 def run_and_cancel(worker: Worker, job: Job) -> None:
     lease = begin(worker, job)
     cancel_and_retry.cancel(job)
-    leases.end_cancelled(lease)
+    outcomes.end_cancelled(lease)
 
 
 def retry(worker: Worker, job: Job) -> None:

@@ -13,7 +13,7 @@ from media_jobs.ffmpeg.progress import Report
 from media_jobs.housekeeping import forget_scratch
 from media_jobs.models import Job, ScratchBlob, Worker
 from media_jobs.operations.divisible import Part
-from media_jobs.queue import cancel_and_retry, children, leases
+from media_jobs.queue import cancel_and_retry, children, leases, outcomes
 from media_jobs.queue.artifacts import StoredOutput, keys_in_use
 from media_jobs.queue.deletion import delete_job
 from media_jobs.queue.leases import Lease
@@ -36,7 +36,7 @@ def worker() -> Worker:
 def parent(worker: Worker) -> Job:
     """A job that has been split, and waits for its children."""
     job = a_job(operation="transcode")
-    leases.split(claimed(worker), PARTS, {})
+    outcomes.split(claimed(worker), PARTS, {})
     job.refresh_from_db()
     return job
 
@@ -48,7 +48,7 @@ def output(lease: Lease) -> StoredOutput:
 
 
 def finish(lease: Lease) -> None:
-    leases.finish_child(lease, [output(lease)], message="Done", ran={})
+    outcomes.finish_child(lease, [output(lease)], message="Done", ran={})
 
 
 def statuses(parent: Job) -> list[str]:
@@ -69,7 +69,7 @@ def test_a_parent_is_claimed_again_after_its_last_child(parent: Job, worker: Wor
     assert (lease.job.pk, lease.job.attempt) == (parent.pk, 1)
     assert [child.scratch.get().name for child in children.children_of(parent)] == ["piece.mp4"] * 3
     assert timeline(parent) == ["queued", "running", "queued", "running"]
-    leases.finish(lease, [], facts=None, message="Joined", ran={})
+    outcomes.finish(lease, [], facts=None, message="Joined", ran={})
     assert not Job.with_children.filter(parent=parent).exists()
     assert not ScratchBlob.objects.exists()
     assert Tombstone.objects.count() == 3
@@ -77,11 +77,11 @@ def test_a_parent_is_claimed_again_after_its_last_child(parent: Job, worker: Wor
 
 def test_a_parent_may_be_split_again_into_further_parts_of_several_lanes(worker: Worker) -> None:
     job, bulk = a_job(operation="transcode"), a_worker("bulk")
-    leases.split(claimed(worker), [Part({"number": 0}, 1.0, lane="bulk")], {})
+    outcomes.split(claimed(worker), [Part({"number": 0}, 1.0, lane="bulk")], {})
     finish(claimed(bulk))
     again = claimed(worker)
     stored = {0: [output(again)]}
-    leases.split(again, [Part({"number": 1}, 1.0), Part({"number": 2}, 1.0)], stored)
+    outcomes.split(again, [Part({"number": 1}, 1.0), Part({"number": 2}, 1.0)], stored)
     job.refresh_from_db()
     assert (job.status, job.pending_children) == ("queued", 1)
     finish(claimed(worker))
@@ -137,7 +137,7 @@ def test_a_child_that_fails_for_good_fails_its_parent_and_a_retry_uses_what_is_d
 ) -> None:
     finish(claimed(worker))
     failing, running = claimed(worker), claimed(worker)
-    leases.end_failed(failing, BadMedia("It is cut off."), {"log": "bad"})
+    outcomes.end_failed(failing, BadMedia("It is cut off."), {"log": "bad"})
     parent.refresh_from_db()
     assert (parent.status, parent.error_code, parent.log, parent.pending_children) == (
         "failed",
@@ -199,7 +199,7 @@ def test_checkpoints_outlive_their_worker_and_its_attempt_does_not_count(parent:
     assert set(children.kept_names(child)) == {"piece.mp4", kept.name}
 
 
-@pytest.mark.parametrize("end", [leases.end_released, lambda lease: leases.end_failed(lease, NoRoom(""), {})])
+@pytest.mark.parametrize("end", [outcomes.end_released, lambda lease: outcomes.end_failed(lease, NoRoom(""), {})])
 def test_checkpoints_stay_until_the_parent_ends(parent: Job, worker: Worker, end: Callable[[Lease], None]) -> None:
     lease = claimed(worker)
     keep(lease)
@@ -227,7 +227,7 @@ def test_attempts_that_keep_nothing_end_in_failure_between_those_that_do(parent:
 
 
 def test_a_child_that_fails_for_now_is_tried_again(parent: Job, worker: Worker) -> None:
-    leases.end_failed(claimed(worker), NoRoom("The disk is full."), {})
+    outcomes.end_failed(claimed(worker), NoRoom("The disk is full."), {})
     assert statuses(parent) == ["queued"] * 3
     assert parent.pending_children == 3
 
@@ -235,7 +235,7 @@ def test_a_child_that_fails_for_now_is_tried_again(parent: Job, worker: Worker) 
 def test_lost_outputs_are_made_again(parent: Job, worker: Worker) -> None:
     for _ in PARTS:
         finish(claimed(worker))
-    leases.wait_again(claimed(worker), {1: None}, "as their bytes were lost")
+    outcomes.wait_again(claimed(worker), {1: None}, "as their bytes were lost")
     parent.refresh_from_db()
     assert (parent.pending_children, statuses(parent)) == (1, ["succeeded", "queued", "succeeded"])
     assert ScratchBlob.objects.count() == 2
@@ -247,7 +247,7 @@ def test_parts_are_made_again_in_another_way(parent: Job, worker: Worker) -> Non
     for _ in PARTS:
         finish(claimed(worker))
     specs = {number: {"crf": 20 + number} for number in range(len(PARTS))}
-    leases.wait_again(claimed(worker), specs, "as the result missed its target")
+    outcomes.wait_again(claimed(worker), specs, "as the result missed its target")
     parent.refresh_from_db()
     assert (parent.pending_children, statuses(parent)) == (3, ["queued"] * 3)
     assert [child.part for child in children.children_of(parent)] == list(specs.values())
@@ -257,7 +257,7 @@ def test_parts_are_made_again_in_another_way(parent: Job, worker: Worker) -> Non
 def test_a_join_that_fails_for_now_joins_again(parent: Job, worker: Worker) -> None:
     for _ in PARTS:
         finish(claimed(worker))
-    leases.end_failed(claimed(worker), NoRoom("The disk is full."), {})
+    outcomes.end_failed(claimed(worker), NoRoom("The disk is full."), {})
     Job.objects.filter(pk=parent.pk).update(not_before=None)
     assert claimed(worker).job.pk == parent.pk
     assert len(children.children_of(parent)) == 3
@@ -268,8 +268,8 @@ def test_a_job_that_is_to_be_cancelled_is_not_split(worker: Worker) -> None:
     lease = claimed(worker)
     cancel_and_retry.cancel(job)
     with pytest.raises(Cancelled):
-        leases.split(lease, PARTS, {})
-    leases.end_cancelled(lease)
+        outcomes.split(lease, PARTS, {})
+    outcomes.end_cancelled(lease)
     job.refresh_from_db()
     assert job.status == "cancelled"
     assert not Job.with_children.filter(parent=job).exists()
@@ -278,7 +278,7 @@ def test_a_job_that_is_to_be_cancelled_is_not_split(worker: Worker) -> None:
 def test_deleting_the_parent_deletes_its_children_and_their_bytes(parent: Job, worker: Worker) -> None:
     lease = claimed(worker)
     finish(lease)
-    leases.end_failed(claimed(worker), BadMedia("It is cut off."), {})
+    outcomes.end_failed(claimed(worker), BadMedia("It is cut off."), {})
     parent.refresh_from_db()
     delete_job(parent)
     assert not Job.with_children.exists()
@@ -288,7 +288,7 @@ def test_deleting_the_parent_deletes_its_children_and_their_bytes(parent: Job, w
 def test_what_a_failed_job_has_of_its_children_goes_after_a_day(parent: Job, worker: Worker) -> None:
     lease = claimed(worker)
     finish(lease)
-    leases.end_failed(claimed(worker), BadMedia("It is cut off."), {})
+    outcomes.end_failed(claimed(worker), BadMedia("It is cut off."), {})
     assert forget_scratch() == 0
     Job.objects.filter(pk=parent.pk).update(finished_at=Now() - timedelta(hours=25))
     assert forget_scratch() == 1
@@ -300,10 +300,10 @@ def test_what_a_failed_job_has_of_its_children_goes_after_a_day(parent: Job, wor
 def test_an_identical_job_waits_for_the_parent_and_gets_its_end(worker: Worker) -> None:
     file = a_file()
     job = a_job(file, operation="transcode")
-    leases.split(claimed(worker), PARTS, {})
+    outcomes.split(claimed(worker), PARTS, {})
     other = a_job(file, operation="transcode")
     assert other.leader_id == job.pk
-    leases.end_failed(claimed(worker), BadMedia("It is cut off."), {})
+    outcomes.end_failed(claimed(worker), BadMedia("It is cut off."), {})
     other.refresh_from_db()
     assert (other.status, other.error_code) == ("failed", "bad_media")
 

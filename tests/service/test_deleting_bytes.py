@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from media_jobs.errors import BadMedia, LeaseLost
 from media_jobs.models import Job
-from media_jobs.queue import artifacts, leases
+from media_jobs.queue import artifacts, leases, outcomes
 from media_jobs.queue.leases import Lease
 from media_jobs.worker.attempt_end import Success, record_end
 from tests.support.api_client import api_client
@@ -163,7 +163,7 @@ def test_what_an_attempt_stored_is_removed_when_the_attempt_ends(place: Sink) ->
     assert stored_keys(place) == keys  # it may yet succeed
     assert sweep(place, grace=AT_ONCE) == 1  # the job's own file, whose bytes nobody has, is marked as lost
     assert stored_keys(place) == keys
-    leases.end_failed(lease, BadMedia("It is cut off."), {})
+    outcomes.end_failed(lease, BadMedia("It is cut off."), {})
     remove_buried(place)
     assert (stored_keys(place), quarantined_keys(place)) == (set(), set())
 
@@ -277,7 +277,7 @@ def test_what_a_restored_snapshot_was_about_to_delete_goes_into_quarantine(place
 
     forget_intentions()
     artifacts.forget_outputs()
-    leases.end_failed(lease, BadMedia("It is cut off."), {})
+    outcomes.end_failed(lease, BadMedia("It is cut off."), {})
     remove_buried(place)
     sweep(place, grace=AT_ONCE)
     remove_buried(place)

@@ -21,7 +21,7 @@ from media_jobs.errors import (
 )
 from media_jobs.ffmpeg.probing.media_facts import FACTS_VERSION
 from media_jobs.models import Artifact, Job, Worker
-from media_jobs.queue import cancel_and_retry, leases
+from media_jobs.queue import cancel_and_retry, leases, outcomes
 from media_jobs.queue.deletion import delete_job
 from media_jobs.queue.submission import Order, begin_uploaded, submit
 from tests.support.job_rows import (
@@ -136,12 +136,12 @@ def test_the_oldest_follower_takes_over_from_a_leader_that_ends_without_result(
     lease.job.refresh_from_db()
     if loss == "cancelled":
         cancel_and_retry.cancel(leader)
-        leases.end_cancelled(lease)
+        outcomes.end_cancelled(lease)
     elif loss == "worker lost":
         expire(leader)
         reap()
     else:
-        leases.end_failed(lease, NoRoom("The disk is full."), {})
+        outcomes.end_failed(lease, NoRoom("The disk is full."), {})
     assert now(leader).is_finished
     assert (now(heir).leader, now(last).leader) == (None, heir)
     end(started(worker, heir), "poster.jpg")
@@ -151,7 +151,7 @@ def test_the_oldest_follower_takes_over_from_a_leader_that_ends_without_result(
 def test_a_permanent_failure_is_that_of_all_who_followed(worker: Worker) -> None:
     file = a_file()
     leader, follower = a_job(file), a_job(file)
-    leases.end_failed(started(worker, leader), BadMedia("It is cut off."), {})
+    outcomes.end_failed(started(worker, leader), BadMedia("It is cut off."), {})
     assert (now(follower).status, now(follower).error_detail) == ("failed", "It is cut off.")
 
 
@@ -232,7 +232,7 @@ def test_one_owners_quota_is_no_matter_of_others_who_want_the_same(worker: Worke
     leader, poor, rich = map(a_job, twins)
     assert {poor.leader, rich.leader} == {leader}
     a_file(poor.owner)
-    leases.end_failed(started(worker, leader), QuotaReached("It does not fit."), {})
+    outcomes.end_failed(started(worker, leader), QuotaReached("It does not fit."), {})
     assert (now(leader).status, now(poor).leader, now(rich).leader) == ("failed", None, poor)
     cancel_and_retry.cancel(poor)
     again = a_job(twins[1])
@@ -251,7 +251,7 @@ def test_a_cancelled_follower_leaves_the_others_in_peace(worker: Worker) -> None
 
 def test_a_failed_job_can_be_tried_again_and_a_succeeded_one_cannot(worker: Worker) -> None:
     job = a_job()
-    leases.end_failed(started(worker, job), BadMedia("It is cut off."), {})
+    outcomes.end_failed(started(worker, job), BadMedia("It is cut off."), {})
     assert (cancel_and_retry.retry(job).status, now(job).error_code, now(job).finished_at) == ("queued", "", None)
     with pytest.raises(NotFinished):
         cancel_and_retry.retry(job)

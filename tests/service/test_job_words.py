@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from media_jobs.admin import job_cells
 from media_jobs.errors import NoRoom
 from media_jobs.models import Job, Lane
-from media_jobs.queue import leases
+from media_jobs.queue import outcomes
 from media_jobs.queue.status_text import Lanes, message_of, waiting_for
 from tests.support.api_client import api_client
 from tests.support.job_rows import a_file, a_job, a_user, a_worker, now, started
@@ -65,7 +65,7 @@ def test_a_better_priority_is_ahead_and_of_another_owner_one_for_each_of_ones_ow
 
 def test_a_job_that_failed_for_now_waits_for_its_next_attempt() -> None:
     job = a_job()
-    leases.end_failed(started(a_worker(), job), NoRoom("The server's disk is full."), {})
+    outcomes.end_failed(started(a_worker(), job), NoRoom("The server's disk is full."), {})
     said = awaits(job)
     assert said is not None
     assert said.startswith("Another attempt, in ")

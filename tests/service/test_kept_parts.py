@@ -11,7 +11,7 @@ from media_jobs import operations
 from media_jobs.errors import BadMedia
 from media_jobs.models import Job, ScratchBlob, Worker
 from media_jobs.operations.divisible import Part
-from media_jobs.queue import cancel_and_retry, children, kept_parts, leases
+from media_jobs.queue import cancel_and_retry, children, kept_parts, leases, outcomes
 from media_jobs.queue.artifacts import StoredOutput, keys_in_use
 from media_jobs.queue.leases import Lease
 from tests.support.job_rows import BUILD, a_file, a_job, a_user, a_worker, claimed
@@ -39,7 +39,7 @@ def split(worker: Worker, file: MediaFile, *starts: float) -> Job:
     lease = claimed(worker)
     assert lease.job == job
     recipes = {number: recipe_of(job, start) for number, start in enumerate(starts)}
-    leases.split(lease, [Part(spec(start), 1.0) for start in starts], {}, recipes)
+    outcomes.split(lease, [Part(spec(start), 1.0) for start in starts], {}, recipes)
     job.refresh_from_db()
     return job
 
@@ -60,7 +60,7 @@ def finish(lease: Lease) -> None:
         for number, name in enumerate(("picture.mp4", "sound.au"))
     ]
     assert lease.job.part is not None
-    leases.finish_child(lease, stored, message="", ran={}, recipe=recipe_of(lease.job, lease.job.part["start"]))
+    outcomes.finish_child(lease, stored, message="", ran={}, recipe=recipe_of(lease.job, lease.job.part["start"]))
 
 
 def render(worker: Worker, file: MediaFile, *starts: float) -> int:
@@ -71,7 +71,7 @@ def render(worker: Worker, file: MediaFile, *starts: float) -> int:
         finish(claimed(worker))
     parent = claimed(worker)
     assert (parent.job, [child.scratch.count() for child in children.children_of(job)]) == (job, [2] * len(starts))
-    leases.finish(parent, [], facts=None, message="", ran={})
+    outcomes.finish(parent, [], facts=None, message="", ran={})
     return made
 
 
@@ -110,7 +110,7 @@ def test_parts_of_cancelled_and_failed_jobs_are_kept_too(worker: Worker) -> None
     cancel_and_retry.cancel(job)
     job = split(worker, file, 0, 2)
     assert job.pending_children == 1
-    leases.end_failed(claimed(worker), BadMedia("It is cut off."), {})
+    outcomes.end_failed(claimed(worker), BadMedia("It is cut off."), {})
     cancel_and_retry.retry(job)
     job.refresh_from_db()
     assert job.pending_children == 1
@@ -150,7 +150,7 @@ def test_lost_bytes_of_a_kept_part_are_made_again(worker: Worker) -> None:
     render(worker, file, 0)
     job = split(worker, file, 0, 1)
     finish(claimed(worker))
-    leases.wait_again(claimed(worker), {0: None}, "as their bytes were lost")
+    outcomes.wait_again(claimed(worker), {0: None}, "as their bytes were lost")
     job.refresh_from_db()
     assert job.pending_children == 1
     assert claimed(worker).job.number == 0

@@ -23,7 +23,7 @@ from media_jobs.errors import (
 )
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.models import Artifact, Job, Lane, Worker
-from media_jobs.queue import cancel_and_retry, leases
+from media_jobs.queue import cancel_and_retry, leases, lost_leases, outcomes
 from media_jobs.queue.scheduling import charge
 from tests.support.job_rows import (
     a_file,
@@ -172,7 +172,7 @@ def test_renewing_carries_progress_and_brings_word_of_a_cancel(worker: Worker) -
     assert now(job).status == "running"
     assert leases.renew(lease, Job.Phase.WORKING, Report("Half", 1.0)) is True
     assert now(job).progress < 1
-    leases.end_cancelled(lease)
+    outcomes.end_cancelled(lease)
     assert (now(job).status, past(job)[-1]) == ("cancelled", "cancelled")
 
 
@@ -195,7 +195,7 @@ def test_a_cancel_that_comes_at_the_last_moment_is_kept(worker: Worker) -> None:
     cancel_and_retry.cancel(job)
     with pytest.raises(Cancelled):
         end(lease, "poster.jpg")
-    leases.end_cancelled(lease)
+    outcomes.end_cancelled(lease)
     assert (now(job).status, Artifact.objects.count()) == ("cancelled", 0)
 
 
@@ -209,11 +209,11 @@ def test_a_job_that_is_to_be_cancelled_is_whatever_ends_its_attempt(end: str, wo
     cancel_and_retry.cancel(job)
     expire(job)
     if end == "stopped":
-        leases.end_released(lease)
+        outcomes.end_released(lease)
     elif end == "failed for now":
-        leases.end_failed(lease, NoRoom("The disk is full."), {})
+        outcomes.end_failed(lease, NoRoom("The disk is full."), {})
     elif end == "failed for good":
-        leases.end_failed(lease, BadMedia("It is cut off."), {})
+        outcomes.end_failed(lease, BadMedia("It is cut off."), {})
     else:
         assert reap() == 1
     assert (now(job).status, past(job)[-1]) == ("cancelled", "cancelled")
@@ -251,10 +251,10 @@ def test_nobody_who_lost_the_lease_can_write_anything(worker: Worker) -> None:
         lambda: leases.renew(lease, Job.Phase.WORKING, Report("I am alive")),
         lambda: leases.reserve_keys(lease, 1),
         lambda: end(lease, "poster.jpg"),
-        lambda: leases.end_failed(lease, BadMedia("no"), {}),
-        lambda: leases.end_failed(lease, NoRoom("no"), {}),
-        lambda: leases.end_released(lease),
-        lambda: leases.end_cancelled(lease),
+        lambda: outcomes.end_failed(lease, BadMedia("no"), {}),
+        lambda: outcomes.end_failed(lease, NoRoom("no"), {}),
+        lambda: outcomes.end_released(lease),
+        lambda: outcomes.end_cancelled(lease),
     ):
         with pytest.raises(LeaseLost), transaction.atomic():
             attempt()
@@ -266,7 +266,7 @@ def test_nobody_who_lost_the_lease_can_write_anything(worker: Worker) -> None:
 
 def test_a_worker_that_stops_gives_its_job_back_without_counting_an_attempt(worker: Worker) -> None:
     job = a_job()
-    leases.end_released(started(worker, job))
+    outcomes.end_released(started(worker, job))
     assert (now(job).status, now(job).attempts, now(job).not_before) == ("queued", 0, None)
     started(worker, job)
 
@@ -289,7 +289,7 @@ def test_a_lease_renewed_at_the_second_look_is_not_taken(worker: Worker) -> None
     job = a_job()
     lease = started(worker, job)
     expire(job)
-    assert leases.reap(lambda: void(leases.renew(lease, Job.Phase.WORKING, Report("here")))) == 0
+    assert lost_leases.reap(lambda: void(leases.renew(lease, Job.Phase.WORKING, Report("here")))) == 0
     assert now(job).status == "running"
 
 
@@ -306,11 +306,11 @@ def test_a_lease_in_a_future_that_no_clock_gave_is_taken_back(worker: Worker) ->
 
 def test_a_failure_that_may_pass_is_tried_again_and_a_permanent_one_is_not(worker: Worker) -> None:
     job = a_job()
-    leases.end_failed(started(worker, job), NoRoom("The disk is full."), {})
+    outcomes.end_failed(started(worker, job), NoRoom("The disk is full."), {})
     assert (now(job).status, now(job).attempts) == ("queued", 1)
     assert leases.claim(worker) is None  # not at once
     Job.objects.filter(pk=job.pk).update(not_before=None)
-    leases.end_failed(started(worker, job), BadMedia("It is cut off."), {"log": "moov atom not found"})
+    outcomes.end_failed(started(worker, job), BadMedia("It is cut off."), {"log": "moov atom not found"})
     found = now(job)
     assert (found.status, found.error_code, found.error_detail) == ("failed", "bad_media", "It is cut off.")
     assert found.log == "moov atom not found"
@@ -326,7 +326,7 @@ def test_the_next_attempt_waits_longer_each_time_and_for_a_disk_that_is_full_fro
     settings.JOBS = replace(settings.JOBS, attempts=9)
     job, waits = a_job(), []
     for _ in range(8):
-        leases.end_failed(started(worker, job), failure, {})
+        outcomes.end_failed(started(worker, job), failure, {})
         found = now(job)
         assert (found.status, found.message) == ("queued", failure.detail)
         assert found.not_before is not None

@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 
 from media_jobs.errors import BadMedia
 from media_jobs.models import Job, Worker
-from media_jobs.queue import leases, states
+from media_jobs.queue import lost_leases, outcomes, states
 from tests.support.in_server import counting
 from tests.support.job_rows import a_job, a_worker, claimed
 from tests.support.running_servers import StartServer
@@ -53,7 +53,7 @@ def test_jobs_are_counted_by_operation_and_result_with_their_durations() -> None
     lease = claimed(worker)
     Job.objects.update(started_at=Now() - timedelta(seconds=20))
     lease.job.refresh_from_db()
-    leases.end_failed(lease, BadMedia("It is broken."), {})
+    outcomes.end_failed(lease, BadMedia("It is broken."), {})
     waiting = a_job(params={"width": 20})
     states.mark_cancelled(states.waiting(waiting), waiting)
     found = here()
@@ -72,7 +72,7 @@ def test_lost_leases_are_counted() -> None:
     a_job()
     claimed(worker)
     Job.objects.update(lease_until=Now() - timedelta(minutes=1))
-    assert leases.reap(lambda: None) == 1
+    assert lost_leases.reap(lambda: None) == 1
     assert here()['millrace_job_leases_lost_total{operation="thumbnail"}'] == 1
 
 

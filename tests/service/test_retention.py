@@ -16,7 +16,7 @@ from media_jobs.errors import BadMedia
 from media_jobs.ffmpeg.work_folder import work_folder
 from media_jobs.housekeeping import forget_jobs, forget_workers, sweep_work
 from media_jobs.models import Job, Worker
-from media_jobs.queue import cancel_and_retry, leases
+from media_jobs.queue import cancel_and_retry, outcomes
 from media_jobs.queue.submission import Order, submit_with_upload
 from tests.support.job_rows import a_job, a_user, a_worker, end, now, past, started
 from uploads.models import MediaFile, SinkMark, Upload
@@ -36,7 +36,7 @@ def _settings(settings: Any, tmp_path: Path) -> None:
 
 def failed(worker: Worker, **ago: float) -> Job:
     job = a_job()
-    leases.end_failed(started(worker, job), BadMedia("It is cut off."), {})
+    outcomes.end_failed(started(worker, job), BadMedia("It is cut off."), {})
     Job.objects.filter(pk=job.pk).update(finished_at=Now() - timedelta(**ago))
     return job
 

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from media_jobs.errors import BadMedia
 from media_jobs.models import Job
-from media_jobs.queue import cancel_and_retry, leases, states
+from media_jobs.queue import cancel_and_retry, outcomes, states
 from media_jobs.subscriptions import job_finished
 from tests.support.job_rows import a_file, a_job, a_worker, end, started
 from uploads.models import MediaFile
@@ -42,7 +42,7 @@ def test_a_subscriber_is_told_how_each_job_ended_whatever_another_subscriber_doe
     worker = a_worker()
     made, failing, unwanted = (a_job() for _ in range(3))
     end(started(worker, made), "one.jpg")
-    leases.end_failed(started(worker, failing), BadMedia("It is damaged."), {})
+    outcomes.end_failed(started(worker, failing), BadMedia("It is damaged."), {})
     cancel_and_retry.cancel(unwanted)
     assert told == [("thumbnail", "succeeded"), ("thumbnail", "failed"), ("thumbnail", "cancelled")]
     made.refresh_from_db()

@@ -10,7 +10,7 @@ from model_bakery import baker
 
 from media_jobs.models import ScratchBlob
 from media_jobs.operations.divisible import Part
-from media_jobs.queue import cancel_and_retry, children, leases
+from media_jobs.queue import cancel_and_retry, children, outcomes
 from tests.support.job_rows import a_job, a_worker, claimed
 from uploads.models import Tombstone
 
@@ -20,7 +20,7 @@ BEFORE = "0008_presets"
 @pytest.mark.django_db(transaction=True)
 def test_parts_from_before_go_with_their_parent() -> None:
     job = a_job(operation="transcode")
-    leases.split(claimed(a_worker("heavy")), [Part({"number": 0}, 1.0)], {})
+    outcomes.split(claimed(a_worker("heavy")), [Part({"number": 0}, 1.0)], {})
     child = children.children_of(job).get()
     try:
         call_command("migrate", "media_jobs", BEFORE, verbosity=0)

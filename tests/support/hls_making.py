@@ -16,7 +16,7 @@ from media_jobs.models import Job, Worker
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Outcome, Output, Work
 from media_jobs.operations.divisible import Again, DivisibleOperation, DonePart
-from media_jobs.queue import children, leases
+from media_jobs.queue import children, leases, outcomes
 from media_jobs.queue.artifacts import StoredOutput
 from media_jobs.queue.leases import Lease
 from media_jobs.queue.submission import Order, submit
@@ -89,7 +89,7 @@ class Making:
     def split(self) -> None:
         parts = self._operation.split(self._work(), 1)
         assert not isinstance(parts, Outcome)
-        leases.split(self.claim(self._bulk), parts, {})
+        outcomes.split(self.claim(self._bulk), parts, {})
 
     def split_again(self) -> None:
         """After the head was made: into all parts, of which copies are there already."""
@@ -97,7 +97,7 @@ class Making:
         parts = self._operation.join(work, self._made(work.folder))
         assert not isinstance(parts, Outcome | Again)
         done = {number: part for number, part in enumerate(parts) if part.outputs}
-        leases.split(lease, parts, {number: self._store(lease, part.outputs) for number, part in done.items()})
+        outcomes.split(lease, parts, {number: self._store(lease, part.outputs) for number, part in done.items()})
 
     def make_head(self) -> None:
         self.make_part(self._bulk)
@@ -118,13 +118,13 @@ class Making:
         outputs.look = look
         outcome = self._operation.run_part(replace(self._work_with(tools), checkpoints=outputs), lease.job.part or {})
         found = [tools.verify(output.path, output.expected) for output in outcome.outputs]
-        leases.finish_child(lease, outputs.store(outcome.outputs, found), message="", ran={})
+        outcomes.finish_child(lease, outputs.store(outcome.outputs, found), message="", ran={})
 
     def join(self) -> None:
         lease, work = self.claim(self._bulk), self._work()
         outcome = self._operation.join(work, self._made(work.folder))
         assert isinstance(outcome, Outcome)
-        leases.finish(lease, self._store(lease, outcome.outputs), facts=None, message=outcome.message, ran={})
+        outcomes.finish(lease, self._store(lease, outcome.outputs), facts=None, message=outcome.message, ran={})
 
     def _made(self, folder: Path) -> list[DonePart]:
         with Inputs(lambda: None, lambda _: None) as inputs:

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from model_bakery import baker
 
 from media_jobs.models import Job, Worker
-from media_jobs.queue import artifacts, leases
+from media_jobs.queue import artifacts, leases, lost_leases, outcomes
 from media_jobs.queue.leases import Lease
 from media_jobs.queue.submission import Order, submit
 from uploads.content.intake import Content
@@ -70,7 +70,7 @@ def end(lease: Lease, *names: str, facts: dict[str, Any] | None = None) -> None:
         )
         for number, name in enumerate(names)
     ]
-    leases.finish(lease, kept, facts=facts, message="", ran={"build": BUILD})
+    outcomes.finish(lease, kept, facts=facts, message="", ran={"build": BUILD})
 
 
 def now(job: Job) -> Job:
@@ -103,4 +103,4 @@ def meanwhile(verb: str, deed: Callable[[], object]) -> Iterator[None]:
 
 
 def reap() -> int:
-    return leases.reap(lambda: None)
+    return lost_leases.reap(lambda: None)

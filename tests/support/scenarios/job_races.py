@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from media_jobs.errors import AlreadyFinished, BadMedia, Cancelled, LeaseLost, NoRoom, NotFinished, QuotaReached
 from media_jobs.ffmpeg.progress import Report
 from media_jobs.models import Job, Worker
-from media_jobs.queue import artifacts, cancel_and_retry, leases, scheduling
+from media_jobs.queue import artifacts, cancel_and_retry, leases, lost_leases, outcomes, scheduling
 from media_jobs.queue.leases import Lease
 from media_jobs.queue.submission import Order, submit
 from tests.support.api_client import api_client
@@ -73,9 +73,9 @@ def _work(jobs: int) -> list[tuple[str, str | None]]:
 
 def _succeed(lease: Lease) -> None:
     try:
-        leases.finish(lease, [], facts=None, message="", ran={"build": BUILD})
+        outcomes.finish(lease, [], facts=None, message="", ran={"build": BUILD})
     except Cancelled:
-        leases.end_cancelled(lease)
+        outcomes.end_cancelled(lease)
 
 
 def pass_quota(size: int) -> dict[str, Any]:
@@ -92,9 +92,9 @@ def _end_with(size: int) -> str:
         "a.jpg", lease.key(0), Content(uuid.uuid4().hex * 2, size, "image", "image/jpeg"), {}
     )
     try:
-        leases.finish(lease, [kept], facts=None, message="", ran={"build": BUILD})
+        outcomes.finish(lease, [kept], facts=None, message="", ran={"build": BUILD})
     except QuotaReached as failure:
-        leases.end_failed(lease, failure, {})
+        outcomes.end_failed(lease, failure, {})
         return "refused"
     return "taken"
 
@@ -143,14 +143,14 @@ def _meddle(chance: random.Random, seconds: float) -> dict[str, int]:
         "claim": take,
         "cancel": lambda: cancel_and_retry.cancel(chance.choice(jobs)),
         "retry": lambda: cancel_and_retry.retry(chance.choice(jobs)),
-        "reap": lambda: leases.reap(lambda: None),
+        "reap": lambda: lost_leases.reap(lambda: None),
         "lose": lose,
         "renew": lambda: held and leases.renew(held[-1], Job.Phase.WORKING, Report("Working", chance.random())),
         "succeed": lambda: end(_succeed) if chance.random() < 0.1 else None,
-        "fail for now": lambda: end(lambda lease: leases.end_failed(lease, NoRoom("The disk is full."), {})),
-        "fail": lambda: end(lambda lease: leases.end_failed(lease, BadMedia("It is cut off."), {})),
-        "give back": lambda: end(leases.end_released),
-        "end cancelled": lambda: end(leases.end_cancelled),
+        "fail for now": lambda: end(lambda lease: outcomes.end_failed(lease, NoRoom("The disk is full."), {})),
+        "fail": lambda: end(lambda lease: outcomes.end_failed(lease, BadMedia("It is cut off."), {})),
+        "give back": lambda: end(outcomes.end_released),
+        "end cancelled": lambda: end(outcomes.end_cancelled),
         "hurry": lambda: Job.objects.filter(pk=chance.choice(jobs).pk, status="queued").update(not_before=None),
     }
     until = time.monotonic() + seconds
