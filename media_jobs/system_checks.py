@@ -1,5 +1,6 @@
 """System checks, for `manage.py check` and each start: whether ffmpeg, its sandbox and the plug-ins work here."""
 
+import sys
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Info, Warning, register
@@ -55,13 +56,15 @@ def plugins(**_: Any) -> list[CheckMessage]:
 
 @register()
 def models(**_: Any) -> list[CheckMessage]:
-    """The extras that are installed, and the model that they use."""
+    """Whether extras that are installed can be used; `manage.py check` alone lists them."""
     if SPEECH not in installed():
         return []
     try:
         model = find_model(jobs().whisper_model)
     except NoModel as reason:
         return [Warning(f"transcribe cannot run here. {reason}", id="media_jobs.W005")]
+    if sys.argv[1:2] != ["check"]:
+        return []  # Django shows it at each command
     listed = ", ".join(map(str, installed()))
     return [Info(f"Extras: {listed}. transcribe uses the Whisper model {model.name}.", id="media_jobs.I002")]
 
