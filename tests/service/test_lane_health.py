@@ -19,6 +19,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
+def lanes_of_every_machine(settings: Any) -> None:
+    settings.SLOTS = {**settings.SLOTS, "inference": 0}  # it has one where the extra is installed
+
+
+@pytest.fixture(autouse=True)
 def disk() -> None:
     """It can be seen: without, no job is begun."""
     adopt(sink())
