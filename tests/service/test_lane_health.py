@@ -19,14 +19,15 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def lanes_of_every_machine(settings: Any) -> None:
-    settings.SLOTS = {**settings.SLOTS, "inference": 0}  # it has one where the extra is installed
-
-
-@pytest.fixture(autouse=True)
 def disk() -> None:
     """It can be seen: without, no job is begun."""
     adopt(sink())
+
+
+@pytest.fixture(autouse=True)
+def model_worker() -> None:
+    """Needed only where an extra is installed."""
+    a_worker("inference")
 
 
 def test_a_lane_without_a_live_worker_is_named_and_the_server_is_ready_all_the_same() -> None:
