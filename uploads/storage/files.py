@@ -97,13 +97,14 @@ def delete_file(file: MediaFile) -> bool:
     """Delete a file, and its Blob and bytes if no other file shares them. False if it does not exist."""
     with write():
         # Lock the Blob first, as store() does: an upload of equal bytes then waits, and finds no Blob.
-        blob = lock_blob(MediaFile.objects.filter(pk=file.pk))
-        if blob is None:
+        # Then the row, as a renaming does, before the texts by which it is found: they are deleted first.
+        this = MediaFile.objects.filter(pk=file.pk)
+        if (blob := lock_blob(this)) is None or not _locked(this):
             return False
         for act in file_deleting:
             act(file)
         Upload.objects.filter(file=file).update(idempotency_key="")  # the key may create a new file now
-        deleted = MediaFile.objects.filter(pk=file.pk).delete()[1].get("uploads.MediaFile", 0)
+        deleted = this.delete()[1].get("uploads.MediaFile", 0)
         if deleted:
             audit_log.note(file, "Deleted.", audit_log.DELETION)
         sidecars.moved([file.pk], blob.sink, blob.key)
@@ -113,6 +114,11 @@ def delete_file(file: MediaFile) -> bool:
             bury(blob.sink, blob.key)
         transaction.on_commit(lambda: _finish_deletion(blob, file.pk, is_last=is_last))
     return bool(deleted)
+
+
+def _locked(file: QuerySet[MediaFile]) -> bool:
+    """Lock the row against changes. False if it does not exist."""
+    return file.select_for_update(no_key=True).values_list("pk").first() is not None
 
 
 def _finish_deletion(blob: Blob, file_id: uuid.UUID, *, is_last: bool) -> None:
