@@ -38,6 +38,15 @@ def wake(lane: str) -> None:
         _send(lane, 1)
 
 
+def wake_all(lane: str) -> None:
+    """Send a message to each idle worker of the lane.
+
+    For one of them that knows of work: a message alone could go to another, again and again, that has no room for the
+    inputs. Redis gives it to the worker that has waited longest.
+    """
+    _send(lane, Worker.live().filter(lane=lane, state=Worker.State.IDLE).count())
+
+
 def wake_for_upload(upload: Upload) -> None:
     """hooks.upload_sent: wake a worker that checks the content of the upload."""
     transaction.on_commit(lambda: wake(BULK))

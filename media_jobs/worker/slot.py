@@ -24,7 +24,7 @@ from ..ffmpeg.binary import Binary
 from ..ffmpeg.sandbox import Sandbox
 from ..models import Worker
 from ..queue.lost_leases import lost
-from ..queue.notify import wake
+from ..queue.notify import wake_all
 from ..queue.scheduling import is_paused
 from ..queue.upload_checks import has_work
 from ..understanding import extras
@@ -155,7 +155,7 @@ class Slot:
             self._unwritten = {}
 
     def _look_for_work(self) -> None:
-        """Send this lane a message if there is work. Housekeeping does so, too, but may not be running.
+        """Send this lane messages if there is work. Housekeeping does so, too, but may not be running.
 
         A worker that receives no broker messages ends itself, so that its supervisor starts another.
         """
@@ -163,7 +163,7 @@ class Slot:
         if not there_is_work:
             self.note_message()
         if there_is_work or lost().exists():
-            wake(self.lane)
+            wake_all(self.lane)
         if time.monotonic() - self._heard_at > _DEAF_AFTER:
             log.error("worker_deaf", reason="no broker message although the lane has work: the worker restarts")
             os.kill(os.getpid(), signal.SIGTERM)
