@@ -57,14 +57,14 @@ def index_file(file: MediaFile, *, is_new: bool = False) -> None:
 def fill(seconds: float = 1.0, seen: Callable[[int], object] = lambda _: None) -> int:
     """The chore: index files that are not yet, the oldest first, for about this long. Returns how many."""
     done, until = 0, time.monotonic() + seconds
-    while time.monotonic() < until:
+    waiting = MediaFile.objects.filter(indexed_at=None).order_by("created_at", "pk")
+    while time.monotonic() < until and waiting.exists():  # SQLite has one writer at a time: nearly always none waits
         with write():
-            waiting = MediaFile.objects.filter(indexed_at=None).order_by("created_at", "pk")
             files = list(waiting.select_for_update(skip_locked=_can_skip())[:_BATCH])
             _index(files)
             MediaFile.objects.filter(pk__in=[file.pk for file in files]).update(indexed_at=Now())
         if not files:
-            break
+            break  # another process has them
         done += len(files)
         seen(len(files))
     return done
@@ -76,8 +76,8 @@ def rebuild(seen: Callable[[int], object] = lambda _: None) -> None:
         with write(), connection.cursor() as cursor:
             cursor.execute("INSERT INTO uploads_searchtext_words (uploads_searchtext_words) VALUES ('rebuild')")
     MediaFile.objects.update(indexed_at=None)
-    while done := fill(seen=seen):
-        assert done
+    while fill(seen=seen):
+        pass  # for as long as there are any
     for rows in _batches_of_others():
         with write():
             for row in rows:
