@@ -14,9 +14,9 @@ from ..access import permissions
 from ..access.authentication import Scopes, principal_of
 from ..conf import UNLIMITED
 from ..http.arrival_choice import arrival_choice
+from ..http.file_metadata import file_metadata
 from ..models import DirectUpload, Upload
 from ..scopes import Scope
-from ..text.client_metadata import read_metadata
 from ..transfers.admission import Announcement
 from ..transfers.direct import cleanup, parts, session
 from ..transfers.idempotency import Replay
@@ -134,7 +134,7 @@ class DirectViewSet(UploadViewSet):
             protocol=Upload.Protocol.DIRECT, size=wanted["size"], key=request.headers.get("Idempotency-Key", ""),
             route="direct", length=wanted["size"], lifetime=lifetime(0),
             presets=arrival_choice(request.query_params),
-            file_metadata=wanted.get("metadata") or read_metadata(*request.query_params.getlist("metadata")),
+            file_metadata=wanted.get("metadata") or file_metadata(request.query_params),
         )  # fmt: skip
         headers = {}
         try:

@@ -11,13 +11,12 @@ from ..access.authentication import Scopes, principal_of
 from ..conf import limits
 from ..content.digests import parse_claims
 from ..errors import InvalidParams
-from ..http import tus_headers
 from ..http.arrival_choice import arrival_choice
 from ..http.body import Body
+from ..http.file_metadata import file_metadata
 from ..http.upload_handler import entrance
 from ..models import Upload
 from ..scopes import Scope
-from ..text.client_metadata import read_metadata
 from ..transfers.admission import Announcement
 from ..transfers.reception import Reception
 from .files import EntranceMixin, created
@@ -51,10 +50,7 @@ class RawUploadView(EntranceMixin, APIView):
             claims=str(claims),
             length=body.length,
             presets=arrival_choice(request.query_params),
-            file_metadata=read_metadata(
-                *request.query_params.getlist("metadata"),
-                tus_headers.metadata_in(request.headers.get("Upload-Metadata", "")),
-            ),
+            file_metadata=file_metadata(request.query_params, header=request.headers.get("Upload-Metadata", "")),
         )
         with Reception.open(announcement) as reception:
             for piece in pieces:

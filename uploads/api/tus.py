@@ -29,11 +29,11 @@ from ..errors import (
 from ..http import tus_headers
 from ..http.arrival_choice import arrival_choice
 from ..http.body import Body
+from ..http.file_metadata import file_metadata
 from ..http.upload_handler import entrance
 from ..models import MediaFile, Upload
 from ..scopes import Scope
 from ..storage.files import delete_file
-from ..text.client_metadata import read_metadata
 from ..transfers.admission import Announcement, admit
 from ..transfers.idempotency import Replay
 from ..transfers.quota import limits_of
@@ -90,9 +90,7 @@ class TusViewSet(UploadViewSet):
             lifetime=lifetime(0),
             metadata=creation.metadata,
             presets=arrival_choice(request.query_params),
-            file_metadata=read_metadata(
-                *request.query_params.getlist("metadata"), tus_headers.metadata_in(creation.metadata)
-            ),
+            file_metadata=file_metadata(request.query_params, header=creation.metadata),
         )
         headers = {}
         try:

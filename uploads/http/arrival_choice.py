@@ -8,13 +8,13 @@ from django.http import QueryDict
 
 from ..errors import InvalidParams
 
-PARAMETER = "presets"
+PRESETS = "presets"  # the parameter
 _MOST = 20
 
 
 def arrival_choice(*sources: QueryDict) -> tuple[str, ...] | None:
     """The names or ids, separated by commas or in several values. None: the request does not choose."""
-    values = [value for source in sources for value in source.getlist(PARAMETER)]
+    values = [value for source in sources for value in source.getlist(PRESETS)]
     names = tuple(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
     if len(names) > _MOST:
         raise InvalidParams(f"At most {_MOST} presets can run on a new file.")

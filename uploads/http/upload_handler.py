@@ -26,13 +26,13 @@ from ..content.digests import Claims, parse_claims
 from ..errors import MissingFile, NotAnEntrance, Refusal, TooManyUploads
 from ..models import Upload
 from ..runtime.django_private import make_immutable
-from ..text.client_metadata import read_metadata
 from ..transfers.admission import Announcement
 from ..transfers.idempotency import Replay
 from ..transfers.quota import limits_of
 from ..transfers.reception import Reception
-from .arrival_choice import PARAMETER, arrival_choice
+from .arrival_choice import PRESETS, arrival_choice
 from .body import Body
+from .file_metadata import file_metadata
 from .multipart import FilePart, FormReader
 
 FILE_FIELD = "file"
@@ -191,7 +191,7 @@ class StreamingUploadHandler(FileUploadHandler):
             max_memory=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0,
             max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0,
             file_is_last=self._field_check() is not None,
-            before_file=(PARAMETER,),
+            before_file=(PRESETS,),
         )
         files: Files = MultiValueDict()
         if (part := form.read_fields()) is not None:
@@ -230,7 +230,7 @@ class StreamingUploadHandler(FileUploadHandler):
                 claims=str(claims),
                 length=body.length,
                 presets=arrival_choice(request.GET, fields),
-                file_metadata=read_metadata(*request.GET.getlist("metadata"), *fields.getlist("metadata")),
+                file_metadata=file_metadata(request.GET, fields),
             )
         )
 
