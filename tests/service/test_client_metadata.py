@@ -17,7 +17,7 @@ from tests.support.api_requests import ask, keep, send
 from tests.support.job_orders import JOBS, a_form
 from tests.support.job_rows import a_file, a_job, a_user
 from tests.support.local_store import Film, an_owner, lose_rows, own_store, upload
-from tests.support.server import Server
+from tests.support.server import Server, form_part
 from tests.support.tus_client import Client as TusClient
 from tests.support.tus_client import metadata as upload_metadata
 from uploads import text_index
@@ -63,6 +63,12 @@ def test_what_is_wrong_is_refused_before_the_file(
         answers.append(shared_server.put(f"q.mp4?metadata={quote(text)}", film()))
         answers.append(tus.create(5, upload_metadata(filename="t.mp4", metadata=text)))
     assert {(answer.status, answer.code) for answer in answers} == {(status, code)}
+
+
+def test_metadata_after_the_file_is_refused_because_it_comes_too_late(shared_server: Server, film: Film) -> None:
+    late = shared_server.post_form(a_form({}, film(), form_part("metadata", TEXT.encode())))
+    assert (late.status, late.code) == (400, "malformed_form")
+    assert "before the file" in late.json()["detail"]
 
 
 def test_the_same_key_with_other_metadata_is_another_request(shared_server: Server, film: Film) -> None:

@@ -1,7 +1,7 @@
 """The parameter `metadata` of a request that begins an upload: the JSON object that the new file is to have.
 
 It is the same at every entrance: in the query string, in a form also as a field before the file, and in the header
-Upload-Metadata.
+Upload-Metadata. (After the file, the form is refused: it would come too late.)
 """
 
 from django.http import QueryDict

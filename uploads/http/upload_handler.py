@@ -32,7 +32,7 @@ from ..transfers.quota import limits_of
 from ..transfers.reception import Reception
 from .arrival_choice import PRESETS, arrival_choice
 from .body import Body
-from .file_metadata import file_metadata
+from .file_metadata import METADATA, file_metadata
 from .multipart import FilePart, FormReader
 
 FILE_FIELD = "file"
@@ -191,7 +191,7 @@ class StreamingUploadHandler(FileUploadHandler):
             max_memory=settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0,
             max_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS or 0,
             file_is_last=self._field_check() is not None,
-            before_file=(PRESETS,),
+            before_file=(PRESETS, METADATA),
         )
         files: Files = MultiValueDict()
         if (part := form.read_fields()) is not None:
