@@ -11,9 +11,9 @@ from ..understanding.extras import SPEECH
 from ..understanding.speech import RATE, speech_engine
 from ..understanding.whisper_models import NoModel, WhisperFolder, find_model
 from .base import INFERENCE, Operation, Outcome, Output, Params, Work
-from .shared.checkpoints import Checkpoints
 from .shared.cues import Cue, cues_of, plain_text, srt, webvtt
 from .shared.listening import Listener, speech_command
+from .shared.noted_pieces import NotedPieces
 from .shared.parameters import MAX_SOUND_DURATION
 from .shared.time_range import TimeRange, duration_of
 from .shared.transcript_json import write_json
@@ -52,12 +52,12 @@ class Transcribe(Operation[TranscribeParams]):
             model = find_model(work.models.get(self.extra, ""))
         except NoModel as reason:
             raise OperationUnavailable(str(reason)) from reason
-        checkpoints = Checkpoints(work.notes, f"{model.identity} {work.params.language}")
-        listener = Listener(work.inference, speech_engine(model), work.params.language, checkpoints)
+        kept = NotedPieces(work.notes, f"{model.identity} {work.params.language}")
+        listener = Listener(work.inference, speech_engine(model), work.params.language, kept)
         message = _listen(work, listener)
         cues = cues_of(listener.words)
         outputs = _write(work, model, listener, cues)
-        checkpoints.clear()
+        kept.clear()
         return Outcome(outputs, message=message if cues else message or "No speech was found.")
 
 

@@ -12,8 +12,8 @@ from ...understanding.engine import Engine
 from ...understanding.speech import LONGEST, RATE
 from ..base import Inference, Input
 from .audio_filters import sound_filters
-from .checkpoints import Checkpoints
 from .cues import Word, snapped
+from .noted_pieces import NotedPieces
 from .time_range import output_limit
 
 _TIMEOUT = 1200.0  # seconds for a minute of sound: the largest models are slow
@@ -35,7 +35,7 @@ class Listener:
     inference: Inference
     engine: Engine
     language: str | None  # None until it is recognised
-    checkpoints: Checkpoints
+    kept: NotedPieces
     probability: float | None = None  # that this is the language, where it was recognised
     words: list[Word] = field(default_factory=list)
     heard: int = 0  # samples that the words are from
@@ -44,7 +44,7 @@ class Listener:
     _buffer: bytearray = field(default_factory=bytearray)
 
     def __post_init__(self) -> None:
-        for piece in self.checkpoints.load():
+        for piece in self.kept.load():
             self._note(piece)
         self._skip, self.resumed = 2 * self.heard, self.heard > 0
 
@@ -67,7 +67,7 @@ class Listener:
         piece = self.inference.ask(self.engine, request, sound, timeout=_TIMEOUT)
         del self._buffer[: 2 * piece["used"]]
         self._note(piece)
-        self.checkpoints.add(piece)
+        self.kept.add(piece)
 
     def _note(self, piece: Mapping[str, Any]) -> None:
         offset = self.heard / RATE

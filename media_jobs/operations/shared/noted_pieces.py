@@ -1,4 +1,4 @@
-"""Checkpoints of long work on a content: what is finished outlives a killed worker, in the notes about the content.
+"""Pieces of long work on a content that are finished: in the notes about the content they outlive a killed worker.
 
 Of work with more than a thousand pieces, the first notes are lost: another attempt begins anew.
 """
@@ -10,7 +10,7 @@ from ..base import Notes
 _IN_BLOCK = 60  # pieces of one note, which is written anew with each of them
 
 
-class Checkpoints:
+class NotedPieces:
     """Pieces of JSON in their order. `key` says what they depend on besides the content, operation and version."""
 
     def __init__(self, notes: Notes, key: str) -> None:
