@@ -83,7 +83,7 @@ def retry(job: Job) -> Job:
 
 
 def pause_before_retry(failure: Failure, attempts: int) -> timedelta | None:
-    """How long a job waits after so many failed attempts until its next, automatic one. None: there is none."""
+    """How long a job waits until its next automatic attempt, after this number of failures. None: it has failed."""
     if failure.permanent or attempts >= jobs().attempts:
         return None
     pause: timedelta = failure.pause * 4 ** max(0, attempts - 1)

@@ -78,7 +78,7 @@ def _make_unlike(film: Path) -> None:
 
 
 def _submit(stage: Stage, pk: str) -> Submitted:
-    """By whoever has uploaded it."""
+    """Submit the job as the account that owns the film."""
     order = {"operation": "hls", "params": {"heights": "none"}, "file": pk}
     began = time.monotonic()
     answer = stage.server.request("POST", "/api/v1/jobs/", json.dumps(order).encode(), JSON, user=USER)

@@ -40,7 +40,7 @@ class Spoken:
 
 
 def speak(path: Path, sentences: int, pauses: Sequence[float]) -> Spoken:
-    """A WAV file of so many sentences, with these pauses after them in turns."""
+    """A WAV file with this number of sentences. The pauses after them repeat in this order."""
     voices = [_voice(path.parent / f"voice-{number}.wav", text) for number, text in enumerate(SENTENCES)]
     rate = voices[0][0]
     sound, spans, words = array.array("h", bytes(2 * rate)), list[tuple[float, float]](), list[str]()

@@ -41,7 +41,7 @@ def join_sounds(clips: Sequence[tuple[Path, int]], rate: Fraction, target: Path)
 
 
 def check_sound(path: Path, samples: int) -> None:
-    """Raise Internal if this is no sound of so many samples, in the format that `join_sounds` takes."""
+    """Raise Internal if the file is no AU file with this number of samples, as `join_sounds` needs."""
     if path.stat().st_size != _begin_of(path) + samples * _SAMPLE:
         raise Internal("The sound of a clip has another length than its picture.")
 

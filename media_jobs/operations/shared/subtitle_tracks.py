@@ -37,7 +37,7 @@ def text_subtitles(streams: Sequence[SubtitleStream]) -> list[SubtitleStream]:
 
 
 def extract_subtitles(work: Work[Any], seek: Seek, seconds: float | None) -> list[SubtitleTrack]:
-    """The subtitles that are text, with times from the beginning of the output. None if they cannot be read."""
+    """The subtitles that are text, with times from the beginning of the output. Empty if they cannot be read."""
     found = [
         SubtitleTrack(stream, work.folder / f"subtitles{number}", "ass" if stream.codec in _STYLED else "srt")
         for number, stream in enumerate(text_subtitles(work.main.facts.subtitles))

@@ -21,7 +21,7 @@ class Timecode:
 
     @classmethod
     def parse(cls, text: str, rate: float) -> "Timecode | None":
-        """None if this is no time code of a video with so many frames a second."""
+        """None if the text is no time code, or none that a video of this frame rate can have."""
         found, nominal = _FORM.fullmatch(text), round(rate)
         if found is None or nominal < 1:
             return None
@@ -39,7 +39,7 @@ class Timecode:
         return Timecode((self.number + frames) % (_DAY * 60 * self.nominal - dropped), self.nominal, self.is_drop)
 
     def text(self, rate: float) -> str:
-        """Of the same moment in a video with so many frames a second."""
+        """How a video of this frame rate labels the same moment."""
         label = self.number + (self._dropped_before() if self.is_drop else 0)
         seconds, frames = divmod(label, self.nominal)
         nominal = round(rate)
