@@ -51,6 +51,7 @@ LAYERS = {
         "hls",
         "ffmpeg",
         "understanding",
+        "detection",
         "operations",
         "conf",
         "models",
@@ -113,6 +114,7 @@ WITHOUT_DJANGO = {
     "media_jobs.hls",
     "media_jobs.ffmpeg",
     "media_jobs.understanding",
+    "media_jobs.detection",
     "media_jobs.operations",
 }
 

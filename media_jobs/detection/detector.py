@@ -1,0 +1,65 @@
+"""The base classes of detectors. To add one, write one module in this package, one line in registry.py, and a test.
+
+There are two kinds. A FilterDetector is a filter of ffmpeg, which describes frames while they are decoded. A
+FrameDetector looks at the pictures themselves; it runs in the inference helper, so it may load any model.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .sightings import Find, Sighting
+
+Picture = NDArray[np.uint8]  # rows, columns, and blue, green, red
+
+
+class Detector(ABC):
+    name: ClassVar[str]
+    title: ClassVar[str]  # shown to users: "Number plates"
+    things: ClassVar[tuple[str, str]]  # one and many, in messages: "plate", "plates"
+    extra: ClassVar[str] = ""  # the name of the extra (understanding/extras.py) that it needs
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A frame, or a piece of sound, that a filter has described."""
+
+    time: float  # seconds
+    values: Mapping[str, str]  # ffmpeg's metadata of the frame: {"lavfi.black_start": "4.2"}
+
+
+class FilterDetector(Detector):
+    media: ClassVar[Literal["video", "audio"]]
+
+    @abstractmethod
+    def filters(self) -> Sequence[str]:
+        """For ffmpeg, in their order: ["blackdetect=d=0.5:pix_th=0.10"]. They pass on every frame as it is."""
+
+    @abstractmethod
+    def finds(self, marked: Sequence[Marked], end: float) -> Sequence[Find]:
+        """The events. `marked` has the frames with values of these filters; the media end at `end` seconds."""
+
+
+class Looker(Protocol):
+    """A loaded detector in the inference helper. It keeps nothing of one frame for the next."""
+
+    def look(self, picture: Picture, before: Picture | None, time: float, /) -> Sequence[Sighting]:
+        """What it sees in a frame. `before` is the sampled frame before it, if there is one."""
+
+
+class FrameDetector(Detector):
+    # A module with `load(threads, **options)`, which returns a Looker. It imports libraries of models only there.
+    module: ClassVar[str]
+
+    def options(self) -> Mapping[str, str]:
+        """Of `load`, as JSON."""
+        return {}
+
+    def files(self) -> Sequence[Path]:
+        """What `load` reads, besides code and installed packages."""
+        return ()

@@ -1,0 +1,39 @@
+"""What detectors say: sightings in single frames, and finds, which are things and events that begin and end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An area of the picture, as it is shown. All four are shares of its width and height, from 0 to 1."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One thing in one frame."""
+
+    time: float  # of the frame, in seconds
+    label: str  # what it is: "plate", "text", "motion", or a line of an operator's file of labels
+    confidence: float  # from 0 to 1
+    box: Box
+    text: str = ""  # what is written on it
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A thing or an event: the sightings that belong together, from the first to the last."""
+
+    detector: str
+    label: str
+    start: float  # seconds
+    end: float
+    confidence: float
+    text: str = ""
+    sightings: Sequence[Sighting] = field(default=())  # empty for events, such as a scene or a silence
+    best: Sighting | None = None  # the one that its crop shows
