@@ -35,6 +35,9 @@ class Marked:
 
 class FilterDetector(Detector):
     media: ClassVar[Literal["video", "audio"]]
+    keys: ClassVar[tuple[str, ...]]  # ffmpeg's metadata that `finds` reads: ("lavfi.black_start", "lavfi.black_end")
+    # Seconds before a moment that the filters must have seen, to describe it as if they had seen all from the start.
+    lead: ClassVar[float] = 1.0
 
     @abstractmethod
     def filters(self) -> Sequence[str]:
@@ -42,7 +45,7 @@ class FilterDetector(Detector):
 
     @abstractmethod
     def finds(self, marked: Sequence[Marked], end: float) -> Sequence[Find]:
-        """The events. `marked` has the frames with values of these filters; the media end at `end` seconds."""
+        """The events. `marked` has the frames with one of the keys at least; the media end at `end` seconds."""
 
 
 class Looker(Protocol):
@@ -55,10 +58,16 @@ class Looker(Protocol):
 class FrameDetector(Detector):
     # A module with `load(threads, **options)`, which returns a Looker. It imports libraries of models only there.
     module: ClassVar[str]
+    takes: ClassVar[tuple[str, ...]] = ()  # parameters of the operation that `load` gets, too, if they are given
+    least_sightings: ClassVar[int] = 2  # of a find: what is seen less often is taken for an error
 
     def options(self) -> Mapping[str, str]:
         """Of `load`, as JSON."""
         return {}
+
+    def identity(self) -> str:
+        """Changes with the model: results of another one are no results of this."""
+        return ""
 
     def files(self) -> Sequence[Path]:
         """What `load` reads, besides code and installed packages."""

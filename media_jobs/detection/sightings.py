@@ -27,7 +27,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """A thing or an event: the sightings that belong together, from the first to the last."""
+    """An event, or a thing: the sightings that belong together, which are too many to be kept."""
 
     detector: str
     label: str
@@ -35,5 +35,7 @@ class Find:
     end: float
     confidence: float
     text: str = ""
-    sightings: Sequence[Sighting] = field(default=())  # empty for events, such as a scene or a silence
+    # The rest is empty for events, such as a scene or a silence.
+    sightings: int = 0  # how many there are
+    path: Sequence[tuple[float, Box]] = field(default=())  # where it was at which time
     best: Sighting | None = None  # the one that its crop shows
