@@ -60,7 +60,8 @@ lock: .venv/.development
 	  --constraint tests/requirements.lock tests/bench/requirements.in -o tests/bench/requirements.lock
 	$(BIN)/python -m tests.support.extra_requirements | while read -r extra packages; do \
 	  printf '%s\n' $$packages | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	    --upgrade --constraint requirements.lock - -o "extras/$$extra.lock" || exit 1; done
+	    --upgrade --constraint requirements.lock $$others - -o "extras/$$extra.lock" || exit 1; \
+	  others="$$others --constraint extras/$$extra.lock"; done  # extras share packages
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

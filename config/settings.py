@@ -143,7 +143,7 @@ SLOTS = {
     "quick": env.read("SLOTS_QUICK", 1, parse.number(0)),
     "bulk": env.read("SLOTS_BULK", 1, parse.number(0)),
     "heavy": env.read("SLOTS_HEAVY", 1, parse.number(0)),
-    "inference": env.read("SLOTS_INFERENCE", 1 if extras.SPEECH.is_installed() else 0, parse.number(0)),
+    "inference": env.read("SLOTS_INFERENCE", 1 if extras.runs_models() else 0, parse.number(0)),
 }
 ALERT_EMAIL: list[str] = env.read("ALERT_EMAIL", [], parse.addresses)
 TIME_ZONE = env.read("TIME_ZONE", "UTC", parse.time_zone)

@@ -57,16 +57,16 @@ def plugins(**_: Any) -> list[CheckMessage]:
 @register()
 def models(**_: Any) -> list[CheckMessage]:
     """Whether extras that are installed can be used; `manage.py check` alone lists them."""
-    if SPEECH not in installed():
-        return []
-    try:
-        model = find_model(jobs().whisper_model)
-    except NoModel as reason:
-        return [Warning(f"transcribe cannot run here. {reason}", id="media_jobs.W005")]
-    if sys.argv[1:2] != ["check"]:
-        return []  # Django shows it at each command
-    listed = ", ".join(map(str, installed()))
-    return [Info(f"Extras: {listed}. transcribe uses the Whisper model {model.name}.", id="media_jobs.I002")]
+    found: list[CheckMessage] = []
+    words = [f"Extras: {', '.join(map(str, installed()))}."]
+    if SPEECH in installed():
+        try:
+            words.append(f"transcribe uses the Whisper model {find_model(jobs().whisper_model).name}.")
+        except NoModel as reason:
+            found.append(Warning(f"transcribe cannot run here. {reason}", id="media_jobs.W005"))
+    if installed() and sys.argv[1:2] == ["check"]:  # Django shows it at each command
+        found.append(Info(" ".join(words), id="media_jobs.I002"))
+    return found
 
 
 def _missing(layer: Layer) -> CheckMessage:

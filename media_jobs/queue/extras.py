@@ -17,6 +17,8 @@ def require_extra(operation: Operation[Any]) -> None:
     if extra is None:
         return
     if extra in installed():
+        if extra is not SPEECH:  # the only one that may lack its weights
+            return
         try:
             find_model(jobs().whisper_model)
         except NoModel as reason:

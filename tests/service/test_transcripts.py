@@ -11,7 +11,7 @@ from media_jobs.errors import ExtraMissing
 from media_jobs.models import Worker
 from media_jobs.operations import get
 from media_jobs.queue import extras
-from media_jobs.understanding.extras import SPEECH, installed
+from media_jobs.understanding.extras import SPEECH, VISION, installed
 from tests.support.job_orders import ended, job, keep, post, submitted
 from tests.support.processes import descendants, is_alive
 from tests.support.running_servers import running
@@ -87,7 +87,7 @@ def test_without_the_extra_the_refusal_has_the_command_that_installs_it(monkeypa
 
 
 def test_there_is_a_slot_for_models_only_where_the_extra_is_installed() -> None:
-    assert settings.SLOTS["inference"] == int(SPEECH in installed())
+    assert settings.SLOTS["inference"] == int(not {SPEECH, VISION}.isdisjoint(installed()))
 
 
 @needs_speech
