@@ -102,7 +102,8 @@ class _SmoothedRate:
 class Meter:
     """Turns blocks into reports of the progress out of `frames` or `seconds`.
 
-    `share` is the part of the whole job that this run is, `verb` the first word of the messages.
+    `share` is the part of the whole job that this run is, `verb` the first word of the messages, unless
+    `describe` makes them.
     """
 
     def __init__(
@@ -112,9 +113,11 @@ class Meter:
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
         verb: str = "Encoded",
+        describe: Callable[[Block], str] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._seconds, self._frames, self._verb, self._clock = seconds, frames, verb, clock
+        self._describe = describe
         self._begin, self._end = share
         self._progress = self._begin
         self._at, self._last_seconds = clock(), 0.0
@@ -154,6 +157,8 @@ class Meter:
         return 0.0
 
     def _message(self, block: Block, *, with_speed: bool = True) -> str:
+        if self._describe is not None:
+            return self._describe(block)
         if self._frames and block.frames is not None:
             done = f"{min(block.frames, self._frames)} of {self._frames} frames"
         elif self._seconds:

@@ -54,9 +54,11 @@ class Toolbox:
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
         verb: str = "Encoded",
+        describe: Callable[[Block], str] | None = None,
         look: Callable[[], object] | None = None,
     ) -> str:
-        reporter = _Reporter(Meter(seconds=seconds, frames=frames, share=share, verb=verb), self.on_report)
+        meter = Meter(seconds=seconds, frames=frames, share=share, verb=verb, describe=describe)
+        reporter = _Reporter(meter, self.on_report)
         return self._run(command, reporter, look=_Looks(look) if look else None)
 
     def decode(
@@ -69,8 +71,10 @@ class Toolbox:
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
         verb: str = "Read",
+        describe: Callable[[Block], str] | None = None,
     ) -> str:
-        reporter = _Reporter(Meter(seconds=seconds, frames=frames, share=share, verb=verb), self.on_report)
+        meter = Meter(seconds=seconds, frames=frames, share=share, verb=verb, describe=describe)
+        reporter = _Reporter(meter, self.on_report)
         return self._run(command, reporter, _PipeReader(consume, unit, frames is not None, reporter).feed)
 
     def probe(self, path: Path) -> Facts:

@@ -30,4 +30,5 @@ class Engine:
     module: str
     arguments: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()  # files and folders that it reads, in addition to the code
+    requests: int = 100  # that a helper answers before it is replaced: libraries leak, and no harm lasts longer
     start_timeout: float = 120.0  # seconds in which the model must be loaded

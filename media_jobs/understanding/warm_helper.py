@@ -16,7 +16,6 @@ from ..ffmpeg.sandbox import Sandbox
 from .engine import Answer, Array, Engine
 from .helper_process import HelperProcess
 
-MOST_REQUESTS = 100  # libraries leak, and whatever an input may have done to the process does not last
 IDLE_SECONDS = 300.0
 REQUEST_SECONDS = 600.0
 
@@ -62,7 +61,12 @@ class WarmHelper:
     def process_for(self, engine: Engine, owner: object, threads: int, check: Callable[[], None]) -> HelperProcess:
         """The warm process if it may serve this owner, or a new one."""
         process, serves = self._process, (engine, owner, threads)
-        if process is not None and serves == self._serves and process.requests < MOST_REQUESTS and process.is_alive():
+        if (
+            process is not None
+            and serves == self._serves
+            and process.requests < engine.requests
+            and process.is_alive()
+        ):
             return process
         self.end()
         self._process, self._serves = HelperProcess(engine, self.sandbox(), threads, check), serves

@@ -3,7 +3,7 @@
 import os
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,19 +40,10 @@ class TimedTools(Toolbox):
 
     cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def ffmpeg(
-        self,
-        command: Command,
-        *,
-        seconds: float | None = None,
-        frames: int | None = None,
-        share: tuple[float, float] = (0.0, 1.0),
-        verb: str = "Encoded",
-        look: Callable[[], object] | None = None,
-    ) -> str:
+    def ffmpeg(self, command: Command, *, verb: str = "Encoded", **options: Any) -> str:
         before = cpu_of_ended(os.getpid())
         try:
-            return super().ffmpeg(command, seconds=seconds, frames=frames, share=share, verb=verb, look=look)
+            return super().ffmpeg(command, verb=verb, **options)
         finally:
             self.cpu[verb.split()[0]] += cpu_of_ended(os.getpid()) - before
 

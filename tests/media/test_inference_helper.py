@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from media_jobs.errors import Cancelled, InferenceFailed, ResourceLimit, Stalled
 from media_jobs.ffmpeg.binary import find
 from media_jobs.ffmpeg.sandbox import Sandbox
 from media_jobs.operations.base import Inference
-from media_jobs.understanding import warm_helper
 from media_jobs.understanding.warm_helper import WarmHelper
 from tests.support.counting_engine import engine
 from tests.support.processes import is_alive
@@ -60,12 +60,10 @@ def test_another_owner_and_another_engine_get_a_new_process(helper: WarmHelper) 
     assert [is_alive(pid) for pid in pids if pid] == [False, False, False, True]
 
 
-def test_it_is_replaced_after_many_requests_and_ends_when_idle(
-    helper: WarmHelper, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(warm_helper, "MOST_REQUESTS", 2)
+def test_it_is_replaced_after_many_requests_and_ends_when_idle(helper: WarmHelper) -> None:
+    short_lived = replace(engine(), requests=2)
     with helper.lend("alice", 1, lambda: None) as lent:
-        assert [lent.ask(engine(), SUM)["count"] for _ in range(3)] == [1, 2, 1]
+        assert [lent.ask(short_lived, SUM)["count"] for _ in range(3)] == [1, 2, 1]
         pid = helper.pid
         helper.idle_seconds = 0
         helper.end_if_idle()  # a job has it
