@@ -22,6 +22,7 @@ class Detector(ABC):
     name: ClassVar[str]
     title: ClassVar[str]  # shown to users: "Number plates"
     things: ClassVar[tuple[str, str]]  # one and many, in messages: "plate", "plates"
+    unique: ClassVar[bool] = False  # whether messages count equal texts once: "5 unique plates"
     extra: ClassVar[str] = ""  # the name of the extra (understanding/extras.py) that it needs
 
 

@@ -17,6 +17,7 @@ from ..errors import InferenceFailed
 from ..ffmpeg.command import Command
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.probing.verification import Expected
+from ..ffmpeg.progress import Block
 from ..understanding.engine import Answer, Array, Engine
 
 QUICK, BULK, HEAVY, INFERENCE = LANES = "quick", "bulk", "heavy", "inference"
@@ -84,12 +85,14 @@ class Tools(Protocol):
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
         verb: str = "Encoded",
+        describe: Callable[[Block], str] | None = None,
         look: Callable[[], object] | None = None,
     ) -> str:
         """Run ffmpeg in the sandbox and report its progress, out of `seconds` or `frames` of output.
 
         `share` is the start and end of this run within the whole job: (0.5, 1.0) for the second of two passes. `verb`
-        is the first word of the message: "Encoded 500 of 2000 frames (1.8x)". Returns what ffmpeg wrote to stderr.
+        is the first word of the message: "Encoded 500 of 2000 frames (1.8x)"; or `describe` makes another message of
+        how far ffmpeg is. Returns what ffmpeg wrote to stderr.
         `look` is called every few seconds while it runs, to use what is finished. What it raises ends the run.
         """
 
@@ -103,6 +106,7 @@ class Tools(Protocol):
         frames: int | None = None,
         share: tuple[float, float] = (0.0, 1.0),
         verb: str = "Read",
+        describe: Callable[[Block], str] | None = None,
     ) -> str:
         """Run ffmpeg as above, and pass the samples or frames of the command's PipeTarget to `consume`.
 
@@ -189,6 +193,21 @@ class Operation(ABC, Generic[P]):
     max_inputs: ClassVar[int] = 0  # files that it accepts in addition to the main input
     extra: ClassVar[str] = ""  # the name of the extra (understanding/extras.py) that it needs
     parameters: type[P]
+
+    def lane_of(self, params: P) -> str:
+        """The lane of a job with these parameters."""
+        return self.lane
+
+    def extras_of(self, params: P) -> Collection[str]:
+        """The names of the extras that a job with these parameters needs."""
+        return [self.extra] if self.extra else []
+
+    def model_identity(self, params: P, models: Mapping[str, str]) -> str | None:
+        """Changes with the models that a job uses: results of others are no results of it. None: it uses none.
+
+        `models` are those that the administrator chose, by extra.
+        """
+        return None
 
     def check(self, params: P, kind: str, facts: Facts | None) -> None:
         """Raise UnfitMedia if the file does not fit. Called at submit, when `facts` may be None, and by `run`."""

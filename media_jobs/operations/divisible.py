@@ -23,7 +23,7 @@ class Part:
     spec: dict[str, Any]  # JSON: what `run_part` needs to know
     weight: float  # its share of the work, in seconds of media
     outputs: Sequence[Output] = field(default=())  # of `run_part`, if splitting has made them already
-    lane: str | None = None  # None: the operation's `parts_lane`
+    lane: str | None = None  # None: that of `parts_lane_of`
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,9 @@ class DivisibleOperation(Operation[P]):
     """split → run_part for each part, on any worker → join. Or `run`, if `split` raises Indivisible."""
 
     parts_lane: ClassVar[str] = HEAVY
+
+    def parts_lane_of(self, params: P) -> str:
+        return self.parts_lane
 
     def parts_share(self, params: P) -> float:
         """What share of all the work the parts are, for the progress. The rest is `join`."""

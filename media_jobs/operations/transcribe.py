@@ -1,6 +1,6 @@
 """The operation `transcribe`: what is said in a file, as text, subtitles and JSON with the time of each word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
@@ -45,6 +45,13 @@ class Transcribe(Operation[TranscribeParams]):
         if facts is not None:
             sound = _sound(facts)
             TimeRange().check(duration_of(facts, sound) or facts.duration, MAX_SOUND_DURATION)
+
+    def model_identity(self, params: TranscribeParams, models: Mapping[str, str]) -> str | None:
+        chosen = models.get(self.extra, "")
+        try:
+            return find_model(chosen).identity
+        except NoModel:  # workers on other hosts have it
+            return chosen
 
     def run(self, work: Work[TranscribeParams]) -> Outcome:
         self.check(work.params, work.main.kind, work.main.facts)

@@ -133,8 +133,8 @@ def _insert(batch: Batch, order: Order, files: Sequence[MediaFile]) -> dict[UUID
     inserted = {job.file_id for job in new.values()}
     notes = {file.pk: _submit(batch, order, file) for file in files if file.pk not in inserted}
     if new:
-        Share.ensure(order.operation.lane, batch.owner_id)
-        transaction.on_commit(lambda: wake(order.operation.lane))
+        Share.ensure(order.lane, batch.owner_id)
+        transaction.on_commit(lambda: wake(order.lane))
     return notes
 
 

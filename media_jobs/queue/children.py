@@ -72,7 +72,9 @@ def _wake_later(lanes: Iterable[str]) -> None:
 
 def _lane_of_parts(parent: Job) -> str:
     operation = operations.get(parent.operation)
-    return operation.parts_lane if isinstance(operation, DivisibleOperation) else parent.lane
+    if not isinstance(operation, DivisibleOperation):
+        return parent.lane
+    return operation.parts_lane_of(operation.parameters.model_validate(parent.params))
 
 
 def lock_parent(child: Job) -> Job | None:

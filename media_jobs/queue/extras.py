@@ -1,42 +1,45 @@
-"""Operations that need an extra: whether it is installed, and which model they use here."""
+"""Jobs that need an extra: whether it is installed, and which models they use here."""
 
-from typing import Any
+from pydantic import ValidationError
 
 from .. import operations
 from ..conf import jobs
 from ..errors import ExtraMissing
-from ..models import Worker
-from ..operations.base import Operation
-from ..understanding.extras import EXTRAS, SPEECH, install_command, installed
+from ..models import Job, Worker
+from ..operations.base import Operation, P
+from ..understanding.extras import EXTRAS, SPEECH, Extra, install_command, installed
 from ..understanding.whisper_models import NoModel, find_model, weights_for
 
 
-def require_extra(operation: Operation[Any]) -> None:
-    """Refuse an operation whose extra or model is missing. On many hosts, one with a worker of its lane is enough."""
-    extra = EXTRAS.get(operation.extra)
-    if extra is None:
-        return
+def require_extras(operation: Operation[P], params: P) -> None:
+    """Refuse a job whose extra or model is missing. On many hosts, one with a worker of its lane is enough."""
+    for name in operation.extras_of(params):
+        _require(EXTRAS[name], operation.name, operation.lane_of(params))
+
+
+def _require(extra: Extra, operation: str, lane: str) -> None:
     if extra in installed():
         if extra is not SPEECH:  # the only one that may lack its weights
             return
         try:
             find_model(jobs().whisper_model)
         except NoModel as reason:
-            raise ExtraMissing(f"“{operation.name}” cannot run. {reason}") from reason
-    elif not Worker.live().filter(lane=operation.lane).exists():
-        command = install_command(extra, *weights_for(jobs().whisper_model))
+            raise ExtraMissing(f"“{operation}” cannot run. {reason}") from reason
+    elif not Worker.live().filter(lane=lane).exists():
+        command = install_command(extra, *(weights_for(jobs().whisper_model) if extra is SPEECH else ()))
         raise ExtraMissing(
-            f"“{operation.name}” needs the extra “{extra.name}”, which is not installed. "
+            f"“{operation}” needs the extra “{extra.name}”, which is not installed. "
             f"An administrator installs it with: {command}"
         )
 
 
-def model_of(operation: str) -> str | None:
-    """What identifies the model of an operation: another one gives another result. None: it has no model."""
-    found = operations.registry.get(operation)
-    if found is None or found.extra != SPEECH.name:
+def models_of(job: Job) -> str | None:
+    """What identifies the models of a job: others give another result. None: it uses none."""
+    operation = operations.registry.get(job.operation)
+    if operation is None:
         return None
     try:
-        return find_model(jobs().whisper_model).identity
-    except NoModel:  # workers on other hosts have it
-        return jobs().whisper_model
+        params = operation.parameters.model_validate(job.params)
+    except ValidationError:  # a plug-in was changed meanwhile
+        return None
+    return operation.model_identity(params, jobs().models)

@@ -17,7 +17,7 @@ from uploads.transfers.quota import lock_quotas
 
 from ..conf import jobs
 from ..models import Job, Worker
-from .extras import model_of
+from .extras import models_of
 
 Status = Job.Status
 
@@ -41,7 +41,7 @@ def cache_key(job: Job, files: Iterable[MediaFile]) -> str:
         "version": job.version,
         "params": job.params,
         "owner": None if jobs().share_results else job.owner_id,
-        **({"model": model} if (model := model_of(job.operation)) is not None else {}),
+        **({"model": model} if (model := models_of(job)) is not None else {}),
         "inputs": [(file.blob.sha256, file.blob.size) for file in files],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

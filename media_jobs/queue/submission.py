@@ -31,7 +31,7 @@ from ..ffmpeg.probing.media_facts import stored_facts
 from ..models import Job, JobInput, Preset, Share
 from ..operations.base import Described, Operation, Params, canonical
 from . import artifacts, presets, states
-from .extras import require_extra
+from .extras import require_extras
 from .notify import wake
 from .replays import replayed
 from .single_flight import cache_key, find_identical
@@ -63,15 +63,20 @@ class Order:
     def parse(cls, owner: User, operation: str, params: Any = None, **more: Any) -> "Order":
         """The only place where the parameters of a submission are parsed. InvalidParams says what is wrong."""
         found, sent = operations.get(operation), {} if params is None else params
-        require_extra(found)
-        return cls(owner, found, operations.parse(found, sent), sent, **more)
+        parsed = operations.parse(found, sent)
+        require_extras(found, parsed)
+        return cls(owner, found, parsed, sent, **more)
 
     @classmethod
     def of_preset(cls, owner: User, preset: Preset, **more: Any) -> "Order":
         """The same with the operation and the parameters of a preset. PresetInvalid: they do not fit any more."""
         params, found = presets.parsed(preset), operations.get(preset.operation)
-        require_extra(found)
+        require_extras(found, params)
         return cls(owner, found, params, preset.params, preset=preset, **more)
+
+    @property
+    def lane(self) -> str:
+        return self.operation.lane_of(self.params)
 
     @property
     def named_files(self) -> list[UUID]:
@@ -215,7 +220,7 @@ def new_job(order: Order) -> Job:
     operation = order.operation
     job = Job(
         owner=order.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
-        lane=operation.lane, priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
+        lane=order.lane, priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
         on_arrival=order.on_arrival, preset=order.preset.name if order.preset else "", metadata=order.metadata,
         idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
         request_id=current_request_id(),

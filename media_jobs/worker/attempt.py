@@ -214,7 +214,7 @@ class Attempt:
                     return PartsAgain(dict(joined.specs), "as the result missed its target")
                 case further:
                     return self._split(further)
-        slots = Worker.live().filter(lane=operation.parts_lane).count()
+        slots = Worker.live().filter(lane=operation.parts_lane_of(work.params)).count()
         if not operation.is_worth_splitting(work.main.facts, slots, jobs().split_after):
             return operation.run(work)
         try:

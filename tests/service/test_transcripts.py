@@ -9,7 +9,7 @@ from django.conf import settings
 
 from media_jobs.errors import ExtraMissing
 from media_jobs.models import Worker
-from media_jobs.operations import get
+from media_jobs.operations import get, parse
 from media_jobs.queue import extras
 from media_jobs.understanding.extras import SPEECH, VISION, installed
 from tests.support.job_orders import ended, job, keep, post, submitted
@@ -80,10 +80,10 @@ def test_a_cancelled_job_ends_and_its_helper_is_gone(server: Server, file: str) 
 def test_without_the_extra_the_refusal_has_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "installed", list)
     with pytest.raises(ExtraMissing, match='make run EXTRAS="speech speech-base"') as caught:
-        extras.require_extra(get(TRANSCRIBE))
+        extras.require_extras(get(TRANSCRIBE), parse(get(TRANSCRIBE), {}))
     assert caught.value.code == "extra_missing"
     assert not Worker.objects.exists()
-    extras.require_extra(get("transcode"))
+    extras.require_extras(get("transcode"), parse(get("transcode"), {}))
 
 
 def test_there_is_a_slot_for_models_only_where_the_extra_is_installed() -> None:
