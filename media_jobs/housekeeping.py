@@ -20,7 +20,7 @@ from .queue.children import end_all
 from .queue.deletion import forget
 from .queue.lost_leases import reap
 from .queue.notify import wake_idle_again
-from .queue.transcripts import index_waiting
+from .queue.texts import index_waiting
 from .worker.inputs import sweep_inputs
 from .worker.slot import BEAT
 
@@ -96,7 +96,7 @@ CHORES = [
     Chore("wake idle workers", timedelta(seconds=1), wake_idle_again),
     Chore("submit, cancel and retry batches", timedelta(seconds=1), carry_on),
     Chore("run presets on new files", timedelta(seconds=1), carry_out_due),
-    Chore("index transcripts", timedelta(seconds=1), index_waiting, uses_store=True),
+    Chore("index texts of artifacts", timedelta(seconds=1), index_waiting, uses_store=True),
     Chore("sweep work folders", timedelta(seconds=10), sweep_work, per_host=True),
     Chore("sweep fetched inputs", timedelta(minutes=1), sweep_inputs, per_host=True),
     Chore("forget lost workers", timedelta(minutes=1), forget_workers),

@@ -1,4 +1,4 @@
-"""Search in names, metadata and what is said: which texts match, and what to show of them."""
+"""Search in names, metadata, and what is said and read: which texts match, and what to show of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Hit:
 
     file: MediaFile
     source: str
-    start: float | None  # the second of the file at which it is said
+    start: float | None  # the second of the file at which it is said or shown
     snippet: Sequence[Part]
 
 

@@ -9,7 +9,7 @@ from .jobs import Job as Job
 from .jobs import JobInput as JobInput
 from .outputs import Artifact as Artifact
 from .outputs import ScratchBlob as ScratchBlob
-from .outputs import WaitingTranscript as WaitingTranscript
+from .outputs import WaitingText as WaitingText
 from .presets import PRESET_NAME_LENGTH as PRESET_NAME_LENGTH
 from .presets import Preset as Preset
 from .workers import WORKER_TIMEOUT as WORKER_TIMEOUT

@@ -48,8 +48,8 @@ class Artifact(models.Model):
         return self.name
 
 
-class WaitingTranscript(models.Model):
-    """A transcript that is to be put into the index of the search (queue/transcripts.py)."""
+class WaitingText(models.Model):
+    """An artifact whose texts are to be put into the index of the search (queue/texts.py)."""
 
     artifact = models.OneToOneField(Artifact, primary_key=True, on_delete=models.CASCADE, related_name="+")
 

@@ -24,7 +24,7 @@ from .. import operations
 from ..errors import QuotaReached
 from ..ffmpeg.probing.media_facts import current_facts
 from ..models import Artifact, Job, ScratchBlob
-from . import states, transcripts
+from . import states, texts
 from .single_flight import Result, followers
 
 
@@ -181,7 +181,7 @@ def show_facts(job: Job) -> None:
 def _create_artifacts(job: Job, result: Result) -> None:
     for name, blob in result.parts:
         file = create_file(job.owner_id, _file_name(job, name), blob, MediaFile.Origin.JOB)
-        transcripts.note(Artifact.objects.create(job=job, name=name, file=file))
+        texts.note(Artifact.objects.create(job=job, name=name, file=file))
 
 
 def _file_name(job: Job, name: str) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 from uploads.models import Blob, MediaFile
 
 from ..models import Artifact
-from .transcripts import TRANSCRIPT
+from .texts import TRANSCRIPT
 
 STORYBOARD, WAVEFORM, INSPECT, TRANSCRIBE = "storyboard", "waveform", "inspect", "transcribe"
 PICTURES = (STORYBOARD, WAVEFORM, INSPECT)

@@ -1,4 +1,4 @@
-"""The page “Search”: one box for names, metadata and what is said in files."""
+"""The page “Search”: one box for names, metadata, and what is said and read in files."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""search/: find files by their names, their metadata, and what is said in them."""
+"""search/: find files by their names, their metadata, and by what is said and read in them."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ _LARGEST_ID = 2**63 - 1
 
 
 class TextFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
-    source = django_filters.CharFilter(label="`name`, `metadata`, or `transcript`")
+    source = django_filters.CharFilter(label="`name`, `metadata`, `transcript`, or a detector such as `plates`")
     file = django_filters.UUIDFilter(field_name="file_id", label="The id of a file: search in it alone")
     kind = django_filters.CharFilter(field_name="file__kind", label="Of the file, such as `video`")
     owner = OwnerFilter(field_name="file__owner", label="The exact name of an account")
@@ -72,7 +72,7 @@ class PartSerializer(serializers.Serializer[Part]):
 
 class HitSerializer(serializers.Serializer[Any]):  # of a Hit
     source = serializers.CharField(  # type: ignore[assignment]  # a member of the answer, not the field's own
-        help_text="Where it was found: `name`, `metadata`, or `transcript`"
+        help_text="Where it was found: `name`, `metadata`, `transcript`, or a detector such as `plates`"
     )
     start = serializers.FloatField(allow_null=True, help_text="The second of the file; null for name and metadata")
     snippet = PartSerializer(many=True, help_text="Plain text in parts. Escape it, as all text of users")

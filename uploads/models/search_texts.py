@@ -58,7 +58,7 @@ class SearchText(models.Model):
     """
 
     class Source(models.TextChoices):
-        """The sources of this app. Others give texts, too: `media_jobs` gives transcripts."""
+        """The sources of this app. Others give texts, too: `media_jobs` gives transcripts and finds."""
 
         NAME = "name", "name"
         METADATA = "metadata", "metadata"
