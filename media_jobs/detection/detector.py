@@ -5,7 +5,7 @@ FrameDetector looks at the pictures themselves; it runs in the inference helper,
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
@@ -45,8 +45,11 @@ class FilterDetector(Detector):
         """For ffmpeg, in their order: ["blackdetect=d=0.5:pix_th=0.10"]. They pass on every frame as it is."""
 
     @abstractmethod
-    def finds(self, marked: Sequence[Marked], end: float) -> Sequence[Find]:
-        """The events. `marked` has the frames with one of the keys at least; the media end at `end` seconds."""
+    def finds(self, marked: Iterable[Marked], end: float) -> Sequence[Find]:
+        """The events. `marked` has the frames with one of the keys at least, in the order of their times.
+
+        It is read once: there may be a million, so they need not be in memory. The media end at `end` seconds.
+        """
 
 
 class Looker(Protocol):
