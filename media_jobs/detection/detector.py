@@ -19,7 +19,7 @@ Picture = NDArray[np.uint8]  # rows, columns, and blue, green, red
 
 
 class Detector(ABC):
-    name: ClassVar[str]
+    name: str
     title: ClassVar[str]  # shown to users: "Number plates"
     things: ClassVar[tuple[str, str]]  # one and many, in messages: "plate", "plates"
     unique: ClassVar[bool] = False  # whether messages count equal texts once: "5 unique plates"

@@ -1,0 +1,1 @@
+"""What detectors with models run in the inference helper. These modules import OpenCV and onnxruntime: see `load`."""

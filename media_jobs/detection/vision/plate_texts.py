@@ -1,0 +1,24 @@
+"""Which texts are those of number plates."""
+
+import re
+import unicodedata
+
+_LONGEST = 16
+# Without a pattern of the user's. Street signs have words, with a number after them: "EXIT 24".
+_FEWEST, _MOST = 5, 10
+_WORD = re.compile(r"\b[^\W\d_]{4,}(?=\s)|^[^\W\d_]{4,}\d{1,2}$")
+
+
+def plate_text(read: str) -> str:
+    """Its letters, as capitals, and digits: plates are written with spaces, hyphens or dots, or without."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", read).upper() if letter.isalnum())
+
+
+def is_plate(read: str, pattern: re.Pattern[str] | None) -> bool:
+    text = plate_text(read)
+    if len(text) > _LONGEST:
+        return False
+    if pattern is not None:
+        return pattern.fullmatch(text) is not None
+    digits = sum(letter.isdigit() for letter in text)
+    return _FEWEST <= len(text) <= _MOST and digits >= 2 and digits < len(text) and not _WORD.search(read.strip())
