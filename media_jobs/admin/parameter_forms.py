@@ -12,6 +12,7 @@ from django import forms
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -68,6 +69,10 @@ def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:
     if field_schema.get("type") == "boolean":
         return forms.BooleanField(
             **{**told, "initial": field_schema.get("default", False)}, widget=UnfoldBooleanSwitchWidget
+        )
+    if words := field_schema.get("items", {}).get("enum"):
+        return Checkboxes(
+            **told, widget=UnfoldAdminCheckboxSelectMultipleWidget(choices=[(each, each) for each in words])
         )
     if "enum" in field_schema:
         choices = [(str(word), str(word)) for word in field_schema["enum"]]
@@ -154,6 +159,13 @@ def _as_text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) and value < 1_000_000 and value == round(value, 2) else str(value)
+
+
+class Checkboxes(forms.Field):
+    """A list of words, of which some are chosen. The operation reports a wrong one itself."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return [word.strip() for word in value.split(",")] if isinstance(value, str) else value
 
 
 class Suggesting(UnfoldAdminTextInputWidget):  # type: ignore[misc]

@@ -7,6 +7,7 @@ from typing import Any
 from ..errors import UnknownOperation
 from .audio import Audio
 from .base import Operation
+from .detect import Detect
 from .hls import Hls
 from .inspect import Inspect
 from .plugins import BrokenPlugin, Plugins, load_plugins
@@ -53,6 +54,7 @@ registry = Registry(
     Storyboard(),
     Render(),
     Transcribe(),
+    Detect(),
 )
 
 

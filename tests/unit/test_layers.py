@@ -106,6 +106,7 @@ WITHOUT_DJANGO = {
     "uploads.http.tus_headers",
     "uploads.text.file_names",
     "uploads.text.sizes",
+    "uploads.text.spreadsheet_cells",
     "uploads.text.terminal_safety",
     "uploads.text.client_metadata",
     "uploads.text.text_query",

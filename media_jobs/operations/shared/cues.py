@@ -155,14 +155,14 @@ def _shown_long_enough(cues: Sequence[Cue]) -> list[Cue]:
 def srt(cues: Iterable[Cue]) -> Iterator[str]:
     for number, cue in enumerate(cues, 1):
         text = "\n".join(cue.lines)
-        yield f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{text}\n\n"
+        yield f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{text}\n\n"
 
 
 def webvtt(cues: Iterable[Cue]) -> Iterator[str]:
     yield "WEBVTT\n\n"
     for cue in cues:
         text = "\n".join(cue.lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        yield f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n\n"
+        yield f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{text}\n\n"
 
 
 def plain_text(cues: Sequence[Cue]) -> Iterator[str]:
@@ -174,6 +174,6 @@ def plain_text(cues: Sequence[Cue]) -> Iterator[str]:
     yield "\n"
 
 
-def _clock(seconds: float, point: str) -> str:
+def clock(seconds: float, point: str) -> str:
     whole, thousandths = divmod(round(seconds * 1000), 1000)
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{thousandths:03}"

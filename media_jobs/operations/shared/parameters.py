@@ -83,6 +83,7 @@ def _after_start(end: float | None, info: ValidationInfo) -> float | None:
 
 _MOMENT = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(best|\d+(\.\d+)?%)$"}]}
 
+as_list = BeforeValidator(_list)
 Seconds = Annotated[float, Field(ge=0, le=MAX_DURATION), BeforeValidator(_seconds)]
 Start = Annotated[Seconds, Field(title="Start", description="Seconds from the beginning, or a time such as 1:30.")]
 Interval = Annotated[float, Field(ge=0.5, le=3600), BeforeValidator(_seconds)]
@@ -100,7 +101,7 @@ Heights = Annotated[
     tuple[Annotated[int, Field(ge=16, le=4320)], ...],
     Field(max_length=10),
     AfterValidator(_descending),
-    BeforeValidator(_list),
+    as_list,
 ]
 Moment = Annotated[float | str, BeforeValidator(_moment), WithJsonSchema(_MOMENT)]
 
@@ -196,6 +197,8 @@ def _description(wanted: Mapping[str, Any]) -> str:
     if is_nested(wanted):
         objects = f"{wanted.get('minItems', 0)} to {wanted.get('maxItems', 'any number of')} objects"
         return f"a list of {objects}" if "items" in wanted else "an object"
+    if words := wanted.get("items", {}).get("enum"):
+        return f"some of {_listed(words, 'and')}"
     if "pattern" in wanted and "description" in wanted:
         return str(wanted["description"])
     limits = _limits(wanted)

@@ -22,10 +22,9 @@ from django.utils.text import capfirst
 
 from ...errors import ServerBusy
 from ...runtime.database_connections import release_connection
+from ...text.spreadsheet_cells import safe_cell
 
 _ROWS_PER_QUERY = 1000
-# Spreadsheets take text that begins with one of these for a formula.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 # An export to a stalled client blocks a thread for a minute. Leave threads for uploads.
 _slots = Semaphore(8)
 
@@ -152,4 +151,4 @@ def cell(value: object) -> object:
             text = " ".join(html.unescape(strip_tags(value)).split())
         case _:
             text = str(value)
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+    return safe_cell(text)

@@ -1,0 +1,38 @@
+"""What has been found so far, in the words of the job's message."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ...detection.detector import Detector, FilterDetector, FrameDetector
+from ...detection.sightings import Find
+
+
+def counted(detectors: Sequence[Detector], found: Mapping[str, int], sightings: int) -> str:
+    """ "5 unique plates, 12 texts, 47 detections": for each detector the number that it has found."""
+    words = list(_words(detectors, found))
+    if any(isinstance(detector, FrameDetector) for detector in detectors):
+        words.append(_number(sightings, "detection", "detections"))
+    return ", ".join(words)
+
+
+def _words(detectors: Sequence[Detector], found: Mapping[str, int]) -> Iterator[str]:
+    for detector in detectors:
+        unique = "unique " if detector.unique else ""
+        yield _number(found.get(detector.name, 0), *(f"{unique}{thing}" for thing in detector.things))
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def processed(done: int, total: int | None, tally: str) -> str:
+    """ "Processed 500/2000 frames (3 scenes)"."""
+    frames = f"{done}/{total}" if total else str(done)
+    return f"Processed {frames} frames ({tally})"
+
+
+def number_of(detector: Detector, finds: Iterable[Find]) -> int:
+    """How many there are; of a detector that counts texts, how many different ones."""
+    ours = [find for find in finds if find.detector == detector.name]
+    if isinstance(detector, FilterDetector) or not detector.unique:
+        return len(ours)
+    return len({find.text for find in ours})
