@@ -12,7 +12,8 @@ from .detecting.parameters import DetectParams
 from .detecting.record import Record, made_in
 from .detecting.span import Span, spans
 from .detecting.span_reader import SpanReader
-from .divisible import DivisibleOperation, DonePart, Indivisible, Part
+from .detecting.tally import processed_in_parts
+from .divisible import DivisibleOperation, DonePart, Indivisible, Part, PartState
 from .shared.time_range import TimeRange, is_duration_estimated
 
 _LENGTH = 30.0  # seconds of a span: what a killed worker costs
@@ -69,22 +70,28 @@ class Detect(DivisibleOperation[DetectParams]):
         if is_duration_estimated(facts) or extent.duration is None:
             raise Indivisible("its container does not find times exactly")
         lead = max([_LEAD, 2 / params.max_fps, *(detector.lead for detector in params.filters)])
-        found = spans(extent.duration, _LENGTH, lead)
-        parts = [_part("video", span, span.seconds(extent.duration) or _LENGTH) for span in found]
+        parts = [
+            _part("video", span, span.seconds(extent.duration) or _LENGTH, extent.frames(span))
+            for span in spans(extent.duration, _LENGTH, lead)
+        ]
         # All of the sound at once: that takes seconds, and filters of sound begin at the beginning.
         sound = [_part("audio", Span(), _SOUND_COST * extent.duration)] if extent.sound else []
         return [*parts, *sound]
 
+    def message_of_parts(self, params: DetectParams, parts: Sequence[PartState]) -> str:
+        return processed_in_parts(params.chosen, [(part.spec["frames"], part.message) for part in parts])
+
     def run_part(self, work: Work[DetectParams], spec: Mapping[str, Any]) -> Outcome:
         part = replace(work, params=work.params.only(spec["media"]))
-        SpanReader(part, Extent.of(part.params, work.main.facts), Span(**spec["span"])).read()
+        reader = SpanReader(part, Extent.of(part.params, work.main.facts), Span(**spec["span"]))
+        reader.read()
         made = made_in(work.folder, part.params.filters)
-        return Outcome([Output(name, path, "", "", None) for name, path in made.items()])
+        return Outcome([Output(name, path, "", "", None) for name, path in made.items()], message=reader.message)
 
     def join(self, work: Work[DetectParams], parts: Sequence[DonePart]) -> Outcome:
         records = [Record(number, part.files) for number, part in enumerate(parts)]
         return conclude(work, records, Extent.of(work.params, work.main.facts).frames(Span()))
 
 
-def _part(media: str, span: Span, weight: float) -> Part:
-    return Part({"media": media, "span": span.spec}, weight)
+def _part(media: str, span: Span, weight: float, frames: int | None = None) -> Part:
+    return Part({"media": media, "span": span.spec, "frames": frames or 0}, weight)

@@ -39,6 +39,15 @@ class Again:
     specs: Mapping[int, dict[str, Any]]  # the new ones, by the places of the parts
 
 
+@dataclass(frozen=True, slots=True)
+class PartState:
+    """How far a part is."""
+
+    spec: Mapping[str, Any]
+    message: str
+    is_done: bool
+
+
 class DivisibleOperation(Operation[P]):
     """split → run_part for each part, on any worker → join. Or `run`, if `split` raises Indivisible."""
 
@@ -50,6 +59,10 @@ class DivisibleOperation(Operation[P]):
     def parts_share(self, params: P) -> float:
         """What share of all the work the parts are, for the progress. The rest is `join`."""
         return PARTS_SHARE
+
+    def message_of_parts(self, params: P, parts: Sequence[PartState]) -> str:
+        """The message of the job while its parts are made."""
+        return f"Made {sum(part.is_done for part in parts)} of {len(parts)} parts"
 
     @abstractmethod
     def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:

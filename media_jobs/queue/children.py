@@ -7,6 +7,7 @@ quota; its outputs are ScratchBlobs, which the parent joins. Lock the parent bef
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from uploads.storage.tombstones import bury
 
 from .. import operations
 from ..models import Job, ScratchBlob, Share
-from ..operations.divisible import PARTS_SHARE, DivisibleOperation, Part
+from ..operations.divisible import PARTS_SHARE, DivisibleOperation, Part, PartState
 from . import kept_parts, states
 from .artifacts import StoredOutput, bury_outputs, keys_of
 from .notify import wake
@@ -167,27 +168,28 @@ def _bury_scratch(children: QuerySet[Job]) -> list[str]:
 
 def show_progress(parent_id: UUID) -> None:
     """Write the progress of the children into the row of their parent."""
-    rows = list(Job.with_children.filter(parent=parent_id).values_list("weight", "status", "progress"))
-    whole = sum(weight for weight, _, _ in rows)
+    rows = list(Job.with_children.filter(parent=parent_id).only("weight", "status", "progress", "part", "message"))
+    whole = sum(row.weight for row in rows)
     if not whole or len(rows) == 1:  # a part that is alone is the first of all: the others are not known yet
         return
-    done = sum(weight * (1 if status == Status.SUCCEEDED else progress) for weight, status, progress in rows)
-    ready = sum(status == Status.SUCCEEDED for _, status, _ in rows)
+    ready = [row.status == Status.SUCCEEDED for row in rows]
+    done = sum(row.weight * (1 if is_done else row.progress) for row, is_done in zip(rows, ready, strict=True))
+    parts = [PartState(row.part or {}, row.message, is_done) for row, is_done in zip(rows, ready, strict=True)]
+    share, message = _words(parent_id, parts)
     Job.objects.filter(pk=parent_id, status=Status.QUEUED, pending_children__gt=0).update(
-        progress=_share_of_parts(parent_id) * done / whole, message=f"Made {ready} of {len(rows)} parts"
+        progress=share * done / whole, message=message[:255]
     )
 
 
-def _share_of_parts(parent_id: UUID) -> float:
-    """The most progress that the parent shows while the children work: joining is the rest."""
+def _words(parent_id: UUID, parts: Sequence[PartState]) -> tuple[float, str]:
+    """The most progress that the parent shows while the children work, and its message. Joining is the rest."""
     parent = Job.objects.only("operation", "params").filter(pk=parent_id).first()
     operation = operations.registry.get(parent.operation) if parent else None
-    if parent is None or not isinstance(operation, DivisibleOperation):
-        return PARTS_SHARE
-    try:
-        return operation.parts_share(operation.parameters.model_validate(parent.params))
-    except ValidationError:  # a plug-in was changed meanwhile
-        return PARTS_SHARE
+    if parent is not None and isinstance(operation, DivisibleOperation):
+        with suppress(ValidationError):  # a plug-in was changed meanwhile
+            params = operation.parameters.model_validate(parent.params)
+            return operation.parts_share(params), operation.message_of_parts(params, parts)
+    return PARTS_SHARE, ""
 
 
 def counts(parents: Collection[UUID]) -> dict[UUID, dict[str, int]]:

@@ -25,6 +25,7 @@ class SpanReader:
     span: Span
     share: tuple[float, float] = (0.0, 1.0)  # of the progress of the job
     feeder: FrameFeeder | None = None
+    message: str = ""  # of what is done so far
     _last: Block = field(default_factory=Block)
     _tally: str = ""
     _tally_until: float = 0.0
@@ -47,6 +48,8 @@ class SpanReader:
         looked_at, size = (self.feeder.looked_at, self.feeder.size) if self.feeder else (0, (0, 0))
         summary = Summary(self.span.spec, self._end(message), looked_at, *size, crops, message)
         write_summary(self.work.folder, summary)
+        self._tally = self._counted()
+        self.message = self._processed(summary.end)
         return summary
 
     def _run(self) -> None:
@@ -66,27 +69,31 @@ class SpanReader:
     def _describe(self, block: Block) -> str:
         """ "Processed 500/2000 frames (5 unique plates, 47 detections)"."""
         self._last = block
-        position, tally = self._position, self._counted()
+        if monotonic() >= self._tally_until:
+            self._tally = self._counted()
+        self.message = self._processed(self._position)
+        return self.message
+
+    def _processed(self, position: float) -> str:
         if self.extent.picture is None:
-            return f"Processed {clock_time(position)} of {clock_time(self.extent.duration or position)} ({tally})"
+            return (
+                f"Processed {clock_time(position)} of {clock_time(self.extent.duration or position)} ({self._tally})"
+            )
         total, rate = self.extent.frames(self.span), self.extent.rate
-        done = max(0, round((position - self.span.begin) * rate)) if rate else block.frames or 0
-        return processed(min(done, total or done), total, tally)
+        done = max(0, round((position - self.span.begin) * rate)) if rate else self._last.frames or 0
+        return processed(min(done, total or done), total, self._tally)
 
     def _counted(self) -> str:
         """What has been found so far. To count many events takes long, so it is done now and then."""
         began = monotonic()
-        if began < self._tally_until:
-            return self._tally
         params, found = self.work.params, dict[str, int]()
         files = made_in(self.work.folder, params.filters)
         for filtered in params.filters:
             found[filtered.name] = len(filtered.finds(marks_in(files, filtered, self.span), self._position))
         if self.feeder is not None:
             found |= self.feeder.counts()
-        self._tally = counted(params.chosen, found, self.feeder.sightings if self.feeder else 0)
         self._tally_until = monotonic() + (monotonic() - began) / _COUNTING_SHARE
-        return self._tally
+        return counted(params.chosen, found, self.feeder.sightings if self.feeder else 0)
 
     @property
     def _position(self) -> float:

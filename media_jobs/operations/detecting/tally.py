@@ -1,5 +1,6 @@
 """What has been found so far, in the words of the job's message."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...detection.detector import Detector, FilterDetector, FrameDetector
@@ -28,6 +29,21 @@ def processed(done: int, total: int | None, tally: str) -> str:
     """ "Processed 500/2000 frames (3 scenes)"."""
     frames = f"{done}/{total}" if total else str(done)
     return f"Processed {frames} frames ({tally})"
+
+
+def processed_in_parts(detectors: Sequence[Detector], parts: Iterable[tuple[int, str]]) -> str:
+    """The same, of parts with so many frames and such messages. A find in two of them is counted twice, for now."""
+    frames, messages = zip(*parts, strict=True)
+    found = {
+        detector.name: sum(_read(rf"(\d+) (?:unique )?(?:{'|'.join(map(re.escape, detector.things))})\b", messages))
+        for detector in detectors
+    }
+    sightings, done = sum(_read(r"(\d+) detections?\b", messages)), sum(_read(r"Processed (\d+)/", messages))
+    return processed(done, sum(frames), counted(detectors, found, sightings))
+
+
+def _read(pattern: str, messages: Iterable[str]) -> Iterator[int]:
+    yield from (int(found[1]) for message in messages if (found := re.search(pattern, message)))
 
 
 def number_of(detector: Detector, finds: Iterable[Find]) -> int:
