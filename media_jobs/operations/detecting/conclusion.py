@@ -25,7 +25,10 @@ def conclude(work: Work[DetectParams], records: Sequence[Record], frames: int | 
     summaries = [record.summary for record in records]
     end = max(summary.end for summary in summaries)
     seen, sightings = _tracked(params, records)
-    found = [*seen, *_events(params, records, end)]
+    problem = next((summary.message for summary in summaries if summary.message), "")
+    # Silence lasts until the picture has ended, too.
+    heard_until = end if problem else max(end, work.main.facts.duration or 0.0)
+    found = [*seen, *_events(params, records, {"video": end, "audio": heard_until})]
     found.sort(key=lambda find: (find.start, params.detectors.index(find.detector), find.end))
     finds = dict(enumerate(found, 1))
     crops, sheets = make_sheets(work, dict(_crops(finds, records)), _SHARE)
@@ -35,7 +38,6 @@ def conclude(work: Work[DetectParams], records: Sequence[Record], frames: int | 
     numbers = {detector.name: number_of(detector, found) for detector in params.chosen}
     tally = counted(params.chosen, numbers, sightings)
     message = processed(frames, frames, tally) if frames else f"Processed the file ({tally})"
-    problem = next((summary.message for summary in summaries if summary.message), "")
     return Outcome([*made.write(work.folder), *sheets], message=f"{message}. {problem}" if problem else message)
 
 
@@ -55,11 +57,11 @@ def _tracked(params: DetectParams, records: Sequence[Record]) -> tuple[list[Find
     return finds, sightings
 
 
-def _events(params: DetectParams, records: Sequence[Record], end: float) -> Iterator[Find]:
+def _events(params: DetectParams, records: Sequence[Record], ends: Mapping[str, float]) -> Iterator[Find]:
     """The finds of filters, of the marks of all spans together: an event goes on over their borders, too."""
     for detector in params.filters:
         marks = chain.from_iterable(record.marks(detector) for record in records)
-        yield from detector.finds(marks, end)
+        yield from detector.finds(marks, ends[detector.media])
 
 
 def _crops(finds: Mapping[int, Find], records: Sequence[Record]) -> Iterator[tuple[int, Callable[[], Crop]]]:
