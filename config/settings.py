@@ -134,6 +134,7 @@ JOBS = JobSettings(
     parts_kept=env.read("PARTS_KEPT", 86400.0, parse.seconds),
     parts_size=env.read("PARTS_SIZE", 10 * 1000**3, parse.size),
     whisper_model=env.read("WHISPER_MODEL", "", str),
+    detector_models=env.read("DETECTOR_MODELS", "", str),
     share_results=env.read("SHARE_RESULTS", False, parse.switch),
     waiting_requests=_share(64),
 )

@@ -15,8 +15,11 @@ class MediaJobsConfig(AppConfig):
         from . import permissions, system_checks  # noqa: F401  # the checks register themselves
         from .admin import file_panels, run_on_list
         from .api import playlist_urls, previews
+        from .conf import jobs
+        from .detection.registry import register_models
         from .queue import arrivals, artifacts, deletion, lanes, lost_leases, notify, plugin_reports, submission
 
+        register_models(jobs().detector_models)
         hooks.warnings.append(lanes.warnings)
         hooks.warnings.append(plugin_reports.warnings)
         hooks.file_stored.append(submission.inspect_new)

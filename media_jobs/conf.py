@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 from .ffmpeg.sandbox import Level
-from .understanding.extras import SPEECH
+from .understanding.extras import SPEECH, VISION
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class JobSettings:
     parts_kept: float = 86400.0
     parts_size: int = 10 * 1000**3
     whisper_model: str = ""  # a folder or the name of an extra's weights; "": the best of these
+    detector_models: str = ""  # a folder with the operator's ONNX models for `detect`; "": there are none
     share_results: bool = False  # a result of one owner also answers identical jobs of others
     waiting_requests: int = 64  # requests of a web process that wait for the end of a job at the same time
 
@@ -39,7 +40,7 @@ class JobSettings:
     @property
     def models(self) -> dict[str, str]:
         """The models that operations use, by the extra that they need."""
-        return {SPEECH.name: self.whisper_model}
+        return {SPEECH.name: self.whisper_model, VISION.name: self.detector_models}
 
     @property
     def lease_time(self) -> timedelta:

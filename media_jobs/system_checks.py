@@ -1,16 +1,21 @@
 """System checks, for `manage.py check` and each start: whether ffmpeg, its sandbox and the plug-ins work here."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Info, Warning, register
 
 from .conf import jobs
+from .detection.frame_engine import frame_engine
+from .detection.onnx_models import find_onnx, names_of
+from .errors import Failure
 from .ffmpeg.binary import NoFfmpeg
 from .ffmpeg.sandbox import OWN_FILES, Layer, NoIsolation
 from .operations import registry
-from .understanding.extras import SPEECH, installed
-from .understanding.whisper_models import NoModel, find_model
+from .understanding.extras import SPEECH, VISION, NoModel, installed
+from .understanding.helper_process import HelperProcess
+from .understanding.whisper_models import find_model
 from .worker.slot import equipment
 
 _NETWORK = "no network"
@@ -64,9 +69,37 @@ def models(**_: Any) -> list[CheckMessage]:
             words.append(f"transcribe uses the Whisper model {find_model(jobs().whisper_model).name}.")
         except NoModel as reason:
             found.append(Warning(f"transcribe cannot run here. {reason}", id="media_jobs.W005"))
-    if installed() and sys.argv[1:2] == ["check"]:  # Django shows it at each command
+    if installed() and _is_asked():
         found.append(Info(" ".join(words), id="media_jobs.I002"))
     return found
+
+
+@register()
+def detector_models(**_: Any) -> list[CheckMessage]:
+    """Whether the operator's models are complete. `manage.py check` loads them, too, in the sandbox."""
+    folder, asked = jobs().detector_models, _is_asked()
+    if folder and not Path(folder).expanduser().is_dir():
+        return [Warning("MILLRACE_DETECTOR_MODELS names no folder that this account can read.", id="media_jobs.W006")]
+    if not folder or VISION not in installed():
+        return []
+    found: list[CheckMessage] = []
+    usable = []
+    for name in names_of(folder):
+        try:
+            detector = find_onnx(folder, name)
+            if asked:
+                HelperProcess(frame_engine([detector], {}, 0.0), equipment().sandbox, 1, lambda: None).end()
+            usable.append(name)
+        except (NoModel, Failure) as reason:
+            found.append(Warning(f"The detector {name} cannot be used. {reason}", id="media_jobs.W006"))
+    if asked and usable:
+        found.append(Info(f"detect knows these models: {', '.join(usable)}.", id="media_jobs.I003"))
+    return found
+
+
+def _is_asked() -> bool:
+    """Whether `manage.py check` runs: Django shows the same at each command."""
+    return sys.argv[1:2] == ["check"]
 
 
 def _missing(layer: Layer) -> CheckMessage:

@@ -65,6 +65,10 @@ class FrameDetector(Detector):
     takes: ClassVar[tuple[str, ...]] = ()  # parameters of the operation that `load` gets, too, if they are given
     least_sightings: ClassVar[int] = 2  # of a find: what is seen less often is taken for an error
 
+    def with_models(self, models: Mapping[str, str]) -> "FrameDetector":
+        """Itself, with the files of its model. `models`: what the administrator chose, by extra. Raises NoModel."""
+        return self
+
     def options(self) -> Mapping[str, str]:
         """Of `load`, as JSON."""
         return {}

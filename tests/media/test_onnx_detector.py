@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from media_jobs.detection.detector import Looker, Picture
-from media_jobs.detection.onnx_models import NoDetectorModel, find_onnx, load, names_of
+from media_jobs.detection.onnx_models import find_onnx, load, names_of
 from media_jobs.understanding.engine import CannotAnswer
+from media_jobs.understanding.extras import NoModel
 from tests.support.needs_vision import needs_vision
 from tests.support.onnx_writer import node, write_model, write_spot_detector
 
@@ -109,7 +110,7 @@ def test_a_model_that_takes_no_picture_is_refused(folder: Path, shape: list[int]
     ],
 )
 def test_a_model_that_is_not_there_is_named(folder: Path, setting: str, name: str, words: str) -> None:
-    with pytest.raises(NoDetectorModel, match=words):
+    with pytest.raises(NoModel, match=words):
         find_onnx(str(folder if setting == "folder" else folder / setting) if setting else "", name)
 
 
@@ -134,7 +135,7 @@ def test_files_beside_a_model_that_are_wrong_are_named(
         path.unlink()
     else:
         path.write_bytes(content)
-    with pytest.raises(NoDetectorModel, match=words):
+    with pytest.raises(NoModel, match=words):
         find_onnx(str(folder), SPOTS)
 
 

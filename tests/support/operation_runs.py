@@ -42,6 +42,7 @@ class OperateOn(Protocol):
         *,
         kind: str = "video",
         resident: int | None = None,
+        models: Mapping[str, str] | None = None,
         **params: Any,
     ) -> Done: ...
 

@@ -10,7 +10,6 @@ from .text_finder import Line
 from .text_models import TextModels
 
 _LONGEST = 960  # pixels: smaller letters are found in larger pictures, which take longer
-_EDGE = 0.4  # of the height of the line: from its text to the edge of a plate
 _SHAPES = (1.3, 12.0)  # widths over heights
 
 
@@ -25,7 +24,7 @@ class PlateLooker:
         found = self._models.finder.find(picture, _LONGEST)
         lines = [line for line in found if _has_shape(line) and line.is_inside(picture)]
         return [
-            Sighting(time, "plate", score, line.box(picture, _EDGE), plate_text(read))
+            Sighting(time, "plate", score, line.box(picture), plate_text(read))
             for line, read, score in self._models.read(picture, lines)
             if is_plate(read, self._pattern)
         ]

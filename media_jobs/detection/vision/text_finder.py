@@ -34,12 +34,10 @@ class Line:
         first, second, third, _ = self.corners
         return float(np.linalg.norm(second - first)), float(np.linalg.norm(third - second))
 
-    def box(self, picture: Picture, grow: float = 0.0) -> Box:
-        """The upright box around it, larger at each side by `grow` heights of the line."""
+    def box(self, picture: Picture) -> Box:
+        """The upright box around it."""
         height, width = picture.shape[:2]
-        more = grow * min(self.size)
-        left, top = self.corners.min(axis=0) - more
-        right, bottom = self.corners.max(axis=0) + more
+        (left, top), (right, bottom) = self.corners.min(axis=0), self.corners.max(axis=0)
         left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
         return Box(
             float(left / width), float(top / height), float((right - left) / width), float((bottom - top) / height)

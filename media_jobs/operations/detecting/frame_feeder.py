@@ -10,6 +10,8 @@ import numpy as np
 from ...detection.detector import Picture
 from ...detection.frame_engine import frame_engine, sightings_of
 from ...detection.tracking import Tracker
+from ...errors import OperationUnavailable
+from ...understanding.extras import NoModel
 from ..base import Work
 from .crops import PicturedSighting, merit_of, pictured
 from .marks import GrowingFile
@@ -31,7 +33,11 @@ class FrameFeeder:
         self.size, self.looked_at, self.last, self.sightings = size, 0, 0.0, 0
         self._work, self._span, self._region = work, span, params.area
         given = {"plate_pattern": params.plate_pattern}
-        self._engine = frame_engine(params.lookers, given, params.min_confidence)
+        try:
+            lookers = [detector.with_models(work.models) for detector in params.lookers]
+        except NoModel as reason:
+            raise OperationUnavailable(str(reason)) from reason
+        self._engine = frame_engine(lookers, given, params.min_confidence)
         # What is rare here may be a find with what the spans before and after it have.
         self.trackers = {
             detector.name: Tracker(detector.name, detector.least_sightings, merit_of, keeps_rare=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from ...detection.detector import Detector, FilterDetector, FrameDetector
-from ...detection.registry import DETECTORS
+from ...detection.registry import DETECTORS, find_detector
 from ..base import Params
 from ..shared.parameters import as_list
 from .plate_pattern import LONGEST, checked
@@ -16,10 +16,11 @@ from .region import Region, RegionShares
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:
     """In the order of the registry, each once: what means the same is one cached result."""
     for name in names:
-        if name not in DETECTORS:
+        if find_detector(name) is None:
             known = ", ".join(DETECTORS)
             raise ValueError(f"has no “{name[:40]}”. Choose from: {known}")
-    return tuple(name for name in DETECTORS if name in names)
+    others = sorted({name for name in names if name not in DETECTORS})
+    return (*(name for name in DETECTORS if name in names), *others)
 
 
 def _choices(schema: dict[str, Any]) -> None:
@@ -34,7 +35,9 @@ class DetectParams(Params):
         AfterValidator(_known),
         as_list,
     ] = Field(
-        title="Detectors", description="What to look and listen for. All of them share one reading of the file."
+        title="Detectors",
+        description="What to look and listen for. All of them share one reading of the file. Models that an "
+        "administrator has added are called onnx:NAME.",
     )
     frame_skip: int = Field(
         1, ge=1, le=1000, title="Frame skip", description="Look at every Nth frame: 1 is every frame."
@@ -58,7 +61,7 @@ class DetectParams(Params):
 
     @property
     def chosen(self) -> Sequence[Detector]:
-        return [DETECTORS[name] for name in self.detectors]
+        return [found for name in self.detectors if (found := find_detector(name)) is not None]
 
     @property
     def filters(self) -> list[FilterDetector]:
