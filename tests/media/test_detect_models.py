@@ -61,6 +61,17 @@ def finds(done: Done) -> list[dict[str, Any]]:
     return found
 
 
+def test_equal_seeds_draw_equal_clips(tmp_path: Path) -> None:
+    from tests.support.drawn_plates import draw_clip
+
+    one, same, other = (
+        draw_clip(tmp_path / f"{number}.mp4", seed, "night", seconds=0.4, width=320)
+        for number, seed in enumerate((1, 1, 2))
+    )
+    assert one.plates == same.plates != other.plates
+    assert one.path.read_bytes() == same.path.read_bytes() != other.path.read_bytes()
+
+
 def test_number_plates_are_found_and_read(operate_on: OperateOn, sandbox: Sandbox, street: Any) -> None:
     done = operate_on("detect", street.path, probe(street.path, sandbox), detectors=["plates"])
     found = {find["text"]: find for find in finds(done)}
