@@ -9,13 +9,13 @@ from itertools import chain, pairwise
 import numpy as np
 
 from .detector import FilterDetector, Marked
+from .frame_changes import CHANGE, FILTERS, FIRST, change
 from .sightings import Find
 
-_KEY = "lavfi.scd.mafd"  # the mean change from the frame before, in percent
-_STILL = 1  # percent: frames that change by less are not marked
 _LEAST = 4.0  # percent: a cut between two pictures of the same room
 _TIMES = 2.0  # as much as any frame near it
 _NEAR = 0.3  # seconds: longer than a flash, shorter than a scene
+_FIRST = 1000.0  # percent, more than any other: a scene begins with the first frame
 
 
 class Scenes(FilterDetector):
@@ -23,18 +23,19 @@ class Scenes(FilterDetector):
     title = "Scenes"
     things = ("scene", "scenes")
     media = "video"
-    keys = (_KEY,)
+    keys = (CHANGE, FIRST)
 
     def filters(self) -> Sequence[str]:
-        return ["scdet=t=100", f"metadata=delete:key={_KEY}:value={_STILL}:function=less"]
+        return FILTERS
 
     def finds(self, marked: Iterable[Marked], end: float) -> Sequence[Find]:
-        edges = [0.0, *_cuts(marked), end]
+        edges = [*_cuts(marked), end]
         return [Find(self.name, "scene", start, stop, 1.0) for start, stop in pairwise(edges) if start < stop]
 
 
 def _cuts(marked: Iterable[Marked]) -> Iterator[float]:
-    pairs = ((each.time, float(each.values[_KEY])) for each in marked if _KEY in each.values)
+    """With the time of the first frame."""
+    pairs = ((each.time, _FIRST if FIRST in each.values else change(each)) for each in marked)
     times, changes = np.fromiter(chain.from_iterable(pairs), np.float64).reshape(-1, 2).T
     for number in np.flatnonzero(changes >= _LEAST):
         first, last = np.searchsorted(times, (times[number] - _NEAR, times[number] + _NEAR))
