@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.support.server import ROOT, Server, Template, drop_database, make_template
 
 from . import (
+    detect,
     download,
     hls,
     hls_copies,
@@ -46,7 +47,7 @@ from .report import Results, write_json
 
 SECTIONS = (
     "speed", "memory", "crowd", "download", "jobs", "lists", "s3", "split", "render", "hls", "pictures", "quality",
-    "speech", "search",
+    "speech", "detect", "search",
 )  # fmt: skip
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
@@ -176,6 +177,9 @@ def media(chosen: argparse.Namespace, results: Results, template: Template, scra
     with attempt("speech", results) as wanted:
         if wanted in only:
             keep(speech.measure(0.2 if chosen.quick else 3, scratch / "speech"), results.speech)
+    with attempt("detect", results) as wanted:
+        if wanted in only:
+            keep(detect.measure(chosen.rounds, 0.2 if chosen.quick else 2, scratch / "detect"), results.detect)
 
 
 def single_transfers(

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import resource
+import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from media_jobs.ffmpeg.sandbox import Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Work
+from tests.support.run import command_for, result_of
 
 from .machine import family
 
@@ -33,6 +36,26 @@ def operate(name: str, source: str, folder: str, params: dict[str, Any]) -> dict
     wall, cpu = time.monotonic() - began, cpu_seconds() - before
     memory.look()
     return {"wall": wall, "cpu": cpu, "memory": memory.most / _MB}
+
+
+@dataclass(frozen=True)
+class Run:
+    wall: float
+    cpu: float  # of the operation and of ffmpeg
+    memory: float  # MB, of both
+
+    def words(self) -> str:
+        return f"{self.wall:.1f} s on the clock, {self.memory:.0f} MB"
+
+
+def alone(name: str, source: Path, folder: Path, /, **params: Any) -> Run:
+    """Run an operation in a process of its own, which has nothing else in memory."""
+    folder.mkdir(mode=0o700)
+    command = command_for(operate, name, str(source), str(folder), params)
+    # Without Django, which workers have in memory anyway.
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return Run(**result_of(done.stdout))
 
 
 class Memory:

@@ -1,41 +1,26 @@
 """Storyboards and waveforms: processor time and memory, beside audiowaveform if it is installed."""
 
-import os
 import shutil
 import statistics
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from tests.support.run import command_for, result_of
 
 from .hls_films import make_minute, repeated
 from .jobs import Figure
 from .jobs_live import FFMPEG, make
-from .operation_run import cpu_seconds, operate
+from .operation_run import Run, alone, cpu_seconds
 
 _PROMISED_STORYBOARD = 20.0  # seconds of processor time for an hour
 _PROMISED_WALL, _PROMISED_MEMORY = 60.0, 150.0  # seconds and MB for the waveform of three hours
 _TONE = ("-f", "lavfi", "-i", "sine=duration=60:sample_rate=44100", "-ac", "2", "-c:a", "aac", "-b:a", "128k")
 
 
-@dataclass(frozen=True)
-class Run:
-    wall: float
-    cpu: float  # of the operation and of ffmpeg
-    memory: float  # MB, of both
-
-    def words(self) -> str:
-        return f"{self.wall:.1f} s on the clock, {self.memory:.0f} MB"
-
-
 def measure(rounds: int, scratch: Path) -> Iterator[Figure]:
     scratch.mkdir()
     hour = repeated(make_minute(scratch / "minute.mp4", "2M"), 60)
     yield from _storyboards(rounds, hour, scratch)
-    run = _median([_run("waveform", hour, scratch / f"film{number}") for number in range(rounds)])
+    run = _median([alone("waveform", hour, scratch / f"film{number}") for number in range(rounds)])
     yield Figure(
         "waveform of 1 hour of video", f"{run.cpu:.1f} CPU s", beside=run.words(), numbers={"seconds": run.cpu}
     )
@@ -47,7 +32,7 @@ def measure(rounds: int, scratch: Path) -> Iterator[Figure]:
 
 
 def _storyboards(rounds: int, hour: Path, scratch: Path) -> Iterator[Figure]:
-    run = _median([_run("storyboard", hour, scratch / f"board{number}") for number in range(rounds)])
+    run = _median([alone("storyboard", hour, scratch / f"board{number}") for number in range(rounds)])
     yield Figure(
         "storyboard of 1 hour of 720p", f"{run.cpu:.1f} CPU s", f"{_PROMISED_STORYBOARD:g} CPU s",
         run.cpu <= _PROMISED_STORYBOARD, run.words(), {"seconds": run.cpu},
@@ -55,7 +40,7 @@ def _storyboards(rounds: int, hour: Path, scratch: Path) -> Iterator[Figure]:
 
 
 def _waveforms(rounds: int, sound: Path, scratch: Path) -> Iterator[Figure]:
-    run = _median([_run("waveform", sound, scratch / f"sound{number}") for number in range(rounds)])
+    run = _median([alone("waveform", sound, scratch / f"sound{number}") for number in range(rounds)])
     told = {"seconds": run.wall, "megabytes": run.memory, "processor": run.cpu}
     yield Figure(
         "waveform of 3 hours of AAC in stereo", f"{run.wall:.1f} s", f"{_PROMISED_WALL:g} s",
@@ -78,28 +63,19 @@ def _beside_audiowaveform(rounds: int, sound: Path, scratch: Path) -> Iterator[F
     theirs, ours, equal = [], [], True
     for number in range(rounds):
         folder = scratch / f"beside{number}"
-        ours.append(_run("waveform", wav, folder, bits=8).cpu)
+        ours.append(alone("waveform", wav, folder, bits=8).cpu)
         before = cpu_seconds()
         made = folder / "theirs.dat"
         subprocess.run([program, "-q", "-i", wav, "-o", made, "-b", "8", "--split-channels"], check=True)
         theirs.append(cpu_seconds() - before)
         split = scratch / f"split{number}"
-        _run("waveform", wav, split, bits=8, split_channels=True)
+        alone("waveform", wav, split, bits=8, split_channels=True)
         equal &= made.read_bytes() == (split / "waveform.dat").read_bytes()
     mine, other = statistics.median(ours), statistics.median(theirs)
     yield Figure(
         "waveform of 3 hours of WAV, beside audiowaveform", f"{mine / other:.2f} ×", "the same bytes", equal,
         f"{mine:.1f} and {other:.1f} CPU s", {"ratio": mine / other},
     )  # fmt: skip
-
-
-def _run(name: str, source: Path, folder: Path, **params: Any) -> Run:
-    folder.mkdir(mode=0o700)
-    command = command_for(operate, name, str(source), str(folder), params)
-    # Without Django, which workers have in memory anyway.
-    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return Run(**result_of(done.stdout))
 
 
 def _median(runs: list[Run]) -> Run:

@@ -55,6 +55,7 @@ class Results:
     hls: list[Figure] = field(default_factory=list)
     pictures: list[Figure] = field(default_factory=list)
     speech: list[Figure] = field(default_factory=list)
+    detect: list[Figure] = field(default_factory=list)
     quality: list[Figure] = field(default_factory=list)
     search: list[Figure] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -72,7 +73,7 @@ class Results:
     def every_miss(self) -> list[str]:
         """What was promised by name and does not hold."""
         every = [*self._promises(), *self.jobs, *self.lists, *self.s3, *self.split, *self.render, *self.hls]
-        every += [*self.pictures, *self.quality, *self.speech, *self.search]
+        every += [*self.pictures, *self.quality, *self.speech, *self.detect, *self.search]
         missed = [figure for figure in every if figure.kept is False]
         return [f"{figure.title}: {figure.found}, and {figure.promised} is promised" for figure in missed]
 
@@ -94,7 +95,7 @@ class Results:
         found += [_figures("Split encodes", self.split), _figures("Renders", self.render)]
         found += [_figures("Playing at once, by HLS", self.hls)]
         found.append(_figures("Storyboards and waveforms", self.pictures))
-        found.append(_figures("Transcripts", self.speech))
+        found += [_figures("Transcripts", self.speech), _figures("Detectors", self.detect)]
         found += [_figures("Quality by target", self.quality), _figures("Search, over HTTP", self.search)]
         return [table for table in found if table.rows]
 
