@@ -63,6 +63,8 @@ class FrameDetector(Detector):
     # A module with `load(threads, **options)`, which returns a Looker. It imports libraries of models only there.
     module: ClassVar[str]
     takes: ClassVar[tuple[str, ...]] = ()  # parameters of the operation that `load` gets, too, if they are given
+    # Widths that a thing without text may move from one frame that is looked at to the next.
+    reach: ClassVar[float] = 0.5
     least_sightings: ClassVar[int] = 2  # of a find: what is seen less often is taken for an error
 
     def with_models(self, models: Mapping[str, str]) -> "FrameDetector":

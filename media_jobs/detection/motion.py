@@ -31,6 +31,7 @@ class Motion(FrameDetector):
     title = "Motion"
     things = ("movement", "movements")
     module: ClassVar[str] = __name__
+    reach: ClassVar[float] = 4.0  # what crosses the picture in a second is far away in the next frame
 
 
 class MotionLooker:

@@ -18,9 +18,8 @@ class Silence(SpanDetector):
     lead = shortest + 0.5  # the filter marks a silence once it has lasted that long
 
     def filters(self) -> Sequence[str]:
-        """They add silence where a file has no sound, and at its end, so that the end of the sound is marked, too."""
+        """They add silence at the end, so that the end of the sound is marked if the media do not end with it."""
         return [
-            "aresample=async=1:first_pts=0",
             f"apad=pad_dur={self.shortest + _TAIL}",
             f"silencedetect=n={_QUIET}dB:d={self.shortest}",
         ]

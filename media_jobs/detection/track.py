@@ -10,7 +10,6 @@ from .texts import differences
 # Two sightings are of one thing if they are near and their texts are alike, or if they overlap and are less alike.
 _NEAR, _OVERLAP, _ALIKE = 3.0, 0.1, 2
 _WELL_OVERLAP, _LESS_ALIKE = 0.3, 4
-_NEAR_WITHOUT_TEXT = 0.5
 # A path leaves out points that lie on the way between others, to this share of the picture, but not for long.
 _OFF_PATH, _PATH_SECONDS = 0.005, 2.0
 _MOST_READINGS = 40
@@ -69,16 +68,20 @@ class Track:
         """By a vote that the confidences weigh."""
         return max(self.readings, key=lambda text: self.readings[text].weight)
 
-    def cost(self, sighting: Sighting) -> float | None:
-        """How badly a sighting fits, to compare; None if it is of something else."""
+    def cost(self, sighting: Sighting, reach: float) -> float | None:
+        """How badly a sighting fits, to compare; None if it is of something else.
+
+        `reach`: how many of its widths it may be away, if there is no text to tell it from others.
+        """
         last = self.last
         if sighting.label != last.label:
             return None
         common, away = overlap(last.box, sighting.box), distance(last.box, sighting.box)
-        if common <= _OVERLAP and away > _NEAR:
+        has_text = bool(sighting.text or last.text)
+        if common <= _OVERLAP and away > (_NEAR if has_text else reach):
             return None
-        if not sighting.text and not last.text:
-            return away - common if common > _OVERLAP or away <= _NEAR_WITHOUT_TEXT else None
+        if not has_text:
+            return away - common
         most = _LESS_ALIKE if common > _WELL_OVERLAP else _ALIKE
         most = min(most, (max(len(sighting.text), len(last.text)) + 1) // (2 if most > _ALIKE else 3))
         found = min(differences(text, sighting.text, most) for text in {last.text, self.text})

@@ -33,6 +33,7 @@ class Tracker:
 
     detector: str
     least: int = 2
+    reach: float = 0.5
     merit: Merit = _confidence
     keeps_rare: bool = False  # gives what was seen less often, too, but does not count it
     _frame: int = 0
@@ -74,7 +75,7 @@ class Tracker:
             (cost, place, number)
             for place, sighting in enumerate(sightings)
             for number, track in enumerate(self._open)
-            if (cost := track.cost(sighting)) is not None
+            if (cost := track.cost(sighting, self.reach)) is not None
         )
         places: dict[int, int] = {}
         for _, place, number in costs:

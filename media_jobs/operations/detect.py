@@ -77,7 +77,10 @@ class Detect(DivisibleOperation[DetectParams]):
             raise Indivisible("sound alone is read quickly")
         if is_duration_estimated(facts) or extent.duration is None:
             raise Indivisible("its container does not find times exactly")
-        lead = max([_LEAD, 2 / params.max_fps, *(detector.lead for detector in params.filters)])
+        if extent.picture.is_variable and params.filters:
+            raise Indivisible("a frame may be shown for longer than a span")
+        steps = [2 / params.max_fps, 2 / (extent.rate or params.max_fps)]
+        lead = max([_LEAD, *steps, *(detector.lead for detector in params.filters)])
         parts = [
             _part("video", span, span.seconds(extent.duration) or _LENGTH, extent.frames(span))
             for span in spans(extent.duration, _LENGTH, lead)

@@ -6,6 +6,7 @@ from ...detection.detector import FilterDetector
 from ...ffmpeg.command import Command, PipeTarget, Source, Target
 from ...ffmpeg.probing.media_facts import VideoStream
 from ..base import Work
+from ..shared.audio_filters import sound_filters
 from ..shared.time_range import output_limit
 from ..shared.video_filters import deinterlace_filters, fit_size, scale_filter, tone_map_filters
 from .extent import Extent
@@ -16,6 +17,9 @@ from .span import Span
 
 # Frames that are looked at are never enlarged. Nobody reads a plate in less, and more takes too long.
 _LARGEST = (1280, 720)
+# What filters describe. Single pixels of the picture: their noise is that of all, which a mean would not have, and to
+# read them all would cost a third of decoding.
+_DESCRIBED = 320
 _PASSED = ("-fps_mode", "passthrough")
 
 
@@ -26,19 +30,24 @@ def sampled_size(params: DetectParams, picture: VideoStream) -> tuple[int, int]:
 
 def command_for(work: Work[DetectParams], extent: Extent, span: Span) -> Command:
     params, facts = work.params, work.main.facts
-    graph, mapped = [], list[str]()
+    graph, mapped = list[str](), list[str]()
     targets: list[Target | PipeTarget] = []
     if extent.picture is not None:
-        chain = filters_of(_those(params, "video"))
+        picture = f"[0:{extent.picture.index}]"
+        described = ",".join(_described(params, extent.picture))
         if params.lookers:
-            chain += _sampled(params, extent.picture)
+            if described:
+                graph.append(f"{picture}split[all][small];[small]{described},nullsink")
+                picture = "[all]"
+            graph.append(f"{picture}{','.join(_sampled(params, extent.picture))}[picture]")
             targets.append(PipeTarget("rawvideo", ("-map", "[picture]", *_PASSED)))
         else:
+            graph.append(f"{picture}{described}[picture]")
             mapped += ["-map", "[picture]", *_PASSED]
-        graph.append(f"[0:{extent.picture.index}]{','.join(chain)}[picture]")
     if extent.sound is not None:
-        graph.append(f"[0:{extent.sound.index}]{','.join(filters_of(_those(params, 'audio')))}[sound]")
-        mapped += ["-map", "[sound]"]
+        chain = [*sound_filters(""), *filters_of(_those(params, "audio"))]
+        graph.append(f"[0:{extent.sound.index}]{','.join(chain)}[heard]")
+        mapped += ["-map", "[heard]"]
     if mapped:
         targets.append(Target(None, mapped))
     pixels = extent.picture.pixels if extent.picture else 0
@@ -49,6 +58,14 @@ def command_for(work: Work[DetectParams], extent: Extent, span: Span) -> Command
 
 def _those(params: DetectParams, media: str) -> Sequence[FilterDetector]:
     return [detector for detector in params.filters if detector.media == media]
+
+
+def _described(params: DetectParams, picture: VideoStream) -> list[str]:
+    """Filters that describe all frames, on a small copy of them."""
+    if not (filters := filters_of(_those(params, "video"))):
+        return []
+    width, height = fit_size(picture, width=_DESCRIBED, height=_DESCRIBED)
+    return [f"scale=w={width}:h={height}:flags=neighbor", "format=yuv420p", *filters]
 
 
 def _sampled(params: DetectParams, picture: VideoStream) -> list[str]:

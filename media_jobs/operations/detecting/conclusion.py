@@ -44,7 +44,8 @@ def conclude(work: Work[DetectParams], records: Sequence[Record], frames: int | 
 def _tracked(params: DetectParams, records: Sequence[Record]) -> tuple[list[Find], int]:
     """The finds of FrameDetectors, and the number of all sightings. A track goes on over the border of spans."""
     trackers = {
-        detector.name: Tracker(detector.name, detector.least_sightings, merit_of) for detector in params.lookers
+        detector.name: Tracker(detector.name, detector.least_sightings, detector.reach, merit_of)
+        for detector in params.lookers
     }
     finds, sightings = list[Find](), 0
     for record in records:

@@ -40,7 +40,7 @@ class FrameFeeder:
         self._engine = frame_engine(lookers, given, params.min_confidence)
         # What is rare here may be a find with what the spans before and after it have.
         self.trackers = {
-            detector.name: Tracker(detector.name, detector.least_sightings, merit_of, keeps_rare=True)
+            detector.name: Tracker(detector.name, detector.least_sightings, detector.reach, merit_of, keeps_rare=True)
             for detector in params.lookers
         }
         self._record = RecordWriter(work.folder)
