@@ -49,6 +49,7 @@ def _frozen(frames: int, scene: str) -> str:
     return f"{scene},tpad=stop={frames}:stop_mode=clone"
 
 
+_SOURCE = f"testsrc2=s={_SIZE}"
 _BARS, _WIDE = f"smptehdbars=s={_SIZE}", "testsrc2=s=480x270"
 _PANORAMA = "testsrc2=s=2000x180"
 _FLASH = "eq=brightness=0.4:enable='between(t,1,{end})'"
@@ -56,7 +57,7 @@ _FLASH = "eq=brightness=0.4:enable='between(t,1,{end})'"
 EVENT_CLIPS = {
     # Black at both ends, a freeze in the middle, cuts.
     "all": EventClip(
-        _joined(_black(25), _frozen(75, _scene(50)), _scene(50, _BARS), _black(25)),
+        _joined(_black(25), _frozen(75, _scene(50)), _scene(50, _SOURCE, "negate"), _black(25)),
         Planted((25, 150, 200), ((0, 25), (200, 225)), ((74, 150),), 225),
     ),
     "similar": EventClip(
@@ -73,11 +74,11 @@ EVENT_CLIPS = {
     "fast-camera": EventClip(_scene(75, _PANORAMA, "crop=320:180:n*22:0"), Planted(length=75)),
     "fades": EventClip(
         _joined(f"{_scene(75)},fade=out:50:25", _black(25), f"{_scene(50, _BARS)},fade=in:0:25"),
-        Planted(black=((75, 100),), length=150),
+        Planted(black=((75, 101),), length=150),
     ),
     "logo": EventClip(
         f"{_joined(_scene(50), _black(50), _scene(25))},drawbox=x=280:y=10:w=30:h=25:color=white:t=fill",
-        Planted((50, 100), ((50, 100),), length=125),
+        Planted((50, 100), ((50, 100),), ((50, 100),), length=125),
     ),
     "dim": EventClip(f"{_scene(75)},lutyuv=y='16+(val-16)*0.15'", Planted(length=75)),
     "freeze-first": EventClip(

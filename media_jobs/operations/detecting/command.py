@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from ...detection.detector import FilterDetector
 from ...ffmpeg.command import Command, PipeTarget, Source, Target
-from ...ffmpeg.probing.media_facts import VideoStream
+from ...ffmpeg.demuxers import COUNTS_FROM_USED
+from ...ffmpeg.probing.media_facts import Facts, VideoStream
 from ..base import Work
 from ..shared.audio_filters import sound_filters
 from ..shared.time_range import output_limit
@@ -51,9 +52,15 @@ def command_for(work: Work[DetectParams], extent: Extent, span: Span) -> Command
     if mapped:
         targets.append(Target(None, mapped))
     pixels = extent.picture.pixels if extent.picture else 0
-    source = Source(work.main.path, facts.format, span.options, pixels)
+    source = Source(work.main.path, facts.format, (*_begin(extent, facts), *span.options), pixels)
     longest = output_limit(extent.seconds(span)) + span.lead
     return Command([source], targets, ";".join(graph), threads=work.threads, max_duration=longest)
+
+
+def _begin(extent: Extent, facts: Facts) -> Sequence[str]:
+    """Options that make times count from the beginning of the file."""
+    used = [stream.begin or 0.0 for stream in (extent.picture, extent.sound) if stream is not None]
+    return ("-itsoffset", f"{min(used):.6f}") if facts.format in COUNTS_FROM_USED and min(used) > 0 else ()
 
 
 def _those(params: DetectParams, media: str) -> Sequence[FilterDetector]:

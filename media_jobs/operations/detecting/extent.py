@@ -26,8 +26,7 @@ class Extent:
         if listening and not facts.audio:
             raise UnfitMedia(f"“{listening[0].name}” needs sound, and this file has none.")
         picture, sound = facts.picture if seeing else None, facts.audio[0] if listening else None
-        # It is silent, too, while a picture is shown and there is no sound.
-        used = [stream for stream in (facts.picture if sound else picture, sound) if stream is not None]
+        used = [stream for stream in (picture, sound) if stream is not None]
         duration = duration_of(facts, *used) or facts.duration
         return cls(picture, sound, duration, _rate(picture, duration) if picture else None)
 
