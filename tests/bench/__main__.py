@@ -20,6 +20,7 @@ from tests.support.server import ROOT, Server, Template, drop_database, make_tem
 
 from . import (
     detect,
+    detect_plates,
     download,
     hls,
     hls_copies,
@@ -97,6 +98,7 @@ def arguments() -> argparse.Namespace:
         "--wait", type=float, default=0, metavar="SECONDS",
         help="before each upload, at most so long, until others leave the machine alone",
     )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="of the first drawn clip (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="3 rounds of 256 MiB, 50 clients: to see that it works")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown, too")
     parser.add_argument("--out", type=Path, default=ROOT / "var/bench/results.json", help="the plot goes beside it")
@@ -179,7 +181,9 @@ def media(chosen: argparse.Namespace, results: Results, template: Template, scra
             keep(speech.measure(0.2 if chosen.quick else 3, scratch / "speech"), results.speech)
     with attempt("detect", results) as wanted:
         if wanted in only:
-            keep(detect.measure(chosen.rounds, 0.2 if chosen.quick else 2, scratch / "detect"), results.detect)
+            hours = 0.2 if chosen.quick else 2
+            keep(detect.measure(chosen.rounds, hours, scratch / "detect"), results.detect)
+            keep(detect_plates.measure(chosen.rounds, hours, scratch / "plates", chosen.seed), results.detect)
 
 
 def single_transfers(
