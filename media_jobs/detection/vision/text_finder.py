@@ -6,6 +6,7 @@ outlines of the likely pixels are grown again by a share of their area over thei
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Any
 
 import cv2
@@ -19,6 +20,7 @@ _LIKELY, _SURE = 0.3, 0.5  # of a pixel, and of a box on average
 _GROW = 1.6
 _STEP = 32  # sides that the model takes are multiples of it
 _SMALLEST = 3  # pixels
+_MOST = 100  # lines of a picture, the largest: each takes time to be read
 Corners = NDArray[np.float32]  # four points, clockwise, from the upper left one
 
 
@@ -33,6 +35,10 @@ class Line:
     def size(self) -> tuple[float, float]:
         first, second, third, _ = self.corners
         return float(np.linalg.norm(second - first)), float(np.linalg.norm(third - second))
+
+    def area(self) -> float:
+        width, height = self.size
+        return width * height
 
     def box(self, picture: Picture) -> Box:
         """The upright box around it."""
@@ -61,7 +67,7 @@ class TextFinder:
         size = (_rounded(width * scale), _rounded(height * scale))
         blob = cv2.dnn.blobFromImage(picture, 1 / 127.5, size, (127.5, 127.5, 127.5))
         (likely,) = self._model.run(None, {self._input: blob})
-        return list(_lines(likely[0, 0], width, height))
+        return nlargest(_MOST, _lines(likely[0, 0], width, height), key=Line.area)
 
 
 def _rounded(length: float) -> int:

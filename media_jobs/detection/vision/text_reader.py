@@ -14,6 +14,7 @@ from ..detector import Picture
 from .text_finder import Corners
 
 _HEIGHT, _WIDTH = 48, 320  # of the model's input; longer lines make it wider
+_WIDEST = 1920  # what is longer still is no text, or is squeezed: memory grows with the width
 _BATCH = 6
 _NONE = 0  # the class of columns without a character
 
@@ -57,10 +58,9 @@ def cut_out(picture: Picture, corners: Corners) -> Picture:
 
 
 def _blob(pieces: Sequence[Picture]) -> NDArray[np.float32]:
-    ratio = max(_WIDTH / _HEIGHT, *(piece.shape[1] / piece.shape[0] for piece in pieces))
-    blob = np.zeros((len(pieces), 3, _HEIGHT, int(_HEIGHT * ratio)), np.float32)
-    for number, piece in enumerate(pieces):
-        width = min(blob.shape[3], max(1, round(_HEIGHT * piece.shape[1] / piece.shape[0])))
+    widths = [min(_WIDEST, max(1, round(_HEIGHT * piece.shape[1] / piece.shape[0]))) for piece in pieces]
+    blob = np.zeros((len(pieces), 3, _HEIGHT, max(_WIDTH, *widths)), np.float32)
+    for number, (piece, width) in enumerate(zip(pieces, widths, strict=True)):
         scaled = cv2.resize(piece, (width, _HEIGHT)).astype(np.float32) / 127.5 - 1
         blob[number, :, :, :width] = scaled.transpose(2, 0, 1)
     return blob
