@@ -4,9 +4,11 @@ import re
 import unicodedata
 
 _LONGEST = 16
-# Without a pattern of the user's. Street signs have words, with a number after them: "EXIT 24".
+# Without a pattern of the user's. Signs and cameras show words with a number after them, and numbers with a unit:
+# "EXIT 24", "CAM 01", "50 km/h".
 _FEWEST, _MOST = 5, 10
-_WORD = re.compile(r"\b[^\W\d_]{4,}(?=\s)|^[^\W\d_]{4,}\d{1,2}$")
+_WORD = re.compile(r"\b[^\W\d_]{4,}(?=\s)")
+_SIGN = re.compile(r"[^\W\d_]{4,}\d{1,2}|(CAM|MAX|MIN|BUS|BAY|LOT)\d{1,3}|\d{1,4}(KM|KMH|MPH|YDS|MILES)")
 
 
 def plate_text(read: str) -> str:
@@ -21,4 +23,5 @@ def is_plate(read: str, pattern: re.Pattern[str] | None) -> bool:
     if pattern is not None:
         return pattern.fullmatch(text) is not None
     digits = sum(letter.isdigit() for letter in text)
-    return _FEWEST <= len(text) <= _MOST and digits >= 2 and digits < len(text) and not _WORD.search(read.strip())
+    is_sign = _WORD.search(read.strip()) or _SIGN.fullmatch(text)
+    return _FEWEST <= len(text) <= _MOST and 2 <= digits < len(text) and not is_sign
