@@ -5,6 +5,7 @@ Below a signed link the same addresses work without an account.
 
 import hashlib
 import re
+from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -25,10 +26,21 @@ from uploads.scopes import Scope
 from uploads.transfers import upload_counters
 
 from ..hls import playlists
-from .hls_streams import Content, find_stream, master_playlist, subtitles_content, subtitles_playlist
+from .hls_streams import (
+    Content,
+    film_seconds,
+    find_stream,
+    master_playlist,
+    subtitles_content,
+    subtitles_playlist,
+)
+from .hls_transcripts import listed_transcript, transcript_lengths, transcript_segment
 
 _NAME = re.compile(r"(?P<of>video|audio\d{1,2}|\d{1,4}p)(?P<rest>\.m3u8|/init\.mp4|/(?P<segment>\d{1,6})\.m4s)")
 _SUBTITLES = re.compile(r"(?P<of>subtitles\d{1,2})(?P<rest>\.m3u8|/0\.vtt)")
+_TRANSCRIPT = re.compile(
+    r"(?P<of>transcript-(?P<job>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}))(\.m3u8|/(?P<segment>\d{1,4})\.vtt)"
+)
 # Counts up when the bytes of an answer change, as clients keep them by their ETag.
 _VERSION = 2
 
@@ -53,7 +65,9 @@ def link_hls(request: HttpRequest, token: str, name: str) -> HttpResponseBase:
 
 def hls_response(request: HttpRequest, file: MediaFile, name: str) -> HttpResponseBase:
     if name == "master.m3u8":
-        return _playlist(request, master_playlist(file))
+        return _playlist(request, master_playlist(file, listed_transcript(file)))
+    if transcript := _TRANSCRIPT.fullmatch(name):
+        return _transcript(request, file, transcript)
     if subtitles := _SUBTITLES.fullmatch(name):
         if subtitles["rest"] == ".m3u8":
             return _playlist(request, subtitles_playlist(file, subtitles["of"]))
@@ -66,6 +80,14 @@ def hls_response(request: HttpRequest, file: MediaFile, name: str) -> HttpRespon
         return _playlist(request, playlists.media(stream.listed))
     number = wanted["segment"]
     return send_content(request, stream.init() if number is None else stream.segment(int(number)))
+
+
+def _transcript(request: HttpRequest, file: MediaFile, wanted: re.Match[str]) -> HttpResponseBase:
+    job, number = UUID(wanted["job"]), wanted["segment"]
+    if number is None:
+        lengths = transcript_lengths(file, job, film_seconds(file))
+        return _playlist(request, playlists.subtitles_media(wanted["of"], lengths))
+    return send_content(request, transcript_segment(file, job, int(number)))
 
 
 def _playlist(request: HttpRequest, text: str) -> HttpResponseBase:

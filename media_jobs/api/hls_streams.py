@@ -51,7 +51,7 @@ class Stream(Protocol):
         """Raises Http404."""
 
 
-def master_playlist(file: MediaFile) -> str:
+def master_playlist(file: MediaFile, transcripts: Sequence[ListedSubtitles]) -> str:
     """NotStreamable with the reason if the file cannot be played.
 
     A picture that still grows is listed only as long as none is complete: a player cannot seek past its end.
@@ -61,7 +61,8 @@ def master_playlist(file: MediaFile) -> str:
     pictures = [each for each in found if each.is_picture]
     complete = [each for each in pictures if each.is_complete]
     subtitles = [ListedSubtitles(each.name, each.language) for each in made.subtitles]
-    return playlists.master(complete or pictures, [each for each in found if not each.is_picture], subtitles)
+    sounds = [each for each in found if not each.is_picture]
+    return playlists.master(complete or pictures, sounds, [*subtitles, *transcripts])
 
 
 def subtitles_playlist(file: MediaFile, name: str) -> str:
@@ -69,8 +70,19 @@ def subtitles_playlist(file: MediaFile, name: str) -> str:
     made = find_made(file)
     if name not in [each.name for each in made.subtitles]:
         raise Http404
-    lengths = [sum(map(float, each.durations)) for each in _listed(file, made) if each.is_picture]
-    return playlists.subtitles_media(name, max(lengths))
+    return playlists.subtitles_media(name, [_seconds(_listed(file, made))])
+
+
+def film_seconds(file: MediaFile) -> float:
+    """How long its picture is, or will be when it is complete, as far as that is known."""
+    listed = _listed(file, find_made(file))
+    if any(each.is_complete for each in listed if each.is_picture):
+        return _seconds(listed)
+    return max(_seconds(listed), float((file.facts or {}).get("duration") or 0))
+
+
+def _seconds(listed: Sequence[Listed]) -> float:
+    return max(sum(map(float, each.durations)) for each in listed if each.is_picture)
 
 
 def subtitles_content(file: MediaFile, name: str) -> Content:

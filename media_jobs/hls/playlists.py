@@ -12,6 +12,7 @@ from .segments import Rendition
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
 SUBTITLE_TYPE = "text/vtt"
 _AUDIO, _SUBTITLES = "audio", "subtitles"
+_SPOKEN_WORDS = "public.accessibility.transcribes-spoken-dialog"
 _ROUNDED = 0.001  # seconds by which the length of a segment may turn out to be longer than was foreseen
 
 
@@ -49,6 +50,7 @@ class Listed:
 class ListedSubtitles:
     name: str
     language: str
+    is_transcript: bool = False
 
 
 def master(pictures: Sequence[Listed], sounds: Sequence[Listed], subtitles: Sequence[ListedSubtitles] = ()) -> str:
@@ -76,18 +78,22 @@ def _variant(picture: Listed, sounds: Sequence[Listed], *, has_subtitles: bool) 
 
 
 def _audio_line(number: int, sound: Listed) -> str:
-    return _media_line("AUDIO", _AUDIO, number, sound.language, sound.name, is_default=number == 0)
+    return _media_line("AUDIO", _AUDIO, str(number + 1), sound, is_default=number == 0)
 
 
 def _subtitles_line(number: int, subtitles: ListedSubtitles) -> str:
-    return _media_line("SUBTITLES", _SUBTITLES, number, subtitles.language, subtitles.name, is_default=False)
+    if subtitles.is_transcript:
+        return _media_line("SUBTITLES", _SUBTITLES, "Transcript", subtitles, f'CHARACTERISTICS="{_SPOKEN_WORDS}"')
+    return _media_line("SUBTITLES", _SUBTITLES, str(number + 1), subtitles)
 
 
-def _media_line(kind: str, group: str, number: int, language: str, name: str, *, is_default: bool) -> str:
-    attributes = [f"TYPE={kind}", f'GROUP-ID="{group}"', f'NAME="{number + 1}{f" {language}" if language else ""}"']
-    if language:
-        attributes.append(f'LANGUAGE="{language}"')
-    attributes += [f"DEFAULT={'YES' if is_default else 'NO'}", "AUTOSELECT=YES", f'URI="{name}.m3u8"']
+def _media_line(
+    kind: str, group: str, label: str, of: Listed | ListedSubtitles, *more: str, is_default: bool = False
+) -> str:
+    attributes = [f"TYPE={kind}", f'GROUP-ID="{group}"', f'NAME="{label}{f" {of.language}" if of.language else ""}"']
+    if of.language:
+        attributes.append(f'LANGUAGE="{of.language}"')
+    attributes += [f"DEFAULT={'YES' if is_default else 'NO'}", "AUTOSELECT=YES", *more, f'URI="{of.name}.m3u8"']
     return f"#EXT-X-MEDIA:{','.join(attributes)}"
 
 
@@ -109,13 +115,15 @@ def media(listed: Listed) -> str:
     return _text([*lines, *(["#EXT-X-ENDLIST"] if listed.is_complete else [])])
 
 
-def subtitles_media(name: str, seconds: float) -> str:
-    """The playlist of subtitles, which are one segment for the whole film."""
+def subtitles_media(name: str, lengths: Sequence[float]) -> str:
+    """The playlist of subtitles, whose segments are NAME/0.vtt and so on."""
     lines = [
-        "#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(1, ceil(seconds))}", "#EXT-X-MEDIA-SEQUENCE:0",
-        "#EXT-X-PLAYLIST-TYPE:VOD", f"#EXTINF:{seconds:.6f},", f"{name}/0.vtt", "#EXT-X-ENDLIST",
+        "#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{max(1, ceil(max(lengths)))}",
+        "#EXT-X-MEDIA-SEQUENCE:0", "#EXT-X-PLAYLIST-TYPE:VOD",
     ]  # fmt: skip
-    return _text(lines)
+    for number, seconds in enumerate(lengths):
+        lines += [f"#EXTINF:{seconds:.6f},", f"{name}/{number}.vtt"]
+    return _text([*lines, "#EXT-X-ENDLIST"])
 
 
 def bit_rates(picture: Listed, sounds: Sequence[Listed]) -> tuple[int, int]:

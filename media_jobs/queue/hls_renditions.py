@@ -31,7 +31,7 @@ _KEPT = 4096  # tables of segments: that of a run has a kilobyte
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stored file with segments of a rendition."""
+    """A stored file with segments of a rendition. Those with equal content are equal."""
 
     sha256: str
     size: int
@@ -41,6 +41,15 @@ class Piece:
     def packaged(self) -> Packaged:
         """Raises Unsuitable, or SinkError."""
         return _packaged(self)
+
+    def read(self, start: int, size: int) -> bytes:
+        """Raises SinkError."""
+        end, pieces = min(start + size, self.size), []
+        with self.open_range(start, end) as reader:
+            while start < end and (found := reader.read(end - start)):
+                pieces.append(found)
+                start += len(found)
+        return b"".join(pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ def _job_of(file: MediaFile) -> Job | None:
 
 def _artifacts(job: Job) -> Made:
     found: QuerySet[Artifact] = job.artifacts.select_related("file__blob").order_by("pk")
-    return _sorted_out({artifact.name: _piece_of_blob(artifact.file.blob) for artifact in found})
+    return _sorted_out({artifact.name: piece_of_blob(artifact.file.blob) for artifact in found})
 
 
 def _sorted_out(pieces: Mapping[str, Piece]) -> Made:
@@ -104,7 +113,7 @@ def _sorted_out(pieces: Mapping[str, Piece]) -> Made:
     return Made(renditions, subtitles)
 
 
-def _piece_of_blob(blob: Blob) -> Piece:
+def piece_of_blob(blob: Blob) -> Piece:
     return Piece(blob.sha256, blob.size, partial(open_blob, blob))
 
 
@@ -159,12 +168,4 @@ def _piece_of_scratch(blob: ScratchBlob) -> Piece:
 
 @lru_cache(maxsize=_KEPT)
 def _packaged(piece: Piece) -> Packaged:
-    def read(start: int, size: int) -> bytes:
-        end, pieces = min(start + size, piece.size), []
-        with piece.open_range(start, end) as reader:
-            while start < end and (read := reader.read(end - start)):
-                pieces.append(read)
-                start += len(read)
-        return b"".join(pieces)
-
-    return read_packaged(read, piece.size)
+    return read_packaged(piece.read, piece.size)

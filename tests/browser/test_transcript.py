@@ -1,12 +1,13 @@
 """The transcript on the page of a file, in a real Chromium: it follows the player, and is clicked and searched."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
 from tests.support.browser_staff import signed_in
@@ -159,7 +160,7 @@ def test_it_is_offered_as_captions_also_on_the_page_of_a_signed_link(
     browser: Browser, page: Page, server: Server, film: str
 ) -> None:
     open_page(page, server, film)
-    expect_captions(page)
+    expect_captions(page, "Transcript en")  # by hls.js
     page.evaluate("document.dispatchEvent(new Event('mr-finished'))")  # the player looks for renditions again
     page.wait_for_timeout(500)
     assert page.evaluate(f"{MEDIA}.textTracks[0].cues.length") == 1
@@ -170,17 +171,47 @@ def test_it_is_offered_as_captions_also_on_the_page_of_a_signed_link(
         page.on("console", lambda said: wrong.append(said.text))
         page.goto(link)
         wait_for(page, f"{MEDIA}.readyState >= 1")
-        expect_captions(page)
+        expect_captions(page, "Transcript en")
     assert not wrong
 
 
-def expect_captions(page: Page) -> None:
+def test_without_hls_js_it_is_offered_once_too(page: Page, server: Server, film: str) -> None:
+    def without_script(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, body=re.sub('data-hls="[^"]+"', 'data-hls=""', found.text()))
+
+    page.route("**/change/", without_script)
+    open_page(page, server, film)
+    expect_captions(page, "Transcript")
+
+
+def expect_captions(page: Page, label: str) -> None:
     tracks = f"{MEDIA}.textTracks"
-    assert page.evaluate(f"[...{tracks}].map(({{ label, mode }}) => [label, mode])") == [["Transcript", "disabled"]]
+    wait_for(page, f"{tracks}.length === 1 && {tracks}[0].label === '{label}'")
+    assert page.evaluate(f"{tracks}[0].mode") == "disabled"
     page.evaluate(f"{tracks}[0].mode = 'showing'")
     wait_for(page, f"{tracks}[0].cues?.length === 1")
     seek(page, 1)
     wait_for(page, f"{tracks}[0].activeCues?.[0]?.text === 'The ship &lt;b>'")
+
+
+def test_captions_of_a_long_film_have_their_times_wherever_one_begins(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    pk = str(server.put("hour.mp4", clip("hour.mp4", tmp_path).read_bytes(), user=USER).json()["id"])
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/transcript.json").write_text(transcript("Hello", seconds=3600))
+    cues = [f"00:{minute:02}:00.000 --> 00:{minute:02}:59.000\nMinute {minute}\n\n" for minute in range(60)]
+    (tmp_path / "made/transcript.vtt").write_text(f"WEBVTT\n\n{''.join(cues)}")
+    server.call(transcripts.make_transcript, pk, str(tmp_path / "made"))
+    open_page(page, server, pk)
+    tracks = f"{MEDIA}.textTracks"
+    wait_for(page, f"{tracks}[0]?.label === 'Transcript en'")
+    seek(page, 45 * 60 + 30)
+    page.evaluate(f"{tracks}[0].mode = 'showing'")
+    for minute in (45, 3, 59):  # in other segments
+        seek(page, minute * 60 + 30)
+        wait_for(page, f"[...{tracks}[0].activeCues ?? []].map(({{ text }}) => text).join() === 'Minute {minute}'")
 
 
 def test_one_of_three_hours_appears_on_an_open_page_and_replaces_it(

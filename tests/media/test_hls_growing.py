@@ -14,8 +14,10 @@ from media_jobs.models import Job
 from media_jobs.operations.shared import hls_head
 from media_jobs.queue import cancel_and_retry, outcomes
 from tests.support.hls_making import Making
-from tests.support.hls_rules import check_rendition
+from tests.support.hls_rules import check_rendition, read_master_playlist
+from tests.support.in_server.transcripts import make_transcript
 from tests.support.local_store import an_owner, own_store
+from uploads.models import Blob, MediaFile
 
 pytestmark = pytest.mark.django_db
 CLIP = "open-gop.ts"
@@ -142,3 +144,29 @@ def test_nobody_else_plays_what_is_made_and_nothing_is_left_of_a_cancelled_job(m
     cancel_and_retry.cancel(Job.objects.get(pk=making.job.pk))
     assert making.get("48p.m3u8").status_code == 404
     assert making.get("master.m3u8").json()["code"] == "not_streamable"
+
+
+def test_a_transcript_is_listed_while_the_pictures_grow_and_stays_the_same(making: Making, tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/transcript.json").write_text('{"language": "en", "cues": []}')
+    (tmp_path / "texts/transcript.vtt").write_text("WEBVTT\n\n00:00:12.000 --> 00:00:13.000\nHello\n\n")
+    Blob.objects.filter(files=making.file).update(facts={"duration": 14.0})
+    MediaFile.objects.filter(pk=making.file.pk).update(has_facts=True)  # it has been inspected
+    name = f"transcript-{make_transcript(str(making.file.pk), str(tmp_path / 'texts'))}"
+    making.split()
+    making.make_part()  # the sound
+    making.make_part()  # the beginning of the lowest one
+    assert sum(making.playlist("48p").lengths) < 10
+    found = []
+    for step in range(4):
+        if step:
+            making.make_part()
+        [listed] = read_master_playlist(making.text("master.m3u8")).of_type("SUBTITLES")
+        assert listed["URI"] == f"{name}.m3u8"
+        found.append((making.playlist(name), making.segments(name)))
+    assert making.playlist("90p").is_ended
+    making.join()
+    assert {listed.type for listed, _ in found} == {"VOD"}
+    assert all(listed.lengths == pytest.approx([14], abs=0.05) for listed, _ in found)
+    assert len({(*listed.names, *segments) for listed, segments in found}) == 1
+    assert making.segments(name) == found[0][1]

@@ -12,6 +12,9 @@ _TAGS = re.compile(
     r'|MAP:URI="[^"]+"|START:TIME-OFFSET=0|ENDLIST)'
 )
 _NOT_A_KEY = 0x010000
+_ATTRIBUTE = re.compile(r'([A-Z-]+)=("[^"\r\n]*"|[^",\s]+)(?:,|$)')
+_MEDIA = {"TYPE", "GROUP-ID", "NAME", "LANGUAGE", "DEFAULT", "AUTOSELECT", "CHARACTERISTICS", "URI"}
+_VARIANT = {"BANDWIDTH", "AVERAGE-BANDWIDTH", "CODECS", "RESOLUTION", "AUDIO", "SUBTITLES"}
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,50 @@ def read_media_playlist(text: str) -> MediaPlaylist:
     [target] = [int(tag.partition(":")[2]) for tag in tags if "TARGETDURATION" in tag]
     assert all(length > 0 and round(length) <= target for length in lengths)
     [kind] = [tag.partition(":")[2] for tag in tags if "PLAYLIST-TYPE" in tag]
-    [init] = [tag.partition('"')[2].rstrip('"') for tag in tags if "MAP" in tag]
+    # Subtitles have no init segment.
+    [init] = [tag.partition('"')[2].rstrip('"') for tag in tags if "MAP" in tag] or [""]
+    assert init or {name.rpartition(".")[2] for name in names} == {"vtt"}
     is_ended = lines[-1] == "#EXT-X-ENDLIST"
     assert is_ended == (kind == "VOD")
     return MediaPlaylist(kind, init, lengths, names, is_ended)
+
+
+@dataclass(frozen=True)
+class MasterPlaylist:
+    renditions: list[dict[str, str]]
+    variants: list[str]
+
+    def of_type(self, kind: str) -> list[dict[str, str]]:
+        return [found for found in self.renditions if found["TYPE"] == kind]
+
+
+def read_master_playlist(text: str) -> MasterPlaylist:
+    lines = text.splitlines()
+    assert lines[:3] == ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    assert text.endswith("\n")
+    media = [_attributes(line, "#EXT-X-MEDIA:", _MEDIA) for line in lines[3:] if line.startswith("#EXT-X-MEDIA:")]
+    rest = lines[3 + len(media) :]
+    variants = [_attributes(line, "#EXT-X-STREAM-INF:", _VARIANT) for line in rest[::2]]
+    assert not any(line.startswith("#") for line in rest[1::2])
+    assert len(rest) == 2 * len(variants) > 0
+    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for found in media:
+        groups.setdefault((found["TYPE"], found["GROUP-ID"]), []).append(found)
+    for group in groups.values():
+        assert len({found["NAME"] for found in group}) == len(group), "two of one name in a group"
+        assert sum(found["DEFAULT"] == "YES" for found in group) <= 1
+    for variant in variants:
+        assert {(kind, variant[kind]) for kind in ("AUDIO", "SUBTITLES") if kind in variant} == groups.keys()
+    return MasterPlaylist(media, rest[1::2])
+
+
+def _attributes(line: str, tag: str, known: set[str]) -> dict[str, str]:
+    assert line.startswith(tag), line
+    found = _ATTRIBUTE.findall(line[len(tag) :])
+    assert ",".join(f"{name}={value}" for name, value in found) == line[len(tag) :], line
+    assert len(dict(found)) == len(found)
+    assert dict(found).keys() <= known, line
+    return {name: value.strip('"') for name, value in found}
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ _LEAPING = f"{PICTURE} {SOUND} -vf {_LEAP} -af a{_LEAP} -fps_mode passthrough {X
 RECIPES |= {
     "index-last.mp4": f"{_LONG.format(rate=25)} {_ORDERLY} {AAC}",
     "faststart.mp4": f"{_LONG.format(rate=25)} {_ORDERLY} {AAC} -movflags +faststart",
+    "hour.mp4": "-f lavfi -i testsrc2=s=160x90:r=1/5:d=3600 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 1",
     "camera.mov": f"{_LONG.format(rate=25)} {_ORDERLY} {AAC}",
     "ntsc.mp4": f"{_LONG.format(rate='30000/1001')} {_ORDERLY} {AAC}",
     "variable-rate.mp4": f"{_LONG.format(rate=25)} -vf select=not(mod(n\\,3))+lt(n\\,100) -fps_mode vfr {_ORDERLY} "

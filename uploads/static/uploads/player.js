@@ -1,12 +1,13 @@
 // Plays the file of a page: by HLS if the server has a playlist for it, else the file itself.
 
 import { HlsPlayer } from "./hls_player.js";
-import { ask, offersChoice } from "./playlists.js";
+import { ask, hasTranscript, offersChoice } from "./playlists.js";
 import { showScrubber } from "./scrubber.js";
 
 const media = document.querySelector("#mr-player [data-plays]");
 const cannot = document.querySelector("#mr-player .mr-cannot");
 const content = media?.getAttribute("src");
+const captions = media?.querySelector("track");
 let playsFile = true; // hls.js deals with other errors itself
 let player = null;
 let renews = false;
@@ -27,8 +28,15 @@ function renewBeforeItExpires(expires) {
   for (const event of ["play", "seeking"]) media.addEventListener(event, renew);
 }
 
+// hls.js offers the transcript of a playlist itself. Browsers that play HLS themselves may not.
+function offerCaptions(inPlaylist) {
+  if (inPlaylist) captions?.remove();
+  else if (captions && !captions.isConnected) media.append(captions);
+}
+
 function playFile({ at = 0, plays = !media.paused } = {}) {
   playsFile = true;
+  offerCaptions(false);
   media.preload = "metadata";
   if (media.getAttribute("src") !== content) media.src = content;
   if (at) media.currentTime = at;
@@ -56,6 +64,7 @@ async function begin({ playlist, hls, expires }) {
   // A store or CDN that sends the file itself does so better than we, unless there is more to play than the file.
   if (!master || (expires && !offersChoice(master))) return playFile();
   if (Hls) {
+    offerCaptions(hasTranscript(master));
     playsFile = false;
     cannot.hidden = true;
     player = new HlsPlayer(Hls, media, playlist, playFile);

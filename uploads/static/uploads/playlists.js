@@ -6,7 +6,19 @@ export async function ask(url) {
 }
 
 export function offersChoice(master) {
-  return variantsOf(master, location.href).length > 1 || master.includes("TYPE=SUBTITLES");
+  return variantsOf(master, location.href).length > 1 || subtitlesOf(master).some((line) => !isTranscript(line));
+}
+
+export function hasTranscript(master) {
+  return subtitlesOf(master).some(isTranscript);
+}
+
+function subtitlesOf(master) {
+  return master.split("\n").filter((line) => line.startsWith("#EXT-X-MEDIA:TYPE=SUBTITLES"));
+}
+
+function isTranscript(line) {
+  return line.includes('URI="transcript-');
 }
 
 // The renditions of a master playlist, the largest first.
