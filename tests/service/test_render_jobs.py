@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.admin_client import signed_in
+from tests.support.in_server import transcripts
 from tests.support.job_requests import ended
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
@@ -70,6 +72,20 @@ def test_a_render_names_its_files_once_and_uses_clips_again(server: Server, file
     same = [{"file": 0, "end": 0.5}, {"file": 1, "start": 1, "end": 1.9}, {"file": 2, "duration": 0.4}]
     more |= {"soundtrack": 3, "subtitles": 4, "file": green, "inputs": [red, yellow, deep, words]}
     assert ask(server, *same, **more).json()["cached"] is True  # by numbers it is the same job
+
+
+def test_a_transcript_is_offered_in_the_form_and_burnt_in(server: Server, files: list[str], tmp_path: Path) -> None:
+    for name in ("transcript.json", "transcript.vtt"):
+        (tmp_path / name).write_text("WEBVTT\n\n00:00:00.200 --> 00:00:00.600\nHello\n\n")
+    done = server.call(transcripts.make_transcript, files[0], str(tmp_path))
+    made = server.get(f"/api/v1/jobs/{done}/", user="alice").json()["artifacts"]
+    [transcript] = [each["file"] for each in made if each["name"] == "transcript.vtt"]
+    form = signed_in(server, "operator").request("GET", f"/admin/uploads/mediafile/{files[0]}/run/?operation=render")
+    assert f'<option value="{transcript}" data-kind="subtitle">Transcript of red.mp4</option>' in form.body.decode()
+    job = ended(server, ask(server, {"file": files[0], "end": 0.4}, subtitles=transcript).json()["id"])
+    assert (job["status"], job["inputs"]) == ("succeeded", [transcript])
+    plain = ended(server, ask(server, {"file": files[0], "end": 0.4}).json()["id"])
+    assert job["artifacts"][0]["file"] != plain["artifacts"][0]["file"]
 
 
 @pytest.mark.parametrize(
