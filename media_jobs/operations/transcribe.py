@@ -19,6 +19,7 @@ from .shared.time_range import TimeRange, duration_of
 from .shared.transcript_json import write_json
 
 _DONE = 0.98  # of the progress, when all is heard
+_LOWEST_RATE = 2000  # Hz; a telephone has 8000
 
 
 class TranscribeParams(Params):
@@ -44,6 +45,11 @@ class Transcribe(Operation[TranscribeParams]):
     def check(self, params: TranscribeParams, kind: str, facts: Facts | None) -> None:
         if facts is not None:
             sound = _sound(facts)
+            if 0 < sound.sample_rate < _LOWEST_RATE:
+                raise UnfitMedia(
+                    f"The rate of its sound is {sound.sample_rate:,} Hz. Speech needs {_LOWEST_RATE:,} Hz at least: "
+                    "the rate in the file may be wrong."
+                )
             TimeRange().check(duration_of(facts, sound) or facts.duration, MAX_SOUND_DURATION)
 
     def check_models(self, params: TranscribeParams, models: Mapping[str, str]) -> None:

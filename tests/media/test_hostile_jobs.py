@@ -16,9 +16,10 @@ import pytest
 
 from tests.support.ffmpeg_clips import FILM, LEAP, PICTURE, TONE, make
 from tests.support.films import different_copy
-from tests.support.hostile_media import GB, LURES, ONE_GRAY, SECONDS
+from tests.support.hostile_media import GB, LURES, ONE_GRAY, SECONDS, write_wav
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
+from tests.support.spoken_texts import needs_speech
 from tests.support.troubled_clips import clip
 from tests.support.waiting import wait_until
 
@@ -37,7 +38,19 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "gap.mka": lambda path: make(path, *TONE, "-af", f"a{LEAP}", "-c:a", "flac"),
     "torn.mkv": lambda path: clip(path.name, path.parent),
     "lying-index.mp4": lambda path: clip(path.name, path.parent),
+    "ten-thousand-channels.wav": lambda path: write_wav(path, bytes(4_000_000), rate=8000, channels=10_000),
+    "one-hertz.wav": lambda path: write_wav(path, bytes(200_000), rate=1),
+    "two-megahertz.wav": lambda path: write_wav(path, bytes(4_000_000), rate=2_000_000),
+    "cut-off.wav": lambda path: write_wav(path, bytes(64_000), rate=16_000, claimed=2**32 - 100),
+    "cut-off.flac": lambda path: cut(make(path, *TONE, "-c:a", "flac")),
 }  # fmt: skip
+
+
+def cut(path: Path) -> Path:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    return path
+
 
 Say = tuple[str, str]  # the stable code of what went wrong, and some of its words
 FINE = ("", "")
@@ -74,6 +87,9 @@ class Stage:
         wait_until(lambda: len(query(server, "SELECT 1 FROM media_jobs_worker")) == 4, 60)
         self._peak, self._over = 0, threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
+
+    def start(self, lane: str) -> None:
+        self._workers.append(self._server.start_worker(lane).pid)
 
     def _watch(self) -> None:
         while not self._over.wait(0.02):
@@ -131,7 +147,7 @@ def _resident(pid: int) -> int:
 
 @pytest.fixture(scope="module")
 def stage(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with running(template, tmp_path_factory, SPLIT_AFTER="1s") as server:
+    with running(template, tmp_path_factory, SPLIT_AFTER="1s", WHISPER_MODEL="tiny.en") as server:
         made = Stage(server, tmp_path_factory.mktemp("hostile"))
         yield made
         made.close()
@@ -144,6 +160,34 @@ def test_every_operation_refuses_or_contains_a_hostile_file(
     path = stage.path(name)
     with stage.contained():
         code, detail = stage.outcome(stage.file(path), operation, **params)
+    assert code == said[0], detail
+    assert said[1] in detail
+
+
+@pytest.fixture(scope="module")
+def stage_with_speech(stage: Stage) -> Stage:
+    stage.start("inference")
+    return stage
+
+
+@needs_speech
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ten-thousand-channels.wav", ("bad_media", "No sound can be read")),
+        ("one-hertz.wav", ("invalid_params", "The rate of its sound is 1 Hz.")),
+        ("two-megahertz.wav", FINE),
+        ("cut-off.wav", FINE),
+        ("cut-off.flac", FINE),
+        ("many.mkv", TOO_MANY),
+        ("gap.mkv", FINE),  # a day without sound
+        ("gap-without-length.mkv", FINE),
+    ],
+)
+def test_transcribe_refuses_or_contains_it_too(name: str, said: Say, stage_with_speech: Stage) -> None:
+    path = stage_with_speech.path(name)
+    with stage_with_speech.contained():
+        code, detail = stage_with_speech.outcome(stage_with_speech.file(path), "transcribe")
     assert code == said[0], detail
     assert said[1] in detail
 

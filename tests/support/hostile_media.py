@@ -1,6 +1,8 @@
 """Files that are made to read other files or to use up the machine, and the limits that hold for them."""
 
+import struct
 from collections.abc import Callable
+from pathlib import Path
 
 GB = 1 << 30
 SECONDS = 30  # 15, on a machine that is not busy with tests
@@ -29,3 +31,12 @@ LURES: dict[str, Callable[[str], str]] = {
         f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="file://{name}"/></svg>'
     ),
 }  # fmt: skip
+
+
+def write_wav(path: Path, content: bytes, *, rate: int, channels: int = 1, claimed: int | None = None) -> Path:
+    """16 bits a sample, at any rate, with any number of channels. `claimed`: the size that its header gives."""
+    block, size = 2 * channels, len(content) if claimed is None else claimed
+    form = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * block % 2**32, block, 16)
+    head = b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + form + b"data" + struct.pack("<I", size)
+    path.write_bytes(head + content)
+    return path

@@ -19,6 +19,7 @@ SOUND = AudioStream(index=1, codec="aac", channels=2, sample_rate=48000)
 SILENT = Facts(format="mov", duration=10, video=[video(frames=300, end=10.0)])
 SOUND_ONLY = Facts(format="mov", duration=10, audio=[SOUND])
 NO_CHANNELS = Facts(format="wav", audio=[SOUND.model_copy(update={"channels": 0})])
+SLOW_SOUND = Facts(format="wav", duration=100_000, audio=[SOUND.model_copy(update={"sample_rate": 1})])
 LONG_SOUND = Facts(format="wav", duration=3600, audio=[SOUND])
 WITH_COVER = Facts(format="mp3", duration=10, video=[video(is_picture=True)], audio=[SOUND])
 UNKNOWN_LENGTH = Facts(format="h264", video=[video()])
@@ -46,6 +47,8 @@ TINY = Facts(format="mov", duration=10, video=[video(width=8, height=8)])
         ("waveform", {}, SILENT, "This file has no sound."),
         ("waveform", {"pixels_per_second": 24001}, SOUND_ONLY, "pixels_per_second may be 24000 at most"),
         ("waveform", {"samples_per_pixel": 2}, LONG_SOUND, "The waveform would have more than 50,000,000 peaks."),
+        ("transcribe", {}, SILENT, "This file has no sound."),
+        ("transcribe", {}, SLOW_SOUND, "The rate of its sound is 1 Hz. Speech needs 2,000 Hz at least"),
         ("audio", {"start": 11}, SOUND_ONLY, "start is 11 s, but the file lasts only 10.0 s."),
     ],
 )
