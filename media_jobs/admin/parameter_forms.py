@@ -29,13 +29,18 @@ PREFIX = "param"
 
 
 class ParamsForm(forms.Form):
-    """After validation, `params` has the values that were entered, and `parsed` the operation's Params."""
+    """After validation, `params` has the values that were entered, and `parsed` the operation's Params.
+
+    Parameters that the operation does not have are shown, and refused: none is dropped in silence.
+    """
 
     def __init__(self, operation: Operation[Any], data: Any = None, before: Mapping[str, Any] | None = None) -> None:
         super().__init__(data, prefix=PREFIX, initial=_shown(before or {}))
         self.operation = operation
         self.field_schema: Mapping[str, Mapping[str, Any]] = schema(operation)["properties"]
         self.fields |= {name: field_for(name, field_schema) for name, field_schema in self.field_schema.items()}
+        self.unknown = sorted({*(before or {}), *_names_in(data)} - self.fields.keys())
+        self.fields |= {name: _field_for_unknown(name, operation) for name in self.unknown}
         self.params: dict[str, Any] = {}
         self.parsed: Params | None = None
 
@@ -43,7 +48,7 @@ class ParamsForm(forms.Form):
         values = {
             name: value_of(self.cleaned_data.get(name), field_schema)
             for name, field_schema in self.field_schema.items()
-        }
+        } | {name: self.cleaned_data.get(name) for name in self.unknown}
         self.params = {name: value for name, value in values.items() if value not in ("", None)}
         try:
             self.parsed = parse(self.operation, self.params)
@@ -52,6 +57,16 @@ class ParamsForm(forms.Form):
                 for message in messages:
                     self.add_error(name if name in self.fields else None, message)
         return self.cleaned_data
+
+
+def _names_in(data: Any) -> set[str]:
+    return {name.removeprefix(f"{PREFIX}-") for name in data or () if name.startswith(f"{PREFIX}-")}
+
+
+def _field_for_unknown(name: str, operation: Operation[Any]) -> forms.Field:
+    """Of a preset or job from before the operation lost this parameter. It is refused unless it is empty."""
+    told = f"{operation.title} has no such parameter. Empty it to leave it out."
+    return forms.CharField(label=name[:40], help_text=told, required=False, widget=UnfoldAdminTextInputWidget)
 
 
 def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:

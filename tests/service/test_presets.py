@@ -272,3 +272,22 @@ def test_the_admin_says_what_to_do_about_a_preset_that_cannot_be_used() -> None:
     assert client.post(f"{url}{preset.pk}/change/?operation=thumbnail", sent).status_code == 302
     preset.refresh_from_db()
     assert (preset.operation, presets.trouble(preset)) == ("thumbnail", "")
+
+
+def test_a_parameter_that_the_operation_does_not_have_is_shown_and_refused_until_it_is_emptied() -> None:
+    client, url = signed_in(staff("Administrator")), "/admin/media_jobs/preset/"
+    sent = {"preset-name": "House", "preset-for_all": "on", "param-width": "64"}
+    refused = client.post(f"{url}add/?operation=thumbnail", sent | {"param-wdith": "7"}).content.decode()
+    assert "Did you mean width?" in refused
+    assert not Preset.objects.exists()
+    preset = Preset.objects.create(name="Old", operation="thumbnail", params={"width": 64, "glitter": "<b>"})
+    page = f"{url}{preset.pk}/change/"
+    assert 'value="&lt;b&gt;"' in client.get(page).content.decode()
+    assert (
+        "has no parameter &#x27;glitter&#x27;" in client.post(page, sent | {"param-glitter": "<b>"}).content.decode()
+    )
+    preset.refresh_from_db()
+    assert preset.params == {"width": 64, "glitter": "<b>"}
+    assert client.post(page, sent | {"param-glitter": ""}).status_code == 302
+    preset.refresh_from_db()
+    assert preset.params == {"width": 64}
