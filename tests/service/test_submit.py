@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.in_server import arrivals
 from tests.support.job_orders import post
 from tests.support.server import ROOT, Server, query
 from tests.support.waiting import wait_until
@@ -54,6 +55,17 @@ def test_a_preset_stands_in_for_an_operation(server: Server, clip: bytes) -> Non
     job = server.manage("submit", file, "--preset", "By hand", "--no-wait").stdout.strip()
     made = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
     assert (made["preset"], made["params"]["width"]) == ("By hand", 66)
+
+
+def test_presets_on_arrival_run_only_if_that_is_asked_for(server: Server, path: Path) -> None:
+    chosen = []
+    for words in ((), ("--arrivals",)):
+        path.touch()  # another file to the command
+        command = ("submit", str(path), "inspect", "--owner", "alice", "--no-wait", *words)
+        job = server.manage(*command).stdout.strip()
+        file = server.get(f"/api/v1/jobs/{job}/", user="alice").json()["file"]
+        chosen.append(server.call(arrivals.named_by_uploads)[file])
+    assert chosen == [[], None]  # nothing, and what the account has chosen
 
 
 def test_a_job_that_fails_ends_with_its_reason_and_code_one(server: Server, tmp_path: Path, film: Film) -> None:

@@ -18,6 +18,7 @@ from uploads.management.terminal_command import TerminalCommand
 from uploads.models import MediaFile
 from uploads.text.sizes import human_size
 from uploads.text.terminal_safety import printable
+from uploads.transfers.admission import Presets
 from uploads.transfers.ingest.files import Mode, ingest_file
 
 from ... import operations
@@ -66,6 +67,9 @@ class Command(TerminalCommand):
             "--priority", type=int, default=0, choices=range(LOWEST, HIGHEST + 1), metavar="N",
             help=f"from {LOWEST} to {HIGHEST} (%(default)s)",
         )  # fmt: skip
+        parser.add_argument(
+            "--arrivals", action="store_true", help="also run what the owner has chosen to run on each new upload"
+        )
         parser.add_argument("--no-wait", action="store_true", help="print the job's id and do not wait for its end")
 
     def handle(self, *args: Any, file: str, operation: str | None, params: list[str], **options: Any) -> None:
@@ -73,7 +77,7 @@ class Command(TerminalCommand):
             owner = _owner_of(file, options["owner"])
             order = _order(owner, operation, params, options["preset"])  # before the file is copied
             inputs = [_find(text) for text in options["input"]]
-            media = self._take(file, owner)
+            media = self._take(file, owner, presets=None if options["arrivals"] else [])
             named = [_find(str(each)) for each in order.named_files]
             job, _ = submit(replace(order, priority=options["priority"]).on(media, inputs, named))
         except Refusal as refusal:
@@ -83,7 +87,7 @@ class Command(TerminalCommand):
             return
         self._report(self._watch(job))
 
-    def _take(self, text: str, owner: User) -> MediaFile:
+    def _take(self, text: str, owner: User, *, presets: Presets) -> MediaFile:
         path = Path(text)
         if not path.exists():
             return _find(text)
@@ -92,7 +96,7 @@ class Command(TerminalCommand):
         size = path.stat().st_size
         with tqdm(total=size, desc="Ingest", unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
             try:
-                return ingest_file(path, owner, Mode.COPY, bar.update)[0]
+                return ingest_file(path, owner, Mode.COPY, bar.update, presets=presets)[0]
             except OSError as error:
                 raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
             except KeyboardInterrupt:
