@@ -1,4 +1,4 @@
-"""What operations measured at a content, for later jobs on it."""
+"""What operations have found out about a content, for later jobs on it."""
 
 from django.db import models
 
@@ -6,11 +6,14 @@ from uploads.models import SHA256_HEX, Blob
 
 
 class ContentNote(models.Model):
-    """Figures such as the VMAF of each CRF that a quality search has probed. It may be deleted at any time."""
+    """Such as the VMAF of each CRF that a quality search has probed, or a piece of a transcript.
+
+    It may be deleted at any time.
+    """
 
     blob = models.ForeignKey(Blob, on_delete=models.CASCADE, related_name="+", db_index=False)
-    key = models.CharField(max_length=SHA256_HEX)  # a hash of all that the figures depend on
-    figures = models.JSONField()
+    key = models.CharField(max_length=SHA256_HEX)  # a hash of all that the value depends on
+    value = models.JSONField()
     written_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -15,9 +15,9 @@ _MOST = 20  # for each content
 
 
 class ContentNotes:
-    """`about` is what all figures depend on besides the key: operation, version and build of ffmpeg.
+    """`about` is what all notes depend on besides the key: operation, version and build of ffmpeg.
 
-    No error of the database is raised: without its notes, an operation measures again.
+    No error of the database is raised: without its notes, an operation does its work again.
     """
 
     def __init__(self, blob: UUID, *about: object) -> None:
@@ -26,20 +26,20 @@ class ContentNotes:
 
     def get(self, key: str) -> Mapping[str, Any] | None:
         try:
-            return self._notes.filter(key=self._hash(key)).values_list("figures", flat=True).first()
+            return self._notes.filter(key=self._hash(key)).values_list("value", flat=True).first()
         except (DatabaseError, InterfaceError):
             close_old_connections()
             return None
 
-    def __setitem__(self, key: str, figures: dict[str, Any]) -> None:
+    def __setitem__(self, key: str, value: dict[str, Any]) -> None:
         try:
-            self._write(self._hash(key), figures)
+            self._write(self._hash(key), value)
         except (DatabaseError, InterfaceError):
             close_old_connections()
 
-    def _write(self, key: str, figures: dict[str, Any]) -> None:
+    def _write(self, key: str, value: dict[str, Any]) -> None:
         with write():
-            ContentNote.objects.update_or_create(blob_id=self._blob, key=key, defaults={"figures": figures})
+            ContentNote.objects.update_or_create(blob_id=self._blob, key=key, defaults={"value": value})
             newest = self._notes.order_by("-written_at", "-pk").values_list("pk", flat=True)[:_MOST]
             self._notes.exclude(pk__in=list(newest)).delete()
 
