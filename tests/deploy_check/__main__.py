@@ -30,6 +30,7 @@ class Check:
     """All checks share the image, which takes minutes to build."""
 
     scratch: Path
+    extras: str
     failed: list[str] = field(default_factory=list)
     untried: list[str] = field(default_factory=list)
 
@@ -43,7 +44,7 @@ class Check:
             "SeaweedFS with the command line of compose.yaml": lambda: object_store.problems(self._folder("store")),
             "image: build": lambda: [] if self.image else [""],
             "image: starts as its own account, is healthy, converts a film": lambda: image_run.problems(
-                self.image, self._folder("run")
+                self.image, self._folder("run"), self.extras.split()
             ),
             "image: ffmpeg's sandbox under the workers' seccomp profile": self._profile,
             "systemd units: run in the image under systemd, with a job": lambda: systemd_boot.problems(
@@ -67,7 +68,7 @@ class Check:
     def image(self) -> Image:
         if os.geteuid():
             raise CannotTry("it needs root, for the file systems of the image")
-        return Builder(self._folder("image"), say).build()
+        return Builder(self._folder("image"), say, {"EXTRAS": self.extras}).build()
 
     def _folder(self, name: str) -> Path:
         folder = self.scratch / name
@@ -102,10 +103,11 @@ def say(text: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make deploy-check", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="keep the folder with the image")
+    parser.add_argument("--extras", default="", help="build the image with these, such as “speech speech-base”")
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="millrace-deploy-check-"))
     scratch.chmod(0o755)
-    check = Check(scratch)
+    check = Check(scratch, arguments.extras)
     try:
         check.run()
         report(check)

@@ -15,7 +15,7 @@ from tests.support.preloaded_processes import ROOT
 
 DEPLOY = ROOT / "deploy"
 _FILE = DEPLOY / "compose.yaml"
-_OURS = "millrace:latest"
+_OURS = ("millrace:latest", "millrace:inference")
 _PINNED = re.compile(r"[a-z0-9./-]+:\d+(\.\d+)+(-\w+)?")
 _VARIABLE = re.compile(r"\$\{(\w+)(:[-?])?")
 
@@ -37,7 +37,7 @@ def commands() -> dict[str, list[str]]:
     return {
         name: [filled(word, {}) for word in service["command"]]
         for name, service in services().items()
-        if service["image"] == _OURS and "entrypoint" not in service
+        if service["image"] in _OURS and "entrypoint" not in service
     }
 
 
@@ -69,9 +69,9 @@ def schema_problems(path: Path = _FILE) -> list[str]:
 
 def _images() -> Iterator[str]:
     for name, service in services().items():
-        if service["image"] != _OURS and not _PINNED.fullmatch(service["image"]):
+        if service["image"] not in _OURS and not _PINNED.fullmatch(service["image"]):
             yield f"{name}: the image {service['image']} is not pinned to a version"
-        if service["image"] == _OURS and not (DEPLOY / service["build"]["dockerfile"].rpartition("/")[2]).exists():
+        if service["image"] in _OURS and not (DEPLOY / service["build"]["dockerfile"].rpartition("/")[2]).exists():
             yield f"{name}: no Dockerfile"
 
 
@@ -89,7 +89,7 @@ def _variables() -> Iterator[str]:
 def _dependencies() -> Iterator[str]:
     for name, service in services().items():
         for other, how in service.get("depends_on", {}).items():
-            checked = "healthcheck" in services().get(other, {}) or services().get(other, {}).get("image") == _OURS
+            checked = "healthcheck" in services().get(other, {}) or services().get(other, {}).get("image") in _OURS
             if other not in services():
                 yield f"{name} depends on {other}, which is no service"
             elif how["condition"] == "service_healthy" and not checked:

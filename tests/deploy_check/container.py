@@ -45,6 +45,7 @@ class Container:
     root: Path
     folder: str = "/"  # WORKDIR
     variables: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)  # of the build: what it starts does not have them
     user: str = ""  # USER; root if empty
     volume: str = ""  # if given, all else is read-only, but for /tmp
 
@@ -56,7 +57,7 @@ class Container:
         return [*alone, "sh", "-c", _ENTER, "sh", str(self.root), self.folder, *words]
 
     def environment(self, *, installs: bool = False) -> dict[str, str]:
-        found = {"PATH": _PATH, "HOME": "/", **self.variables}
+        found = {"PATH": _PATH, "HOME": "/", **self.variables, **(self.arguments if installs else {})}
         certificates = os.environ.get("SSL_CERT_FILE", "")
         if installs and certificates:
             found |= dict.fromkeys(_TRUST, "/run/certificates")

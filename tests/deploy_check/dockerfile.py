@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tests.support.preloaded_processes import ROOT
 
 _FILE = ROOT / "deploy" / "Dockerfile"
-_KNOWN = {"RUN", "COPY", "WORKDIR", "ENV", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+_KNOWN = {"ARG", "RUN", "COPY", "WORKDIR", "ENV", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
 
 
 class NotUnderstood(Exception):

@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,8 +41,9 @@ class Image:
 
 
 class Builder:
-    def __init__(self, scratch: Path, say: Callable[[str], None]) -> None:
-        self._scratch, self._say = scratch, say
+    def __init__(self, scratch: Path, say: Callable[[str], None], arguments: Mapping[str, str]) -> None:
+        """`arguments`: values for ARG, instead of its defaults."""
+        self._scratch, self._say, self._arguments = scratch, say, arguments
         self._built: dict[str, Container] = {}
 
     def build(self) -> Image:
@@ -68,6 +69,9 @@ class Builder:
 
     def _after(self, container: Container, step: Step) -> Container:
         match step.instruction:
+            case "ARG":
+                name, _, default = step.words[0].partition("=")
+                return replace(container, arguments=container.arguments | {name: self._arguments.get(name, default)})
             case "RUN":
                 done = container.run(["/bin/sh", "-c", step.rest], installs=True)
                 if done.returncode:

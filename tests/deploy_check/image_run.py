@@ -3,7 +3,8 @@
 import http.client
 import shutil
 import subprocess
-from collections.abc import Iterator
+import wave
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,25 +16,39 @@ from tests.support.free_ports import free_port
 from tests.support.processes import descendants
 from tests.support.waiting import wait_until
 
+_TONE = "/srv/tone.wav"
 
-def problems(image: Image, scratch: Path) -> Iterator[str]:
-    """It serves, is healthy, runs as another account than root, and converts a film."""
+
+def problems(image: Image, scratch: Path, extras: Sequence[str]) -> Iterator[str]:
+    """It serves, is healthy, runs as another account than root, converts a film, and uses the model of an extra."""
     port = free_port()
     # On this machine's loopback, as it has no network of its own.
     here = {"MILLRACE_HOST": "127.0.0.1", "MILLRACE_PORT": str(port)}
     # Nothing else is writable, as compose.yaml says.
     container = replace(image.container, variables=image.container.variables | here, volume=image.words("VOLUME")[0])
     entry, log = image.words("ENTRYPOINT"), scratch / "serve.log"
+    _make_tone(image.container.root / _TONE.lstrip("/"))
     with _started(container, [*entry, *image.words("CMD")], log) as process:
         wait_until(lambda: _responds(port) or _ended(process, log), 120, log.read_text)
         health = container.run_in(process, image.health_check)
         if health.returncode:
             yield f"the health check says: {health.stdout}{health.stderr}"
         yield from _accounts(process)
-        yield from _says(container.run_in(process, [*entry, "check"]), "manage.py check")
+        checked = container.run_in(process, [*entry, "check"])
+        yield from _says(checked, "manage.py check")
+        yield from (f"the extra {each} is missing" for each in extras if f"{each} (" not in checked.stderr)
+        if "speech" in extras:
+            yield from _says(container.run_in(process, [*entry, "submit", _TONE, "transcribe"]), "transcribe")
     if image.container.run(["sh", "-c", "touch manage.py config/settings.py"]).returncode == 0:
         yield "its account can change the code"
     yield from _says(container.run([*entry, "demo", "--seconds", "2"]), "manage.py demo")
+
+
+def _make_tone(path: Path) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(range(256)) * 250)
+    path.chmod(0o644)
 
 
 @contextmanager

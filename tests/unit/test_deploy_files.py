@@ -8,6 +8,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 
 from config import env, settings
+from media_jobs.understanding.extras import EXTRAS
 from tests.deploy_check import compose_file, dockerfile, units
 from tests.support.preloaded_processes import ROOT, plain_environment
 
@@ -46,11 +47,19 @@ def test_the_image_runs_the_command_that_the_roles_are_arguments_of() -> None:
     assert image.last("HEALTHCHECK") is not None
 
 
+def test_the_image_of_the_lane_inference_has_extras_that_there_are() -> None:
+    wanted = compose_file.services()["worker-inference"]["build"]["args"]["EXTRAS"]
+    names = compose_file.filled(wanted, {}).split()
+    assert "speech" in names
+    assert set(names) <= EXTRAS.keys()
+    assert all((ROOT / "extras" / f"{name}.lock").exists() for name in EXTRAS)
+
+
 def test_the_steps_of_the_image_copy_what_there_is() -> None:
     assert dockerfile.problems() == []
 
 
-@pytest.mark.parametrize("line", ["ADD a b", "RUN x\nFROM", "ARG x=1", 'SHELL ["bash"]'])
+@pytest.mark.parametrize("line", ["ADD a b", "RUN x\nFROM", "STOPSIGNAL 9", 'SHELL ["bash"]'])
 def test_an_unknown_instruction_is_an_error(line: str) -> None:
     with pytest.raises(dockerfile.NotUnderstood):
         dockerfile.stages(f"FROM debian\n{line}\n")
