@@ -17,11 +17,22 @@ class MediaJobsConfig(AppConfig):
         from .api import playlist_urls, previews
         from .conf import jobs
         from .detection.registry import register_models
-        from .queue import arrivals, artifacts, deletion, lanes, lost_leases, notify, plugin_reports, submission
+        from .queue import (
+            arrivals,
+            artifacts,
+            deletion,
+            job_texts,
+            lanes,
+            lost_leases,
+            notify,
+            plugin_reports,
+            submission,
+        )
 
         register_models(jobs().detector_models)
         hooks.warnings.append(lanes.warnings)
         hooks.warnings.append(plugin_reports.warnings)
+        hooks.text_sources.append(job_texts.TEXTS)
         hooks.file_stored.append(submission.inspect_new)
         hooks.file_deleting.append(deletion.release_file)
         hooks.upload_sent.append(notify.wake_for_upload)

@@ -28,7 +28,11 @@ LOWEST, HIGHEST = -10, 10
 
 def visible_jobs(user: Account) -> QuerySet[Job]:
     jobs = Job.objects.select_related("owner", "worker", "upload")
-    return jobs if _is_permitted(user, "view_job") else jobs.filter(owner_id=user.pk)
+    return jobs if sees_all_jobs(user) else jobs.filter(owner_id=user.pk)
+
+
+def sees_all_jobs(user: Account) -> bool:
+    return _is_permitted(user, "view_job")
 
 
 def visible_batches(user: Account) -> QuerySet[Batch]:

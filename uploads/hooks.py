@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from .models import MediaFile, Upload
@@ -153,3 +153,27 @@ class DeletionPreview:
 
 # Return what deleting the file would do, for the confirmation page.
 file_deletion_previews: list[Callable[[MediaFile], DeletionPreview]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class TextAbout:
+    """A text that finds a file, and is about something else of it, such as a job."""
+
+    file: MediaFile
+    about: UUID
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextSource:
+    """A source of such texts. Who writes one calls text_index.add_texts, and remove_texts when its subject goes."""
+
+    name: str  # as answers of the search name it
+    texts_of: Callable[[Collection[MediaFile]], Iterable[TextAbout]]  # all of these files, for an index made anew
+    # Which of its texts an account may see, of those that find files which it may see. None: all.
+    visible: Callable[[User | AnonymousUser], Q | None]
+    api_route: str  # of the page of what a text is about, which takes its id
+    admin_route: str
+
+
+text_sources: list[TextSource] = []

@@ -7,13 +7,15 @@ from before there was an index are added by a chore, as are those that `manage.p
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db import connection
 from django.db.models.functions import Now
 
+from .hooks import TextAbout, text_sources
 from .models import MediaFile, SearchText
 from .runtime.database_connections import write
-from .text.client_metadata import values_of
+from .text.client_metadata import Metadata, values_of
 from .text.words import plain, words_of
 
 MOST_WORDS = 120  # of a row: about 40 seconds of speech
@@ -54,6 +56,23 @@ def index_file(file: MediaFile, *, is_new: bool = False) -> None:
     _index([file], are_new=is_new)
 
 
+def add_texts(source: str, texts: Iterable[TextAbout]) -> None:
+    """Have files found by new texts about something of theirs. In the transaction that makes what they are about."""
+    SearchText.objects.bulk_create(_rows_about(source, texts), batch_size=_BATCH)
+
+
+def remove_texts(about: UUID) -> None:
+    """In the transaction that deletes what they are about."""
+    SearchText.objects.filter(about=about).delete()
+
+
+def _rows_about(source: str, texts: Iterable[TextAbout]) -> Iterator[SearchText]:
+    for each in texts:
+        for row in _rows(each.file, source, [Passage(None, each.text)]):
+            row.about = each.about
+            yield row
+
+
 def fill(seconds: float = 1.0, seen: Callable[[int], object] = lambda _: None) -> int:
     """The chore: index files that are not yet, the oldest first, for about this long. Returns how many."""
     done, until = 0, time.monotonic() + seconds
@@ -62,6 +81,7 @@ def fill(seconds: float = 1.0, seen: Callable[[int], object] = lambda _: None) -
         with write():
             files = list(waiting.select_for_update(skip_locked=_can_skip())[:_BATCH])
             _index(files)
+            _index_sources(files)
             MediaFile.objects.filter(pk__in=[file.pk for file in files]).update(indexed_at=Now())
         if not files:
             break  # another process has them
@@ -101,12 +121,21 @@ def _index(files: Collection[MediaFile], *, are_new: bool = False) -> None:
     SearchText.objects.bulk_create(row for file in files for row in rows_of(file))
 
 
+def _index_sources(files: Collection[MediaFile]) -> None:
+    for source in text_sources:
+        SearchText.objects.filter(file__in=files, source=source.name).delete()
+        add_texts(source.name, source.texts_of(files))
+
+
 def rows_of(file: MediaFile) -> Iterator[SearchText]:
     """The rows of its name and metadata."""
     yield from _rows(file, SearchText.Source.NAME, [Passage(None, file.name)])
     if file.metadata:
-        text = _BETWEEN_VALUES.join(values_of(file.metadata))
-        yield from _rows(file, SearchText.Source.METADATA, [Passage(None, text)])
+        yield from _rows(file, SearchText.Source.METADATA, [Passage(None, text_of_metadata(file.metadata))])
+
+
+def text_of_metadata(metadata: Metadata) -> str:
+    return _BETWEEN_VALUES.join(values_of(metadata))
 
 
 def _rows(file: MediaFile, source: str, passages: Iterable[Passage]) -> Iterator[SearchText]:

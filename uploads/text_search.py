@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -17,6 +18,7 @@ class Hit:
     source: str
     start: float | None  # the second of the file at which it is said or shown
     snippet: Sequence[Part]
+    about: UUID | None = None  # what else of the file the text is about: see hooks.text_sources
 
 
 def find(texts: QuerySet[SearchText], query: TextQuery) -> QuerySet[SearchText]:
@@ -30,4 +32,4 @@ def hits(texts: Iterable[SearchText], query: TextQuery) -> Iterator[Hit]:
     for text in texts:
         found = snippet(text.text, query)
         if found.last > text.repeats:
-            yield Hit(text.file, text.source, text.second_at(found.first), found.parts)
+            yield Hit(text.file, text.source, text.second_at(found.first), found.parts, text.about)

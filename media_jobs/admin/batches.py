@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 from uploads.admin.lists import cells
 from uploads.admin.lists.filters import CreatedFilter, OwnerFilter
 from uploads.admin.lists.model_admin import LiveAdmin
+from uploads.text import client_metadata
 
 from .. import permissions
 from ..models import Batch, Job
@@ -102,6 +103,7 @@ class BatchAdmin(LiveAdmin):
             "other_skipped": found.skipped - sum(each.count for each in found.reasons),
             "statuses": _statuses(batch, found),
             "parameters": [(name, in_words(value)) for name, value in batch.params.items()],
+            "metadata": client_metadata.in_words(batch.metadata),
             "may_change": permissions.may(account(request), "change", batch),
         }  # fmt: skip
         return TemplateResponse(request, "admin/media_jobs/batch.html", context)

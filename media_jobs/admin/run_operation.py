@@ -12,12 +12,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from unfold.widgets import UnfoldAdminIntegerFieldWidget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from uploads import audit_log
 from uploads.admin.lists.bulk_actions import actor, selected_rows
 from uploads.errors import Refusal
 from uploads.models import MediaFile
+from uploads.text.client_metadata import Metadata, read_metadata
 
 from .. import operations, permissions
 from ..errors import WrongParams
@@ -36,7 +37,9 @@ _TEMPLATE = "admin/media_jobs/file/run.html"
 BATCH_PAGE = "admin:media_jobs_batch_change"
 
 
-class PriorityForm(forms.Form):
+class JobForm(forms.Form):
+    """What a job has besides the parameters of its operation."""
+
     priority = forms.IntegerField(
         min_value=permissions.LOWEST,
         max_value=permissions.HIGHEST,
@@ -44,6 +47,17 @@ class PriorityForm(forms.Form):
         widget=UnfoldAdminIntegerFieldWidget,
         help_text=f"From {permissions.LOWEST} to {permissions.HIGHEST}. Jobs with a higher priority run first.",
     )
+    metadata = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget({"spellcheck": "false"}),
+        help_text='A small JSON object of your own, such as {"case": 7}, which comes back with the job.',
+    )
+
+    def clean_metadata(self) -> Metadata | None:
+        try:
+            return read_metadata(self.cleaned_data["metadata"])
+        except Refusal as refusal:
+            raise forms.ValidationError(refusal.detail) from refusal
 
 
 def run_page(request: HttpRequest, file: MediaFile) -> HttpResponse:
@@ -141,11 +155,11 @@ class RunForms:
         self.preset = before if isinstance(before, Preset) and same else None
         params = _params_of(operation, before) if before and same else {}
         self.params = ParamsForm(operation, data, params if clips is None else {**params, "clips": clips})
-        self.priority = PriorityForm(data)
+        self.job = JobForm(data)
         self.save = PresetForm(account(request), data if "save_preset" in request.POST else None)
 
     def are_valid(self) -> bool:
-        return self.params.is_valid() & self.priority.is_valid()
+        return self.params.is_valid() & self.job.is_valid()
 
     def saved_as_preset(self, request: HttpRequest) -> Preset | None:
         if not self.params.is_valid() & self.save.is_valid():
@@ -155,7 +169,7 @@ class RunForms:
     def order(self, file: MediaFile | None = None) -> dict[str, Any]:
         """The request for a job, in the form of a JobOrder."""
         main = {} if file is None else {"file": file.pk}
-        return {"inputs": [], **main, "priority": self.priority.cleaned_data["priority"], **self.work()}
+        return {"inputs": [], **main, **self.job.cleaned_data, **self.work()}
 
     def work(self) -> dict[str, Any]:
         """The preset, if the parameters are still those of the preset that the form started from."""
@@ -226,7 +240,7 @@ def form_context(request: HttpRequest, forms: RunForms, files: Sequence[MediaFil
     """What the form shows: of the operation, and the files that it may name."""
     return {
         "operation": forms.operation,
-        "forms": [forms.params, forms.priority],
+        "forms": [forms.params, forms.job],
         "preset": forms.preset,
         "presets": preset_forms.offered(request, [forms.operation]),
         "save_form": forms.save if permissions.may_on_preset(request.user, "add", request.user.pk) else None,

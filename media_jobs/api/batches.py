@@ -15,6 +15,7 @@ from rest_framework.reverse import reverse
 
 from uploads.access.authentication import Scopes, principal_of
 from uploads.api.list_filters import FileFilter, MomentFilter, NewestFirst, OwnerFilter
+from uploads.api.metadata_field import MetadataField
 from uploads.models import MediaFile
 from uploads.scopes import Scope
 
@@ -35,7 +36,9 @@ class BatchOrder(FormOrder):
         child=serializers.UUIDField(), required=False, allow_empty=False, max_length=_MOST_IDS,
         help_text="Ids of files. Send this or `filter`",
     )  # fmt: skip
-    metadata = None  # type: ignore[assignment]  # removes the field: it belongs to a single job
+    metadata = MetadataField(
+        required=False, allow_null=True, help_text="A small JSON object of your own, which all its jobs get"
+    )
     filter = serializers.DictField(
         required=False,
         help_text="The filters of files/, such as {“kind”: “video”, “q”: “talk”}. {}: all that you may see",
@@ -82,11 +85,12 @@ class BatchListSerializer(serializers.ListSerializer[Batch]):
 
 class BatchSerializer(serializers.ModelSerializer[Batch]):
     owner = serializers.CharField(source="owner.username", read_only=True)
+    metadata = MetadataField(read_only=True)
 
     class Meta:
         model = Batch
         list_serializer_class = BatchListSerializer
-        fields = ["id", "operation", "params", "preset", "priority", "owner", "created_at"]
+        fields = ["id", "operation", "params", "preset", "metadata", "priority", "owner", "created_at"]
         read_only_fields = fields
 
     def to_representation(self, batch: Batch) -> dict[str, Any]:

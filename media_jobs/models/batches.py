@@ -20,6 +20,7 @@ class Batch(models.Model):
     operation = models.CharField(max_length=32)
     params = models.JSONField(default=dict, blank=True)  # as they were sent
     preset = models.CharField(max_length=PRESET_NAME_LENGTH, blank=True)  # its name, at that time
+    metadata = models.JSONField(null=True, blank=True, editable=False)  # of the client's own: all its jobs have it
     priority = models.SmallIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)  # files, at the time of the request
     # Whether housekeeping has something to do for it: files to submit, or jobs to cancel or to retry.

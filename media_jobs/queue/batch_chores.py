@@ -22,6 +22,7 @@ from ..models import Batch, BatchItem, Job, Share
 from . import states
 from .batches import order_of
 from .cancel_and_retry import cancel, retry
+from .job_texts import index_metadata
 from .notify import wake
 from .submission import Order, described, new_job, on_file, submit
 
@@ -129,6 +130,7 @@ def _insert(batch: Batch, order: Order, files: Sequence[MediaFile]) -> dict[UUID
         if job.cache_key not in taken:
             new.setdefault(job.cache_key, job)
     Job.objects.bulk_create(new.values())
+    index_metadata(*new.values())
     Transition.record_many("job", [job.pk for job in new.values()], Status.QUEUED)
     inserted = {job.file_id for job in new.values()}
     notes = {file.pk: _submit(batch, order, file) for file in files if file.pk not in inserted}

@@ -48,7 +48,7 @@ def create(order: Order, files: QuerySet[MediaFile], asked: Any = None) -> tuple
             return before, False
         batch = Batch.objects.create(
             owner=order.owner, operation=order.operation.name, params=order.sent_params,
-            preset=order.preset.name if order.preset else "", priority=order.priority,
+            preset=order.preset.name if order.preset else "", priority=order.priority, metadata=order.metadata,
             idempotency_key=order.key, fingerprint=fingerprint, request_id=current_request_id(),
         )  # fmt: skip
         batch.total = _insert_items(batch, files)
@@ -182,4 +182,4 @@ def order_of(batch: Batch, owner: User) -> Order:
     """The order of each of its jobs, without the file. A Refusal: the operation does not accept it any more."""
     if batch.operation not in operations.registry:
         raise InvalidParams(f"This server has no operation “{batch.operation}” any more.")
-    return Order.parse(owner, batch.operation, batch.params, priority=batch.priority)
+    return Order.parse(owner, batch.operation, batch.params, priority=batch.priority, metadata=batch.metadata)

@@ -11,6 +11,7 @@ from uploads.models import MediaFile, Transition
 from uploads.runtime.database_connections import frees_space, write
 from uploads.storage.blobs import discard
 from uploads.storage.files import delete_file
+from uploads.text_index import remove_texts
 
 from ..errors import NoSuchJob, NotFinished
 from ..models import Job
@@ -85,4 +86,5 @@ def forget(job: Job) -> None:
     keys = children.end_all(job)
     transaction.on_commit(lambda: discard(*keys))
     Transition.history("job", job.pk).delete()
+    remove_texts(job.pk)
     job.delete()

@@ -32,6 +32,7 @@ from ..models import Job, JobInput, Preset, Share
 from ..operations.base import Described, Operation, Params, canonical
 from . import artifacts, presets, states
 from .extras import require_extras
+from .job_texts import index_metadata
 from .notify import wake
 from .replays import replayed
 from .single_flight import cache_key, find_identical
@@ -204,6 +205,7 @@ def _insert(order: Order) -> tuple[Job, bool]:
     job.save(force_insert=True)
     JobInput.objects.bulk_create(JobInput(job=job, number=i, file=file) for i, file in enumerate(order.inputs))
     Transition.record("job", job.pk, job.status)
+    index_metadata(job)
     if result is not None:
         artifacts.answer(job, result, f"answered with the result of job {result.job.pk}")
     elif job.status == Job.Status.QUEUED and job.leader is None:
@@ -275,6 +277,7 @@ def _begin(job: Job, file: MediaFile) -> None:
     """Do what `_insert` does for a job whose file exists at once."""
     inputs = [item.file for item in job.inputs.select_related("file__blob").order_by("number") if item.file]
     job.file, job.cache_key = file, cache_key(job, [file, *inputs])
+    index_metadata(job)
     leader, result = find_identical(job)
     size = sum(each.size for each in (file, *inputs))
     begun = {"file": file, "cache_key": job.cache_key, "queued_at": Now(), "input_bytes": size}

@@ -18,12 +18,13 @@ from uploads.storage.files import keep_from_deletion
 from uploads.text_index import Passage, index_text
 
 from ..models import Artifact, WaitingText
+from . import job_texts
 
 log = structlog.get_logger(__name__)
 TRANSCRIPT = "transcript.json"  # the name of the artifact with the cues
 DETECTIONS = "detections.json"  # the name of the artifact with the finds
 _TRANSCRIPTS = "transcript"
-_OTHER_SOURCES = {*SearchText.Source.values, _TRANSCRIPTS}
+_OTHER_SOURCES = {*SearchText.Source.values, _TRANSCRIPTS, job_texts.SOURCE}
 _LONGEST_SOURCE = 16  # SearchText.source
 _BATCH = 100
 

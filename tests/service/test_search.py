@@ -212,6 +212,16 @@ class TestWhatTheIndexFollows:
                     "INSERT INTO uploads_searchtext_words (uploads_searchtext_words) VALUES ('integrity-check')"
                 )
 
+    def test_no_migration_has_dropped_what_keeps_the_index_equal_to_the_table(self) -> None:
+        """Django makes a table of SQLite anew for many changes, without its triggers: see SearchText."""
+        there, wanted = "SELECT indexname FROM pg_indexes", {"search_text_words"}
+        if connection.vendor == "sqlite":
+            there = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+            wanted = {f"uploads_searchtext_{verb}" for verb in ("added", "changed", "deleted")}
+        with connection.cursor() as cursor:
+            cursor.execute(there)
+            assert {name for (name,) in cursor.fetchall()} >= wanted
+
     def test_names_and_metadata_are_not_given_by_others(self) -> None:
         with pytest.raises(ValueError, match="name"):
             index_text(a_file(), "name", [Passage(None, "x")])

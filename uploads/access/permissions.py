@@ -5,10 +5,10 @@ Operator and Administrator give.
 """
 
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from ..errors import Forbidden, Unauthenticated
-from ..hooks import owners_rights
+from ..hooks import owners_rights, text_sources
 from ..models import MediaFile, SearchText, Upload
 
 Account = User | AnonymousUser
@@ -24,8 +24,11 @@ def visible_files(user: Account) -> QuerySet[MediaFile]:
 
 
 def visible_texts(user: Account) -> QuerySet[SearchText]:
-    """Texts that find files which the account may see."""
+    """Texts that find files which the account may see, and are about nothing that it may not see."""
     texts = SearchText.objects.select_related("file__blob", "file__owner").defer("words")
+    for source in text_sources:
+        if (visible := source.visible(user)) is not None:
+            texts = texts.filter(~Q(source=source.name) | visible)
     return texts if _is_permitted(user, "view_mediafile") else texts.filter(file__owner_id=user.pk)
 
 

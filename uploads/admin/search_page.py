@@ -5,9 +5,10 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, reverse
 
 from ..access import permissions
+from ..hooks import text_sources
 from ..text.text_query import TextQuery
 from ..text.times import clock
 from ..text_search import Hit, find, hits
@@ -36,7 +37,7 @@ class SearchPageMixin:
             **self.admin_site.each_context(request),
             "title": "Search",
             "asked": asked,
-            "hits": [(hit, _moment(hit)) for hit in hits(rows[:_SHOWN], query)],
+            "hits": [(hit, _moment(hit), _page_about(hit)) for hit in hits(rows[:_SHOWN], query)],
             "is_more": len(rows) > _SHOWN,
             "most": _SHOWN,
         }
@@ -45,3 +46,9 @@ class SearchPageMixin:
 
 def _moment(hit: Hit) -> str:
     return "" if hit.start is None else clock(hit.start)
+
+
+def _page_about(hit: Hit) -> str:
+    """The page of the job whose metadata it is; empty for others."""
+    routes = [source.admin_route for source in text_sources if source.name == hit.source]
+    return reverse(routes[0], args=[hit.about]) if routes else ""

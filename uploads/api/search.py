@@ -8,14 +8,16 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from ..access import permissions
 from ..access.authentication import Scopes
 from ..errors import InvalidParams
+from ..hooks import text_sources
 from ..models import MediaFile, SearchText
 from ..scopes import Scope
 from ..text.text_query import Part, TextQuery
-from ..text_search import find, hits
+from ..text_search import Hit, find, hits
 from .list_filters import NewestFirst, OwnerFilter
 from .serializers import FileSerializer, FileUrls
 
@@ -30,7 +32,9 @@ _LARGEST_ID = 2**63 - 1
 
 
 class TextFilter(django_filters.FilterSet):  # type: ignore[misc]  # no types
-    source = django_filters.CharFilter(label="`name`, `metadata`, `transcript`, or a detector such as `plates`")
+    source = django_filters.CharFilter(
+        label="`name`, `metadata`, `transcript`, a detector such as `plates`, or `job`: the metadata of one"
+    )
     file = django_filters.UUIDFilter(field_name="file_id", label="The id of a file: search in it alone")
     kind = django_filters.CharFilter(field_name="file__kind", label="Of the file, such as `video`")
     owner = OwnerFilter(field_name="file__owner", label="The exact name of an account")
@@ -72,11 +76,17 @@ class PartSerializer(serializers.Serializer[Part]):
 
 class HitSerializer(serializers.Serializer[Any]):  # of a Hit
     source = serializers.CharField(  # type: ignore[assignment]  # a member of the answer, not the field's own
-        help_text="Where it was found: `name`, `metadata`, `transcript`, or a detector such as `plates`"
+        help_text="Where it was found: `name`, `metadata`, `transcript`, a detector such as `plates`, or `job`: the "
+        "metadata of one"
     )
-    start = serializers.FloatField(allow_null=True, help_text="The second of the file; null for name and metadata")
+    start = serializers.FloatField(allow_null=True, help_text="The second of the file; null where there is none")
     snippet = PartSerializer(many=True, help_text="Plain text in parts. Escape it, as all text of users")
+    about = serializers.SerializerMethodField(help_text="The URL of the job whose metadata it is; null for others")
     file = FoundFileSerializer()
+
+    def get_about(self, hit: Hit) -> str | None:
+        routes = [source.api_route for source in text_sources if source.name == hit.source]
+        return reverse(routes[0], [hit.about], request=self.context.get("request")) if routes else None
 
 
 class SearchView(mixins.ListModelMixin, viewsets.GenericViewSet[SearchText]):

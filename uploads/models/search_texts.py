@@ -67,6 +67,8 @@ class SearchText(models.Model):
     source = models.CharField(max_length=16)
     # The file that has this text as its content, such as a transcript; it is deleted with that.
     origin = models.ForeignKey(MediaFile, null=True, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # What else the text is about than its file: a job whose metadata it is. Its id (hooks.text_sources).
+    about = models.UUIDField(null=True)
     text = models.TextField()
     words = WordsField()
     # Of a text with times: where in it each passage begins, and at which second: [[0, 12.5], [42, 15.0]].
@@ -78,6 +80,7 @@ class SearchText(models.Model):
         indexes = [
             models.Index(fields=["file", "source"], name="search_text_of_file"),
             models.Index(fields=["origin"], name="search_text_origin", condition=Q(origin__isnull=False)),
+            models.Index(fields=["about"], name="search_text_about", condition=Q(about__isnull=False)),
         ]
 
     def __str__(self) -> str:
