@@ -22,7 +22,7 @@ from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Inference, Input, Work
 from media_jobs.understanding.engine import Answer, Array, Engine
-from media_jobs.understanding.extras import SPEECH, SPEECH_TINY, installed
+from media_jobs.understanding.extras import SPEECH, SPEECH_BASE, SPEECH_TINY, installed
 from media_jobs.understanding.speech import RATE
 from media_jobs.understanding.warm_helper import WarmHelper
 from media_jobs.understanding.whisper_models import find_model
@@ -32,6 +32,7 @@ from tests.support.spoken_texts import Spoken, plain_words, speak, word_errors
 from .jobs import Figure
 from .jobs_live import FFMPEG
 from .operation_run import Memory, cpu_seconds
+from .spoken_languages import LANGUAGES
 
 _MODEL, _THREADS = "tiny.en", 2
 _PAUSES = (0.6, 1.0, 1.7, 0.5)
@@ -58,7 +59,7 @@ class _Noted:
         return answer
 
 
-def transcribe(source: str, folder: str) -> dict[str, Any]:
+def transcribe(source: str, folder: str, model: str = _MODEL) -> dict[str, Any]:
     """Run the operation as a worker does, without the database."""
     operation, path, sandbox, memory = get("transcribe"), Path(source), Sandbox.probe(), Memory()
     tools = Toolbox(find(), sandbox, Path(folder), _THREADS, memory.look, lambda report: None)
@@ -66,7 +67,7 @@ def transcribe(source: str, folder: str) -> dict[str, Any]:
     with helper.lend("bench", _THREADS, lambda: None) as lent:
         inference = _Noted(lent, memory)
         main = Input(path, path.name, "audio", probe(path, sandbox))
-        models = {SPEECH.name: _MODEL}
+        models = {SPEECH.name: model}
         operation.run(
             Work(parse(operation, {}), main, [], Path(folder), tools, _THREADS, inference=inference, models=models)
         )
@@ -109,6 +110,10 @@ def measure(hours: float, scratch: Path) -> Iterator[Figure]:
     spoken = speak(scratch / "spoken.wav", _SENTENCES, _PAUSES)
     yield from _accuracy(spoken, scratch / "accuracy")
     yield from _hours(spoken, hours, scratch)
+    if SPEECH_BASE in installed():
+        yield from languages(scratch, "base")
+    else:
+        yield Figure("other languages", "not measured", beside='they need make bench EXTRAS="speech speech-base"')
 
 
 def _accuracy(spoken: Spoken, folder: Path) -> Iterator[Figure]:
@@ -126,6 +131,20 @@ def _accuracy(spoken: Spoken, folder: Path) -> Iterator[Figure]:
             f"{edge}s of cues at pauses", f"95 % within {usual:.2f} s, worst {worst:.2f} s",
             f"{_PROMISED_USUAL} s, {_PROMISED_WORST} s", usual <= _PROMISED_USUAL and worst <= _PROMISED_WORST,
             numbers={"usual": usual, "worst": worst},
+        )  # fmt: skip
+
+
+def languages(scratch: Path, model: str) -> Iterator[Figure]:
+    """Speech whose language is recognised."""
+    for language, texts in LANGUAGES.items():
+        spoken = speak(scratch / f"{language}.wav", 2 * len(texts), _PAUSES, texts, language)
+        folder = scratch / language
+        _run(transcribe, spoken.path, folder, model)
+        recognised = json.loads((folder / "transcript.json").read_text())["language"]
+        errors = word_errors(spoken.words, plain_words((folder / "transcript.txt").read_text()))
+        yield Figure(
+            f"word error rate in {language}", f"{errors:.3f}", "its language", recognised == language,
+            f"{len(spoken.words)} words of espeak-ng, recognised as {recognised}", {"ratio": errors},
         )  # fmt: skip
 
 
@@ -159,7 +178,7 @@ def _run(function: Any, source: Path, folder: Path | None, *more: Any) -> dict[s
     words: list[Any] = [str(source), *more]
     if folder is not None:
         folder.mkdir(mode=0o700)
-        words.append(str(folder))
+        words.insert(1, str(folder))
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
         command_for(function, *words), capture_output=True, text=True, check=True, env=environment

@@ -39,16 +39,18 @@ class Spoken:
     spans: list[tuple[float, float]]  # in which a sentence is spoken
 
 
-def speak(path: Path, sentences: int, pauses: Sequence[float]) -> Spoken:
-    """A WAV file with this number of sentences. The pauses after them repeat in this order."""
-    voices = [_voice(path.parent / f"voice-{number}.wav", text) for number, text in enumerate(SENTENCES)]
+def speak(
+    path: Path, sentences: int, pauses: Sequence[float], texts: Sequence[str] = SENTENCES, voice: str = "en-us"
+) -> Spoken:
+    """A WAV file with this number of sentences. The texts, and the pauses after them, repeat in this order."""
+    voices = [_voice(path.parent / f"voice-{number}.wav", text, voice) for number, text in enumerate(texts)]
     rate = voices[0][0]
     sound, spans, words = array.array("h", bytes(2 * rate)), list[tuple[float, float]](), list[str]()
     for number, pause in zip(range(sentences), islice(cycle(pauses), sentences), strict=True):
         begin = len(sound) / rate
         sound.extend(voices[number % len(voices)][1])
         spans.append((begin, len(sound) / rate))
-        words += plain_words(SENTENCES[number % len(SENTENCES)])
+        words += plain_words(texts[number % len(texts)])
         sound.extend(array.array("h", bytes(2 * int(pause * rate))))
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, rate, 0, "NONE", ""))
@@ -56,9 +58,9 @@ def speak(path: Path, sentences: int, pauses: Sequence[float]) -> Spoken:
     return Spoken(path, words, spans)
 
 
-def _voice(path: Path, text: str) -> tuple[int, "array.array[int]"]:
+def _voice(path: Path, text: str, voice: str) -> tuple[int, "array.array[int]"]:
     """The rate, and the samples from the first to the last that can be heard."""
-    subprocess.run(["espeak-ng", "-v", "en-us", "-s", "150", "-w", str(path), text], check=True)
+    subprocess.run(["espeak-ng", "-v", voice, "-s", "150", "-w", str(path), text], check=True)
     with wave.open(str(path)) as file:
         samples = array.array("h", file.readframes(file.getnframes()))
         rate = file.getframerate()
