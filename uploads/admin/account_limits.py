@@ -98,7 +98,9 @@ class UserLimitsInline(_LimitsInline):
         """The limits in force, from the account, its groups or the settings, and how much of each is used."""
         if row.user_id is None:  # the empty row for adding
             return SafeString("")
-        found, size = usage_of(row.user_id), human_size
+        # The templates ask for each field several times.
+        found = vars(row).get("found_use") or usage_of(row.user_id)
+        vars(row)["found_use"], size = found, human_size
         allowed = found.limits
         quota = "none" if allowed.quota is None else size(allowed.quota)
         lines = [
