@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connection
+import structlog
+from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
 from .hooks import TextAbout, text_sources
@@ -18,6 +19,7 @@ from .runtime.database_connections import write
 from .text.client_metadata import Metadata, values_of
 from .text.words import plain, words_of
 
+log = structlog.get_logger(__name__)
 MOST_WORDS = 120  # of a row: about 40 seconds of speech
 _REPEATED = 12  # words: phrases up to this length are found across two rows
 _BATCH = 200
@@ -93,8 +95,7 @@ def fill(seconds: float = 1.0, seen: Callable[[int], object] = lambda _: None) -
 def rebuild(seen: Callable[[int], object] = lambda _: None) -> None:
     """Make all of the index anew, after damage or with other rules for words. Searches go on meanwhile."""
     if connection.vendor == "sqlite":
-        with write(), connection.cursor() as cursor:
-            cursor.execute("INSERT INTO uploads_searchtext_words (uploads_searchtext_words) VALUES ('rebuild')")
+        _ask_fts5("rebuild")
     MediaFile.objects.update(indexed_at=None)
     while fill(seen=seen):
         pass  # for as long as there are any
@@ -102,6 +103,27 @@ def rebuild(seen: Callable[[int], object] = lambda _: None) -> None:
         with write():
             for row in rows:
                 SearchText.objects.filter(pk=row.pk).update(words=_words(row.text))
+
+
+def mend() -> int:
+    """The chore: on SQLite, make the full text index anew from its table if it is damaged. Returns whether it was.
+
+    Searches fail then, and changes and deletions of files may.
+    """
+    if connection.vendor != "sqlite":
+        return 0
+    try:
+        _ask_fts5("integrity-check")
+    except DatabaseError:
+        log.exception("search_index_damaged")
+        _ask_fts5("rebuild")
+        return 1
+    return 0
+
+
+def _ask_fts5(command: str) -> None:
+    with write(), connection.cursor() as cursor:
+        cursor.execute("INSERT INTO uploads_searchtext_words (uploads_searchtext_words) VALUES (%s)", [command])
 
 
 def _batches_of_others() -> Iterator[Sequence[SearchText]]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -211,6 +211,21 @@ class TestWhatTheIndexFollows:
                 cursor.execute(
                     "INSERT INTO uploads_searchtext_words (uploads_searchtext_words) VALUES ('integrity-check')"
                 )
+
+    def test_a_damaged_index_is_mended_by_a_chore(self) -> None:
+        files = [named(f"Łódź {number}.mp4") for number in range(300)]
+        assert text_index.mend() == 0
+        if connection.vendor != "sqlite":
+            return  # PostgreSQL looks after its own
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO uploads_searchtext_words (uploads_searchtext_words) VALUES ('optimize')")
+            cursor.execute("UPDATE uploads_searchtext_words_data SET block = x'00' WHERE id > 10")
+        with pytest.raises(DatabaseError), transaction.atomic():
+            raw("lodz")
+        assert (text_index.mend(), text_index.mend()) == (1, 0)
+        assert len(raw("lodz")) == len(files)
+        delete_file(files[0])
+        assert len(raw("lodz")) == len(files) - 1
 
     def test_no_migration_has_dropped_what_keeps_the_index_equal_to_the_table(self) -> None:
         """Django makes a table of SQLite anew for many changes, without its triggers: see SearchText."""

@@ -22,7 +22,7 @@ from ..storage.marker import is_ours
 from ..storage.sidecars import write_changed
 from ..storage.stores import sink, sinks
 from ..storage.tombstones import remove_buried
-from ..text_index import fill
+from ..text_index import fill, mend
 from ..transfers import disk_space
 from ..transfers.completion import fail_stalled
 from ..transfers.direct.cleanup import close_ended, pause_silent
@@ -164,6 +164,7 @@ CHORES = [
     Chore("forget expired tokens", timedelta(hours=1), forget_tokens, by_clock=True),
     Chore("analyze tables", timedelta(hours=1), analyze_tables),
     Chore("index files for search", timedelta(seconds=5), fill),
+    Chore("check the index of the search", timedelta(hours=24), mend),
     Chore("add up counters", timedelta(seconds=30), add_up),
 ]
 
