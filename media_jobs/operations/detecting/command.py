@@ -53,7 +53,7 @@ def command_for(work: Work[DetectParams], extent: Extent, span: Span) -> Command
         targets.append(Target(None, mapped))
     pixels = extent.picture.pixels if extent.picture else 0
     source = Source(work.main.path, facts.format, (*_begin(extent, facts), *span.options), pixels)
-    longest = output_limit(extent.seconds(span)) + span.lead
+    longest = span.begin + output_limit(extent.seconds(span))  # times are those of the file
     return Command([source], targets, ";".join(graph), threads=work.threads, max_duration=longest)
 
 
