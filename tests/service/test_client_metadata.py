@@ -108,8 +108,6 @@ def test_a_job_has_its_own_and_gives_it_to_the_file_that_comes_with_it(shared_se
     )
     assert (other.json()["metadata"], of_file(shared_server, job["file"])) == ({"case": 1}, META)
     assert send(shared_server, "POST", "jobs/", {**order, "metadata": [1]}).code == "invalid_metadata"
-    batch = {"operation": "thumbnail", "files": [job["file"]], "metadata": META}
-    assert send(shared_server, "POST", "jobs/batch/", batch).code == "invalid_params"
 
 
 @pytest.mark.django_db
