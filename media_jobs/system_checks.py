@@ -12,7 +12,7 @@ from .detection.onnx_models import find_onnx, names_of
 from .errors import Failure
 from .ffmpeg.binary import NoFfmpeg
 from .ffmpeg.sandbox import OWN_FILES, Layer, NoIsolation
-from .operations import registry
+from .queue import plugin_reports
 from .understanding.extras import SPEECH, VISION, NoModel, installed
 from .understanding.helper_process import HelperProcess
 from .understanding.whisper_models import find_model
@@ -52,10 +52,10 @@ def plugins(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"The plug-in {plugin.name} of the package {plugin.package} cannot be used. {plugin.reason}",
-            hint="Mend or remove the package; docs/plugins.md lists what an operation must have.",
+            hint="Mend or remove the package; docs/plugins.md lists what an operation or a detector must have.",
             id="media_jobs.W004",
         )
-        for plugin in registry.broken
+        for plugin in plugin_reports.broken()
     ]
 
 

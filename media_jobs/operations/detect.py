@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..detection.detector import FrameDetector
+from ..detection.detector import Detector, FrameDetector
+from ..detection.registry import package_of
 from ..ffmpeg.probing.media_facts import Facts
 from ..understanding.extras import NoModel
 from .base import HEAVY, INFERENCE, Outcome, Output, Work
@@ -47,7 +48,7 @@ class Detect(DivisibleOperation[DetectParams]):
 
     def model_identity(self, params: DetectParams, models: Mapping[str, str]) -> str | None:
         found = [
-            f"{detector.name} {identity}" for detector in params.lookers if (identity := _identity(detector, models))
+            f"{detector.name} {identity}" for detector in params.chosen if (identity := _identity(detector, models))
         ]
         return ", ".join(found) or None
 
@@ -104,7 +105,11 @@ class Detect(DivisibleOperation[DetectParams]):
         return conclude(work, records, Extent.of(work.params, work.main.facts).frames(Span()))
 
 
-def _identity(detector: FrameDetector, models: Mapping[str, str]) -> str:
+def _identity(detector: Detector, models: Mapping[str, str]) -> str:
+    if package := package_of(detector.name):
+        return package  # another version may find something else
+    if not isinstance(detector, FrameDetector):
+        return ""
     try:
         return detector.with_models(models).identity()
     except NoModel:  # workers on other hosts have it

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from ..entry_points import BrokenPlugin, Plugins
 from ..errors import UnknownOperation
 from .audio import Audio
 from .base import Operation
 from .detect import Detect
 from .hls import Hls
 from .inspect import Inspect
-from .plugins import BrokenPlugin, Plugins, load_plugins
+from .plugins import OPERATIONS
 from .render import Render
 from .storyboard import Storyboard
 from .thumbnail import Thumbnail
@@ -26,13 +27,13 @@ class Registry(Mapping[str, Operation[Any]]):
         self._built_in = {operation.name: operation for operation in built_in}
 
     def __getitem__(self, name: str) -> Operation[Any]:
-        return self._built_in[name] if name in self._built_in else self._plugins.operations[name]
+        return self._built_in[name] if name in self._built_in else self._plugins.found[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._built_in, **self._plugins.operations})
+        return iter({**self._built_in, **self._plugins.found})
 
     def __len__(self) -> int:
-        return len(self._built_in) + len(self._plugins.operations)
+        return len(self._built_in) + len(self._plugins.found)
 
     @property
     def broken(self) -> Sequence[BrokenPlugin]:
@@ -40,8 +41,8 @@ class Registry(Mapping[str, Operation[Any]]):
         return self._plugins.broken
 
     @cached_property
-    def _plugins(self) -> Plugins:
-        return load_plugins(self._built_in)
+    def _plugins(self) -> Plugins[Operation[Any]]:
+        return OPERATIONS.load(self._built_in)
 
 
 registry = Registry(

@@ -26,7 +26,12 @@ from ..ffmpeg import landlock
 from .engine import Array, CannotAnswer, LoadedEngine
 
 OUT_OF_MEMORY = "out of memory"
-_CODE = (str(Path(__file__).parents[1]), str(Path(os.__file__).parent), sys.prefix)
+_CODE = (
+    str(Path(__file__).parents[1]),
+    str(Path(os.__file__).parent),
+    sys.prefix,
+    *filter(os.path.isabs, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
+)
 
 
 def main(options: str) -> None:

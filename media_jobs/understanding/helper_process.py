@@ -170,6 +170,7 @@ def _environment(threads: int) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": str(4 << 20),
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),  # of detectors that are not installed beside our packages
         "OPENBLAS_NUM_THREADS": "1",  # numpy starts its threads before the helper confines itself
         "PYTHONUNBUFFERED": "1",
     }

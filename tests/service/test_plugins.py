@@ -1,7 +1,9 @@
-"""A package with an operation, built and installed: a real server and worker run it with no change in Millrace."""
+"""Packages with an operation and a detector, built and installed: a real server and worker run them."""
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.support.job_orders import ended, job, keep, order, submitted
 from tests.support.plugin_packages import install_example, install_package
 from tests.support.running_servers import running
 from tests.support.server import Server, Template
+from tests.support.troubled_clips import X264, ffmpeg
 
 GIF = "gif_preview"
 
@@ -17,8 +20,9 @@ GIF = "gif_preview"
 @pytest.fixture(scope="module")
 def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     site = install_example(tmp_path_factory.mktemp("plugin"))
+    detectors = install_example(tmp_path_factory.mktemp("detector"), "example_detector")
     install_package(site, "broken-package", "broken = millrace_gif_preview:NoSuchClass")
-    with running(template, tmp_path_factory, variables={"PYTHONPATH": str(site)}) as server:
+    with running(template, tmp_path_factory, variables={"PYTHONPATH": f"{site}{os.pathsep}{detectors}"}) as server:
         yield server
 
 
@@ -48,6 +52,25 @@ def test_a_broken_one_is_reported_and_stops_nothing_else(server: Server, film: s
     staff = Browser(server)
     staff.sign_in("admin")
     assert "The plug-in broken" in staff.request("GET", "/admin/media_jobs/worker/").body.decode()
+
+
+def test_an_installed_detector_is_chosen_like_the_others_and_finds_what_it_looks_for(
+    server: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "red.mp4"
+    light = "color=black:s=160x90:r=25:d=4,drawbox=x=40:y=30:w=16:h=16:color=red:t=fill:enable='between(t,0.99,2.99)'"
+    ffmpeg("-f", "lavfi", "-i", light, *X264.split(), str(path))
+    file = keep(server, path.read_bytes(), "red.mp4")
+    listed = {item["name"]: item for item in server.get("/api/v1/operations/", user="alice").json()}
+    assert "red_light" in listed["detect"]["parameters"]["properties"]["detectors"]["items"]["enum"]
+    server.start_worker("heavy")
+    done = ended(server, submitted(server, operation="detect", file=file, params={"detectors": ["red_light"]}))
+    assert (done["status"], done["message"]) == ("succeeded", "Processed 100/100 frames (1 red light, 10 detections)")
+    made = server.get(f"/api/v1/jobs/{done['id']}/artifacts/detections.json", user="alice").json()
+    [find] = made["finds"]
+    assert (find["detector"], find["label"]) == ("red_light", "red light")
+    assert (find["start"], find["end"]) == pytest.approx((1.0, 3.0), abs=0.2)
+    assert find["path"][0][1:] == pytest.approx([40 / 160, 30 / 90, 16 / 160, 16 / 90], abs=0.02)
 
 
 def test_its_jobs_run_are_cached_and_fail_clearly_once_it_is_removed(server: Server, film: str) -> None:

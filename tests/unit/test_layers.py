@@ -48,6 +48,7 @@ LAYERS = {
     ],
     "media_jobs": [
         "errors",
+        "entry_points",
         "hls",
         "ffmpeg",
         "understanding",
@@ -112,6 +113,7 @@ WITHOUT_DJANGO = {
     "uploads.text.text_query",
     "uploads.text.words",
     "media_jobs.errors",
+    "media_jobs.entry_points",
     "media_jobs.hls",
     "media_jobs.ffmpeg",
     "media_jobs.understanding",

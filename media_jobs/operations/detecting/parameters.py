@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from ...detection.detector import Detector, FilterDetector, FrameDetector
-from ...detection.registry import DETECTORS, find_detector
+from ...detection.registry import detector_names, find_detector
 from ..base import Params
 from ..shared.parameters import as_list
 from .plate_pattern import LONGEST, checked
@@ -17,15 +17,14 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
     """In the order of the registry, each once: what means the same is one cached result."""
     for name in names:
         if find_detector(name) is None:
-            known = ", ".join(DETECTORS)
-            raise ValueError(f"has no “{name[:40]}”. Choose from: {known}")
-    others = sorted({name for name in names if name not in DETECTORS})
-    return (*(name for name in DETECTORS if name in names), *others)
+            raise ValueError(f"has no “{name[:40]}”. Choose from: {', '.join(detector_names())}")
+    known = detector_names()
+    return (*(name for name in known if name in names), *sorted({name for name in names if name not in known}))
 
 
 def _choices(schema: dict[str, Any]) -> None:
     """Detectors of plug-ins are not known when this module is imported."""
-    schema["items"] = {"type": "string", "enum": list(DETECTORS)}
+    schema["items"] = {"type": "string", "enum": detector_names()}
 
 
 class DetectParams(Params):

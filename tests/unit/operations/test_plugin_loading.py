@@ -1,11 +1,13 @@
 """Plug-ins: what a package must have, and what is said of one that cannot be used."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from media_jobs.entry_points import BrokenPlugin, Plugins
 from media_jobs.errors import UnknownOperation
-from media_jobs.operations import plugins, registry
+from media_jobs.operations import registry
 from media_jobs.operations.base import QUICK, Operation, Outcome, Params, Work
 from media_jobs.operations.registry import Registry, get
 from media_jobs.operations.thumbnail import Thumbnail
@@ -120,7 +122,7 @@ def test_of_two_packages_with_one_name_the_first_is_used(site: Path) -> None:
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry of this process, with a plug-in that cannot be used."""
     assert isinstance(registry, Registry)
-    found = plugins.Plugins({}, [plugins.BrokenPlugin("bad", "bad-package 1.0", "ImportError: no libbad.so")])
+    found: Plugins[Any] = Plugins({}, [BrokenPlugin("bad", "bad-package 1.0", "ImportError: no libbad.so")])
     monkeypatch.setitem(vars(registry), "_plugins", found)
 
 
