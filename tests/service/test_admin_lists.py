@@ -33,8 +33,24 @@ def staff(client: Client) -> Client:
     return client
 
 
+@pytest.fixture(scope="module")
+def made_files(django_db_setup: None, django_db_blocker: Any) -> Iterator[list[MediaFile]]:
+    """Once for all these tests, each of which undoes what it does to them."""
+    with django_db_blocker.unblock():
+        made = make_files()
+    yield made
+    with django_db_blocker.unblock():
+        MediaFile.objects.all().delete()
+        Blob.objects.all().delete()
+        User.objects.filter(pk__in={file.owner_id for file in made}).delete()
+
+
 @pytest.fixture
-def files() -> list[MediaFile]:
+def files(made_files: list[MediaFile], db: None) -> list[MediaFile]:
+    return made_files
+
+
+def make_files() -> list[MediaFile]:
     """300 of each sort and size, a day apart, of two owners; every second one's name begins with CLIP."""
     owners = [User.objects.create(username=name) for name in ("alice", "bob")]
     blobs = [
@@ -229,11 +245,13 @@ def test_the_operations_of_all_jobs_are_found_by_an_index(files: list[MediaFile]
 
 
 @pytest.mark.parametrize(("path", "asked"), [(path, asked) for path, every in NEWEST.items() for asked in every])
+@pytest.mark.usefixtures("unrendered")
 def test_a_list_is_read_in_the_order_of_an_index(
     path: str, asked: dict[str, str], staff: Client, files: list[MediaFile]
 ) -> None:
     if "o" in asked:
-        name, columns = asked["o"].lstrip("-"), staff.get(path).context["cl"].list_display
+        page: Any = staff.get(path)
+        name, columns = asked["o"].lstrip("-"), page.context_data["cl"].list_display
         asked = {"o": asked["o"].replace(name, str(columns.index(name)))}
     [statement] = ids_asked(staff, path, **asked)
     plan = plan_of(statement)
@@ -243,6 +261,7 @@ def test_a_list_is_read_in_the_order_of_an_index(
 
 
 @pytest.mark.parametrize(("path", "text"), SEARCHES)
+@pytest.mark.usefixtures("unrendered")
 def test_a_search_goes_by_an_index(path: str, text: str, staff: Client, files: list[MediaFile]) -> None:
     statements = list(ids_asked(staff, path, q=text))
     assert statements
