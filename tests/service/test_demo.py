@@ -34,7 +34,7 @@ def test_the_demo_shows_an_upload_and_two_operations_and_leaves_the_clip_alone(t
     done = subprocess.run(
         [sys.executable, "manage.py", "demo", "--seconds", "1", "--keep", str(kept)],
         cwd=ROOT, text=True, capture_output=True, timeout=300,
-        env=environment(tmp_path / "home", "") | {"TMPDIR": str(scratch)},
+        env=environment(tmp_path / "home", "", SLOTS_BULK="0", SLOTS_INFERENCE="0") | {"TMPDIR": str(scratch)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(".*".join(SHOWN), done.stdout, flags=re.DOTALL), done.stdout
