@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import media_samples, outside_services
 from tests.support.failing_brokers import OwnRedis
-from tests.support.films import FilmShelf, LongFilm
+from tests.support.films import UNDISTURBED, FilmShelf, LongFilm
 from tests.support.object_store import ObjectStore
 from tests.support.recording_relay import RecordingRelay
 from tests.support.repetitions import MORE
@@ -263,3 +263,10 @@ def long_film(film_shelf: FilmShelf) -> Callable[[], LongFilm]:
     """Long films in files; call it for as many as a test needs."""
     numbers = itertools.count()
     return lambda: film_shelf.take(next(numbers))
+
+
+@pytest.fixture
+def undisturbed_film(film_shelf: FilmShelf) -> Callable[[], LongFilm]:
+    """Shorter ones, for uploads that nothing happens to on their way."""
+    numbers = itertools.count()
+    return lambda: film_shelf.take(next(numbers), UNDISTURBED)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.support.films import LONG, LongFilm
+from tests.support.films import LONG, UNDISTURBED, LongFilm
 from tests.support.network_relay import Relay
 from tests.support.server import ROOT, Server
 from tests.support.stored_file_checks import check_arrived, check_gone
@@ -51,8 +51,8 @@ def uploading(page: Page, site: str, server: Server) -> Uploading:
     return Uploading(page, site, server.tokens["alice"])
 
 
-def test_a_film_arrives(server: Server, uploading: Uploading, long_film: Films) -> None:
-    film = long_film()
+def test_a_film_arrives(server: Server, uploading: Uploading, undisturbed_film: Films) -> None:
+    film = undisturbed_film()
     said = uploading.send(server.url, film)
     assert said.answers == [("POST", 201), ("PATCH", 204)]
     check_arrived(server, said.url(), film)
@@ -128,7 +128,7 @@ def test_an_upload_that_is_terminated_leaves_nothing(
     [
         ({"options": {"uploadDataDuringCreation": True}}, [("POST", 201)]),
         (
-            {"options": {"uploadLengthDeferred": True, "chunkSize": HALF * 3 // 2}},
+            {"options": {"uploadLengthDeferred": True, "chunkSize": UNDISTURBED * 3 // 4}},
             [("POST", 201), ("PATCH", 204), ("PATCH", 204)],
         ),
         ({"options": {"overridePatchMethod": True}}, [("POST", 201), ("POST", 204)]),
@@ -136,16 +136,20 @@ def test_an_upload_that_is_terminated_leaves_nothing(
     ids=["data at creation", "deferred length", "POST for PATCH"],
 )
 def test_a_film_arrives_in_every_way_that_the_client_knows(
-    server: Server, uploading: Uploading, long_film: Films, order: dict[str, Any], answers: list[tuple[str, int]]
+    server: Server,
+    uploading: Uploading,
+    undisturbed_film: Films,
+    order: dict[str, Any],
+    answers: list[tuple[str, int]],
 ) -> None:
-    film = long_film()
+    film = undisturbed_film()
     said = uploading.send(server.url, film, **order)
     assert said.answers == answers
     check_arrived(server, said.url(), film)
 
 
-def test_two_films_arrive_side_by_side(server: Server, uploading: Uploading, long_film: Films) -> None:
-    films = [long_film(), long_film()]
+def test_two_films_arrive_side_by_side(server: Server, uploading: Uploading, undisturbed_film: Films) -> None:
+    films = [undisturbed_film(), undisturbed_film()]
     urls = uploading.send(server.url, *films).urls()
     for film in films:
         check_arrived(server, urls[film.path.name], film)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.films import LONG, LongFilm
+from tests.support.films import LONG, UNDISTURBED, LongFilm
 from tests.support.network_relay import Relay
 from tests.support.server import ROOT, Server
 from tests.support.stored_file_checks import check_arrived, check_gone
@@ -80,9 +80,9 @@ def test_an_upload_that_is_terminated_leaves_nothing(server: Server, relay: Rela
     assert server.stored_bytes() == before
 
 
-def test_an_upload_that_is_terminated_after_its_end_leaves_nothing(server: Server, long_film: Films) -> None:
+def test_an_upload_that_is_terminated_after_its_end_leaves_nothing(server: Server, undisturbed_film: Films) -> None:
     before = server.stored_bytes()
-    said = send(server, server.url, long_film(), terminateAfter=True)
+    said = send(server, server.url, undisturbed_film(), terminateAfter=True)
     assert said.answers == [("POST", 201), ("PATCH", 204), ("DELETE", 204)]
     check_gone(server, said.url(), state="complete")
     assert server.stored_bytes() == before
@@ -92,11 +92,11 @@ def test_an_upload_that_is_terminated_after_its_end_leaves_nothing(server: Serve
     ("order", "answers"),
     [
         (
-            {"options": {"uploadDataDuringCreation": True, "chunkSize": HALF}},
+            {"options": {"uploadDataDuringCreation": True, "chunkSize": UNDISTURBED // 2}},
             [("POST", 201), ("PATCH", 204)],
         ),
         (
-            {"live": True, "options": {"uploadLengthDeferred": True, "chunkSize": HALF * 3 // 2}},
+            {"live": True, "options": {"uploadLengthDeferred": True, "chunkSize": UNDISTURBED * 3 // 4}},
             [("POST", 201), ("PATCH", 204), ("PATCH", 204)],
         ),
         ({"options": {"overridePatchMethod": True}}, [("POST", 201), ("POST", 204)]),
@@ -104,16 +104,16 @@ def test_an_upload_that_is_terminated_after_its_end_leaves_nothing(server: Serve
     ids=["data at creation", "deferred length", "POST for PATCH"],
 )  # fmt: skip
 def test_a_film_arrives_in_every_way_that_the_client_knows(
-    server: Server, long_film: Films, order: dict[str, Any], answers: list[tuple[str, int]]
+    server: Server, undisturbed_film: Films, order: dict[str, Any], answers: list[tuple[str, int]]
 ) -> None:
-    film = long_film()
+    film = undisturbed_film()
     said = send(server, server.url, film, **order)
     assert said.answers == answers
     check_arrived(server, said.url(), film)
 
 
-def test_two_films_arrive_side_by_side(server: Server, long_film: Films) -> None:
-    films = [long_film(), long_film()]
+def test_two_films_arrive_side_by_side(server: Server, undisturbed_film: Films) -> None:
+    films = [undisturbed_film(), undisturbed_film()]
     urls = send(server, server.url, *films).urls()
     for film in films:
         check_arrived(server, urls[film.path.name], film)

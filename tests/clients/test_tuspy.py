@@ -10,7 +10,7 @@ from tusclient.exceptions import TusUploadFailed
 from tusclient.storage.filestorage import FileStorage
 from tusclient.uploader.uploader import Uploader
 
-from tests.support.films import LONG, LongFilm
+from tests.support.films import LONG, UNDISTURBED, LongFilm
 from tests.support.network_relay import Relay
 from tests.support.server import Server
 from tests.support.stored_file_checks import check_arrived
@@ -38,16 +38,16 @@ def check(server: Server, sent: Uploader, film: LongFilm) -> None:
     check_arrived(server, sent.url, film)
 
 
-def test_a_film_arrives(server: Server, long_film: Films) -> None:
-    film = long_film()
+def test_a_film_arrives(server: Server, undisturbed_film: Films) -> None:
+    film = undisturbed_film()
     sending = uploader(server, server.url, film)
     sending.upload()
     check(server, sending, film)
 
 
-def test_a_film_arrives_in_chunks_with_checksums(server: Server, long_film: Films) -> None:
-    film = long_film()
-    sending = uploader(server, server.url, film, chunk_size=15_000_000, upload_checksum=True)
+def test_a_film_arrives_in_chunks_with_checksums(server: Server, undisturbed_film: Films) -> None:
+    film = undisturbed_film()
+    sending = uploader(server, server.url, film, chunk_size=UNDISTURBED // 3, upload_checksum=True)
     sending.upload()
     check(server, sending, film)
 

@@ -10,6 +10,7 @@ from typing import Any
 from tests.support.repetitions import MORE
 
 LONG = 100_000_000 * MORE  # bytes: a quarter is more than all buffers on the way to a server hold
+UNDISTURBED = 24_000_000 * MORE  # bytes, where nothing happens to an upload on its way
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,17 @@ class FilmShelf:
 
     def __init__(self, folder: Path, beginning: bytes) -> None:
         self._folder, self._beginning = folder, beginning
-        self._hashed: list[Any] = []
+        self._hashed: dict[Path, Any] = {}
 
     def take(self, number: int, size: int = LONG) -> LongFilm:
-        path = self._folder / f"film-{number}.mp4"
-        if not path.exists():
-            self._hashed.append(self._write(path, size - self._END))
+        path = self._folder / f"film-{number}-{size}.mp4"
+        if path not in self._hashed:
+            self._hashed[path] = self._write(path, size - self._END)
         end = os.urandom(self._END)
         with path.open("r+b") as file:
             file.seek(-self._END, os.SEEK_END)
             file.write(end)
-        digest = self._hashed[number].copy()
+        digest = self._hashed[path].copy()
         digest.update(end)
         return LongFilm(path, size, digest.hexdigest())
 
