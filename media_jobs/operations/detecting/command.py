@@ -18,9 +18,6 @@ from .span import Span
 
 # Frames that are looked at are never enlarged. Nobody reads a plate in less, and more takes too long.
 _LARGEST = (1280, 720)
-# What filters describe. Single pixels of the picture: their noise is that of all, which a mean would not have, and to
-# read them all would cost a third of decoding.
-_DESCRIBED = 320
 _PASSED = ("-fps_mode", "passthrough")
 
 
@@ -34,17 +31,13 @@ def command_for(work: Work[DetectParams], extent: Extent, span: Span) -> Command
     graph, mapped = list[str](), list[str]()
     targets: list[Target | PipeTarget] = []
     if extent.picture is not None:
-        picture = f"[0:{extent.picture.index}]"
-        described = ",".join(_described(params, extent.picture))
+        chain = filters_of(_those(params, "video"))
         if params.lookers:
-            if described:
-                graph.append(f"{picture}split[all][small];[small]{described},nullsink")
-                picture = "[all]"
-            graph.append(f"{picture}{','.join(_sampled(params, extent.picture))}[picture]")
+            chain += _sampled(params, extent.picture)
             targets.append(PipeTarget("rawvideo", ("-map", "[picture]", *_PASSED)))
         else:
-            graph.append(f"{picture}{described}[picture]")
             mapped += ["-map", "[picture]", *_PASSED]
+        graph.append(f"[0:{extent.picture.index}]{','.join(chain)}[picture]")
     if extent.sound is not None:
         chain = [*sound_filters(""), *filters_of(_those(params, "audio"))]
         graph.append(f"[0:{extent.sound.index}]{','.join(chain)}[heard]")
@@ -65,14 +58,6 @@ def _begin(extent: Extent, facts: Facts) -> Sequence[str]:
 
 def _those(params: DetectParams, media: str) -> Sequence[FilterDetector]:
     return [detector for detector in params.filters if detector.media == media]
-
-
-def _described(params: DetectParams, picture: VideoStream) -> list[str]:
-    """Filters that describe all frames, on a small copy of them."""
-    if not (filters := filters_of(_those(params, "video"))):
-        return []
-    width, height = fit_size(picture, width=_DESCRIBED, height=_DESCRIBED)
-    return [f"scale=w={width}:h={height}:flags=neighbor", "format=yuv420p", *filters]
 
 
 def _sampled(params: DetectParams, picture: VideoStream) -> list[str]:
