@@ -57,6 +57,8 @@ FINE = ("", "")
 TOO_LARGE, TOO_MANY = ("unfit_media", "larger than allowed"), ("bad_media", "more than 32 streams")
 TOO_LONG, LEAPS = ("invalid_params", "may last 24 hours"), ("bad_media", "timestamps jump")
 RATES: list[dict[str, Any]] = [{}, {"fps": 1}, {"fps": 240}]
+SEEN: dict[str, Any] = {"detectors": ["scenes", "black", "freeze"]}
+SEEN_AND_HEARD: dict[str, Any] = {"detectors": [*SEEN["detectors"], "silence"]}
 # What several workers share.
 SHARED: list[tuple[str, dict[str, Any]]] = [("transcode", {"height": 48}), ("hls", {"heights": [48]})]
 CASES: list[tuple[str, str, dict[str, Any], Say]] = [
@@ -74,6 +76,11 @@ CASES: list[tuple[str, str, dict[str, Any], Say]] = [
     *(("gap.mkv", "transcode", {"end": 80_000, **rate}, LEAPS) for rate in RATES),
     *(("gap-without-length.mkv", "transcode", rate, LEAPS) for rate in RATES),
     ("gap.mp4", "transcode", {"end": 80_000, "fps": 240}, ("unfit_media", "repeated more than 648,000 times")),
+    ("huge.mov", "detect", SEEN, TOO_LARGE),
+    ("many.mkv", "detect", SEEN_AND_HEARD, TOO_MANY),
+    *((name, "detect", SEEN_AND_HEARD, TOO_LONG) for name in ("gap.mkv", "gap.mp4")),
+    *(("gap-without-length.mkv", "detect", detectors, FINE) for detectors in (SEEN, SEEN_AND_HEARD)),
+    *((name, "detect", SEEN, FINE) for name in ("torn.mkv", "lying-index.mp4")),
     *((name, "audio", {"normalize": normal}, LEAPS) for name in ("gap.mkv", "gap.mka") for normal in (False, True)),
 ]
 
