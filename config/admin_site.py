@@ -78,6 +78,7 @@ UNFOLD = {
                     },
                     _page("Workers", "memory", "media_jobs.worker"),
                     _page("Lanes", "alt_route", "media_jobs.lane"),
+                    _page("Model servers", "neurology", "media_jobs.modelendpoint"),
                 ],
             },
             {

@@ -24,6 +24,7 @@ class MediaJobsConfig(AppConfig):
             job_texts,
             lanes,
             lost_leases,
+            model_endpoints,
             notify,
             plugin_reports,
             submission,
@@ -33,6 +34,7 @@ class MediaJobsConfig(AppConfig):
         hooks.warnings.append(lanes.warnings)
         hooks.warnings.append(plugin_reports.warnings)
         hooks.text_sources.append(job_texts.TEXTS)
+        hooks.warnings.append(model_endpoints.warnings)
         hooks.file_stored.append(submission.inspect_new)
         hooks.file_deleting.append(deletion.release_file)
         hooks.upload_sent.append(notify.wake_for_upload)

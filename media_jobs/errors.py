@@ -17,7 +17,8 @@ class Failure(Exception):
     permanent: ClassVar[bool] = True
     personal: ClassVar[bool] = False  # an identical job of another owner would not fail
     # Before the second attempt. Before each further one the pause is longer.
-    pause: ClassVar[timedelta] = timedelta(seconds=1)
+    pause: timedelta = timedelta(seconds=1)
+    attempts: int | None = None  # how many a job has that fails in this way; None: MILLRACE_ATTEMPTS
 
     def __init__(self, detail: str, *, log: str = "") -> None:
         super().__init__(detail)
@@ -119,6 +120,48 @@ class InferenceFailed(Failure):
     permanent = False
 
 
+class EndpointRemoved(Failure):
+    """The model server of the job is not configured any more."""
+
+    code = "endpoint_unavailable"
+
+
+class EndpointUntrusted(Failure):
+    """Nothing is sent to this model server: its address is not allowed, or its certificate is not valid."""
+
+    code = "endpoint_untrusted"
+
+
+class EndpointRefused(Failure):
+    """The model server answered that the request is wrong. It would say the same again."""
+
+    code = "endpoint_refused"
+
+
+class EndpointBadAnswer(Failure):
+    """The model server answered what is no answer: a redirect, no JSON, or too much."""
+
+    code = "endpoint_bad_answer"
+
+
+class EndpointDown(Failure):
+    """The model server does not answer, or has too much to do: this may pass.
+
+    `reason` completes the sentence "The model server …". `wait`: for how long it asked to be left alone.
+    """
+
+    code = "endpoint_down"
+    permanent = False
+
+    def __init__(
+        self, server: str, reason: str, *, wait: timedelta | None = None, has_answered: bool = False
+    ) -> None:
+        super().__init__(f"The model server “{server}” {reason}.")
+        self.reason, self.wait, self.has_answered = reason, wait, has_answered
+        if wait is not None:
+            self.pause = max(wait, self.pause)
+
+
 class Interruption(Exception):
     """The attempt must stop at once, for no fault of the job."""
 
@@ -141,6 +184,14 @@ class NoScratch(Interruption):
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self.size = size
+
+
+class EndpointBusy(Interruption):
+    """The model server takes no request now. The job is queued again, and waits for it."""
+
+    def __init__(self, message: str, pause: timedelta) -> None:
+        super().__init__(message)
+        self.message, self.pause = message, pause
 
 
 class NotFinished(Refusal):
@@ -197,6 +248,12 @@ class ExtraMissing(InvalidParams):
     """The operation needs an extra that is not installed. The detail has the command that installs it."""
 
     code = "extra_missing"
+
+
+class EndpointUnavailable(InvalidParams):
+    """The request names a model server that does not exist, or that is switched off."""
+
+    code = "endpoint_unavailable"
 
 
 class WrongParams(InvalidParams):

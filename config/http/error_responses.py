@@ -28,6 +28,7 @@ STATUS: dict[str, int] = {
     "database_unavailable": 503,
     "digest_mismatch": 400,
     "empty_file": 400,
+    "endpoint_unavailable": 400,
     "extra_missing": 400,
     "forbidden": 403,
     "gone": 410,

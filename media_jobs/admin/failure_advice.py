@@ -68,6 +68,27 @@ _ADVICE = {
         "The process that runs the model failed at every attempt.",
         "The log below tells more. If it happens with other files, too, ask an administrator to check the model.",
     ),
+    "endpoint_unavailable": Advice(
+        "The model server of this job was removed.", "Run the operation again, and choose another model server."
+    ),
+    "endpoint_untrusted": Advice(
+        "Nothing was sent to the model server: its address is not allowed, its certificate is not valid, or its "
+        "secret cannot be read.",
+        f"Ask an administrator to look at it at “Model servers”. {_RETRY}",
+    ),
+    "endpoint_refused": Advice(
+        "The model server refused the request.",
+        "It may not take this kind of content, or not this much, or its secret header is wrong. Ask an "
+        "administrator.",
+    ),
+    "endpoint_bad_answer": Advice(
+        "The model server answered what cannot be kept: it must be JSON of at most 1 MB.",
+        f"Ask an administrator to look at the log of the model server. {_RETRY}",
+    ),
+    "endpoint_down": Advice(
+        "The model server did not answer, at every attempt.",
+        f"Ask an administrator whether it runs, or whether its timeout is too short. {_RETRY}",
+    ),
     "insufficient_storage": Advice(
         "The server's disk is full.", f"Delete unneeded files, or ask your administrator for more space. {_RETRY}"
     ),

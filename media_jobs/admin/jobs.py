@@ -79,7 +79,7 @@ class JobAdmin(CsvExportMixin, LiveAdmin):
 
     live_only = (
         "status", "progress", "message", "speed", "eta_seconds", "started_at", "finished_at", "cancel_asked", "lane",
-        "leader", "not_before", "upload",
+        "leader", "not_before", "upload", "endpoint",
     )  # fmt: skip
 
     def find(self, queryset: QuerySet[Job], text: str) -> Found:

@@ -20,9 +20,10 @@ from unfold.widgets import (
 )
 
 from ..errors import WrongParams
-from ..operations import parse, schema
+from ..operations import parse
 from ..operations.base import Operation, Params
 from ..operations.shared.parameters import is_nested
+from ..queue.model_endpoints import schema
 
 # Keeps the names of parameters apart from those of other fields.
 PREFIX = "param"

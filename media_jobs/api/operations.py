@@ -11,8 +11,9 @@ from rest_framework.views import APIView
 from uploads.access.authentication import Scopes
 from uploads.scopes import Scope
 
-from ..operations import registry, schema
+from ..operations import registry
 from ..operations.base import Operation
+from ..queue.model_endpoints import schema
 
 
 class OperationSerializer(serializers.Serializer[Operation[Any]]):

@@ -7,6 +7,8 @@ from .batches import BatchItem as BatchItem
 from .content_notes import ContentNote as ContentNote
 from .jobs import Job as Job
 from .jobs import JobInput as JobInput
+from .model_endpoints import OPENS_AFTER as OPENS_AFTER
+from .model_endpoints import ModelEndpoint as ModelEndpoint
 from .outputs import Artifact as Artifact
 from .outputs import ScratchBlob as ScratchBlob
 from .outputs import WaitingText as WaitingText

@@ -10,6 +10,7 @@ from uploads.models import SHA256_HEX, MediaFile, Upload
 from uploads.runtime.request_context import REQUEST_ID_LENGTH
 
 from .batches import Batch
+from .model_endpoints import ModelEndpoint
 from .presets import PRESET_NAME_LENGTH
 from .workers import Worker
 
@@ -82,6 +83,11 @@ class Job(models.Model):
     part = models.JSONField(null=True, blank=True)
     leader = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="followers")
     cached = models.BooleanField(default=False)
+    # The model server that it sends to, and whether it has one of the places there while it runs.
+    endpoint = models.ForeignKey(
+        ModelEndpoint, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs", db_index=False
+    )
+    at_endpoint = models.BooleanField(default=False, db_default=False)
 
     # The lease.
     worker = models.ForeignKey(Worker, null=True, blank=True, on_delete=models.SET_NULL, related_name="jobs")
@@ -159,6 +165,7 @@ class Job(models.Model):
             # For single flight and results. Not a partial index: SQLite would ignore it, as the query passes the
             # statuses as parameters.
             models.Index(fields=["cache_key", "status"], name="job_same_work"),
+            models.Index(fields=["endpoint", "status"], condition=Q(endpoint__isnull=False), name="job_of_endpoint"),
             models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="job_finished"),
         ]
         constraints = [

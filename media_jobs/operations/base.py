@@ -13,11 +13,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from ..errors import InferenceFailed
+from ..errors import EndpointRemoved, InferenceFailed
 from ..ffmpeg.command import Command
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.probing.verification import Expected
 from ..ffmpeg.progress import Block
+from ..prediction.sent_content import Body, SentContent
 from ..understanding.engine import Answer, Array, Engine
 
 QUICK, BULK, HEAVY, INFERENCE = LANES = "quick", "bulk", "heavy", "inference"
@@ -53,6 +54,7 @@ class Input:
     name: str
     kind: str
     facts: Facts
+    media_type: str = ""  # "": not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,31 @@ class NoInference:
         raise InferenceFailed("There is no inference helper here.")
 
 
+class ModelServer(Protocol):
+    """The model server that the parameters name."""
+
+    @property
+    def content(self) -> SentContent:
+        """What it is sent."""
+
+    def ask(self, body: Body, on_sent: Callable[[int], None], on_wait: Callable[[float], None], /) -> bytes:
+        """Send it this, and return the JSON document that it answers. Raises a Failure.
+
+        `on_sent` is told the bytes that are sent, and then `on_wait` the seconds for which the answer takes.
+        """
+
+
+class NoModelServer:
+    """Where the server was removed after the job was submitted."""
+
+    @property
+    def content(self) -> SentContent:
+        raise EndpointRemoved("The model server of this job was removed. Choose another one.")
+
+    def ask(self, body: Body, on_sent: Callable[[int], None], on_wait: Callable[[float], None], /) -> bytes:
+        raise EndpointRemoved("The model server of this job was removed. Choose another one.")
+
+
 class Checkpoints(Protocol):
     """Outputs of a part that are stored while the rest is made. The next attempt goes on after them."""
 
@@ -172,6 +199,7 @@ class Work(Generic[P]):
     notes: Notes = field(default_factory=dict[str, dict[str, Any]])
     inference: Inference = field(default_factory=NoInference)
     models: Mapping[str, str] = field(default_factory=dict[str, str])  # that the administrator chose, by extra
+    model_server: ModelServer = field(default_factory=NoModelServer)
     checkpoints: Checkpoints | None = None  # None: it is no part, and its outputs are returned together
 
     @property
@@ -192,6 +220,7 @@ class Operation(ABC, Generic[P]):
     reads_facts: ClassVar[bool] = False  # whether it reads the facts of the main input, which its owner may see then
     max_inputs: ClassVar[int] = 0  # files that it accepts in addition to the main input
     extra: ClassVar[str] = ""  # the name of the extra (understanding/extras.py) that it needs
+    endpoint_parameter: ClassVar[str] = ""  # the parameter that names a model server, if there is one
     parameters: type[P]
 
     def lane_of(self, params: P) -> str:
@@ -211,6 +240,10 @@ class Operation(ABC, Generic[P]):
         `models` are those that the administrator chose, by extra.
         """
         return None
+
+    def endpoint(self, params: P) -> str:
+        """The name of the model server that the parameters choose; "" if the operation needs none."""
+        return str(getattr(params, self.endpoint_parameter)) if self.endpoint_parameter else ""
 
     def check(self, params: P, kind: str, facts: Facts | None) -> None:
         """Raise UnfitMedia if the file does not fit. Called at submit, when `facts` may be None, and by `run`."""

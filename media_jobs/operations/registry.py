@@ -12,6 +12,7 @@ from .detect import Detect
 from .hls import Hls
 from .inspect import Inspect
 from .plugins import OPERATIONS
+from .predict import Predict
 from .render import Render
 from .storyboard import Storyboard
 from .thumbnail import Thumbnail
@@ -56,6 +57,7 @@ registry = Registry(
     Render(),
     Transcribe(),
     Detect(),
+    Predict(),
 )
 
 

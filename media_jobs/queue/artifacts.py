@@ -25,7 +25,7 @@ from ..errors import QuotaReached
 from ..ffmpeg.probing.media_facts import current_facts
 from ..models import Artifact, Job, ScratchBlob
 from . import states, texts
-from .single_flight import Result, followers
+from .single_flight import Result, followers, origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def share(result: Result) -> None:
     result.job.refresh_from_db(fields=["build", "message", "measured"])
     lock_quotas({follower.owner_id for follower in found}, wait=False)
     for follower in found:
-        answer(follower, result, f"answered with the result of job {result.job.pk}")
+        answer(follower, result, f"answered with the result of {origin(follower, result.job)}")
 
 
 def answer(job: Job, result: Result, reason: str, **changes: Any) -> None:

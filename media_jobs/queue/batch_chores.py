@@ -19,7 +19,7 @@ from uploads.storage.files import keep_from_deletion
 from .. import permissions
 from ..errors import Failure, NoSuchFile
 from ..models import Batch, BatchItem, Job, Share
-from . import states
+from . import model_endpoints, states
 from .batches import order_of
 from .cancel_and_retry import cancel, retry
 from .job_texts import index_metadata
@@ -108,6 +108,7 @@ def _why_not(order: Order, file: MediaFile) -> str:
     found = described(file)
     try:
         operation.check(order.params, found.kind, found.facts)
+        model_endpoints.require_fitting(order.endpoint, found.kind, found.facts)
         if not order.named_files:
             operation.check_files(order.params, [found])
     except Failure as failure:

@@ -84,7 +84,7 @@ def retry(job: Job) -> Job:
 
 def pause_before_retry(failure: Failure, attempts: int) -> timedelta | None:
     """How long a job waits until its next automatic attempt, after this number of failures. None: it has failed."""
-    if failure.permanent or attempts >= jobs().attempts:
+    if failure.permanent or attempts >= (failure.attempts or jobs().attempts):
         return None
     pause: timedelta = failure.pause * 4 ** max(0, attempts - 1)
     return min(pause, _LONGEST_PAUSE)

@@ -18,7 +18,7 @@ from uploads.storage.tombstones import bury
 from uploads.text.sizes import human_size
 from uploads.transfers.quota import lock_quotas
 
-from ..errors import Cancelled, Failure
+from ..errors import Cancelled, EndpointBusy, Failure
 from ..models import Job
 from ..operations.divisible import Part
 from . import artifacts, children, kept_parts, states
@@ -135,15 +135,23 @@ def end_released(lease: Lease) -> None:
         require(queued or _mark_cancelled(held.filter(cancel_asked=True), job))
 
 
-def end_deferred(lease: Lease, size: int) -> None:
+def end_without_scratch(lease: Lease, size: int) -> None:
     """Queue the job again without counting an attempt: this host has no space for its inputs of `size` bytes."""
-    held, job = held_by(lease), lease.job
     message = f"The worker had no scratch space for {human_size(size)}."
+    _defer(lease, "no scratch space", message, _DEFERRAL, input_bytes=size)
+
+
+def end_without_server(lease: Lease, busy: EndpointBusy) -> None:
+    """Queue the job again without counting an attempt: its model server takes no request now."""
+    _defer(lease, "waits for its model server", busy.message, busy.pause)
+
+
+def _defer(lease: Lease, reason: str, message: str, pause: timedelta, **changes: Any) -> None:
+    held, job = held_by(lease), lease.job
     with write():
         queued = states.mark_queued(
-            held.filter(cancel_asked=False), job, "no scratch space", message=message, input_bytes=size,
-            not_before=Now() + _DEFERRAL,
-        )  # fmt: skip
+            held.filter(cancel_asked=False), job, reason, message=message, not_before=Now() + pause, **changes
+        )
         require(queued or states.mark_cancelled(held.filter(cancel_asked=True), job))
 
 

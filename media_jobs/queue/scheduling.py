@@ -21,7 +21,8 @@ from uploads.storage.stores import sink
 from uploads.transfers.disk_space import check_floor, check_free
 
 from ..conf import jobs
-from ..models import Job, Lane, Share, Worker
+from ..models import OPENS_AFTER, Job, Lane, Share, Worker
+from . import endpoint_breaker
 
 log = structlog.get_logger(__name__)
 # _NEXT selects the next job of a lane: the best priority, of the owner who has used least, their oldest.
@@ -39,7 +40,15 @@ _NEXT = """
 """
 _CLAIMABLE = """
     lane = %(lane)s AND status = 'queued' AND leader_id IS NULL AND pending_children = 0
-    AND (not_before IS NULL OR not_before <= {now}) {fits}
+    AND (not_before IS NULL OR not_before <= {now}) {fits} AND (endpoint_id IS NULL OR endpoint_id NOT IN ({closed}))
+"""
+# Model servers that take no further job: see endpoint_breaker.closed. It is read only where a job has one.
+_CLOSED = """
+    SELECT endpoint.id FROM media_jobs_modelendpoint AS endpoint
+    WHERE NOT endpoint.active OR endpoint.next_try > {now} OR (
+        SELECT COUNT(*) FROM media_jobs_job AS other
+        WHERE other.endpoint_id = endpoint.id AND other.status = 'running'
+    ) >= CASE WHEN endpoint.failures >= {opens_after} THEN 1 ELSE endpoint.concurrency END
 """
 # For workers that fetch inputs. Without this, each would take the largest job, and give it back.
 _FITS = "AND (input_bytes IS NULL OR input_bytes <= %(room)s {is_here})"
@@ -81,7 +90,7 @@ def claimable(lane: str, room: Room | None = None) -> QuerySet[Job]:
     """The jobs that a worker could claim. `room`: its space for inputs, if it has to fetch them."""
     ready = Q(not_before=None) | Q(not_before__lte=Now())
     jobs = Job.with_children.filter(lane=lane, status=Job.Status.QUEUED, leader=None, pending_children=0)
-    found = jobs.filter(ready)
+    found = jobs.filter(ready).filter(Q(endpoint=None) | ~Q(endpoint__in=endpoint_breaker.closed()))
     if room is None:
         return found
     fits = Q(input_bytes=None) | Q(input_bytes__lte=room.size)
@@ -157,7 +166,8 @@ def sql(statement: str, room: Room | None = None) -> str:
         served = f"MAX({now}, strftime('%%Y-%%m-%%d %%H:%%M:%%f', {last}, '+0.001 seconds'))"
         greatest = "MAX"
         locks = {"for_update": "", "for_serving": ""}
-    claimable = _CLAIMABLE.format(now=now, fits=room.sql if room else "")
+    closed = _CLOSED.format(now=now, opens_after=OPENS_AFTER)
+    claimable = _CLAIMABLE.format(now=now, fits=room.sql if room else "", closed=closed)
     expressions = {
         "now": now,
         "until": until,

@@ -17,6 +17,7 @@ from uploads.transfers.quota import lock_quotas
 
 from ..conf import jobs
 from ..models import Job, Worker
+from . import model_endpoints
 from .extras import models_of
 
 Status = Job.Status
@@ -40,8 +41,9 @@ def cache_key(job: Job, files: Iterable[MediaFile]) -> str:
         "operation": job.operation,
         "version": job.version,
         "params": job.params,
-        "owner": None if jobs().share_results else job.owner_id,
+        "owner": None if jobs().share_results or model_endpoints.is_shared(job) else job.owner_id,
         **({"model": model} if (model := models_of(job)) is not None else {}),
+        **model_endpoints.recipe(job),
         "inputs": [(file.blob.sha256, file.blob.size) for file in files],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -93,6 +95,11 @@ def _lock_outputs(job: Job) -> Result | None:
     return Result(job, [(name, blobs[pk]) for name, pk in names.items()])
 
 
+def origin(job: Job, other: Job) -> str:
+    """For the timeline of a job: which other one it follows or is answered by. Jobs of others are not named."""
+    return f"job {other.pk}" if job.owner_id == other.owner_id else "an equal job"
+
+
 def followers(job: Job) -> QuerySet[Job]:
     return Job.objects.select_related("file").filter(leader=job, status=Status.QUEUED).order_by("queued_at", "id")
 
@@ -109,4 +116,5 @@ def promote(job: Job) -> None:
     heir, *others = waiting
     Job.objects.filter(pk=heir.pk, status=Status.QUEUED).update(leader=None)
     Job.objects.filter(pk__in=[other.pk for other in others], status=Status.QUEUED).update(leader=heir)
-    Transition.record("job", heir.pk, Status.QUEUED, f"no longer follows job {job.pk}, which ended without a result")
+    ended = f"no longer follows {origin(heir, job)}, which ended without a result"
+    Transition.record("job", heir.pk, Status.QUEUED, ended)

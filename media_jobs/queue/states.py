@@ -34,7 +34,7 @@ T = TypeVar("T")
 _TRIES = 5
 _RESET: dict[str, Any] = {
     "token": None, "lease_until": None, "phase": "", "speed": None, "eta_seconds": None, "cancel_asked": False,
-    "pending_children": 0,
+    "pending_children": 0, "at_endpoint": False,
 }  # fmt: skip
 
 

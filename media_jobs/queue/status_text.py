@@ -13,7 +13,7 @@ from uploads.text.times import human_time
 from uploads.transfers.status_text import upload_message, upload_progress
 
 from ..models import Job, Lane, Worker
-from . import scheduling
+from . import endpoint_breaker, scheduling
 from .scheduling import claimable, lacking
 
 # More jobs ahead of a job are not counted.
@@ -29,11 +29,13 @@ class Lanes:
     rooms: Mapping[str, int] = field(default_factory=dict)  # the largest input that a worker has the space to fetch
     lacking: str = ""  # a noun phrase for what no job can start without, if it is missing
     ahead: Mapping[UUID, int] = field(default_factory=dict)  # how many jobs are claimed before each
+    endpoints: Mapping[int, str] = field(default_factory=dict)  # why the jobs of model servers wait, by their ids
 
     @classmethod
     def now(cls, jobs: Iterable[Job] = ()) -> "Lanes":
         """Read the state of the lanes, with the number of jobs ahead of each of `jobs`."""
-        rooms = scheduling.rooms(Worker.live())
+        rooms, jobs = scheduling.rooms(Worker.live()), list(jobs)
+        servers = {job.endpoint_id for job in jobs if job.endpoint_id is not None}
         lanes = {job.lane for job in jobs if job.status == Job.Status.QUEUED and job.leader_id is None}
         return cls(
             paused=set(Lane.objects.filter(paused=True).values_list("name", flat=True)),
@@ -41,6 +43,7 @@ class Lanes:
             rooms={lane: room.size for lane, room in rooms.items() if room is not None},
             lacking=lacking() if lanes else "",
             ahead={pk: number for lane in lanes for pk, number in _ahead(lane)},
+            endpoints=endpoint_breaker.reasons(servers) if servers else {},
         )
 
 
@@ -71,7 +74,23 @@ def waiting_for(job: Job, lanes: Lanes) -> str | None:
     if job.status != Job.Status.QUEUED:
         return None
     if job.leader_id is not None:
-        return f"The result of job {job.leader_id}, which is identical."
+        return _equal_job(job)
+    if reason := _blocked_lane(job, lanes) or lanes.endpoints.get(job.endpoint_id or 0):
+        return reason
+    if job.not_before is not None and (left := (job.not_before - timezone.now()).total_seconds()) > 0:
+        return f"Another attempt, in {human_time(max(1, left))}. {job.message}".rstrip()
+    if job.pending_children:
+        return f"Its parts: {job.pending_children} of them are not done yet."
+    return _turn(job, lanes.ahead.get(job.pk, MOST))
+
+
+def _equal_job(job: Job) -> str:
+    if job.endpoint_id is not None:  # answers may be shared, and the job be somebody else's
+        return "The answer to an equal request."
+    return f"The result of job {job.leader_id}, which is identical."
+
+
+def _blocked_lane(job: Job, lanes: Lanes) -> str:
     if job.lane not in lanes.with_workers:
         return f"A worker: the lane {job.lane} has no running worker."
     if job.lane in lanes.paused:
@@ -80,11 +99,7 @@ def waiting_for(job: Job, lanes: Lanes) -> str | None:
         return lanes.lacking
     if (job.input_bytes or 0) > (room := lanes.rooms.get(job.lane, sys.maxsize)):
         return _space(job, room)
-    if job.not_before is not None and (left := (job.not_before - timezone.now()).total_seconds()) > 0:
-        return f"Another attempt, in {human_time(max(1, left))}. {job.message}".rstrip()
-    if job.pending_children:
-        return f"Its parts: {job.pending_children} of them are not done yet."
-    return _turn(job, lanes.ahead.get(job.pk, MOST))
+    return ""
 
 
 def _space(job: Job, room: int) -> str:

@@ -28,14 +28,14 @@ from uploads.transfers.reception import Reception
 from .. import operations, permissions
 from ..errors import Failure, NoSuchFile, UnfitMedia, UploadLost
 from ..ffmpeg.probing.media_facts import stored_facts
-from ..models import Job, JobInput, Preset, Share
+from ..models import Job, JobInput, ModelEndpoint, Preset, Share
 from ..operations.base import Described, Operation, Params, canonical
-from . import artifacts, presets, states
+from . import artifacts, model_endpoints, presets, states
 from .extras import require_extras
 from .job_texts import index_metadata
 from .notify import wake
 from .replays import replayed
-from .single_flight import cache_key, find_identical
+from .single_flight import cache_key, find_identical, origin
 
 INSPECT = "inspect"
 _NO_FILE = "Give either `file` or `upload`."
@@ -59,6 +59,7 @@ class Order:
     on_arrival: bool = False
     preset: Preset | None = None  # that the operation and its parameters are from
     metadata: Metadata | None = None  # of the client's own, for the job
+    endpoint: ModelEndpoint | None = None  # the model server that the parameters choose
 
     @classmethod
     def parse(cls, owner: User, operation: str, params: Any = None, **more: Any) -> "Order":
@@ -66,14 +67,15 @@ class Order:
         found, sent = operations.get(operation), {} if params is None else params
         parsed = operations.parse(found, sent)
         require_extras(found, parsed)
-        return cls(owner, found, parsed, sent, **more)
+        return cls(owner, found, parsed, sent, endpoint=model_endpoints.chosen(found, parsed), **more)
 
     @classmethod
     def of_preset(cls, owner: User, preset: Preset, **more: Any) -> "Order":
         """The same with the operation and the parameters of a preset. PresetInvalid: they do not fit any more."""
         params, found = presets.parsed(preset), operations.get(preset.operation)
         require_extras(found, params)
-        return cls(owner, found, params, preset.params, preset=preset, **more)
+        endpoint = model_endpoints.chosen(found, params)
+        return cls(owner, found, params, preset.params, preset=preset, endpoint=endpoint, **more)
 
     @property
     def lane(self) -> str:
@@ -149,6 +151,7 @@ def submit(order: Order) -> tuple[Job, bool]:
         try:
             operation.check(order.params, file.blob.kind, files[0].facts)
             operation.check_files(order.params, files)
+            model_endpoints.require_fitting(order.endpoint, file.blob.kind, files[0].facts)
         except Failure as failure:
             raise InvalidParams(failure.detail) from failure
     return _insert(order)
@@ -207,7 +210,7 @@ def _insert(order: Order) -> tuple[Job, bool]:
     Transition.record("job", job.pk, job.status)
     index_metadata(job)
     if result is not None:
-        artifacts.answer(job, result, f"answered with the result of job {result.job.pk}")
+        artifacts.answer(job, result, f"answered with the result of {origin(job, result.job)}")
     elif job.status == Job.Status.QUEUED and job.leader is None:
         transaction.on_commit(lambda: wake(job.lane))
     Share.ensure(job.lane, job.owner_id)
@@ -224,6 +227,7 @@ def new_job(order: Order) -> Job:
         owner=order.owner, operation=operation.name, version=operation.version, params=canonical(order.params),
         lane=order.lane, priority=order.priority, file=order.file, upload=order.upload, automatic=order.automatic,
         on_arrival=order.on_arrival, preset=order.preset.name if order.preset else "", metadata=order.metadata,
+        endpoint=order.endpoint,
         idempotency_key=order.key, fingerprint=order.fingerprint() if order.key else "",
         request_id=current_request_id(),
     )  # fmt: skip

@@ -29,6 +29,7 @@ from ..conf import jobs
 from ..errors import (
     Cancelled,
     ContentLost,
+    EndpointBusy,
     Failure,
     Internal,
     Interruption,
@@ -53,6 +54,7 @@ from .attempt_end import End, PartsAgain, Split, Success, record_end
 from .content_notes import ContentNotes
 from .heartbeat import Heartbeat
 from .inputs import Inputs, free_disk
+from .model_server import model_server_of
 from .outputs import Outputs
 from .slot import BEAT, Slot, equipment
 
@@ -91,7 +93,7 @@ def _carry_out(lease: Lease, heartbeat: Heartbeat, slot: Slot) -> tuple[End, dic
                 end = attempt.carry_out()
             finally:
                 ran = attempt.ran
-    except (Failure, Cancelled, Released, NoScratch) as ended:
+    except (Failure, Cancelled, Released, NoScratch, EndpointBusy) as ended:
         return ended, ran
     return end, ran
 
@@ -140,6 +142,7 @@ class Attempt:
 
     def carry_out(self) -> Success | Split | PartsAgain:
         operation, params = _operation(self._job)
+        server = model_server_of(self._job, self._check)
         self._heartbeat.enter(Job.Phase.FETCHING, "Fetching", self._job.input_bytes or 0)
         main, *others = self._fetch()
         self._heartbeat.enter(Job.Phase.WORKING, "Working")
@@ -153,6 +156,7 @@ class Attempt:
             self._notes,
             self._inference,
             jobs().models,
+            server,
         )
         outcome = self._divide(operation, work) if isinstance(operation, DivisibleOperation) else operation.run(work)
         if not isinstance(outcome, Outcome):
@@ -195,7 +199,10 @@ class Attempt:
         # A short name in our folder: people are shown the command, and may copy it.
         link = self._folder / f"input{number}"
         link.symlink_to(path)
-        return Input(link, file.name, file.blob.kind, current_facts(file.blob.facts) or self._tools.probe(link))
+        return Input(link, file.name, file.blob.kind, self._facts_of(file, link), file.blob.media_type)
+
+    def _facts_of(self, file: MediaFile, path: Path) -> Facts:
+        return current_facts(file.blob.facts) or self._tools.probe(path)
 
     def _divide(self, operation: DivisibleOperation[Any], work: Work[Any]) -> Outcome | Split | PartsAgain:
         """Do one part, or join the parts, or split the work; or do it in one piece."""

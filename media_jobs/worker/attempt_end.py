@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from uploads.storage.blobs import discard
 
 from ..conf import jobs
-from ..errors import Cancelled, Failure, Interruption, LeaseLost, NoScratch, QuotaReached, Released
+from ..errors import Cancelled, EndpointBusy, Failure, Interruption, LeaseLost, NoScratch, QuotaReached, Released
 from ..operations.divisible import Part
 from ..queue import outcomes
 from ..queue.artifacts import StoredOutput
@@ -79,7 +79,9 @@ def _write_end(lease: Lease, end: End, ran: dict[str, str]) -> None:
         case Released():
             outcomes.end_released(lease)
         case NoScratch(size=size):
-            outcomes.end_deferred(lease, size)
+            outcomes.end_without_scratch(lease, size)
+        case EndpointBusy():
+            outcomes.end_without_server(lease, end)
 
 
 def _write_success(lease: Lease, success: Success, ran: dict[str, str]) -> None:

@@ -14,11 +14,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from media_jobs.queue import batch_chores
+from tests.support import model_endpoint_rows
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph
 from tests.support.browser_staff import signed_in
 from tests.support.in_server import accounts
 from tests.support.running_servers import running
-from tests.support.server import Server, Template
+from tests.support.server import Server, Template, query
 from tests.support.tus_client import Client, metadata
 
 HOSTILE = """<script>alert(1)<script>{{7*7}}"x-data='1'.mp4"""
@@ -56,7 +57,15 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
     saved = _saved(server, "Small for the newsletter", "thumbnail", {"width": 320, "at": "50%"})
     below["batch"] = ("media_jobs/batch", _batch(server))
     below["preset"] = ("media_jobs/preset", saved)
+    server.call(
+        model_endpoint_rows.add, "birds", "Bearer tiger-lily", url="https://birds.example/predict", sends="wav"
+    )
+    down: dict[str, Any] = {"failures": 4, "reason": "does not accept connections", "sends": "frames", "rate": 2.0}
+    server.call(model_endpoint_rows.add, "plates", url="http://10.1.2.3:9000/", title="Number plates", **down)
+    [(endpoint,)] = query(server, "SELECT id FROM media_jobs_modelendpoint WHERE name = 'birds'")
+    below["model-server"] = ("media_jobs/modelendpoint", endpoint)
     lists = [
+        "media_jobs/modelendpoint",
         "media_jobs/batch",
         "media_jobs/preset",
         "uploads/mediafile",
@@ -73,6 +82,8 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
         | {"run": f"/admin/uploads/mediafile/{film}/run/?operation=transcode", "add": "/admin/uploads/mediafile/add/"}
         | {"arrivals": "/admin/media_jobs/preset/arrivals/", "choose": f"/admin/uploads/mediafile/{film}/run/"}
         | {"run-on-all": "/admin/uploads/mediafile/all/run/?kind__exact=video"}
+        | {"predict": f"/admin/uploads/mediafile/{film}/run/?operation=predict"}
+        | {"add-model-server": "/admin/media_jobs/modelendpoint/add/"}
         | {"search": "/admin/uploads/mediafile/search/?q=holiday"}
         | {"link": f"/admin/uploads/mediafile/{film}/link/"}
     )

@@ -115,7 +115,7 @@ def test_a_job_that_did_not_fit_after_all_goes_back_without_an_attempt() -> None
     job = a_job(a_large_file(GB))
     lease = leases.claim(a_worker(), Room(GB))
     assert lease is not None
-    outcomes.end_deferred(lease, 3 * GB)
+    outcomes.end_without_scratch(lease, 3 * GB)
     job.refresh_from_db()
     assert (job.status, job.attempts, job.input_bytes) == ("queued", 0, 3 * GB)
     assert job.not_before is not None
@@ -129,7 +129,7 @@ def test_a_job_that_did_not_fit_can_be_cancelled_meanwhile() -> None:
     lease = leases.claim(a_worker(), Room(GB))
     assert lease is not None
     cancel(job)
-    outcomes.end_deferred(lease, GB)
+    outcomes.end_without_scratch(lease, GB)
     job.refresh_from_db()
     assert job.status == "cancelled"
 
@@ -139,6 +139,6 @@ def test_jobs_from_before_an_upgrade_are_claimed_and_learn_their_size() -> None:
     Job.objects.filter(pk=job.pk).update(input_bytes=None)
     lease = leases.claim(a_worker(), Room(GB))
     assert lease is not None
-    outcomes.end_deferred(lease, 3 * GB)
+    outcomes.end_without_scratch(lease, 3 * GB)
     Job.objects.filter(pk=job.pk).update(not_before=None)
     assert leases.claim(a_worker(), Room(GB)) is None

@@ -28,6 +28,11 @@ def test_every_link_within_the_documentation_leads_somewhere(page: Path) -> None
         assert not heading or heading in headings(linked.read_text()), target
 
 
+def test_the_guide_of_model_servers_shows_the_example_that_the_tests_run() -> None:
+    [shown] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "predict.md").read_text(), re.DOTALL)
+    assert shown == (ROOT / "tests" / "example_model_server" / "server.py").read_text()
+
+
 def headings(text: str) -> list[str]:
     return [
         re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")

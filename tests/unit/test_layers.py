@@ -52,6 +52,7 @@ LAYERS = {
         "hls",
         "ffmpeg",
         "understanding",
+        "prediction",
         "detection",
         "operations",
         "conf",
@@ -117,6 +118,7 @@ WITHOUT_DJANGO = {
     "media_jobs.hls",
     "media_jobs.ffmpeg",
     "media_jobs.understanding",
+    "media_jobs.prediction",
     "media_jobs.detection",
     "media_jobs.operations",
 }

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
-from media_jobs.models import Batch, BatchItem, Job, Preset, Worker
+from media_jobs.models import Batch, BatchItem, Job, ModelEndpoint, Preset, Worker
 from uploads.models import Blob, MediaFile, Token, Upload
 from uploads.storage.stores import sink
 
@@ -38,11 +38,13 @@ def make_one_of_each(name: str) -> dict[str, Any]:
     batch = Batch.objects.create(owner=alice, operation="transcode", preset=name[:64], total=1)
     BatchItem.objects.create(batch=batch, number=1, file=file, note=name)
     preset = Preset.objects.create(name=name, operation="thumbnail")
+    model_server = ModelEndpoint.objects.create(name="birds", title=name, url="http://birds.invalid/", reason=name)
     return {
         "uploads/mediafile": str(file.pk), "uploads/upload": str(upload.pk), "media_jobs/job": str(jobs[1].pk),
         "media_jobs/worker": str(worker.pk), "media_jobs/lane": "heavy",
         "media_jobs/batch": str(batch.pk),
         "media_jobs/preset": str(preset.pk),
+        "media_jobs/modelendpoint": str(model_server.pk),
         "uploads/token": Token.objects.values_list("pk", flat=True)[0], "auth/user": str(alice.pk),
         "auth/group": str(Group.objects.values_list("pk", flat=True)[0]),
     }  # fmt: skip

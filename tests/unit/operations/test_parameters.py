@@ -158,7 +158,7 @@ def test_values_may_be_written_in_several_ways(
     assert getattr(parse(get(operation), raw), parameter) == value
 
 
-@pytest.mark.parametrize("name", sorted(set(registry) - {"render", "detect"}))
+@pytest.mark.parametrize("name", sorted(set(registry) - {"render", "detect", "predict"}))
 def test_every_operation_works_without_parameters(name: str) -> None:
     assert parse(get(name), None) == parse(get(name), {})
 
@@ -196,6 +196,7 @@ def test_quick_operations_never_wait_for_heavy_ones() -> None:
         "render": HEAVY,
         "transcribe": INFERENCE,
         "detect": HEAVY,
+        "predict": BULK,
     }
 
 
