@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import Failure, InferenceFailed, ResourceLimit, Stalled, UnfitMedia
 from ..ffmpeg.error_output import Log
 from ..ffmpeg.process import TICK, Usage, kill_group
@@ -49,7 +51,7 @@ class HelperProcess:
         try:
             for pipe in self._pipes:
                 os.set_blocking(pipe, False)
-            self._receive(b"", check, engine.start_timeout)
+            self._receive([], check, engine.start_timeout)
         except BaseException:
             self.end()
             raise
@@ -71,7 +73,9 @@ class HelperProcess:
         self.requests += 1
         described = [[array.dtype.str, array.shape] for array in arrays]
         header = json.dumps({"request": request, "arrays": described}).encode() + b"\n"
-        return self._receive(b"".join([header, *(array.tobytes() for array in arrays)]), check, timeout)
+        # Arrays may have tens of megabytes: they are not copied.
+        raw = [np.ascontiguousarray(array).data.cast("B") for array in arrays if array.size]
+        return self._receive([memoryview(header), *raw], check, timeout)
 
     def is_alive(self) -> bool:
         # WNOWAIT: `end` reaps it.
@@ -91,10 +95,10 @@ class HelperProcess:
         stdin, stdout, stderr = (pipe.fileno() for pipe in pipes if pipe is not None)
         return stdin, stdout, stderr
 
-    def _receive(self, request: bytes, check: Callable[[], None], timeout: float) -> Answer:
+    def _receive(self, request: Sequence[memoryview], check: Callable[[], None], timeout: float) -> Answer:
         """Write a request, and read the line that answers it."""
         stdin, stdout, stderr = self._pipes
-        rest, until, checked_at = memoryview(request), time.monotonic() + timeout, 0.0
+        rest, until, checked_at = list(request), time.monotonic() + timeout, 0.0
         with selectors.DefaultSelector() as selector:
             for pipe in (stdout, stderr):
                 selector.register(pipe, selectors.EVENT_READ)
@@ -103,7 +107,7 @@ class HelperProcess:
             while b"\n" not in self._buffer:
                 for key, _ in selector.select(TICK):
                     if key.fd == stdin:
-                        rest = rest[self._write(stdin, rest) :]
+                        self._write(stdin, rest)
                         if not rest:
                             selector.unregister(stdin)
                     elif not self._read(key.fd, stdout):
@@ -117,13 +121,16 @@ class HelperProcess:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return self._parsed(line)
 
-    def _write(self, stdin: int, rest: memoryview) -> int:
+    def _write(self, stdin: int, rest: list[memoryview]) -> None:
+        """Write some bytes of the first piece, and leave the others."""
         try:
-            return os.write(stdin, rest[:_PIECE])
+            rest[0] = rest[0][os.write(stdin, rest[0][:_PIECE]) :]
         except BlockingIOError:
-            return 0
+            return
         except BrokenPipeError:
             raise self._died() from None
+        if not rest[0]:
+            del rest[0]
 
     def _read(self, pipe: int, stdout: int) -> bool:
         data = os.read(pipe, _PIECE)

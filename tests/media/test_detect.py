@@ -4,7 +4,6 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -280,9 +279,22 @@ def test_of_a_file_that_was_cut_off_the_beginning_is_read(detected: Detect, draw
     ffmpeg("-i", str(drawn), "-c", "copy", str(path))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     assert detected(path).of("rectangles")[0]["start"] == pytest.approx(1.1, abs=0.1)
-    path.write_bytes(drawn.read_bytes()[:2000])
-    with suppress(UnfitMedia), pytest.raises(BadMedia):
-        detected(path)
+
+
+def test_of_a_file_whose_end_is_missing_the_spans_that_are_there_are_read(
+    detected: Detect, drawn: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "cut.mp4"
+    ffmpeg("-i", str(drawn), "-an", "-c", "copy", "-movflags", "+faststart", str(path))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    whole, divided = detected(path), detected(path, spans=1.5)
+    assert whole.of("rectangles")
+    assert divided.json["finds"] == whole.json["finds"]
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"mdat") + 4])  # the index alone
+    for spans in (None, 1.5):
+        with pytest.raises(BadMedia, match="Nothing can be read from this file"):
+            detected(path, spans=spans)
 
 
 @pytest.mark.parametrize("name", ["pq.mp4", "odd.mp4", "ten-bits.mp4", "film.ts", "uneven.mp4", "halves.ts"])

@@ -6,6 +6,7 @@ from itertools import chain
 
 from ...detection.sightings import Find
 from ...detection.tracking import Tracker
+from ...errors import BadMedia
 from ..base import Outcome, Work
 from .crop_sheets import make_sheets
 from .crops import Crop, CropPlace, PicturedSighting, merit_of
@@ -26,6 +27,8 @@ def conclude(work: Work[DetectParams], records: Sequence[Record], frames: int | 
     end = max(summary.end for summary in summaries)
     seen, sightings = _tracked(params, records)
     problem = next((summary.message for summary in summaries if summary.message), "")
+    if problem and not end:
+        raise BadMedia(f"Nothing can be read from this file. {problem}")
     # Silence lasts until the picture has ended, too.
     heard_until = end if problem else max(end, work.main.facts.duration or 0.0)
     found = [*seen, *_events(params, records, {"video": end, "audio": heard_until})]

@@ -69,8 +69,10 @@ class FrameFeeder:
         for tracker in self.trackers.values():
             for find in tracker.finish():
                 self._record.keep_crop(find)
-        self._record.close()
         return self._record.crops
+
+    def close(self) -> None:
+        self._record.close()
 
     def _look(self) -> None:
         pictures = self._frames.take(self._has_before)

@@ -1,7 +1,9 @@
 """Reads a span of a file once, for all chosen detectors, and records what they say."""
 
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 from ...errors import BadMedia, ToolFailed
 from ...ffmpeg.progress import Block, clock_time
@@ -36,15 +38,15 @@ class SpanReader:
             self.feeder = FrameFeeder(self.work, self.span, sampled_size(params, self.extent.picture))
 
     def read(self) -> Summary:
-        """Of a damaged file, what can be decoded. Raises BadMedia if that is nothing."""
-        message, log = "", ""
-        try:
-            self._run()
-        except (BadMedia, ToolFailed) as failure:
-            message, log = failure.detail, failure.log
-        crops = self.feeder.finish() if self.feeder else []
-        if message and not self._position:
-            raise BadMedia("Nothing can be read from this file: it is damaged or cut off.", log=log)
+        """Of a damaged file, what can be decoded. It may be nothing: other spans may have more."""
+        message, crops = "", list[Any]()
+        with closing(self.feeder) if self.feeder else nullcontext():
+            try:
+                self._run()
+            except (BadMedia, ToolFailed) as failure:
+                message = failure.detail
+            if self.feeder is not None:
+                crops = self.feeder.finish()
         looked_at, size = (self.feeder.looked_at, self.feeder.size) if self.feeder else (0, (0, 0))
         summary = Summary(self.span.spec, self._end(message), looked_at, *size, crops, message)
         write_summary(self.work.folder, summary)
