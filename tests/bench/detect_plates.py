@@ -18,7 +18,7 @@ from tests.support.run import command_for, result_of
 from .hls_films import repeated
 from .jobs import Figure
 from .jobs_live import FFMPEG
-from .operation_run import alone
+from .operation_run import alone, cpu_seconds
 
 if TYPE_CHECKING:
     from tests.support.street_pictures import Condition
@@ -101,26 +101,30 @@ def bare_loop(film: str) -> dict[str, float]:
         while data := process.stdout.read(width * height * 3):
             looker.look(np.frombuffer(data, np.uint8).reshape(height, width, 3), None, frames / _FPS)
             frames += 1
-    return {"wall": time.monotonic() - began, "frames": frames}
+    return {"wall": time.monotonic() - began, "cpu": cpu_seconds(), "frames": frames}
 
 
 def _beside_bare_loop(film: Path, rounds: int, scratch: Path) -> Figure:
-    bare, ours, looked_at = [], [], 0
+    bare, ours, looked_at, used = [], [], 0, dict[str, list[float]](bare=[], ours=[])
     for number in range(rounds):
         environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
         command = command_for(bare_loop, str(film))
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         found = result_of(done.stdout)
         bare.append(found["frames"] / found["wall"])
+        used["bare"].append(found["cpu"])
         folder = scratch / f"speed-{number}"
         took = alone("detect", film, folder, detectors=["plates"], max_fps=_FPS)
         looked_at = json.loads((folder / "detections.json").read_text())["frames"]["looked_at"]
         ours.append(looked_at / took.wall)
+        used["ours"].append(took.cpu)
     ratio = statistics.median(ours) / statistics.median(bare)
     return Figure(
         "frames a second, beside a bare loop", f"{ratio:.2f} ×", f"{_PROMISED_SPEED} ×", ratio >= _PROMISED_SPEED,
         f"{statistics.median(ours):.2f} and {statistics.median(bare):.2f} frames a second, {looked_at} frames of "
-        f"{_SIZE[0]}x{_SIZE[1]}, with the start of the helper and of the models", {"ratio": ratio},
+        f"{_SIZE[0]}x{_SIZE[1]}, with the start of the helper and of the models; "
+        f"{statistics.median(used['ours']):.1f} and {statistics.median(used['bare']):.1f} CPU s",
+        {"ratio": ratio, "cpu": statistics.median(used["ours"]) / statistics.median(used["bare"])},
     )  # fmt: skip
 
 
