@@ -48,6 +48,7 @@ class JobForm(forms.Form):
         help_text=f"From {permissions.LOWEST} to {permissions.HIGHEST}. Jobs with a higher priority run first.",
     )
     metadata = forms.CharField(
+        label="Metadata of the job",  # some operations have a parameter called metadata
         required=False,
         widget=UnfoldAdminTextInputWidget({"spellcheck": "false"}),
         help_text='A small JSON object of your own, such as {"case": 7}, which comes back with the job.',

@@ -91,7 +91,7 @@ def pages(server: Server, clip: bytes) -> dict[str, str]:
 
 def _batch(server: Server) -> str:
     """One with a job that waits, and files that were skipped."""
-    order = {"operation": "transcode", "filter": {"origin": ["upload", "job"]}}
+    order = {"operation": "transcode", "filter": {"origin": ["upload", "job"]}, "metadata": {"case": "holiday 7"}}
     headers = {"Content-Type": "application/json"}
     made = server.request("POST", "/api/v1/jobs/batch/", json.dumps(order).encode(), headers, user="operator")
     server.call(batch_chores.carry_on)
