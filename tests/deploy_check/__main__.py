@@ -72,7 +72,7 @@ class Check:
 
     def _folder(self, name: str) -> Path:
         folder = self.scratch / name
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)  # each check asks for the image, also when it could not be built
         return folder
 
     def _units(self, check: Callable[[], list[str]]) -> list[str]:
