@@ -15,11 +15,12 @@ from .sightings import Box, Sighting
 
 _CELLS = 160  # of the longer side: a cell is the mean of its pixels
 _BLOCK, _REACH = 4, 2  # cells, and blocks: what moves so near to each other is one thing, such as two ends of a car
-_LEAST = 8.0  # levels of 255: what compression changes in a still picture is less
+_LEAST = 10.0  # levels of 255: compression changes the cells of a still picture by less, even in poor quality
 _NOISES = 5.0  # times the standard deviation of the noise: less than one cell in a million exceeds that
-_FEWEST = 4  # cells, of the 14,400 of a wide picture
+_FEWEST = 8  # cells, of the 14,400 of a wide picture
 _TRACE = 0.5  # where the outline was twice as clear before, something has left
 _FITS = 3
+_EDGE = 0.3  # of the step at an edge that both frames have: compression changes edges most
 _UNEVEN = 0.5  # of a change of the exposure: it is not the same for all, least of all for what is white already
 
 Cells = NDArray[np.float32]
@@ -41,7 +42,9 @@ class MotionLooker:
         now, as_it_was = _cells(picture), _cells(before)
         earlier = _as_exposed(as_it_was, now)
         change = np.abs(now - earlier)
-        least = max(_LEAST, _NOISES * 1.4826 * float(np.median(change))) + _UNEVEN * np.abs(earlier - as_it_was)
+        noise = 1.4826 * float(np.median(change))  # its standard deviation
+        least = max(_LEAST, _NOISES * noise) + _UNEVEN * np.abs(earlier - as_it_was)
+        least += _EDGE * np.minimum(_steps(now), _steps(earlier))
         return [
             Sighting(time, Motion.name, _confidence(change[area], least[area]), _box(area))
             for area in _areas(_without_specks(change > least))
@@ -77,6 +80,17 @@ def _as_exposed(cells: Cells, like: Cells) -> Cells:
         found = np.float32(gain) * (cells - one.mean()) + other.mean()
         away = np.abs(like - found)
         kept = away <= max(1.0, 2.5 * float(np.median(away)))
+    return found
+
+
+def _steps(cells: Cells) -> Cells:
+    """The largest difference between each cell and those beside, above and below it."""
+    found = np.zeros_like(cells)
+    for axis in (0, 1):
+        step = np.abs(np.diff(cells, axis=axis))
+        for side in (slice(1, None), slice(None, -1)):
+            there = (side,) if axis == 0 else (slice(None), side)
+            found[there] = np.maximum(found[there], step)
     return found
 
 

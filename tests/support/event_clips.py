@@ -72,6 +72,10 @@ EVENT_CLIPS = {
     "flash": EventClip(f"{_scene(75)},{_FLASH.format(end=1.0)}", Planted(length=75)),
     "long-flash": EventClip(f"{_scene(75)},{_FLASH.format(end=1.16)}", Planted(length=75)),
     "fast-camera": EventClip(_scene(75, _PANORAMA, "crop=320:180:n*22:0"), Planted(length=75)),
+    "cut-in-motion": EventClip(
+        _joined(*(_scene(50, _PANORAMA, "crop=320:180:n*6:0", *change) for change in ([], ["negate"]))),
+        Planted((50,), length=100),
+    ),
     "fades": EventClip(
         _joined(f"{_scene(75)},fade=out:50:25", _black(25), f"{_scene(50, _BARS)},fade=in:0:25"),
         Planted(black=((75, 101),), length=150),
