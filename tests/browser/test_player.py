@@ -161,6 +161,11 @@ def test_the_file_itself_plays_where_hls_cannot_play_it(page: Page, server: Serv
     wait_for(page, IS_SHOWN)
     assert page.evaluate(f"{VIDEO}.src").endswith(f"/api/v1/files/{pk}/content")
     play(page)
+    page.locator(".mr-frame").hover()
+    page.get_by_role("button", name="Full screen").click()
+    wait_for(page, "document.fullscreenElement")
+    page.get_by_role("button", name="Leave full screen").click()
+    wait_for(page, "!document.fullscreenElement")
 
 
 def test_the_browser_plays_by_itself_where_hls_js_is_not_installed(page: Page, server: Server, film: str) -> None:

@@ -134,6 +134,23 @@ def test_a_waveform_appears_when_its_job_ends_and_takes_one_where_one_clicks(
         assert not is_wider_than_its_window(page)
 
 
+def test_the_time_line_goes_full_screen_with_the_picture(page: Page, server: Server, film: str) -> None:
+    place = open_page(page, server, film)
+    wait_for(page, f"{MEDIA}.readyState >= 1")
+    page.get_by_role("button", name="Full screen").click()
+    wait_for(page, f"document.fullscreenElement?.contains({MEDIA})")
+    point(page, place, 0.5)
+    expect(place.locator(".mr-preview-picture")).to_be_visible()
+    photograph(page, "scrubber-full-screen")
+    page.mouse.down()
+    page.mouse.up()
+    assert page.evaluate(f"{MEDIA}.currentTime") == pytest.approx(7, abs=0.2)
+    bottom = "document.querySelector('[data-scrubber]').getBoundingClientRect().bottom"
+    assert page.evaluate(f"{bottom} <= innerHeight && {bottom} > innerHeight - 40")
+    page.get_by_role("button", name="Leave full screen").click()
+    wait_for(page, "!document.fullscreenElement")
+
+
 def test_the_page_of_a_signed_link_has_the_time_line_too(browser: Browser, server: Server, film: str) -> None:
     link = server.request("POST", f"/api/v1/files/{film}/link/", user=USER).json()["page_url"]
     with browser.new_context(viewport={"width": 400, "height": 850}) as context:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
 from tests.support.browser_staff import signed_in
-from tests.support.in_server import transcripts
+from tests.support.in_server import finished_jobs
 from tests.support.running_servers import running
 from tests.support.server import Server, Template
 from tests.support.troubled_clips import clip
@@ -61,7 +61,7 @@ def film(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     for name in ("txt", "srt"):
         (made / f"transcript.{name}").write_text(f"as {name}")
     (made / "transcript.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:14.000\nThe ship &lt;b>\n")
-    server.call(transcripts.make_transcript, pk, str(made))
+    server.call(finished_jobs.finish_job, pk, "transcribe", str(made))
     return pk
 
 
@@ -149,7 +149,7 @@ def test_words_are_searched_also_across_cues(page: Page, server: Server, film: s
 
 def test_it_is_downloaded_in_each_format(page: Page, server: Server, film: str) -> None:
     open_page(page, server, film)
-    links = page.locator(".mr-transcript-head a")
+    links = page.locator(".mr-panel-head a")
     expect(links).to_have_text(["TXT", "SRT", "VTT", "JSON"])
     with page.expect_download() as download:
         links.nth(1).click()
@@ -203,7 +203,7 @@ def test_captions_of_a_long_film_have_their_times_wherever_one_begins(
     (tmp_path / "made/transcript.json").write_text(transcript("Hello", seconds=3600))
     cues = [f"00:{minute:02}:00.000 --> 00:{minute:02}:59.000\nMinute {minute}\n\n" for minute in range(60)]
     (tmp_path / "made/transcript.vtt").write_text(f"WEBVTT\n\n{''.join(cues)}")
-    server.call(transcripts.make_transcript, pk, str(tmp_path / "made"))
+    server.call(finished_jobs.finish_job, pk, "transcribe", str(tmp_path / "made"))
     open_page(page, server, pk)
     tracks = f"{MEDIA}.textTracks"
     wait_for(page, f"{tracks}[0]?.label === 'Transcript en'")
@@ -214,6 +214,37 @@ def test_captions_of_a_long_film_have_their_times_wherever_one_begins(
         wait_for(page, f"[...{tracks}[0].activeCues ?? []].map(({{ text }}) => text).join() === 'Minute {minute}'")
 
 
+@pytest.mark.parametrize("is_there_before", [False, True])
+def test_captions_of_a_transcript_that_is_made_meanwhile_can_be_chosen(
+    is_there_before: bool, page: Page, server: Server, tmp_path: Path
+) -> None:
+    """hls.js shows the one that is there before, and goes on to offer it."""
+    pk = str(server.put("film.mp4", clip("faststart.mp4", tmp_path).read_bytes(), user=USER).json()["id"])
+
+    def make(version: int) -> None:
+        (folder := tmp_path / str(version)).mkdir()
+        (folder / "transcript.json").write_text(transcript("Said", seconds=14))
+        (folder / "transcript.vtt").write_text(f"WEBVTT\n\n00:00.000 --> 00:14.000\nSaid in version {version}\n")
+        server.call(finished_jobs.finish_job, pk, "transcribe", str(folder))
+        page.evaluate("document.dispatchEvent(new Event('mr-finished'))")  # as the page does when a job has ended
+
+    tracks = f"[...{MEDIA}.textTracks]"
+    if is_there_before:
+        make(1)
+    open_page(page, server, pk)
+    if not is_there_before:
+        make(1)
+    wait_for(page, f"{tracks}.at(-1)?.language === 'en'")
+    page.evaluate(f"{tracks}.at(-1).mode = 'showing'")  # stays so with the next transcript
+    make(2)
+    wait_for(page, f"{tracks}.find(({{ mode }}) => mode === 'showing')?.cues?.[0]?.text === 'Said in version 2'")
+    wait_for(page, f"{tracks}.at(-1).language === 'en'")
+    found = page.evaluate(f"{tracks}.map(({{ label, language }}) => [label, language])")
+    assert found == ([["Transcript en", "en"]] if is_there_before else []) + [
+        ["Newer transcript" if is_there_before else "Transcript", "en"]
+    ]
+
+
 def test_one_of_three_hours_appears_on_an_open_page_and_replaces_it(
     page: Page, server: Server, film: str, tmp_path: Path
 ) -> None:
@@ -221,10 +252,10 @@ def test_one_of_three_hours_appears_on_an_open_page_and_replaces_it(
     expect(cues).to_have_count(28)
     texts = [f"{n} and five more words here" for n in range(WORDS // 6)]
     (tmp_path / "transcript.json").write_text(transcript(*texts, seconds=3 * 3600 / len(texts)))
-    server.call(transcripts.make_transcript, film, str(tmp_path))
+    server.call(finished_jobs.finish_job, film, "transcribe", str(tmp_path))
     page.evaluate("document.dispatchEvent(new Event('mr-finished'))")  # as the page does when a job has ended
     expect(cues).to_have_count(len(texts))
     expect(cues.last.get_by_role("button")).to_have_text("2:59:57")
-    expect(page.locator(".mr-transcript-head a")).to_have_text(["JSON"])
+    expect(page.locator(".mr-panel-head a")).to_have_text(["JSON"])
     page.get_by_role("searchbox", name="Search in the transcript").fill("e")
     expect(page.locator(".mr-transcript-search output")).to_have_text(f"1 of {4 * len(texts)}")

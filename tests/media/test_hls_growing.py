@@ -15,7 +15,7 @@ from media_jobs.operations.shared import hls_head
 from media_jobs.queue import cancel_and_retry, outcomes
 from tests.support.hls_making import Making
 from tests.support.hls_rules import check_rendition, read_master_playlist
-from tests.support.in_server.transcripts import make_transcript
+from tests.support.in_server.finished_jobs import finish_job
 from tests.support.local_store import an_owner, own_store
 from uploads.models import Blob, MediaFile
 
@@ -152,7 +152,7 @@ def test_a_transcript_is_listed_while_the_pictures_grow_and_stays_the_same(makin
     (tmp_path / "texts/transcript.vtt").write_text("WEBVTT\n\n00:00:12.000 --> 00:00:13.000\nHello\n\n")
     Blob.objects.filter(files=making.file).update(facts={"duration": 14.0})
     MediaFile.objects.filter(pk=making.file.pk).update(has_facts=True)  # it has been inspected
-    name = f"transcript-{make_transcript(str(making.file.pk), str(tmp_path / 'texts'))}"
+    name = f"transcript-{finish_job(str(making.file.pk), 'transcribe', str(tmp_path / 'texts'))}"
     making.split()
     making.make_part()  # the sound
     making.make_part()  # the beginning of the lowest one

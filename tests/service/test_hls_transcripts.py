@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hls_rules import read_master_playlist, read_media_playlist
-from tests.support.in_server import transcripts
+from tests.support.in_server import finished_jobs
 from tests.support.server import Server
 from tests.support.troubled_clips import clip
 
@@ -32,7 +32,7 @@ def transcribed(server: Server, film: str, folder: Path, language: str | None, c
     (folder / "transcript.json").write_text(json.dumps({**beginning, "cues": []}))
     if cues:
         (folder / "transcript.vtt").write_text(f"WEBVTT\n\n{cues}")
-    return str(server.call(transcripts.make_transcript, film, str(folder)))
+    return str(server.call(finished_jobs.finish_job, film, "transcribe", str(folder)))
 
 
 def text(server: Server, path: str, user: str | None = "alice") -> str:
@@ -102,6 +102,6 @@ def test_a_transcript_that_is_no_json_is_listed_without_a_language(
         folder.mkdir()
         (folder / "transcript.json").write_bytes(broken)
         (folder / "transcript.vtt").write_text(f"WEBVTT\n\n{FIRST}")
-        shared_server.call(transcripts.make_transcript, film, str(folder))
+        shared_server.call(finished_jobs.finish_job, film, "transcribe", str(folder))
         playlist = read_master_playlist(text(shared_server, f"/api/v1/files/{film}/hls/master.m3u8"))
         assert "LANGUAGE" not in playlist.of_type("SUBTITLES")[0]

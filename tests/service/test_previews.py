@@ -1,4 +1,4 @@
-"""files/ID/previews/: storyboards, waveforms and transcripts, for those who may view the file."""
+"""files/ID/previews/: storyboards, waveforms, transcripts and finds, for those who may view the file."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.in_server import transcripts
+from tests.support.in_server import finished_jobs
 from tests.support.job_requests import ended, submit
 from tests.support.running_servers import running
 from tests.support.server import Server, Template
@@ -81,11 +81,14 @@ def test_other_artifacts_are_no_previews(server: Server, film: str, storyboard: 
         assert server.get(f"/api/v1/files/{film}/previews/{job['id']}/{name}", user="alice").status == 404
 
 
-def test_a_transcript_is_for_those_who_may_view_the_file_and_not_for_a_signed_link(
-    server: Server, film: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("operation", "artifact"), [("transcribe", "transcript.json")]
+)
+def test_transcripts_and_finds_are_for_those_who_may_view_the_file_and_not_for_a_signed_link(
+    server: Server, film: str, operation: str, artifact: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "transcript.json").write_text('{"cues": []}')
-    name = f"previews/{server.call(transcripts.make_transcript, film, str(tmp_path))}/transcript.json"
+    (tmp_path / artifact).write_text('{"cues": []}')
+    name = f"previews/{server.call(finished_jobs.finish_job, film, operation, str(tmp_path))}/{artifact}"
     assert server.get(f"/api/v1/files/{film}/{name}", user="alice").json() == {"cues": []}
     assert server.get(f"/api/v1/files/{film}/{name}", user="bob").status == 404
     link = server.request("POST", f"/api/v1/files/{film}/link/", user="alice").json()["page_url"]

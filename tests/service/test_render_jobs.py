@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.admin_client import signed_in
-from tests.support.in_server import transcripts
+from tests.support.in_server import finished_jobs
 from tests.support.job_requests import ended
 from tests.support.running_servers import running
 from tests.support.server import Answer, Server, Template, query
@@ -77,7 +77,7 @@ def test_a_render_names_its_files_once_and_uses_clips_again(server: Server, file
 def test_a_transcript_is_offered_in_the_form_and_burnt_in(server: Server, files: list[str], tmp_path: Path) -> None:
     for name in ("transcript.json", "transcript.vtt"):
         (tmp_path / name).write_text("WEBVTT\n\n00:00:00.200 --> 00:00:00.600\nHello\n\n")
-    done = server.call(transcripts.make_transcript, files[0], str(tmp_path))
+    done = server.call(finished_jobs.finish_job, files[0], "transcribe", str(tmp_path))
     made = server.get(f"/api/v1/jobs/{done}/", user="alice").json()["artifacts"]
     [transcript] = [each["file"] for each in made if each["name"] == "transcript.vtt"]
     form = signed_in(server, "operator").request("GET", f"/admin/uploads/mediafile/{files[0]}/run/?operation=render")

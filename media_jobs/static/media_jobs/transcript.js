@@ -1,16 +1,18 @@
 // The transcript of a file's page: its cues, the one that is heard now, and the words that are searched for.
 // A cue is one text node, however many words it has; a place in it leads to its word. So the page stays fast with hours.
 
+import { clock } from "../uploads/clock.js";
+import { FollowingBox, lastBefore } from "./following_box.js";
 import { TextSearch } from "./transcript_search.js";
 
 const PIECE = 250; // cues that are added at once
-const READS = 4000; // ms for which the box stays where the reader has scrolled it
 const MATCHES = "mr-matches", MATCH = "mr-match", WORD = "mr-word"; // names of ::highlight in player.css
 
 class Transcript {
   constructor(panel, media) {
-    Object.assign(this, { panel, media, cues: [], rows: [], isPointedAt: false, readAt: -Infinity });
+    Object.assign(this, { panel, media, cues: [], rows: [] });
     this.box = panel.querySelector(".mr-cues");
+    this.following = new FollowingBox(this.box);
     this.form = panel.querySelector("form");
     this.field = this.form.querySelector("input");
     this.state = panel.querySelector("[data-state]");
@@ -24,7 +26,10 @@ class Transcript {
       if (!answer.ok) throw new Error(answer.status);
       const { cues, language } = await answer.json();
       this.cues = cues.map(({ start, end, text, words }) => ({ start, end, text: String(text), words }));
+      this.starts = cues.map(({ start }) => start);
       if (language) this.box.lang = language;
+      const captions = this.media?.querySelector('track:not([src^="data:"])'); // hls.js adds such
+      if (captions && language) captions.srclang = language;
     } catch {
       return this.say("The transcript cannot be read.");
     }
@@ -65,13 +70,8 @@ class Transcript {
   listen(signal) {
     const { media, box, form, field } = this;
     for (const event of ["timeupdate", "seeking"]) media?.addEventListener(event, () => this.follow(), { signal });
-    box.addEventListener("pointerenter", () => { this.isPointedAt = true; }); // prettier-ignore
-    box.addEventListener("pointerleave", () => { this.isPointedAt = false; }); // prettier-ignore
-    box.addEventListener("scroll", () => {
-      if (Math.abs(box.scrollTop - this.scrolledTo) > 1) this.readAt = performance.now();
-    });
     box.addEventListener("click", (event) => this.click(event));
-    box.addEventListener("keydown", (event) => this.key(event));
+    box.addEventListener("keydown", (event) => this.following.key(event, this.rows, event.target.closest("li")));
     form.addEventListener("submit", (event) => event.preventDefault());
     field.addEventListener("input", () => {
       clearTimeout(this.timer);
@@ -89,30 +89,16 @@ class Transcript {
   // Mark the cue and the word of the player's time.
   follow() {
     const time = this.media?.currentTime ?? 0;
-    const number = lastBefore(this.cues, time);
+    const number = lastBefore(this.starts, time);
     const row = this.rows[number];
     if (row !== this.current) {
       this.current?.removeAttribute("aria-current");
       this.current = row;
       row?.setAttribute("aria-current", "true");
-      if (row && !this.isRead) this.show(row);
+      if (row && !this.following.isRead) this.following.show(row);
     }
     const cue = this.cues[number];
-    if (row) highlight(WORD, cue.start <= time && time < cue.end ? wordAt(cue, lastBefore(cue.words ?? [], time), textOf(row)) : []);
-  }
-
-  // The box stays where the reader looks.
-  get isRead() {
-    const focused = this.box.contains(document.activeElement) && document.activeElement.matches(":focus-visible");
-    return this.isPointedAt || focused || performance.now() - this.readAt < READS;
-  }
-
-  // Scroll the box alone: scrollIntoView would move the page.
-  show(row) {
-    const { box } = this;
-    const above = row.getBoundingClientRect().top - box.getBoundingClientRect().top;
-    box.scrollTop += above - (box.clientHeight - row.offsetHeight) / 2;
-    this.scrolledTo = box.scrollTop;
+    if (row) highlight(WORD, cue.start <= time && time < cue.end ? wordAt(cue, time, textOf(row)) : []);
   }
 
   click(event) {
@@ -121,34 +107,13 @@ class Transcript {
     const cue = this.cues[row.dataset.number];
     const at = event.target.closest("button") ? null : placeOf(event, textOf(row));
     this.goTo(at === null ? cue.start : startOfWord(cue, at));
-    this.focusOn(row, false);
+    this.following.focusOn(row, false);
   }
 
   goTo(time) {
     if (!this.media) return;
     this.media.currentTime = time;
     this.follow();
-  }
-
-  key(event) {
-    const row = event.target.closest("li");
-    if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
-    const { rows } = this;
-    const number = Number(row.dataset.number);
-    const next = { ArrowUp: number - 1, ArrowDown: number + 1, PageUp: number - 10, PageDown: number + 10, Home: 0, End: rows.length - 1 }[event.key]; // prettier-ignore
-    if (next === undefined) return;
-    event.preventDefault();
-    this.focusOn(rows[Math.min(rows.length - 1, Math.max(0, next))]);
-  }
-
-  // One cue at a time can be reached by Tab; arrows lead to the others.
-  focusOn(row, moves = true) {
-    for (const before of this.box.querySelectorAll("button[tabindex='0']")) before.tabIndex = -1;
-    const button = row.querySelector("button");
-    button.tabIndex = 0;
-    if (!moves) return;
-    button.focus({ preventScroll: true });
-    this.show(row);
   }
 
   search() {
@@ -167,8 +132,8 @@ class Transcript {
       this.at = (this.at + by + length) % length;
       const match = this.matches[this.at];
       highlight(MATCH, this.rangesOf(match));
-      this.readAt = performance.now();
-      if (this.rows[match[0].number]) this.show(this.rows[match[0].number]);
+      this.following.reads();
+      if (this.rows[match[0].number]) this.following.show(this.rows[match[0].number]);
     }
     const found = length ? `${this.at + 1} of ${length}` : "No match";
     this.form.querySelector("output").textContent = this.field.value.trim() ? found : "";
@@ -197,17 +162,6 @@ function highlight(name, ranges) {
   else CSS.highlights.delete(name);
 }
 
-// The number of the last one that begins before or at a time; the first one before all.
-function lastBefore(spans, time) {
-  let [low, high] = [0, spans.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (spans[middle].start <= time + 0.001) low = middle + 1;
-    else high = middle;
-  }
-  return Math.max(0, low - 1);
-}
-
 // The texts of the words, one after another, are the text of the cue, which is without the space at its beginning.
 function placesOf({ words, text }) {
   const all = words.map((word) => word.text).join("");
@@ -220,8 +174,9 @@ function startOfWord(cue, at) {
   return number < 0 ? (cue.words?.at(-1)?.start ?? cue.start) : cue.words[number].start;
 }
 
-function wordAt(cue, number, node) {
+function wordAt(cue, time, node) {
   if (!node || !cue.words?.length) return [];
+  const number = lastBefore(cue.words.map(({ start }) => start), time);
   const places = placesOf(cue);
   const from = Math.max(0, places[number - 1] ?? 0), to = Math.min(places[number], node.length);
   const spaces = cue.text.slice(from, to).match(/^\s*/)[0].length;
@@ -236,12 +191,6 @@ function placeOf({ clientX, clientY }, node) {
   }
   const range = document.caretRangeFromPoint?.(clientX, clientY);
   return range?.startContainer === node ? range.startOffset : null;
-}
-
-function clock(seconds) {
-  const two = (number) => String(Math.floor(number)).padStart(2, "0");
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }
 
 let shown = null;

@@ -17,6 +17,8 @@ async function updatePanels() {
   const { poster } = player.querySelector("[data-plays]");
   if (poster && !shown.poster && shown.paused) shown.poster = poster;
   updateScrubber(player.querySelector("[data-scrubber]"), shown);
+  const captions = player.querySelector("track");
+  if (captions) document.dispatchEvent(new CustomEvent("mr-captions", { detail: document.adoptNode(captions) }));
   const picture = player.querySelector("[data-poster]");
   if (picture && !document.querySelector("#mr-player [data-poster]")) shown.before(document.adoptNode(picture));
 }
@@ -27,7 +29,7 @@ function updateScrubber(next, media) {
   const isSame = ["storyboard", "waveform"].every((what) => next?.dataset[what] === before?.dataset[what]);
   if (!next || isSame) return;
   before?.remove();
-  media.parentElement.after(document.adoptNode(next));
+  media.parentElement.append(document.adoptNode(next));
   document.dispatchEvent(new Event("mr-scrubber"));
 }
 

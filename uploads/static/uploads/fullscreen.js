@@ -1,14 +1,15 @@
-// A button for full screen that takes the menus along: the browser's own would show the picture without them.
+// A button for full screen that takes the menus and the time line along: the browser's own would show the picture alone.
 
 const IDLE = 3000; // ms without a move of the pointer, after which the menus go
 
-export function addFullscreenButton(media, menus) {
-  const frame = menus.parentElement;
+export function addFullscreenButton(media) {
   if (!document.fullscreenEnabled || media.localName !== "video") return;
+  const frame = media.parentElement;
+  const menus = frame.querySelector(".mr-choices");
   media.setAttribute("controlslist", "nofullscreen");
-  const button = document.createElement("button");
+  const button = menus.appendChild(document.createElement("button"));
   button.type = "button";
-  menus.append(button);
+  menus.hidden = false;
   let timer = 0;
 
   const isFull = () => document.fullscreenElement === frame;
@@ -23,6 +24,8 @@ export function addFullscreenButton(media, menus) {
   };
   button.addEventListener("click", () => (isFull() ? document.exitFullscreen() : frame.requestFullscreen()));
   document.addEventListener("fullscreenchange", label);
+  for (const event of ["play", "pause"])
+    media.addEventListener(event, () => frame.classList.toggle("mr-playing", !media.paused));
   for (const event of ["pointermove", "pointerdown", "keydown", "focusin"]) frame.addEventListener(event, wakeUp);
   label();
 }

@@ -1,8 +1,7 @@
 // Plays by hls.js. The browser's own controls choose subtitles; menus over the picture choose quality and sound, where
-// there is a choice, and go full screen with it. A rendition that is still being made can only be chosen when it is complete: a player that went
+// there is a choice. A rendition that is still being made can only be chosen when it is complete: a player that went
 // over to it by itself would stop at its end. If none is complete, the one that is furthest plays, and grows.
 
-import { addFullscreenButton } from "./fullscreen.js";
 import { ask, lookAt, variantsOf } from "./playlists.js";
 
 const BEFORE_PLAY = 1; // seconds to load: the first picture
@@ -17,10 +16,6 @@ export class HlsPlayer {
     this.menus = media.parentElement.querySelector(".mr-choices");
     this.quality = this.menu("Quality", (url) => this.choose(url));
     this.sound = this.menu("Sound", (number) => (this.hls.audioTrack = Number(number)));
-    addFullscreenButton(media, this.menus);
-    const frame = this.menus.parentElement;
-    for (const event of ["play", "pause"])
-      media.addEventListener(event, () => frame.classList.toggle("mr-playing", !media.paused));
     media.addEventListener("play", () => (this.hls.config.maxBufferLength = AHEAD));
   }
 
@@ -86,8 +81,7 @@ export class HlsPlayer {
     if (type === this.Hls.ErrorTypes.MEDIA_ERROR && this.recoveries--) return this.hls.recoverMediaError();
     const { currentTime, paused } = this.media;
     this.hls.destroy();
-    this.menus.hidden = true;
-    this.media.removeAttribute("controlslist");
+    this.quality.hidden = this.sound.hidden = true;
     return this.giveUp({ at: currentTime, plays: !paused });
   }
 
@@ -107,7 +101,7 @@ export class HlsPlayer {
     select.setAttribute("aria-label", name);
     select.hidden = true;
     select.addEventListener("change", () => choose(select.value));
-    this.menus.append(select);
+    this.menus.insertBefore(select, this.menus.querySelector("button"));
     return select;
   }
 

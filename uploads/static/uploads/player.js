@@ -1,5 +1,6 @@
 // Plays the file of a page: by HLS if the server has a playlist for it, else the file itself.
 
+import { addFullscreenButton } from "./fullscreen.js";
 import { HlsPlayer } from "./hls_player.js";
 import { ask, hasTranscript, offersChoice } from "./playlists.js";
 import { showScrubber } from "./scrubber.js";
@@ -7,7 +8,8 @@ import { showScrubber } from "./scrubber.js";
 const media = document.querySelector("#mr-player [data-plays]");
 const cannot = document.querySelector("#mr-player .mr-cannot");
 const content = media?.getAttribute("src");
-const captions = media?.querySelector("track");
+let captions = media?.querySelector("track");
+let isListed = false; // the transcript, in the playlist that plays
 let playsFile = true; // hls.js deals with other errors itself
 let player = null;
 let renews = false;
@@ -30,8 +32,22 @@ function renewBeforeItExpires(expires) {
 
 // hls.js offers the transcript of a playlist itself. Browsers that play HLS themselves may not.
 function offerCaptions(inPlaylist) {
+  isListed = inPlaylist;
   if (inPlaylist) captions?.remove();
   else if (captions && !captions.isConnected) media.append(captions);
+}
+
+// A job has made a transcript, maybe a newer one. hls.js goes on to offer the one that its playlist had.
+function changeCaptions(next) {
+  if (next.getAttribute("src") === captions?.getAttribute("src")) return;
+  const shown = [...media.textTracks].find(({ label, mode }) => /transcript/i.test(label) && mode === "showing");
+  if (isListed) next.label = "Newer transcript";
+  captions?.remove();
+  captions = next;
+  media.append(next);
+  if (!shown) return;
+  shown.mode = "disabled";
+  next.track.mode = "showing";
 }
 
 function playFile({ at = 0, plays = !media.paused } = {}) {
@@ -79,8 +95,10 @@ function showMessage() {
 }
 
 if (media && media.dataset.plays !== "image") {
+  addFullscreenButton(media);
   showScrubber(media);
   document.addEventListener("mr-scrubber", () => showScrubber(media));
+  document.addEventListener("mr-captions", ({ detail }) => changeCaptions(detail));
 }
 
 if (media) {

@@ -1,7 +1,9 @@
 // A time line below the player: a waveform or a bar with the position, and the picture of the time that is pointed at.
 // A press goes there; so do the arrow keys.
 
+import { clock } from "./clock.js";
 import { ask } from "./playlists.js";
+import { element, SheetPicture } from "./sheet_picture.js";
 
 const STEP = 5; // seconds for an arrow key
 const LARGE_STEP = 0.1; // of the duration for a page key
@@ -21,8 +23,7 @@ class Scrubber {
     lane("mr-done");
     this.line = lane("mr-line");
     this.preview = place.appendChild(element("div", "mr-preview"));
-    this.frame = this.preview.appendChild(element("div", "mr-preview-frame"));
-    this.picture = this.frame.appendChild(element("div", "mr-preview-picture"));
+    this.picture = new SheetPicture(this.preview);
     this.time = this.preview.appendChild(element("div", "mr-preview-time"));
     this.hide();
     for (const [name, value] of Object.entries({ role: "slider", tabindex: "0", "aria-label": "Time line", "aria-valuemin": "0" }))
@@ -134,8 +135,8 @@ class Scrubber {
     if (!duration) return;
     this.pointed = time;
     const cue = this.cues.findLast(({ start }) => start <= time) ?? this.cues[0];
-    this.frame.hidden = !cue;
-    if (cue) this.draw(cue);
+    this.picture.frame.hidden = !cue;
+    if (cue) this.picture.draw(cue, Math.min(WIDEST, place.clientWidth));
     this.time.textContent = clock(time);
     preview.hidden = line.hidden = false;
     const at = (time / duration) * place.clientWidth;
@@ -144,26 +145,11 @@ class Scrubber {
     line.style.left = `${at}px`;
   }
 
-  draw({ sheet, x, y, width, height }) {
-    const scale = Math.min(1, WIDEST / width, this.place.clientWidth / width);
-    Object.assign(this.frame.style, { width: `${width * scale}px`, height: `${height * scale}px` });
-    Object.assign(this.picture.style, {
-      width: `${width}px`, height: `${height}px`, transform: `scale(${scale})`,
-      backgroundImage: `url("${sheet}")`, backgroundPosition: `-${x}px -${y}px`,
-    }); // prettier-ignore
-  }
-
   hide() {
     this.pointed = undefined;
     this.preview.hidden = this.line.hidden = true;
     this.isPressed = false;
   }
-}
-
-function element(name, classes) {
-  const made = document.createElement(name);
-  made.className = classes;
-  return made;
 }
 
 // The cues of a storyboard: when each picture is shown, and where it is.
@@ -174,11 +160,4 @@ function cuesOf(vtt, base) {
     const sheet = new URL(name, new URL(base, location.href)).href;
     return { start: 3600 * hours + 60 * minutes + Number(seconds), sheet, x, y, width, height };
   });
-}
-
-function clock(seconds) {
-  const whole = Math.floor(seconds);
-  const two = (number) => String(number).padStart(2, "0");
-  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
-  return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
