@@ -1,4 +1,4 @@
-"""Panels on the page of a file: its transcript, media info, its jobs, and their artifacts."""
+"""Panels on the page of a file: its finds, its transcript, media info, its jobs, and their artifacts."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -18,6 +18,7 @@ from ..models import Arrival, Artifact, Job
 from ..queue.deletion import uses_of, why_kept
 from . import job_cells
 from .clip_list import marking_panel
+from .finds_panel import finds_panels
 from .media_info import media_info, media_notes
 from .transcript_panel import transcript_panel
 
@@ -34,6 +35,7 @@ def panels(request: HttpRequest, file: MediaFile) -> Sequence[Panel]:
     )
     origin = permissions.visible_jobs(request.user).filter(artifacts__file=file).select_related("file").first()
     return [
+        *finds_panels(request, file),
         *transcript_panel(request, file),
         Panel("admin/media_jobs/file/artifacts.html", {"artifacts": _gallery(made)}),
         Panel("admin/media_jobs/file/jobs.html", {"jobs": _rows(jobs)}),

@@ -1,6 +1,6 @@
 """The newest transcript on the page of a file. static/media_jobs/transcript.js shows it, and follows the player."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -12,7 +12,7 @@ from .. import permissions
 from ..models import Artifact
 from ..queue.previews import transcript_of
 
-_FORMATS = ("txt", "srt", "vtt", "json")
+_FILES = ("transcript.txt", "transcript.srt", "transcript.vtt", "transcript.json")
 
 
 def transcript_panel(request: HttpRequest, file: MediaFile) -> list[Panel]:
@@ -33,14 +33,13 @@ def _newest(request: HttpRequest, file: MediaFile) -> dict[str, object]:
     return {
         "job": job,
         "url": reverse("file-preview", args=[file.pk, made.job, made.name]),
-        "downloads": _downloads([artifacts.get(f"transcript.{name}") for name in _FORMATS]),
+        "downloads": downloads(artifacts[name] for name in _FILES if name in artifacts),
     }
 
 
-def _downloads(artifacts: Sequence[Artifact | None]) -> list[tuple[str, str]]:
+def downloads(artifacts: Iterable[Artifact]) -> list[tuple[str, str]]:
     """The format of each, and its URL."""
     return [
         (artifact.name.rpartition(".")[2].upper(), reverse("file-content", args=[artifact.file_id]) + "?download")
         for artifact in artifacts
-        if artifact
     ]

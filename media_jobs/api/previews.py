@@ -1,4 +1,4 @@
-"""files/ID/previews/: storyboards, waveforms and transcripts of a file, for all who may view it.
+"""files/ID/previews/: storyboards, waveforms, transcripts and finds of a file, for all who may view it.
 
 Below a signed link, the pictures, and of transcripts the captions alone.
 """
@@ -26,6 +26,7 @@ from uploads.storage.blobs import open_blob
 
 from ..queue.previews import (
     CAPTIONS,
+    DETECT,
     PICTURES,
     TRANSCRIBE,
     MadePreview,
@@ -43,9 +44,9 @@ class PreviewView(APIView):
 
     @extend_schema(responses={(200, "*/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: str, job: UUID, name: str) -> HttpResponseBase:
-        """A file of a storyboard, waveform or transcript, such as `storyboard.vtt` or `transcript.vtt`."""
+        """A file of a storyboard, waveform, transcript or finds, such as `storyboard.vtt` or `detections.json`."""
         file = get_object_or_404(permissions.visible_files(request.user), pk=pk)
-        return _preview(request._request, file, job, name, (*PICTURES, TRANSCRIBE))
+        return _preview(request._request, file, job, name, (*PICTURES, TRANSCRIBE, DETECT))
 
 
 @require_safe

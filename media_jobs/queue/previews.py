@@ -9,7 +9,8 @@ from uploads.models import Blob, MediaFile
 from ..models import Artifact
 from .texts import TRANSCRIPT
 
-STORYBOARD, WAVEFORM, INSPECT, TRANSCRIBE = "storyboard", "waveform", "inspect", "transcribe"
+STORYBOARD, WAVEFORM, INSPECT = "storyboard", "waveform", "inspect"
+TRANSCRIBE, DETECT = "transcribe", "detect"
 PICTURES = (STORYBOARD, WAVEFORM, INSPECT)
 _INDEX, _PICTURE = "storyboard.vtt", "waveform.png"
 CAPTIONS = "transcript.vtt"

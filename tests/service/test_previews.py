@@ -82,7 +82,7 @@ def test_other_artifacts_are_no_previews(server: Server, film: str, storyboard: 
 
 
 @pytest.mark.parametrize(
-    ("operation", "artifact"), [("transcribe", "transcript.json")]
+    ("operation", "artifact"), [("transcribe", "transcript.json"), ("detect", "detections.json")]
 )
 def test_transcripts_and_finds_are_for_those_who_may_view_the_file_and_not_for_a_signed_link(
     server: Server, film: str, operation: str, artifact: str, tmp_path: Path
