@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..entry_points import PluginGroup
+from ..understanding.extras import EXTRAS
 from .base import LANES, Operation, Params, canonical
 from .divisible import DivisibleOperation
 from .shared.parameters import schema
@@ -28,6 +29,8 @@ def _wrong_attributes(operation: Operation[Any]) -> Iterator[str]:
     for lane in lanes:
         if lane not in LANES:
             yield f"There is no lane “{lane}”. Choose one of: {', '.join(LANES)}."
+    if operation.extra and operation.extra not in EXTRAS:
+        yield f"There is no extra “{operation.extra}”. Its package must depend on what it needs."
     if not operation.kinds or not KINDS.issuperset(operation.kinds):
         yield f"Its kinds must be some of: {', '.join(sorted(KINDS))}."
 

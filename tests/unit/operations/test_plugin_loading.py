@@ -39,6 +39,11 @@ class WrongKinds(Good):
     kinds = frozenset({"film"})
 
 
+class WrongExtra(Good):
+    name = "wrong_extra"
+    extra = "torch"
+
+
 class WrongParams(Good):
     name = "wrong_params"
     parameters = dict  # type: ignore[assignment]
@@ -94,6 +99,7 @@ def test_a_plugin_is_found_by_its_entry_point(site: Path) -> None:
         (f"Bad-Name = {__name__}:BadName", "Its name must have lower-case letters"),
         (f"wrong_lane = {__name__}:WrongLane", "There is no lane “gpu”. Choose one of: quick, bulk, heavy"),
         (f"wrong_kinds = {__name__}:WrongKinds", "Its kinds must be some of: audio, image, subtitle, video."),
+        (f"wrong_extra = {__name__}:WrongExtra", "There is no extra “torch”."),
         (f"wrong_params = {__name__}:WrongParams", "Its parameters must be a subclass of Params."),
         (f"without_version = {__name__}:WithoutVersion", "It has no version."),
         (f"abstract = {__name__}:Abstract", "abstract"),
