@@ -38,8 +38,12 @@ class ParamsForm(forms.Form):
     def __init__(self, operation: Operation[Any], data: Any = None, before: Mapping[str, Any] | None = None) -> None:
         super().__init__(data, prefix=PREFIX, initial=_shown(before or {}))
         self.operation = operation
-        self.field_schema: Mapping[str, Mapping[str, Any]] = schema(operation)["properties"]
-        self.fields |= {name: field_for(name, field_schema) for name, field_schema in self.field_schema.items()}
+        whole = schema(operation)
+        self.field_schema: Mapping[str, Mapping[str, Any]] = whole["properties"]
+        self.fields |= {
+            name: field_for(name, field_schema, is_required=name in whole.get("required", ()))
+            for name, field_schema in self.field_schema.items()
+        }
         self.unknown = sorted({*(before or {}), *_names_in(data)} - self.fields.keys())
         self.fields |= {name: _field_for_unknown(name, operation) for name in self.unknown}
         self.params: dict[str, Any] = {}
@@ -70,7 +74,7 @@ def _field_for_unknown(name: str, operation: Operation[Any]) -> forms.Field:
     return forms.CharField(label=name[:40], help_text=told, required=False, widget=UnfoldAdminTextInputWidget)
 
 
-def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:
+def field_for(name: str, field_schema: Mapping[str, Any], *, is_required: bool = False) -> forms.Field:
     told: dict[str, Any] = {
         "label": field_schema.get("title", name),
         "help_text": " ".join(filter(None, [field_schema.get("description", ""), limits(field_schema)])),
@@ -93,7 +97,7 @@ def field_for(name: str, field_schema: Mapping[str, Any]) -> forms.Field:
     if "enum" in field_schema:
         choices = [(str(word), str(word)) for word in field_schema["enum"]]
         if "default" not in field_schema:
-            choices.insert(0, ("", "Left out"))
+            choices.insert(0, ("", "Choose one" if is_required else "Left out"))
         # A CharField: the operation reports a wrong value itself.
         return forms.CharField(**told, widget=UnfoldAdminSelectWidget(choices=choices))
     return forms.CharField(

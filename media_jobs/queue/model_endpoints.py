@@ -5,6 +5,7 @@ from typing import Any
 
 from uploads.access.sealed_text import Unreadable, unseal
 from uploads.hooks import ServiceWarning
+from uploads.text.file_names import visible_text
 
 from .. import operations
 from ..errors import EndpointUnavailable, EndpointUntrusted
@@ -21,9 +22,12 @@ def chosen(operation: Operation[Any], params: Params) -> ModelEndpoint | None:
     name = operation.endpoint(params)
     if not name:
         return None
-    found = ModelEndpoint.objects.filter(name=name, active=True).first()
+    # PostgreSQL takes no NUL, not even to look for it.
+    found = ModelEndpoint.objects.filter(name=name, active=True).first() if "\0" not in name else None
     if found is None:
-        raise EndpointUnavailable(f"There is no model server “{name[:40]}”, or it is switched off. {_names()}")
+        raise EndpointUnavailable(
+            f"There is no model server “{visible_text(name)}”, or it is switched off. {_names()}"
+        )
     return found
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from media_jobs import operations
 from media_jobs.admin.parameter_forms import ParamsForm
+from tests.support.model_endpoint_rows import an_endpoint
 
 NEEDED = {"detect": {"detectors": ["scenes"]}}  # what no form chooses for its user
 
@@ -38,6 +39,16 @@ def test_a_form_sent_as_it_came_means_the_defaults(operation: str) -> None:
     form = ParamsForm(recipe, shown | {f"param-{name}": value for name, value in chosen.items()})
     assert form.is_valid(), form.errors
     assert form.parsed == operations.parse(recipe, chosen or ({"clips": [{}]} if operation == "render" else {}))
+
+
+def test_a_choice_that_is_needed_is_asked_for() -> None:
+    an_endpoint("birds")
+    blank = ParamsForm(operations.get("predict"))
+    assert blank.fields["endpoint"].widget.choices == [("", "Choose one"), ("birds", "birds")]
+    form = typed("predict", endpoint="")
+    assert not form.is_valid()
+    assert form.errors == {"endpoint": ["endpoint is needed."]}
+    assert typed("predict", endpoint="birds").is_valid()
 
 
 def test_limits_and_defaults_are_told() -> None:

@@ -156,6 +156,8 @@ def _message(operation: str, wanted: Mapping[str, Any], error: ErrorDetails) -> 
         return name, _nested_message(error, cause)
     if error["type"] == "extra_forbidden":
         return name, f"{operation} has no parameter {_short(name)}{_suggestion(name, list(wanted))}"
+    if error["type"] == "missing" and wanted[name].get("type") == "string":
+        return name, f"{name} is needed."
     if cause is not None:
         return name, f"{name} {cause}."
     if error["type"] in {"greater_than_equal", "less_than_equal"} and _limits(wanted[name]):
