@@ -95,10 +95,10 @@ class Track:
         if not text or not another:
             return False
         found = differences(text, another, 1)
-        return found == 0 or (found == 1 and not (self._is_steady and other._is_steady))
+        return found == 0 or (found == 1 and not (self.is_steady and other.is_steady))
 
     @property
-    def _is_steady(self) -> bool:
+    def is_steady(self) -> bool:
         best = self.readings[self.text]
         whole = sum(reading.weight for reading in self.readings.values())
         return best.count >= _STEADY and best.weight >= _STEADY_SHARE * whole
