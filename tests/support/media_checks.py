@@ -99,9 +99,21 @@ def sound_duration(path: Path) -> float:
 
 def similarity(path: Path, source: Path) -> float:
     """The SSIM of a picture or video to its source, scaled to its size. Frames are compared in their order."""
+    said = _compare(path, source, "ssim=shortest=1")
+    return float(re.findall(r"All:([\d.]+)", said)[-1])
+
+
+def similarity_of_picture(path: Path, source: Path) -> float:
+    """The SSIM of a picture to the frame of its source that is most like it."""
+    said = _compare(path, source, "ssim=shortest=1,metadata=mode=print:key=lavfi.ssim.All", "-loop", "1")
+    return max(map(float, re.findall(r"lavfi\.ssim\.All=([\d.]+)", said)))
+
+
+def _compare(path: Path, source: Path, filters: str, *options: str) -> str:
     with av.open(str(path)) as container:
         size = container.streams.video[0].width, container.streams.video[0].height
-    scaled = f"scale={size[0]}:{size[1]}:flags=bicubic,format=yuv420p,settb=1/25,setpts=N"
-    graph = f"[0:v]{scaled}[made];[1:v]{scaled}[source];[made][source]ssim=shortest=1"
-    said = ffmpeg("-i", str(path), "-i", str(source), "-lavfi", graph, "-f", "null", "-", level="info")
-    return float(re.findall(r"All:([\d.]+)", said)[-1])
+    # A JPEG has the full range of values, and a video seldom.
+    scaled = f"scale={size[0]}:{size[1]}:flags=bicubic:out_range=tv,format=yuv420p,settb=1/25,setpts=N"
+    graph = f"[0:v]{scaled}[made];[1:v]{scaled}[source];[made][source]{filters}"
+    files = (*options, "-i", str(path), "-i", str(source))
+    return ffmpeg(*files, "-lavfi", graph, "-f", "null", "-", level="info")
