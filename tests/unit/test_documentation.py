@@ -9,7 +9,7 @@ from tests.support.preloaded_processes import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Not paths: a name to fill in, and addresses of the API.
-OTHERS = {"media_jobs/operations/NAME.py", "uploads/direct/", "uploads/direct/ID/"}
+OTHERS = {"media_jobs/operations/NAME.py", "media_jobs/detection/NAME.py", "uploads/direct/", "uploads/direct/ID/"}
 CODE = r"(?:config|uploads|media_jobs|tests|templates|deploy|docs)/[\w./-]*(?:/|\.\w+)"
 
 
