@@ -15,7 +15,8 @@ from uploads.hooks import Panel
 from uploads.models import MediaFile
 
 from .. import permissions
-from ..detection.registry import DETECTORS
+from ..detection.onnx_models import OnnxDetector
+from ..detection.registry import find_detector
 from ..models import Artifact, Job
 from ..queue.previews import DETECT
 from ..queue.texts import DETECTIONS
@@ -81,5 +82,6 @@ def _newest(request: HttpRequest, file: MediaFile) -> Iterator[Found]:
 
 
 def _title(detector: str) -> str:
-    """Its name, if the plug-in that had it is gone."""
-    return DETECTORS[detector].title if detector in DETECTORS else detector
+    """The name of an operator's model, as all have one title, and of a detector whose plug-in is gone."""
+    found = find_detector(detector)
+    return detector if found is None or isinstance(found, OnnxDetector) else found.title

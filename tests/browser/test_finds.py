@@ -1,6 +1,5 @@
 """The finds of detect on the page of a file, in a real Chromium: time line, boxes over the picture, table, search."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tests.support.server import Server, Template
 from tests.support.troubled_clips import clip, ffmpeg
 
 MEDIA = "document.querySelector('#mr-player [data-plays]')"
-PLATES = re.compile("plates$", re.IGNORECASE)
+PLATES = "Number plates"
 HOSTILE = "<img src=x onerror=alert(1)>"
 USER = "operator"
 MANY = 3000
@@ -76,7 +75,7 @@ def time_of(page: Page) -> float:
     return float(page.evaluate(f"{MEDIA}.currentTime"))
 
 
-def lane(page: Page, name: str | re.Pattern[str]) -> Locator:
+def lane(page: Page, name: str) -> Locator:
     return page.get_by_role("slider", name=name)
 
 
@@ -107,7 +106,7 @@ def test_the_newest_finds_of_each_detector_are_in_one_table_whose_rows_lead_to_t
         photograph(page, f"finds-{look}")
         assert not is_wider_than_its_window(page)
     head = page.locator("[data-panel=finds] .mr-panel-head")
-    expect(head.locator("p")).to_contain_text(["platesJSONVTTCSV", "ScenesJSONVTTCSV"])
+    expect(head.locator("p")).to_have_text(["Number platesJSONVTTCSV", "ScenesJSONVTTCSV"])
     with page.expect_download() as download:
         head.locator("a[download]", has_text="CSV").first.click()
     assert download.value.suggested_filename == "detections.csv"
@@ -244,9 +243,12 @@ def test_what_cannot_be_read_says_so_and_what_is_empty_too(
     page: Page, server: Server, content: bytes, tmp_path: Path
 ) -> None:
     pk = sent(server, content)
-    write_detections(tmp_path / "none", ["plates"], [])
-    server.call(finished_jobs.finish_job, pk, "detect", str(tmp_path / "none"), detectors=["plates"])
+    detectors = ["plates", "onnx:boats", "of a plug-in"]
+    write_detections(tmp_path / "none", detectors, [])
+    server.call(finished_jobs.finish_job, pk, "detect", str(tmp_path / "none"), detectors=detectors)
     open_page(page, server, pk)
+    titles = ["Number plates none", "onnx:boats none", "of a plug-in none"]
+    expect(page.locator(".mr-find-lane span")).to_have_text(titles)
     expect(page.locator("[data-panel=finds] [data-state]")).to_have_text("Nothing was found.")
     expect(lane(page, PLATES).locator("small")).to_have_text("none")
     (tmp_path / "none/detections.json").write_text("no JSON")
