@@ -143,7 +143,7 @@ def test_the_form_of_an_operation_takes_it_for_one_job_and_for_a_batch() -> None
 def test_the_metadata_of_jobs_from_before_is_found_after_the_upgrade() -> None:
     job, other = a_job(metadata=CASE), a_job()
     try:
-        for app, name in (("media_jobs", "0022_note_value"), ("uploads", "0018_search")):
+        for app, name in (("media_jobs", "0017_note_value"), ("uploads", "0018_search")):
             call_command("migrate", app, name, verbosity=0)
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM uploads_searchtext WHERE source = 'job'")

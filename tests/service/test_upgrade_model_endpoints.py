@@ -11,7 +11,7 @@ from model_bakery import baker
 from media_jobs.models import Job
 from tests.support.job_rows import a_file, a_job, a_worker, claimed
 
-BEFORE = "0023_batch_metadata"
+BEFORE = "0018_batch_metadata"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,7 +4,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('media_jobs', '0020_waiting_texts'),
+        ('media_jobs', '0016_waiting_texts'),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('media_jobs', '0023_batch_metadata'),
+        ('media_jobs', '0018_batch_metadata'),
         ('uploads', '0018_search'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

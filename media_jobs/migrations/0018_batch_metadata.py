@@ -11,7 +11,7 @@ def index_again(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('media_jobs', '0022_note_value'),
+        ('media_jobs', '0017_note_value'),
         ('uploads', '0019_texts_about'),
     ]
 
