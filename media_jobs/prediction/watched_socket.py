@@ -32,6 +32,7 @@ class WatchedSocket:
     def sendall(self, data: Any) -> None:
         left = memoryview(data).cast("B")
         while left:
+            self._look()
             try:
                 left = left[self._socket.send(left) :]
             except (BlockingIOError, ssl.SSLWantWriteError):
@@ -41,6 +42,7 @@ class WatchedSocket:
 
     def recv_into(self, buffer: Any) -> int:
         while True:
+            self._look()
             try:
                 return self._socket.recv_into(buffer)
             except (BlockingIOError, ssl.SSLWantReadError):
@@ -78,13 +80,19 @@ class WatchedSocket:
     def end(self) -> None:
         self._socket.close()
 
+    def _look(self) -> None:
+        """Stop if need be, also where there is nothing to wait for: the other side may send bytes without end."""
+        self.check()
+        if time.monotonic() >= self.deadline:
+            raise TimeoutError
+
     def _wait(self, event: int, limit: float | None = None) -> None:
         """Wait until the socket is ready. Raises what `check` raises, TimeoutError, or Stalled after the limit."""
         until = self.deadline if limit is None else min(self.deadline, time.monotonic() + limit)
         poll = select.poll()
         poll.register(self._socket, event)
         while True:
-            self.check()
+            self._look()
             if poll.poll(_TICK):
                 return
             if time.monotonic() >= until:
