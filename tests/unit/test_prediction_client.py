@@ -343,7 +343,7 @@ def full_listener() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/"
 
 
-@pytest.mark.parametrize("stage", ["resolve", "connect", "handshake", "send", "wait", "answer"])
+@pytest.mark.parametrize("stage", ["resolve", "connect", "handshake", "send", "wait", "answer", "trickle"])
 def test_it_is_stopped_at_each_stage_and_its_connection_is_closed(stage: str, tmp_path: Path) -> None:
     gone = threading.Event()
 
@@ -352,6 +352,10 @@ def test_it_is_stopped_at_each_stage_and_its_connection_is_closed(stage: str, tm
             read_request(sock)
         if stage == "answer":
             sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n[")
+        if stage == "trickle":  # there is always a byte to read
+            read_request(sock)
+            with suppress(OSError):
+                trickle(sock, NEVER, b"HTTP/1.1 200 OK\r\n\r\n[")
         NEVER.wait(1.0)  # it reads nothing meanwhile
         with suppress(OSError):
             while sock.recv(1 << 20):
