@@ -78,3 +78,7 @@ class Worker(models.Model):
     @classmethod
     def live(cls) -> QuerySet["Worker"]:
         return cls.objects.filter(seen_at__gte=Now() - WORKER_TIMEOUT)
+
+    def has(self, extra: str) -> bool:
+        """Whether the extra of this name is installed on its host."""
+        return any(words.partition(" ")[0] == extra for words in self.extras.split(", "))

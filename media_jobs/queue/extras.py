@@ -12,7 +12,7 @@ from ..understanding.whisper_models import weights_for
 
 
 def require_extras(operation: Operation[P], params: P) -> None:
-    """Refuse a job whose extra or model is missing. On many hosts, one with a worker of its lane is enough."""
+    """Refuse a job whose extra or model is missing. On many hosts, one worker of its lane that has it is enough."""
     needed = [EXTRAS[name] for name in operation.extras_of(params)]
     for extra in needed:
         _require(extra, operation.name, operation.lane_of(params))
@@ -24,7 +24,7 @@ def require_extras(operation: Operation[P], params: P) -> None:
 
 
 def _require(extra: Extra, operation: str, lane: str) -> None:
-    if extra not in installed() and not Worker.live().filter(lane=lane).exists():
+    if extra not in installed() and not any(worker.has(extra.name) for worker in Worker.live().filter(lane=lane)):
         command = install_command(extra, *(weights_for(jobs().whisper_model) if extra is SPEECH else ()))
         raise ExtraMissing(
             f"“{operation}” needs the extra “{extra.name}”, which is not installed. "

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.db.models.functions import Now
+from model_bakery import baker
 
 from media_jobs.errors import ExtraMissing
 from media_jobs.models import Worker
@@ -84,6 +86,18 @@ def test_without_the_extra_the_refusal_has_the_command_that_installs_it(monkeypa
     assert caught.value.code == "extra_missing"
     assert not Worker.objects.exists()
     extras.require_extras(get("transcode"), parse(get("transcode"), {}))
+
+
+@pytest.mark.django_db
+def test_a_worker_on_another_host_takes_jobs_for_the_extras_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "installed", list)
+    transcribe, detect = get(TRANSCRIBE), get("detect")
+    baker.make(
+        Worker, lane="inference", seen_at=Now(), heard_at=Now(), extras="speech (faster-whisper 1.2.1), speech-tiny"
+    )
+    extras.require_extras(transcribe, parse(transcribe, {}))
+    with pytest.raises(ExtraMissing, match="“vision”"):
+        extras.require_extras(detect, parse(detect, {"detectors": ["plates"]}))
 
 
 def test_there_is_a_slot_for_models_only_where_the_extra_is_installed() -> None:
