@@ -26,7 +26,7 @@ def checked(pattern: str) -> str:
         if token is None:
             raise ValueError(
                 f"must be made of letters, digits, [sets], (groups), |, ?, *, + and {{counts}}, {_EXAMPLE}. "
-                "A group may not be repeated, so the problem may be at its end"
+                "A group may not be repeated"
             )
         choices += bool(token["choice"]) + bool(token["range"])
         at = token.end()
