@@ -36,7 +36,12 @@ def photograph(page: Page, name: str) -> None:
 
 
 def is_wider_than_its_window(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+    """Whether it stays so: a page whose window has changed needs a moment, on a busy machine a long one."""
+    for _ in range(100):
+        if not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def wait_for(page: Page, condition: str) -> None:

@@ -51,6 +51,7 @@ class FindsPanel {
 
   listen(signal) {
     const { media, form } = this;
+    media?.addEventListener("seeking", () => this.table.following.playerMoved(), { signal });
     for (const event of ["timeupdate", "seeking"]) media?.addEventListener(event, () => this.follow(), { signal });
     for (const event of ["durationchange", "loadedmetadata"])
       media?.addEventListener(event, () => this.lanes.draw(), { signal });

@@ -23,6 +23,11 @@ export class FollowingBox {
     this.readAt = performance.now();
   }
 
+  // Who moves the player wants to see what is there, wherever the box was scrolled before.
+  playerMoved() {
+    this.readAt = -Infinity;
+  }
+
   // Scroll the box alone: scrollIntoView would move the page.
   show(row) {
     const { box } = this;

@@ -69,6 +69,7 @@ class Transcript {
 
   listen(signal) {
     const { media, box, form, field } = this;
+    media?.addEventListener("seeking", () => this.following.playerMoved(), { signal });
     for (const event of ["timeupdate", "seeking"]) media?.addEventListener(event, () => this.follow(), { signal });
     box.addEventListener("click", (event) => this.click(event));
     box.addEventListener("keydown", (event) => this.following.key(event, this.rows, event.target.closest("li")));
