@@ -21,7 +21,7 @@ SLOW = [
     "-f",
     "lavfi",
     "-i",
-    "testsrc2=s=320x180:r=25:d=28,noise=alls=12:allf=t",
+    "testsrc2=s=640x360:r=25:d=28,noise=alls=12:allf=t",
     "-c:v",
     "libx264",
     "-preset",
