@@ -32,7 +32,7 @@ def listed_transcript(file: MediaFile) -> list[ListedSubtitles]:
 
 
 def transcript_lengths(file: MediaFile, job: UUID, seconds: float) -> list[float]:
-    """Of its segments, in a film of so many seconds. Raises Http404."""
+    """How long its segments are, in a film that lasts `seconds`. Raises Http404."""
     return _segments(_captions(file, job)).lengths(seconds)
 
 

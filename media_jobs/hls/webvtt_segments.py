@@ -29,7 +29,7 @@ class TextSegments:
         return len(self.begins)
 
     def lengths(self, seconds: float) -> list[float]:
-        """In a film of so many seconds."""
+        """Of each segment, in a film that lasts `seconds`."""
         return [after - before for before, after in pairwise([*self.begins, max(self.end, seconds)])]
 
 

@@ -1,4 +1,4 @@
-"""Which jobs may use a model server: so many at a time, and after failures in a row only one, after a pause.
+"""Which jobs may use a model server: up to its limit at the same time. After failures in a row, one after a pause.
 
 A circuit breaker: while a server does not answer, its jobs wait instead of failing. After the pause one job tries it.
 If that succeeds, all go on; if not, the next pause is twice as long. All of it is in the rows of the database, and so

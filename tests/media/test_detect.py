@@ -79,7 +79,7 @@ def helper() -> Iterator[WarmHelper]:
 
 @pytest.fixture
 def detected(helper: WarmHelper, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Detect:
-    """Run it as a worker does: at once, or with `spans` of so many seconds."""
+    """Run it as a worker does: at once, or divided into spans that last `spans` seconds."""
     numbers = iter(range(1000))
 
     def run(

@@ -42,7 +42,11 @@ class DetectParams(Params):
         1, ge=1, le=1000, title="Frame skip", description="Look at every Nth frame: 1 is every frame."
     )
     max_fps: float = Field(
-        5.0, ge=0.01, le=60, title="Frames a second", description="Look at so many frames of a second at most."
+        5.0,
+        ge=0.01,
+        le=60,
+        title="Frames a second",
+        description="How many frames of each second to look at, at most.",
     )
     min_confidence: float = Field(
         0.5, ge=0, le=1, title="Least confidence", description="Ignore what a detector is less sure of."

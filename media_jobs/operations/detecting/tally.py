@@ -32,7 +32,10 @@ def processed(done: int, total: int | None, tally: str) -> str:
 
 
 def processed_in_parts(detectors: Sequence[Detector], parts: Iterable[tuple[int, str]]) -> str:
-    """The same, of parts with so many frames and such messages. A find in two of them is counted twice, for now."""
+    """The same, for all parts together. Each has its number of frames and its message.
+
+    A find that goes on from one part into the next is counted twice until the end.
+    """
     frames, messages = zip(*parts, strict=True)
     found = {
         detector.name: sum(_read(rf"(\d+) (?:unique )?(?:{'|'.join(map(re.escape, detector.things))})\b", messages))
