@@ -6,6 +6,7 @@ from ..errors import UnfitMedia
 from ..ffmpeg.probing.media_facts import Facts
 from ..ffmpeg.probing.verification import Expected
 from .base import BULK, Operation, Outcome, Output, Params, Work
+from .shared.cues import clock
 from .shared.parameters import Interval
 from .shared.sprite_sheets import MAX_PICTURES, Pictures, SheetMaker, Spacing
 from .shared.still_images import require_picture
@@ -85,16 +86,9 @@ def _webvtt(made: Pictures, length: float) -> str:
             sheet, place = divmod(number, layout.pictures)
             row, column = divmod(place, layout.columns)
             area = f"{column * width},{row * height},{width},{height}"
-            cues.append(f"{_timestamp(start)} --> {_timestamp(stop)}\n{_name(sheet)}#xywh={area}\n")
+            cues.append(f"{clock(start / 1000, '.')} --> {clock(stop / 1000, '.')}\n{_name(sheet)}#xywh={area}\n")
     return "\n".join(cues)
 
 
 def _name(number: int) -> str:
     return f"storyboard-{number + 1:03}.jpg"
-
-
-def _timestamp(milliseconds: int) -> str:
-    seconds, milliseconds = divmod(milliseconds, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{seconds:02}.{milliseconds:03}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from textwrap import wrap
 
 LINE, LINES = 42, 2  # characters of a line, and lines of a cue
@@ -161,7 +162,7 @@ def srt(cues: Iterable[Cue]) -> Iterator[str]:
 def webvtt(cues: Iterable[Cue]) -> Iterator[str]:
     yield "WEBVTT\n\n"
     for cue in cues:
-        text = "\n".join(cue.lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        text = escape("\n".join(cue.lines), quote=False)
         yield f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{text}\n\n"
 
 
