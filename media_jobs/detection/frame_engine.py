@@ -34,7 +34,7 @@ class FrameEngine:
         pictures = cast(Picture, arrays[0])
         first = 1 if request["has_before"] else 0
         seen = [
-            [name, number, sighting.label, sighting.confidence, _numbers(sighting.box), sighting.text]
+            [name, number, sighting.label, sighting.confidence, sighting.box.rounded(5), sighting.text]
             for number, time in enumerate(request["times"])
             for name, looker in self.lookers.items()
             for sighting in self._look(looker, pictures, number + first, time)
@@ -96,7 +96,3 @@ def tidied(sighting: Sighting) -> Sighting:
 
 def _share(value: float) -> float:
     return min(1.0, max(0.0, float(value))) if math.isfinite(value) else 0.0
-
-
-def _numbers(box: Box) -> list[float]:
-    return [round(value, 5) for value in (box.x, box.y, box.width, box.height)]

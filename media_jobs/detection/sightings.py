@@ -13,6 +13,13 @@ class Box:
     width: float
     height: float
 
+    @property
+    def numbers(self) -> list[float]:
+        return [self.x, self.y, self.width, self.height]
+
+    def rounded(self, digits: int) -> list[float]:
+        return [round(number, digits) for number in self.numbers]
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:

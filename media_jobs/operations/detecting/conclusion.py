@@ -12,10 +12,9 @@ from .crop_sheets import make_sheets
 from .crops import Crop, CropPlace, PicturedSighting, merit_of
 from .find_files import Finds
 from .parameters import DetectParams
-from .record import Record
+from .record import MOST_CROPS, Record
 from .tally import counted, number_of, processed
 
-_MOST_CROPS = 3000
 _SHARE = 0.99  # of the progress
 
 
@@ -72,6 +71,6 @@ def _crops(finds: Mapping[int, Find], records: Sequence[Record]) -> Iterator[tup
     count = 0
     for number, find in finds.items():
         best = find.best
-        if isinstance(best, PicturedSighting) and isinstance(best.crop, CropPlace) and count < _MOST_CROPS:
+        if isinstance(best, PicturedSighting) and isinstance(best.crop, CropPlace) and count < MOST_CROPS:
             count += 1
             yield number, partial(records[best.crop.span].crop, best.crop)

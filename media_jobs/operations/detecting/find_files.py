@@ -11,13 +11,14 @@ from typing import Any
 from uploads.text.spreadsheet_cells import safe_cell
 
 from ...detection.detector import Detector
-from ...detection.sightings import Box, Find
+from ...detection.sightings import Find
 from ..base import Output
 from ..shared.cues import clock
 from .crop_sheets import PlacedCrop
 
 VERSION = 1
 _SHORTEST = 0.04  # seconds that a cue is shown
+_PLACES = 4  # decimals of boxes
 _COLUMNS = [
     "id", "detector", "label", "text", "confidence", "start", "end", "best", "sightings", "x", "y", "width", "height",
     "image",
@@ -77,7 +78,7 @@ class Finds:
             found |= {
                 "best": round(find.best.time, 3),
                 "sightings": find.sightings,
-                "path": [[round(time, 3), *_numbers(box)] for time, box in find.path],
+                "path": [[round(time, 3), *box.rounded(_PLACES)] for time, box in find.path],
             }
         if number in self.crops:
             found["crop"] = asdict(self.crops[number])
@@ -100,11 +101,7 @@ class Finds:
             writer.writerow(_COLUMNS)
             for number, find in self.finds.items():
                 best, crop = find.best, self.crops.get(number)
-                place = [round(best.time, 3), find.sightings, *_numbers(best.box)] if best else [""] * 6
+                place = [round(best.time, 3), find.sightings, *best.box.rounded(_PLACES)] if best else [""] * 6
                 words = [safe_cell(word) for word in (find.detector, find.label, find.text)]
                 times = [round(find.confidence, 3), round(find.start, 3), round(find.end, 3)]
                 writer.writerow([number, *words, *times, *place, crop.image if crop else ""])
-
-
-def _numbers(box: Box) -> list[float]:
-    return [round(value, 4) for value in (box.x, box.y, box.width, box.height)]

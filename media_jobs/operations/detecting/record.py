@@ -18,7 +18,7 @@ from .marks import mark_files, marks_in
 from .span import Span
 
 SIGHTINGS, CROPS, SUMMARY = "sightings.jsonl", "crops.raw", "span.json"
-_MOST_CROPS = 3000
+MOST_CROPS = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class RecordWriter:
     def add(self, time: float, seen: Mapping[str, Sequence[PicturedSighting]]) -> None:
         """A frame, with what each detector saw in it."""
         line = [
-            [name, each.label, each.confidence, _numbers(each.box), each.text, each.merit]
+            [name, each.label, each.confidence, each.box.numbers, each.text, each.merit]
             for name, sightings in seen.items()
             for each in sightings
         ]
@@ -58,10 +58,10 @@ class RecordWriter:
         best = find.best
         if not isinstance(best, PicturedSighting) or not isinstance(best.crop, np.ndarray):
             return
-        if len(self.crops) >= _MOST_CROPS:
+        if len(self.crops) >= MOST_CROPS:
             return
         height, width = best.crop.shape[:2]
-        key = [find.detector, best.time, _numbers(best.box)]
+        key = [find.detector, best.time, best.box.numbers]
         self.crops.append([*key, self._crops.tell(), width, height])
         self._crops.write(best.crop.tobytes())
 
@@ -119,7 +119,3 @@ def made_in(folder: Path, detectors: Sequence[FilterDetector]) -> Mapping[str, P
     names = [SUMMARY, SIGHTINGS, CROPS, *(name for detector in detectors for name in mark_files(detector))]
     paths = [folder / name for name in names]
     return {path.name: path for path in paths if path.exists() and path.stat().st_size}
-
-
-def _numbers(box: Box) -> list[float]:
-    return [box.x, box.y, box.width, box.height]
