@@ -37,6 +37,11 @@ def sound_filters(layouts: str, channels: str | None = None) -> list[str]:
     return [*steady, *([f"aformat=channel_layouts={layout}"] if layout else [])]
 
 
+def mono_samples(rate: float) -> list[str]:
+    """One channel of 16-bit samples, with silence in gaps: each sample is at its time."""
+    return [*sound_filters(""), f"aresample={rate:g}", "aformat=sample_fmts=s16:channel_layouts=mono"]
+
+
 def measure_loudness(target: float) -> str:
     """The filter of the first pass: `parse_loudness` reads its report from ffmpeg's output."""
     return f"loudnorm=I={target:g}:TP={PEAK}:print_format=json"

@@ -11,7 +11,7 @@ from ...ffmpeg.probing.media_facts import AudioStream
 from ...understanding.engine import Engine
 from ...understanding.speech import LONGEST, RATE
 from ..base import Inference, Input
-from .audio_filters import sound_filters
+from .audio_filters import mono_samples
 from .cues import Word, snapped
 from .noted_pieces import NotedPieces
 from .time_range import output_limit
@@ -23,8 +23,8 @@ _MANY = "asetnsamples=n=16384:p=0"  # samples that ffmpeg writes at once
 
 
 def speech_command(main: Input, sound: AudioStream, length: float | None, threads: int) -> Command:
-    """One channel at the rate of the model, with silence in gaps: each sample is at its time."""
-    filters = [*sound_filters(""), f"aresample={RATE}", "aformat=sample_fmts=s16:channel_layouts=mono", _MANY]
+    """At the rate of the model."""
+    filters = [*mono_samples(RATE), _MANY]
     options = ("-map", f"0:{sound.index}", "-af", ",".join(filters), "-c:a", "pcm_s16le")
     source, target = Source(main.path, main.facts.format), PipeTarget("s16le", options)
     return Command([source], [target], threads=threads, max_duration=output_limit(length))

@@ -15,7 +15,7 @@ from ...ffmpeg.command import Command, Source, Target
 from ...ffmpeg.probing.media_facts import Facts
 from ...prediction.sent_content import Body, SentContent
 from ..base import Work
-from .audio_filters import sound_filters
+from .audio_filters import mono_samples
 from .still_images import FORMATS, require_picture
 from .time_range import duration_of, output_limit
 from .video_filters import fit_size, scale_filter, tone_map_filters
@@ -52,11 +52,9 @@ def prepared(work: Work[Any], content: SentContent) -> Body:
 
 
 def _wav(work: Work[Any], rate: float) -> Path:
-    """One channel of 16-bit samples, with silence in gaps: each sample is at its time."""
     facts, path = work.main.facts, work.folder / "sound.wav"
     sound, length = facts.audio[0], _sound_length(facts)
-    filters = [*sound_filters(""), f"aresample={rate:g}", "aformat=sample_fmts=s16:channel_layouts=mono"]
-    options = ("-map", f"0:{sound.index}", "-af", ",".join(filters), "-c:a", "pcm_s16le")
+    options = ("-map", f"0:{sound.index}", "-af", ",".join(mono_samples(rate)), "-c:a", "pcm_s16le")
     plain = ("-map_metadata", "-1", "-fflags", "+bitexact", "-f", "wav")
     source, target = Source(work.main.path, facts.format), Target(path, (*options, *plain))
     command = Command([source], [target], threads=work.threads, max_duration=output_limit(length))
