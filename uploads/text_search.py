@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from .hooks import TextSource, text_sources
 from .models import MediaFile, SearchText
 from .text.text_query import Part, TextQuery, snippet
 
@@ -18,7 +19,12 @@ class Hit:
     source: str
     start: float | None  # the second of the file at which it is said or shown
     snippet: Sequence[Part]
-    about: UUID | None = None  # what else of the file the text is about: see hooks.text_sources
+    about: UUID | None = None  # what else of the file the text is about
+
+    @property
+    def app_source(self) -> TextSource | None:
+        """The source of another app that the text is from. None: it is about nothing else."""
+        return next((source for source in text_sources if source.name == self.source), None)
 
 
 def find(texts: QuerySet[SearchText], query: TextQuery) -> QuerySet[SearchText]:

@@ -8,7 +8,6 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from ..access import permissions
-from ..hooks import text_sources
 from ..text.text_query import TextQuery
 from ..text.times import clock
 from ..text_search import Hit, find, hits
@@ -50,5 +49,5 @@ def _moment(hit: Hit) -> str:
 
 def _page_about(hit: Hit) -> str:
     """The page of the job whose metadata it is; empty for others."""
-    routes = [source.admin_route for source in text_sources if source.name == hit.source]
-    return reverse(routes[0], args=[hit.about]) if routes else ""
+    source = hit.app_source
+    return reverse(source.admin_route, args=[hit.about]) if source else ""

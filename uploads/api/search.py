@@ -13,7 +13,6 @@ from rest_framework.reverse import reverse
 from ..access import permissions
 from ..access.authentication import Scopes
 from ..errors import InvalidParams
-from ..hooks import text_sources
 from ..models import MediaFile, SearchText
 from ..scopes import Scope
 from ..text.text_query import Part, TextQuery
@@ -85,8 +84,8 @@ class HitSerializer(serializers.Serializer[Any]):  # of a Hit
     file = FoundFileSerializer()
 
     def get_about(self, hit: Hit) -> str | None:
-        routes = [source.api_route for source in text_sources if source.name == hit.source]
-        return reverse(routes[0], [hit.about], request=self.context.get("request")) if routes else None
+        source = hit.app_source
+        return reverse(source.api_route, [hit.about], request=self.context.get("request")) if source else None
 
 
 class SearchView(mixins.ListModelMixin, viewsets.GenericViewSet[SearchText]):
