@@ -48,6 +48,10 @@ class PartState:
     is_done: bool
 
 
+def parts_made(parts: Sequence[PartState]) -> str:
+    return f"Made {sum(part.is_done for part in parts)} of {len(parts)} parts"
+
+
 class DivisibleOperation(Operation[P]):
     """split → run_part for each part, on any worker → join. Or `run`, if `split` raises Indivisible."""
 
@@ -62,7 +66,7 @@ class DivisibleOperation(Operation[P]):
 
     def message_of_parts(self, params: P, parts: Sequence[PartState]) -> str:
         """The message of the job while its parts are made."""
-        return f"Made {sum(part.is_done for part in parts)} of {len(parts)} parts"
+        return parts_made(parts)
 
     @abstractmethod
     def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:

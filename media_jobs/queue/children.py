@@ -23,7 +23,7 @@ from uploads.storage.tombstones import bury
 
 from .. import operations
 from ..models import Job, ScratchBlob, Share
-from ..operations.divisible import PARTS_SHARE, DivisibleOperation, Part, PartState
+from ..operations.divisible import PARTS_SHARE, DivisibleOperation, Part, PartState, parts_made
 from . import kept_parts, states
 from .artifacts import StoredOutput, bury_outputs, keys_of
 from .notify import wake
@@ -168,13 +168,16 @@ def _bury_scratch(children: QuerySet[Job]) -> list[str]:
 
 def show_progress(parent_id: UUID) -> None:
     """Write the progress of the children into the row of their parent."""
-    rows = list(Job.with_children.filter(parent=parent_id).only("weight", "status", "progress", "part", "message"))
-    whole = sum(row.weight for row in rows)
+    columns = ("weight", "status", "progress", "part", "message")
+    rows = list(Job.with_children.filter(parent=parent_id).values_list(*columns))
+    whole = sum(weight for weight, *_ in rows)
     if not whole or len(rows) == 1:  # a part that is alone is the first of all: the others are not known yet
         return
-    ready = [row.status == Status.SUCCEEDED for row in rows]
-    done = sum(row.weight * (1 if is_done else row.progress) for row, is_done in zip(rows, ready, strict=True))
-    parts = [PartState(row.part or {}, row.message, is_done) for row, is_done in zip(rows, ready, strict=True)]
+    done, parts = 0.0, []
+    for weight, status, progress, part, message in rows:
+        is_done = status == Status.SUCCEEDED
+        done += weight * (1 if is_done else progress)
+        parts.append(PartState(part or {}, message, is_done))
     share, message = _words(parent_id, parts)
     Job.objects.filter(pk=parent_id, status=Status.QUEUED, pending_children__gt=0).update(
         progress=share * done / whole, message=message[:255]
@@ -189,7 +192,7 @@ def _words(parent_id: UUID, parts: Sequence[PartState]) -> tuple[float, str]:
         with suppress(ValidationError):  # a plug-in was changed meanwhile
             params = operation.parameters.model_validate(parent.params)
             return operation.parts_share(params), operation.message_of_parts(params, parts)
-    return PARTS_SHARE, ""
+    return PARTS_SHARE, parts_made(parts)
 
 
 def counts(parents: Collection[UUID]) -> dict[UUID, dict[str, int]]:
