@@ -31,15 +31,12 @@ class MediaJobsConfig(AppConfig):
         )
 
         register_models(jobs().detector_models)
-        hooks.warnings.append(lanes.warnings)
-        hooks.warnings.append(plugin_reports.warnings)
+        hooks.warnings += [lanes.warnings, plugin_reports.warnings, model_endpoints.warnings]
         hooks.text_sources.append(job_texts.TEXTS)
-        hooks.warnings.append(model_endpoints.warnings)
         hooks.file_stored.append(submission.inspect_new)
         hooks.file_deleting.append(deletion.release_file)
         hooks.upload_sent.append(notify.wake_for_upload)
-        hooks.upload_ended.append(submission.begin_uploaded)
-        hooks.upload_ended.append(arrivals.remember)
+        hooks.upload_ended += [submission.begin_uploaded, arrivals.remember]
         hooks.arrival_choices.append(arrivals.named)
         hooks.arrival_options.append(arrivals.options)
         hooks.keys_in_use.append(artifacts.keys_in_use)

@@ -166,15 +166,18 @@ class ModelServer(Protocol):
         """
 
 
+_REMOVED = "The model server of this job was removed. Choose another one."
+
+
 class NoModelServer:
     """Where the server was removed after the job was submitted."""
 
     @property
     def content(self) -> SentContent:
-        raise EndpointRemoved("The model server of this job was removed. Choose another one.")
+        raise EndpointRemoved(_REMOVED)
 
     def ask(self, body: Body, on_sent: Callable[[int], None], on_wait: Callable[[float], None], /) -> bytes:
-        raise EndpointRemoved("The model server of this job was removed. Choose another one.")
+        raise EndpointRemoved(_REMOVED)
 
 
 class Checkpoints(Protocol):

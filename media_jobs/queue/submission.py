@@ -65,17 +65,19 @@ class Order:
     def parse(cls, owner: User, operation: str, params: Any = None, **more: Any) -> "Order":
         """The only place where the parameters of a submission are parsed. InvalidParams says what is wrong."""
         found, sent = operations.get(operation), {} if params is None else params
-        parsed = operations.parse(found, sent)
-        require_extras(found, parsed)
-        return cls(owner, found, parsed, sent, endpoint=model_endpoints.chosen(found, parsed), **more)
+        return cls._possible(owner, found, operations.parse(found, sent), sent, **more)
 
     @classmethod
     def of_preset(cls, owner: User, preset: Preset, **more: Any) -> "Order":
         """The same with the operation and the parameters of a preset. PresetInvalid: they do not fit any more."""
         params, found = presets.parsed(preset), operations.get(preset.operation)
-        require_extras(found, params)
-        endpoint = model_endpoints.chosen(found, params)
-        return cls(owner, found, params, preset.params, preset=preset, endpoint=endpoint, **more)
+        return cls._possible(owner, found, params, preset.params, preset=preset, **more)
+
+    @classmethod
+    def _possible(cls, owner: User, operation: Operation[Any], params: Params, sent: Any, **more: Any) -> "Order":
+        """ExtraMissing, EndpointUnavailable: what the operation needs is not here."""
+        require_extras(operation, params)
+        return cls(owner, operation, params, sent, endpoint=model_endpoints.chosen(operation, params), **more)
 
     @property
     def lane(self) -> str:
