@@ -16,7 +16,7 @@ from .shared.codecs import AUDIO, AUDIO_FILES, audio_encoder, is_deep
 from .shared.cover_art import extract_cover
 from .shared.metadata import KeptMetadata, Metadata
 from .shared.parameters import MAX_SOUND_DURATION, Bitrate, End, ParameterError, Start
-from .shared.time_range import TimeRange, duration_of, output_limit
+from .shared.time_range import TimeRange, duration_of, likely_duration, output_limit
 
 
 class AudioParams(Params):
@@ -76,7 +76,7 @@ class Audio(Operation[AudioParams]):
     def check(self, params: AudioParams, kind: str, facts: Facts | None) -> None:
         if facts is not None:
             check_channels(params.channels, _sound(facts))
-            params.time_range.check(duration_of(facts, _sound(facts)) or facts.duration, MAX_SOUND_DURATION)
+            params.time_range.check(likely_duration(facts, _sound(facts)), MAX_SOUND_DURATION)
 
     def run(self, work: Work[AudioParams]) -> Outcome:
         self.check(work.params, work.main.kind, work.main.facts)

@@ -27,7 +27,7 @@ from .shared.hls_sounds import encode_sounds
 from .shared.hls_source import PICTURE, Prepared, prepare
 from .shared.hls_subtitles import extract_subtitles
 from .shared.parameters import Heights
-from .shared.time_range import TimeRange, duration_of
+from .shared.time_range import TimeRange, likely_duration
 
 _LADDER = (1080, 720, 360)
 _SHORTEST = 8.0  # seconds; what is shorter is not worth children
@@ -56,7 +56,7 @@ class Hls(DivisibleOperation[HlsParams]):
 
     def check(self, params: HlsParams, kind: str, facts: Facts | None) -> None:
         if facts is not None:
-            TimeRange().check(duration_of(facts, _picture(facts), *facts.audio) or facts.duration)
+            TimeRange().check(likely_duration(facts, _picture(facts), *facts.audio))
 
     def is_worth_splitting(self, facts: Facts, slots: int, least: float) -> bool:
         return facts.duration is None or facts.duration >= _SHORTEST

@@ -10,7 +10,7 @@ from ..ffmpeg.probing.verification import Expected
 from .base import QUICK, Operation, Outcome, Output, Params, Work
 from .shared.best_frame import best_frame
 from .shared.still_images import FrameExtractor
-from .shared.time_range import duration_of, output_limit
+from .shared.time_range import likely_duration, output_limit
 
 POSTER_WIDTH = 640
 WAVEFORM_SIZE = (640, 160)
@@ -60,7 +60,7 @@ def _waveform(work: Work[Params], facts: Facts) -> Output:
     path = work.folder / "waveform.png"
     width, height = WAVEFORM_SIZE
     sound = facts.audio[0]
-    length = duration_of(facts, sound) or facts.duration
+    length = likely_duration(facts, sound)
     graph = (
         f"[0:{sound.index}]aformat=sample_fmts=flt:channel_layouts=mono,asplit[one][two];"
         f"[one][two]amultiply,aresample={WAVEFORM_RATE},asetnsamples=n={WAVEFORM_RATE},"

@@ -10,7 +10,7 @@ from .shared.cues import clock
 from .shared.parameters import Interval
 from .shared.sprite_sheets import MAX_PICTURES, Pictures, SheetMaker, Spacing
 from .shared.still_images import require_picture
-from .shared.time_range import TimeRange, duration_of
+from .shared.time_range import TimeRange, likely_duration
 
 NAME = "storyboard.vtt"
 
@@ -40,7 +40,7 @@ class Storyboard(Operation[StoryboardParams]):
     def check(self, params: StoryboardParams, kind: str, facts: Facts | None) -> None:
         if facts is None:
             return
-        length = duration_of(facts, require_picture(facts)) or facts.duration
+        length = likely_duration(facts, require_picture(facts))
         TimeRange().check(length)
         if length and params.interval and length / params.interval > MAX_PICTURES:
             raise UnfitMedia(
@@ -52,7 +52,7 @@ class Storyboard(Operation[StoryboardParams]):
         params, facts = work.params, work.main.facts
         self.check(params, work.main.kind, facts)
         stream = require_picture(facts)
-        length = duration_of(facts, stream) or facts.duration
+        length = likely_duration(facts, stream)
         maker = SheetMaker(
             work.tools, work.main.path, facts, work.folder, threads=work.threads, width=params.width,
             columns=params.columns, spacing=Spacing.of(params.interval, length), duration=length,

@@ -15,7 +15,7 @@ from .shared.cues import Cue, cues_of, plain_text, srt, webvtt
 from .shared.listening import Listener, speech_command
 from .shared.noted_pieces import NotedPieces
 from .shared.parameters import MAX_SOUND_DURATION
-from .shared.time_range import TimeRange, duration_of
+from .shared.time_range import TimeRange, likely_duration
 from .shared.transcript_json import write_json
 
 _DONE = 0.98  # of the progress, when all is heard
@@ -50,7 +50,7 @@ class Transcribe(Operation[TranscribeParams]):
                     f"The rate of its sound is {sound.sample_rate:,} Hz. Speech needs {_LOWEST_RATE:,} Hz at least: "
                     "the rate in the file may be wrong."
                 )
-            TimeRange().check(duration_of(facts, sound) or facts.duration, MAX_SOUND_DURATION)
+            TimeRange().check(likely_duration(facts, sound), MAX_SOUND_DURATION)
 
     def check_models(self, params: TranscribeParams, models: Mapping[str, str]) -> None:
         find_model(models.get(self.extra, ""))
@@ -86,7 +86,7 @@ def _sound(facts: Facts) -> AudioStream:
 def _listen(work: Work[TranscribeParams], listener: Listener) -> str:
     """Hear all of the sound. Of a damaged file, what can be decoded; the message says where that ends."""
     facts, sound = work.main.facts, _sound(work.main.facts)
-    length = duration_of(facts, sound) or facts.duration
+    length = likely_duration(facts, sound)
     if listener.resumed:
         work.tools.report(f"Going on at {clock_time(listener.heard / RATE)}, where an earlier attempt has ended")
     message, log = "", ""

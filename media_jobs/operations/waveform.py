@@ -12,7 +12,7 @@ from .base import BULK, Operation, Outcome, Output, Params, Work
 from .shared.parameters import MAX_SOUND_DURATION, ParameterError
 from .shared.peaks import Peaks, Samples
 from .shared.sound_samples import sample_reader
-from .shared.time_range import TimeRange, duration_of
+from .shared.time_range import TimeRange, likely_duration
 from .shared.waveform_files import PICTURE_SIZE, WaveformFile, write_json, write_picture
 
 DEFAULT_SAMPLES_PER_PIXEL = 256
@@ -75,7 +75,7 @@ class Waveform(Operation[WaveformParams]):
         if facts is None:
             return
         sound = _sound(facts)
-        length = duration_of(facts, sound) or facts.duration
+        length = likely_duration(facts, sound)
         TimeRange().check(length, MAX_SOUND_DURATION)
         pixel = params.pixel_of(sound)
         if pixel < 2:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ...errors import UnfitMedia
 from ...ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
-from ..shared.time_range import duration_of
+from ..shared.time_range import likely_duration
 from .parameters import DetectParams
 from .span import Span
 
@@ -27,7 +27,7 @@ class Extent:
             raise UnfitMedia(f"“{listening[0].name}” needs sound, and this file has none.")
         picture, sound = facts.picture if seeing else None, facts.audio[0] if listening else None
         used = [stream for stream in (picture, sound) if stream is not None]
-        duration = duration_of(facts, *used) or facts.duration
+        duration = likely_duration(facts, *used)
         return cls(picture, sound, duration, _rate(picture, duration) if picture else None)
 
     def seconds(self, span: Span) -> float | None:

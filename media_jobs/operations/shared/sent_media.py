@@ -17,7 +17,7 @@ from ...prediction.sent_content import Body, SentContent
 from ..base import Work
 from .audio_filters import mono_samples
 from .still_images import FORMATS, require_picture
-from .time_range import duration_of, output_limit
+from .time_range import likely_duration, output_limit
 from .video_filters import fit_size, scale_filter, tone_map_filters
 
 PREPARED = 0.4  # of the progress
@@ -101,8 +101,8 @@ def _form(frames: list[tuple[float, Path]]) -> Body:
 
 
 def _sound_length(facts: Facts) -> float | None:
-    return duration_of(facts, facts.audio[0]) or facts.duration
+    return likely_duration(facts, facts.audio[0])
 
 
 def _length(facts: Facts) -> float | None:
-    return duration_of(facts, require_picture(facts)) or facts.duration
+    return likely_duration(facts, require_picture(facts))

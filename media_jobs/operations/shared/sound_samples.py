@@ -16,7 +16,7 @@ from ...ffmpeg.command import Command, PipeTarget, Source
 from ...ffmpeg.probing.media_facts import AudioStream, Facts
 from .audio_filters import sound_filters
 from .peaks import Samples
-from .time_range import duration_of, output_limit
+from .time_range import likely_duration, output_limit
 
 Floats = NDArray[np.float32]
 
@@ -116,7 +116,7 @@ class _Cutter:
 
 
 def sample_reader(path: Path, facts: Facts, sound: AudioStream) -> SampleReader:
-    length = duration_of(facts, sound) or facts.duration
+    length = likely_duration(facts, sound)
     filters = ",".join([*_gap_filters(facts), _steady(sound), _MANY])
     if facts.format == "mp3":
         source = Source(path, facts.format, ("-flags2", "+skip_manual"))

@@ -96,6 +96,11 @@ def duration_of(facts: Facts, *streams: VideoStream | AudioStream) -> float | No
     return None if has_others else facts.duration
 
 
+def likely_duration(facts: Facts, *streams: VideoStream | AudioStream) -> float | None:
+    """The same; or that of the whole file, which may be longer or estimated: for limits and progress."""
+    return duration_of(facts, *streams) or facts.duration
+
+
 def is_duration_estimated(facts: Facts) -> bool:
     """Whether facts.duration is only ffmpeg's estimate: see demuxers.WITHOUT_DURATION."""
     return facts.format in WITHOUT_DURATION
