@@ -51,6 +51,14 @@ def warm_helper(sandbox: Sandbox) -> Iterator[WarmHelper]:
     helper.end()
 
 
+@pytest.fixture(scope="module")
+def helper() -> Iterator[WarmHelper]:
+    """One for the tests of a module, in a sandbox that must be complete."""
+    made = WarmHelper(lambda: Sandbox.probe("on", find("wheel").path))
+    yield made
+    made.end()
+
+
 @pytest.fixture
 def operate_on(sandbox: Sandbox, warm_helper: WarmHelper, tmp_path: Path) -> OperateOn:
     folders = (tmp_path / f"work-{number}" for number in range(100))

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,13 +68,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sound = ["-f", "lavfi", "-i", "sine=440:d=5"]
     ffmpeg("-f", "lavfi", "-i", CLIP, *sound, *X264.split(), "-g", "30", "-c:a", "aac", str(path))
     return path
-
-
-@pytest.fixture(scope="module")
-def helper() -> Iterator[WarmHelper]:
-    made = WarmHelper(lambda: Sandbox.probe("on", find("wheel").path))
-    yield made
-    made.end()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The detector `motion` on encoded clips: what moves is found while it moves, and noise and light do not move."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,6 @@ import pytest
 
 from media_jobs.ffmpeg.binary import find
 from media_jobs.ffmpeg.probing.probe import probe
-from media_jobs.ffmpeg.sandbox import Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Input, Work
@@ -26,13 +25,6 @@ WALKER = (
 )
 
 Moves = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def helper() -> Iterator[WarmHelper]:
-    made = WarmHelper(lambda: Sandbox.probe("on", find("wheel").path))
-    yield made
-    made.end()
 
 
 @pytest.fixture

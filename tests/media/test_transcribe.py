@@ -3,7 +3,7 @@
 import json
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,7 +15,6 @@ import pytest
 from media_jobs.errors import Failure, InferenceFailed, OperationUnavailable, UnfitMedia
 from media_jobs.ffmpeg.binary import find
 from media_jobs.ffmpeg.progress import Report
-from media_jobs.ffmpeg.sandbox import Sandbox
 from media_jobs.ffmpeg.toolbox import Toolbox
 from media_jobs.operations import get, parse
 from media_jobs.operations.base import Inference, Input, Outcome, Work
@@ -58,13 +57,6 @@ class Transcript:
     @property
     def words(self) -> list[str]:
         return plain_words(self.texts["transcript.txt"])
-
-
-@pytest.fixture(scope="module")
-def helper() -> Iterator[WarmHelper]:
-    made = WarmHelper(lambda: Sandbox.probe("on", find("wheel").path))
-    yield made
-    made.end()
 
 
 Transcribe = Callable[..., Transcript]
