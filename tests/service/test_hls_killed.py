@@ -3,12 +3,14 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.support.job_requests import ended, submit
+from tests.support.processes import signalled, working_in
 from tests.support.running_servers import running
 from tests.support.server import Server, Template, query
 from tests.support.troubled_clips import clip, ffmpeg
@@ -16,7 +18,7 @@ from tests.support.waiting import wait_until
 
 MADE = "SELECT part FROM media_jobs_job WHERE parent_id IS NOT NULL AND status = 'succeeded'"
 AGAIN = "SELECT count(*) FROM media_jobs_job WHERE parent_id IS NOT NULL AND attempts > 0"
-# Workers look for finished segments every two seconds: encoding a run of these pictures takes longer than that.
+# Noise, which takes long to encode. How long depends on the machine, so its encoder is stopped between two segments.
 SLOW = [
     "-f",
     "lavfi",
@@ -78,6 +80,16 @@ def pieces(server: Server, child: str) -> list[tuple[int, int]]:
     return sorted((int(first), int(last)) for first, last in bounds)
 
 
+def encoder_between_segments(server: Server) -> list[int]:
+    """The processes that encode a run, of which a segment is finished and another has begun."""
+    work = server.home / "work"
+    for path in work.rglob("encoded.mp4"):
+        with suppress(FileNotFoundError):  # this run has just ended
+            if path.read_bytes().count(b"moof") > 1:
+                return working_in(work)
+    return []
+
+
 def begun_run(server: Server) -> str:
     """The id of a run that is being encoded, and of which segments are finished."""
     return next((str(child) for (child,) in query(server, RUNNING) if pieces(server, str(child))), "")
@@ -94,8 +106,10 @@ def test_a_run_goes_on_after_the_segments_that_a_killed_worker_has_finished(
         server.start_worker("bulk")
         heavy = server.start_worker("heavy")
         job = submit(server, file, "hls", heights=[160])
-        child = wait_until(lambda: begun_run(server), 120, lambda: server.log[-2000:])
-        os.killpg(heavy.pid, signal.SIGKILL)
+        encoder = wait_until(lambda: encoder_between_segments(server), 120, lambda: server.log[-2000:])
+        with signalled(encoder, signal.SIGSTOP, signal.SIGCONT):
+            child = wait_until(lambda: begun_run(server), 60, lambda: server.log[-2000:])
+            os.killpg(heavy.pid, signal.SIGKILL)
         kept, begun = pieces(server, child), played(server, address, "160p")
         assert len(begun) == 1 + kept[-1][1]
         server.start_worker("heavy")
