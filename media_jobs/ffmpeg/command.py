@@ -70,6 +70,7 @@ class Command:
     targets: Sequence[Target | PipeTarget]
     filters: str = ""  # -filter_complex
     threads: int = 2
+    filter_threads: int | None = None  # None: as many. Filters that only look at pictures lose time by sharing them
     max_duration: float = 24 * 3600.0  # of the output, in seconds
     verbose: bool = False  # log at the level "info", at which filters such as loudnorm report what they measured
 
@@ -88,7 +89,8 @@ class Command:
             yield from ("-progress", "pipe:1", "-stats_period", "0.5")
         yield from ("-max_alloc", str(_MAX_BLOCK))
         yield from ("-dts_error_threshold", str(MAX_TIMESTAMP_GAP))
-        yield from ("-filter_threads", str(self.threads), "-filter_complex_threads", str(self.threads))
+        filter_threads = str(self.filter_threads or self.threads)
+        yield from ("-filter_threads", filter_threads, "-filter_complex_threads", filter_threads)
 
     def _sources(self) -> Iterator[str]:
         for source in self.sources:

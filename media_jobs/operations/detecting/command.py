@@ -18,7 +18,6 @@ from .span import Span
 
 # Frames that are looked at are never enlarged. Nobody reads a plate in less, and more takes too long.
 _LARGEST = (1280, 720)
-_PASSED = ("-fps_mode", "passthrough")
 
 
 def sampled_size(params: DetectParams, picture: VideoStream) -> tuple[int, int]:
@@ -28,26 +27,27 @@ def sampled_size(params: DetectParams, picture: VideoStream) -> tuple[int, int]:
 
 def command_for(work: Work[DetectParams], extent: Extent, span: Span) -> Command:
     params, facts = work.params, work.main.facts
-    graph, mapped = list[str](), list[str]()
+    mapped = list[str]()
     targets: list[Target | PipeTarget] = []
     if extent.picture is not None:
         chain = filters_of(_those(params, "video"))
         if params.lookers:
             chain += _sampled(params, extent.picture)
-            targets.append(PipeTarget("rawvideo", ("-map", "[picture]", *_PASSED)))
+        picture = ("-map", f"0:{extent.picture.index}", "-filter:v", ",".join(chain), "-fps_mode", "passthrough")
+        if params.lookers:
+            targets.append(PipeTarget("rawvideo", picture))
         else:
-            mapped += ["-map", "[picture]", *_PASSED]
-        graph.append(f"[0:{extent.picture.index}]{','.join(chain)}[picture]")
+            mapped += picture
     if extent.sound is not None:
         chain = [*sound_filters(""), *filters_of(_those(params, "audio"))]
-        graph.append(f"[0:{extent.sound.index}]{','.join(chain)}[heard]")
-        mapped += ["-map", "[heard]"]
+        mapped += ["-map", f"0:{extent.sound.index}", "-filter:a", ",".join(chain)]
     if mapped:
         targets.append(Target(None, mapped))
     pixels = extent.picture.pixels if extent.picture else 0
     source = Source(work.main.path, facts.format, (*_begin(extent, facts), *span.options), pixels)
     longest = span.begin + output_limit(extent.seconds(span))  # times are those of the file
-    return Command([source], targets, ";".join(graph), threads=work.threads, max_duration=longest)
+    looked_at = None if params.lookers else 1
+    return Command([source], targets, threads=work.threads, filter_threads=looked_at, max_duration=longest)
 
 
 def _begin(extent: Extent, facts: Facts) -> Sequence[str]:
