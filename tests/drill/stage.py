@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -260,7 +261,9 @@ def staged(
     """On PostgreSQL where `base_url` names one: on one of our own, if it can be had, else in a database there.
 
     `seconds` is the length of the film that is worked on: on two cores its encoding takes about a quarter of that.
+    Stages may share `folder`: each makes a folder of its own in it.
     """
+    folder = Path(tempfile.mkdtemp(prefix="stage-", dir=folder))
     with own_cluster() if base_url else nullcontext() as cluster:
         template = make_template(folder / "template", cluster.url if cluster else base_url)
         home = folder / "home"

@@ -37,6 +37,15 @@ def test_a_job_ends_as_it_should_whatever_happens(name: str, stage: Stage, monke
     assert stage.hit
 
 
+def test_another_stage_may_be_in_the_same_folder(stage: Stage) -> None:
+    """Faults of two stages may have one name, as in `--only "kill -9 of the whole tree"`."""
+    folder, database = stage.server.home.parent.parent, os.environ.get("DATABASE_URL", "")
+    with staged(folder, database, seconds=1, lanes=("quick",)) as other:
+        assert other.server.home != stage.server.home
+        other.upload(other.film)
+        assert other.one("SELECT count(*) FROM uploads_mediafile") == 1
+
+
 def test_a_worker_that_is_told_to_stop_gives_its_job_back_and_is_gone(stage: Stage) -> None:
     job = stage.submit()
     stage.wait_for(lambda: stage.job(job)["progress"] > 0, "the job to get on")
