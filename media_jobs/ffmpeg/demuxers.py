@@ -33,7 +33,8 @@ MAX_PIXELS = 110_000_000  # of a frame: allows photographs of 100 megapixels and
 
 # Seeking finds the time but not the key frame before it: there is no picture until the next key frame.
 SEEKS_PAST_KEY_FRAMES = frozenset({"mpegts", "mpeg", "rm"})
-# ffmpeg counts times from the beginning of those streams that are read, not from that of the file.
+# ffmpeg counts times from the beginning of those streams that are read, not from that of the file: see
+# `count_from_file`.
 COUNTS_FROM_USED = frozenset({"mpegts", "mpeg", "ogg", "live_flv"})
 # The file has no timestamps, so that seeking finds nothing.
 WITHOUT_TIMESTAMPS = frozenset({"h264", "hevc", "m4v", "mjpeg", "mpegvideo", "obu", "swf", "vvc"})

@@ -21,7 +21,7 @@ class PredictParams(Params):
 
 class Predict(Operation[PredictParams]):
     name = "predict"
-    version = 1
+    version = 2
     title = "Predict"
     summary = "Sends the file, its sound or its frames to a model server, and keeps the JSON that it answers."
     lane = BULK

@@ -34,7 +34,7 @@ class TranscribeParams(Params):
 
 class Transcribe(Operation[TranscribeParams]):
     name = "transcribe"
-    version = 1
+    version = 2
     title = "Transcribe"
     summary = "Writes down what is said, as text, subtitles (SRT, WebVTT) and JSON with the time of each word."
     lane = INFERENCE

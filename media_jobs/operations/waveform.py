@@ -62,7 +62,7 @@ class WaveformParams(Params):
 
 class Waveform(Operation[WaveformParams]):
     name = "waveform"
-    version = 1
+    version = 2
     title = "Waveform"
     summary = (
         "Computes the waveform of the sound as data for players such as peaks.js and wavesurfer.js, and a picture."

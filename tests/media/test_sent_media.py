@@ -95,6 +95,20 @@ def test_sound_is_a_wav_of_one_channel_with_its_length_in_the_header(sent: Sent,
     assert int(spectrum.argmax()) == 440  # the tone of the clip
 
 
+@pytest.mark.parametrize("name", ["late-sound.mkv", "late-sound.ts"])
+def test_before_sound_that_begins_late_the_wav_is_silent(name: str, sent: Sent) -> None:
+    with wave.open(io.BytesIO(sent(name, "wav", 8000)[1])) as sound:
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")
+    assert len(samples) / 8000 == pytest.approx(10.0, abs=0.1)
+    assert np.flatnonzero(np.abs(samples) > 100)[0] / 8000 == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["late-picture.mkv", "late-picture.ts"])
+def test_frames_of_a_picture_that_begins_late_have_their_time_in_the_file(name: str, sent: Sent) -> None:
+    times = [float(file.removesuffix(".jpg")) for file, _ in frames_of(*sent(name, "frames", 1)[:2])]
+    assert times == pytest.approx([float(second) for second in range(1, 10)], abs=0.1)
+
+
 def test_frames_are_a_form_with_jpeg_files_that_are_named_by_their_time(sent: Sent) -> None:
     head, body, _ = sent("film.mp4", "frames", 5)
     frames = frames_of(head, body)

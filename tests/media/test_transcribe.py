@@ -22,7 +22,7 @@ from media_jobs.understanding.engine import Answer, Array, Engine
 from media_jobs.understanding.warm_helper import WarmHelper
 from tests.support.spoken_texts import Spoken, needs_speech, plain_words, speak, word_errors
 
-from ..support.troubled_clips import ffmpeg
+from ..support.troubled_clips import AAC, X264, ffmpeg
 
 pytestmark = needs_speech
 
@@ -182,6 +182,21 @@ def test_a_file_that_was_cut_off_gives_what_can_be_heard(
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     found = transcribe(cut)
     assert "ship left the" in found.texts["transcript.txt"]
+
+
+@pytest.mark.parametrize("name", ["late.ts", "late.mkv"])
+def test_of_sound_that_begins_late_the_times_are_those_of_the_file(
+    transcribe: Transcribe, tmp_path: Path, name: str
+) -> None:
+    spoken, late = speak(tmp_path / "spoken.wav", 2, (1.7,)), 3.0
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=12", "-itsoffset", f"{late}", "-i", str(spoken.path),
+        *X264.split(), *AAC.split(), str(tmp_path / name),
+    )  # fmt: skip
+    cues = transcribe(tmp_path / name).json["cues"]
+    for start, end in spoken.spans:
+        assert min(abs(cue["start"] - late - start) for cue in cues) <= 0.3
+        assert min(abs(cue["end"] - late - end) for cue in cues) <= 0.3
 
 
 def test_a_language_that_the_model_does_not_know_is_refused(transcribe: Transcribe, spoken: Spoken) -> None:

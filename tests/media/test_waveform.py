@@ -181,8 +181,9 @@ def amplitudes(done: Done) -> list[int]:
     return found[1::2]
 
 
-def test_sound_that_begins_late_stands_at_its_time(operate: Operate) -> None:
-    found = amplitudes(operate("waveform", "late-sound.mkv", pixels_per_second=10))
+@pytest.mark.parametrize("name", ["late-sound.mkv", "late-sound.mp4", "late-sound.ts"])
+def test_sound_that_begins_late_stands_at_its_time(name: str, operate: Operate) -> None:
+    found = amplitudes(operate("waveform", name, pixels_per_second=10))
     assert max(found[:9]) == 0
     assert min(found[12:90]) > 1000
     assert abs(len(found) - 100) <= 1

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from ...detection.detector import FilterDetector
 from ...ffmpeg.command import Command, PipeTarget, Source, Target
-from ...ffmpeg.demuxers import COUNTS_FROM_USED
-from ...ffmpeg.probing.media_facts import Facts, VideoStream
+from ...ffmpeg.probing.media_facts import VideoStream
 from ..base import Work
 from ..shared.audio_filters import sound_filters
-from ..shared.time_range import output_limit
+from ..shared.time_range import count_from_file, output_limit
 from ..shared.video_filters import deinterlace_filters, fit_size, scale_filter, tone_map_filters
 from .extent import Extent
 from .frame_feeder import TIMES
@@ -44,16 +43,11 @@ def command_for(work: Work[DetectParams], extent: Extent, span: Span) -> Command
     if mapped:
         targets.append(Target(None, mapped))
     pixels = extent.picture.pixels if extent.picture else 0
-    source = Source(work.main.path, facts.format, (*_begin(extent, facts), *span.options), pixels)
+    begin = count_from_file(facts, *extent.streams)
+    source = Source(work.main.path, facts.format, (*begin, *span.options), pixels)
     longest = span.begin + output_limit(extent.seconds(span))  # times are those of the file
     looked_at = None if params.lookers else 1
     return Command([source], targets, threads=work.threads, filter_threads=looked_at, max_duration=longest)
-
-
-def _begin(extent: Extent, facts: Facts) -> Sequence[str]:
-    """Options that make times count from the beginning of the file."""
-    used = [stream.begin or 0.0 for stream in (extent.picture, extent.sound) if stream is not None]
-    return ("-itsoffset", f"{min(used):.6f}") if facts.format in COUNTS_FROM_USED and min(used) > 0 else ()
 
 
 def _those(params: DetectParams, media: str) -> Sequence[FilterDetector]:

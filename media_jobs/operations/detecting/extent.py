@@ -26,9 +26,12 @@ class Extent:
         if listening and not facts.audio:
             raise UnfitMedia(f"“{listening[0].name}” needs sound, and this file has none.")
         picture, sound = facts.picture if seeing else None, facts.audio[0] if listening else None
-        used = [stream for stream in (picture, sound) if stream is not None]
-        duration = likely_duration(facts, *used)
+        duration = likely_duration(facts, *_present(picture, sound))
         return cls(picture, sound, duration, _rate(picture, duration) if picture else None)
+
+    @property
+    def streams(self) -> "list[VideoStream | AudioStream]":
+        return _present(self.picture, self.sound)
 
     def seconds(self, span: Span) -> float | None:
         return span.seconds(self.duration)
@@ -46,6 +49,10 @@ class Extent:
         """About how many frames are looked at; 1 if that is not known."""
         rate, seconds = min(params.max_fps, (self.rate or params.max_fps) / params.frame_skip), self.seconds(span)
         return max(1, round(rate * seconds)) if seconds else 1
+
+
+def _present(picture: VideoStream | None, sound: AudioStream | None) -> list[VideoStream | AudioStream]:
+    return [stream for stream in (picture, sound) if stream is not None]
 
 
 def _rate(picture: VideoStream, duration: float | None) -> float | None:

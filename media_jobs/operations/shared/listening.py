@@ -14,7 +14,7 @@ from ..base import Inference, Input
 from .audio_filters import mono_samples
 from .cues import Word, snapped
 from .noted_pieces import NotedPieces
-from .time_range import output_limit
+from .time_range import count_from_file, output_limit
 
 _TIMEOUT = 1200.0  # seconds for a minute of sound: the largest models are slow
 _LONGEST = 2 * LONGEST  # in bytes
@@ -26,7 +26,8 @@ def speech_command(main: Input, sound: AudioStream, length: float | None, thread
     """At the rate of the model."""
     filters = [*mono_samples(RATE), _MANY]
     options = ("-map", f"0:{sound.index}", "-af", ",".join(filters), "-c:a", "pcm_s16le")
-    source, target = Source(main.path, main.facts.format), PipeTarget("s16le", options)
+    source = Source(main.path, main.facts.format, count_from_file(main.facts, sound))
+    target = PipeTarget("s16le", options)
     return Command([source], [target], threads=threads, max_duration=output_limit(length))
 
 

@@ -17,7 +17,7 @@ from ...prediction.sent_content import Body, SentContent
 from ..base import Work
 from .audio_filters import mono_samples
 from .still_images import FORMATS, require_picture
-from .time_range import likely_duration, output_limit
+from .time_range import count_from_file, likely_duration, output_limit
 from .video_filters import fit_size, scale_filter, tone_map_filters
 
 PREPARED = 0.4  # of the progress
@@ -56,7 +56,8 @@ def _wav(work: Work[Any], rate: float) -> Path:
     sound, length = facts.audio[0], _sound_length(facts)
     options = ("-map", f"0:{sound.index}", "-af", ",".join(mono_samples(rate)), "-c:a", "pcm_s16le")
     plain = ("-map_metadata", "-1", "-fflags", "+bitexact", "-f", "wav")
-    source, target = Source(work.main.path, facts.format), Target(path, (*options, *plain))
+    source = Source(work.main.path, facts.format, count_from_file(facts, sound))
+    target = Target(path, (*options, *plain))
     command = Command([source], [target], threads=work.threads, max_duration=output_limit(length))
     work.tools.ffmpeg(command, seconds=length, share=(0.0, PREPARED), verb="Prepared")
     return path
@@ -79,7 +80,7 @@ def _frames(work: Work[Any], rate: float) -> Iterator[tuple[float, Path]]:
         "-frames:v", str(MAX_FRAMES), *jpeg.options, "-f", "image2", "-frame_pts", "1",
     )  # fmt: skip
     target = Target(folder / "frame%d.jpg", options)
-    source = Source(work.main.path, facts.format, pixels=stream.pixels)
+    source = Source(work.main.path, facts.format, count_from_file(facts, stream), stream.pixels)
     command = Command([source], [target], threads=work.threads, max_duration=output_limit(length))
     work.tools.ffmpeg(command, seconds=length, share=(0.0, PREPARED), verb="Prepared")
     found = sorted((int(name[1]), path) for path in folder.iterdir() if (name := _MILLISECONDS.fullmatch(path.name)))

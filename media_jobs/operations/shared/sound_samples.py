@@ -16,7 +16,7 @@ from ...ffmpeg.command import Command, PipeTarget, Source
 from ...ffmpeg.probing.media_facts import AudioStream, Facts
 from .audio_filters import sound_filters
 from .peaks import Samples
-from .time_range import likely_duration, output_limit
+from .time_range import count_from_file, likely_duration, output_limit
 
 Floats = NDArray[np.float32]
 
@@ -121,7 +121,7 @@ def sample_reader(path: Path, facts: Facts, sound: AudioStream) -> SampleReader:
     if facts.format == "mp3":
         source = Source(path, facts.format, ("-flags2", "+skip_manual"))
         return SampleReader(source, sound, filters, length, _floor, encoder_delay(path))
-    source, rounding = Source(path, facts.format), None
+    source, rounding = Source(path, facts.format, count_from_file(facts, sound)), None
     if sound.codec in {"pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be"}:
         rounding = _truncated
     elif sound.codec == "vorbis":

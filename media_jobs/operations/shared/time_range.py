@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ...errors import UnfitMedia
-from ...ffmpeg.demuxers import SEEKS_PAST_KEY_FRAMES, WITHOUT_DURATION, WITHOUT_TIMESTAMPS
+from ...ffmpeg.demuxers import COUNTS_FROM_USED, SEEKS_PAST_KEY_FRAMES, WITHOUT_DURATION, WITHOUT_TIMESTAMPS
 from ...ffmpeg.probing.media_facts import AudioStream, Facts, VideoStream
 from ...ffmpeg.progress import clock_time
 from .parameters import MAX_DURATION
@@ -35,6 +35,12 @@ def seek(format: str, start: float) -> Seek:
 
 def seek_option(seconds: float) -> tuple[str, ...]:
     return ("-ss", f"{seconds:.6f}") if seconds else ()
+
+
+def count_from_file(facts: Facts, *used: VideoStream | AudioStream) -> tuple[str, ...]:
+    """Options of a Source of which only these streams are read: times then count from the beginning of the file."""
+    begin = min(stream.begin or 0.0 for stream in used)
+    return ("-itsoffset", f"{begin:.6f}") if facts.format in COUNTS_FROM_USED and begin > 0 else ()
 
 
 @dataclass(frozen=True, slots=True)
