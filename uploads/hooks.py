@@ -110,12 +110,13 @@ playlist_urls: list[Callable[[MediaFile, str], str]] = []
 
 @dataclass(frozen=True, slots=True)
 class Previews:
-    """URLs of what a player shows besides the file: pictures along its timeline, captions. "" where there is none."""
+    """What a player shows besides the file: URLs of pictures along its timeline and of captions. "" where none is."""
 
     # WebVTT whose cues name a picture beside it, and a part of that: "sheet.jpg#xywh=0,0,160,90"
     storyboard: str = ""
     waveform: str = ""  # a picture as wide as the file is long, with a transparent ground
     captions: str = ""  # WebVTT of what is said
+    captions_language: str = ""  # a code such as "en"
 
 
 # Return the previews of a file. Given the token of a signed link, with URLs below that link.

@@ -28,7 +28,7 @@ def listed_transcript(file: MediaFile) -> list[ListedSubtitles]:
     """The newest one. None if nobody speaks in it."""
     if (captions := captions_of(file)) is None:
         return []
-    return [ListedSubtitles(f"transcript-{captions.job}", _language(file, captions.job), is_transcript=True)]
+    return [ListedSubtitles(f"transcript-{captions.job}", language_of(file, captions.job), is_transcript=True)]
 
 
 def transcript_lengths(file: MediaFile, job: UUID, seconds: float) -> list[float]:
@@ -58,8 +58,8 @@ def _segments(piece: Piece) -> TextSegments:
         return _segments_of_content(piece)
 
 
-def _language(file: MediaFile, job: UUID) -> str:
-    """Empty if it cannot be read: the film plays without it, too."""
+def language_of(file: MediaFile, job: UUID) -> str:
+    """Of a transcript. Empty if it cannot be read: the film plays without it, too."""
     if (blob := blob_of(file, job, TRANSCRIPT, [TRANSCRIBE])) is None:
         return ""
     try:

@@ -37,6 +37,7 @@ from ..queue.previews import (
 )
 from .hls import send_content
 from .hls_streams import Content
+from .hls_transcripts import language_of
 
 
 class PreviewView(APIView):
@@ -70,8 +71,13 @@ def _preview(
 
 def previews(file: MediaFile, link: str) -> Previews:
     """The hook player_previews."""
-    made = (storyboard_of(file), waveform_of(file), captions_of(file))
-    return Previews(*(_url(file, link, preview) for preview in made))
+    captions = captions_of(file)
+    return Previews(
+        storyboard=_url(file, link, storyboard_of(file)),
+        waveform=_url(file, link, waveform_of(file)),
+        captions=_url(file, link, captions),
+        captions_language=language_of(file, captions.job) if captions else "",
+    )
 
 
 def _url(file: MediaFile, link: str, made: MadePreview | None) -> str:

@@ -175,14 +175,18 @@ def test_it_is_offered_as_captions_also_on_the_page_of_a_signed_link(
     assert not wrong
 
 
-def test_without_hls_js_it_is_offered_once_too(page: Page, server: Server, film: str) -> None:
+def test_without_hls_js_it_is_offered_once_too_with_its_language(page: Page, server: Server, film: str) -> None:
     def without_script(route: Route) -> None:
         found = route.fetch()
         route.fulfill(response=found, body=re.sub('data-hls="[^"]+"', 'data-hls=""', found.text()))
 
-    page.route("**/change/", without_script)
-    open_page(page, server, film)
-    expect_captions(page, "Transcript")
+    link = server.request("POST", f"/api/v1/files/{film}/link/", user=USER).json()["page_url"]
+    for url in (f"{server.url}/admin/uploads/mediafile/{film}/change/", link):
+        page.route(url, without_script)
+        page.goto(url)
+        wait_for(page, f"{MEDIA}.readyState >= 1")
+        expect_captions(page, "Transcript")
+        assert page.evaluate(f"{MEDIA}.textTracks[0].language") == "en"
 
 
 def expect_captions(page: Page, label: str) -> None:

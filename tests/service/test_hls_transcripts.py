@@ -1,6 +1,7 @@
 """The newest transcript of a file is a subtitle rendition of its HLS playlists, also behind a signed link."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,17 @@ def test_the_newest_is_listed_with_its_language_and_its_urls_stay(
 
     transcribed(shared_server, film, tmp_path / "third", "en", cues="")  # nobody speaks
     assert not read_master_playlist(text(shared_server, f"{base}master.m3u8")).of_type("SUBTITLES")
+
+
+@pytest.mark.parametrize(("language", "srclang"), [("de", ["de"]), (None, [])])
+def test_the_page_of_a_signed_link_names_its_language_for_players_without_hls(
+    language: str | None, srclang: list[str], shared_server: Server, film: str, tmp_path: Path
+) -> None:
+    job = transcribed(shared_server, film, tmp_path / "made", language)
+    link = shared_server.request("POST", f"/api/v1/files/{film}/link/", user="alice").json()["page_url"]
+    [track] = re.findall("<track [^>]+>", text(shared_server, link.removeprefix(shared_server.url), None))
+    assert f"/previews/{job}/transcript.vtt" in track
+    assert re.findall('srclang="([^"]*)"', track) == srclang
 
 
 def test_a_signed_link_has_it_and_neither_a_stranger_nor_another_file_with_the_same_content(

@@ -20,6 +20,7 @@ def player_context(
     """Values for templates/player.html. `link`: the token of a signed link, which works for `seconds_left`."""
     is_here = file.blob.state == Blob.State.STORED
     previews = [ask(file, link) for ask in hooks.player_previews] if is_here else []
+    captions = next((found for found in previews if found.captions), hooks.Previews())
     lifetime = min(seconds_left, url_lifetime(file.facts, is_inline=True)) if download_origins() else 0
     return {
         "file": file,
@@ -30,7 +31,8 @@ def player_context(
         "playlist_url": next((url for ask in hooks.playlist_urls if (url := ask(file, link))), ""),
         "storyboard_url": next((found.storyboard for found in previews if found.storyboard), ""),
         "waveform_url": next((found.waveform for found in previews if found.waveform), ""),
-        "captions_url": next((found.captions for found in previews if found.captions), ""),
+        "captions_url": captions.captions,
+        "captions_language": captions.captions_language,
         "duration": f"{(file.facts or {}).get('duration') or 0:.3f}",  # seconds; 0 if not known
         "hls_script": _HLS_SCRIPT if finders.find(_HLS_SCRIPT) else "",
     }

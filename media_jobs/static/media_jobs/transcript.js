@@ -28,8 +28,6 @@ class Transcript {
       this.cues = cues.map(({ start, end, text, words }) => ({ start, end, text: String(text), words }));
       this.starts = cues.map(({ start }) => start);
       if (language) this.box.lang = language;
-      const captions = this.media?.querySelector('track:not([src^="data:"])'); // hls.js adds such
-      if (captions && language) captions.srclang = language;
     } catch {
       return this.say("The transcript cannot be read.");
     }
