@@ -33,7 +33,7 @@ class PresetSerializer(serializers.ModelSerializer[Preset]):
     owner = serializers.CharField(source="owner.username", default=None, allow_null=True, read_only=True)
     runs_for_you = serializers.SerializerMethodField(help_text="Whether it runs on each of your uploads")
     trouble = serializers.SerializerMethodField(
-        help_text="Why no job can be made from it any more, and what to do; null if all is well"
+        help_text="Why no job can be made from it now, and what to do; null if all is well"
     )
     urls = serializers.SerializerMethodField()
 

@@ -1,14 +1,21 @@
-"""Jobs that need an extra: whether it is installed, and which models they use here."""
+"""What jobs need besides their parameters: extras, their models, and model servers."""
 
 from pydantic import ValidationError
 
 from .. import operations
 from ..conf import jobs
 from ..errors import ExtraMissing
-from ..models import Job, Worker
+from ..models import Job, ModelEndpoint, Worker
 from ..operations.base import Operation, P
 from ..understanding.extras import EXTRAS, SPEECH, Extra, NoModel, install_command, installed
 from ..understanding.whisper_models import weights_for
+from . import model_endpoints
+
+
+def require_available(operation: Operation[P], params: P) -> ModelEndpoint | None:
+    """The model server that the parameters choose. ExtraMissing, EndpointUnavailable: a job could not run now."""
+    require_extras(operation, params)
+    return model_endpoints.chosen(operation, params)
 
 
 def require_extras(operation: Operation[P], params: P) -> None:

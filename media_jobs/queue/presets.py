@@ -20,6 +20,7 @@ from .. import operations, permissions
 from ..errors import NameTaken, PresetInvalid, UnknownPreset
 from ..models import PRESET_NAME_LENGTH, Preset
 from ..operations.base import Params
+from .extras import require_available
 
 MOST_OF_OWNER = 500
 _MOST_NAMED = 20  # in an error message
@@ -130,9 +131,15 @@ def parsed(preset: Preset) -> Params:
 
 
 def trouble(preset: Preset) -> str:
-    """Why the preset cannot be used, and what to do about it. Empty if it can."""
+    """Why the preset cannot be used now, and what to do about it. Empty if it can."""
     found = _checked(preset)
-    return found if isinstance(found, str) else ""
+    if isinstance(found, str):
+        return found
+    try:
+        require_available(operations.get(preset.operation), found)
+    except Refusal as missing:
+        return missing.detail
+    return ""
 
 
 def _checked(preset: Preset) -> Params | str:

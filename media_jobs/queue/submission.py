@@ -31,7 +31,7 @@ from ..ffmpeg.probing.media_facts import stored_facts
 from ..models import Job, JobInput, ModelEndpoint, Preset, Share
 from ..operations.base import Described, Operation, Params, canonical
 from . import artifacts, model_endpoints, presets, states
-from .extras import require_extras
+from .extras import require_available
 from .job_texts import index_metadata
 from .notify import wake
 from .replays import replayed
@@ -76,8 +76,7 @@ class Order:
     @classmethod
     def _possible(cls, owner: User, operation: Operation[Any], params: Params, sent: Any, **more: Any) -> "Order":
         """ExtraMissing, EndpointUnavailable: what the operation needs is not here."""
-        require_extras(operation, params)
-        return cls(owner, operation, params, sent, endpoint=model_endpoints.chosen(operation, params), **more)
+        return cls(owner, operation, params, sent, endpoint=require_available(operation, params), **more)
 
     @property
     def lane(self) -> str:

@@ -49,6 +49,13 @@ def worker() -> Worker:
     return a_worker("bulk")
 
 
+@pytest.fixture
+def admin() -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("boss"))
+    return client
+
+
 def predict(file: MediaFile | None = None, endpoint: str = "birds", **more: Any) -> Job:
     return a_job(file, operation="predict", params={"endpoint": endpoint}, **more)
 
@@ -318,6 +325,20 @@ def test_a_preset_with_a_server_that_is_gone_is_refused(worker: Worker) -> None:
         Order.of_preset(owner, preset)
 
 
+def test_a_preset_with_a_server_that_is_switched_off_says_so_wherever_it_is_chosen(admin: Client) -> None:
+    an_endpoint(), an_endpoint("plates")
+    preset = presets.save(None, "Birds", "predict", {"endpoint": "birds"})
+    pages = [reverse("admin:media_jobs_preset_change", args=[preset.pk]), "/admin/media_jobs/preset/arrivals/"]
+    pages.append("/api/v1/presets/")
+    shown = "/admin/media_jobs/preset/"
+    trouble = "There is no model server “birds”, or it is switched off. Choose one of: plates."
+    assert not any(trouble in admin.get(page).content.decode() for page in pages)
+    assert "cannot be used" not in admin.get(shown).content.decode()
+    ModelEndpoint.objects.filter(name="birds").update(active=False)
+    assert all(trouble in admin.get(page).content.decode() for page in pages)
+    assert "cannot be used" in admin.get(shown).content.decode()
+
+
 def test_a_preset_sends_each_new_file_and_leaves_a_note_where_it_cannot(worker: Worker) -> None:
     an_endpoint(sends="wav")
     preset = presets.save(None, "Birds", "predict", {"endpoint": "birds"}, on_arrival=True)
@@ -367,13 +388,6 @@ def fields(**changed: str) -> dict[str, str]:
         "timeout": "600", "concurrency": "2", "retries": "4",
     }  # fmt: skip
     return {name: value for name, value in (usual | changed).items() if value}
-
-
-@pytest.fixture
-def admin() -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("boss"))
-    return client
 
 
 ADD = "/admin/media_jobs/modelendpoint/add/"

@@ -10,9 +10,9 @@ from django.db.models.functions import Now
 from model_bakery import baker
 
 from media_jobs.errors import ExtraMissing
-from media_jobs.models import Worker
+from media_jobs.models import Preset, Worker
 from media_jobs.operations import get, parse
-from media_jobs.queue import extras
+from media_jobs.queue import extras, presets
 from media_jobs.understanding.extras import SPEECH, VISION, installed
 from tests.support.job_orders import ended, job, keep, post, submitted
 from tests.support.processes import descendants, is_alive
@@ -86,6 +86,7 @@ def test_without_the_extra_the_refusal_has_the_command_that_installs_it(monkeypa
     assert caught.value.code == "extra_missing"
     assert not Worker.objects.exists()
     extras.require_extras(get("transcode"), parse(get("transcode"), {}))
+    assert 'make run EXTRAS="speech' in presets.trouble(Preset(name="Text", operation=TRANSCRIBE))
 
 
 @pytest.mark.django_db
