@@ -1,8 +1,8 @@
 """Put the texts of artifacts into the index of the search, soon after the end of the job that has them.
 
-These are transcripts, and what detectors have read, such as number plates. The row of such an artifact is written in
-the transaction that ends the job; a chore then reads the content, as a transaction must not wait for a store. The
-texts in the index go with the artifact, and with the file.
+These are transcripts, what detectors have read, such as number plates, and what the operator's own models have seen.
+The row of such an artifact is written in the transaction that ends the job; a chore then reads the content, as a
+transaction must not wait for a store. The texts in the index go with the artifact, and with the file.
 """
 
 import json
@@ -17,6 +17,7 @@ from uploads.sinks.base import NoSuchKey, SinkError
 from uploads.storage.files import keep_from_deletion
 from uploads.text_index import Passage, index_text
 
+from ..detection.onnx_models import is_name
 from ..models import Artifact, WaitingText
 from . import job_texts
 
@@ -74,12 +75,20 @@ def _said(transcript: Any) -> Texts:
 
 
 def _seen(detections: Any) -> Texts:
-    """What each detector has read, by its name. One that read nothing replaces what it read before."""
-    texts: dict[str, list[Passage]] = {name: [] for name in detections["detectors"]}
+    """What each detector has read, by its name. One that read nothing replaces what it read before.
+
+    The operator's own models do not read. Of theirs, the labels count: each once, at its first time.
+    """
+    texts: dict[str, list[Passage]] = {name[:_LONGEST_SOURCE]: [] for name in detections["detectors"]}
+    labels = set[tuple[str, str]]()
     for find in detections["finds"]:
-        if find["text"]:
-            texts[find["detector"]].append(Passage(float(find["start"]), str(find["text"])))
-    return {name[:_LONGEST_SOURCE]: texts[name] for name in texts if name not in _OTHER_SOURCES}
+        source, text = find["detector"][:_LONGEST_SOURCE], find["text"]
+        if not text and is_name(find["detector"]) and (label := (source, find["label"])) not in labels:
+            labels.add(label)
+            text = find["label"]
+        if text:
+            texts[source].append(Passage(float(find["start"]), str(text)))
+    return {source: texts[source] for source in texts if source not in _OTHER_SOURCES}
 
 
 _READERS: Mapping[str, Callable[[Any], Texts]] = {TRANSCRIPT: _said, DETECTIONS: _seen}

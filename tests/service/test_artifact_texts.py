@@ -97,6 +97,24 @@ def test_what_each_detector_reads_is_found_at_its_time_until_the_same_one_reads_
     assert said("harbour") == [(file, 0.0)]
 
 
+def test_each_label_of_a_model_is_found_at_its_first_time_and_events_are_not(file: MediaFile) -> None:
+    seen = [
+        ("scenes", "scene", 0.0), ("onnx:birds", "heron", 4.0), ("onnx:birds", "grey heron", 6.0),
+        ("plates", "plate", 7.0), ("onnx:birds", "heron", 9.0), ("onnx:long-name-of-1", "stork", 10.0),
+        ("onnx:long-name-of-2", "crane", 11.0),
+    ]  # fmt: skip
+    finds = [{"detector": name, "label": label, "text": "", "start": start} for name, label, start in seen]
+    content = {"version": 1, "detectors": sorted({name for name, _, _ in seen}), "finds": finds}
+    written(file, json.dumps(content).encode(), texts.DETECTIONS)
+    texts.index_waiting()
+    [birds] = SearchText.objects.filter(source="onnx:birds")
+    assert birds.text.split() == ["heron", "grey", "heron"]
+    assert said("heron", "onnx:birds") == [(file, 4.0)]
+    assert said("grey heron", "onnx:birds") == [(file, 6.0)]
+    assert [said(word, "onnx:long-name-o") for word in ("stork", "crane")] == [[(file, 10.0)], [(file, 11.0)]]
+    assert not SearchText.objects.filter(source__in=["scenes", "plates"]).exists()
+
+
 def test_a_detector_with_the_name_of_another_source_replaces_nothing_of_it(file: MediaFile) -> None:
     written(file, cues("harbour"))
     written(file, detections(transcript=["quay"], name=["pier"], **{"a" * 40: ["jetty"]}), texts.DETECTIONS)

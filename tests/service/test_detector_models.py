@@ -30,6 +30,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(template: Template, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(template, tmp_path_factory, DETECTOR_MODELS=str(models)) as server:
+        server.start_worker("inference")
         yield server
 
 
@@ -61,8 +62,17 @@ def test_a_model_that_is_not_registered_is_refused(server: Server, film: str) ->
 
 
 @needs_vision
+def test_what_a_model_sees_is_found_by_its_label(server: Server, film: str) -> None:
+    done = ended(server, submitted(server, operation="detect", file=film, params=SPOTS | {"max_fps": 2}))
+    assert done["status"] == "succeeded", done["error"]
+    server.manage("housekeeping", "--once")
+    results = server.get("/api/v1/search/?q=red+spot&source=onnx:spots", user="alice").json()["results"]
+    assert [(found["file"]["id"], found["start"]) for found in results] == [(film, 0.0)]
+    assert not server.get("/api/v1/search/?q=green+spot", user="alice").json()["results"]
+
+
+@needs_vision
 def test_a_result_is_used_again_until_the_model_changes(server: Server, film: str, models: Path) -> None:
-    server.start_worker("inference")
     first = ended(server, submitted(server, operation="detect", file=film, params=SPOTS))
     assert (first["status"], first["cached"]) == ("succeeded", False), first["error"]
     assert first["message"].startswith("Processed 5/5 frames (")
