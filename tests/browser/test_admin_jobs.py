@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -14,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser_staff import signed_in
-from tests.support.processes import signalled, working_in
+from tests.support.processes import stopped_at_work
 from tests.support.running_servers import running
 from tests.support.server import Server, Template
 from tests.support.waiting import wait_until
@@ -60,13 +59,14 @@ def submit(server: Server, file: str, **params: Any) -> str:
     return str(answer.json()["id"])
 
 
+def shown(server: Server, job: str) -> Any:
+    return server.get(f"/api/v1/jobs/{job}/", user="alice").json()
+
+
 def stopped_half_way(server: Server, job: str) -> AbstractContextManager[None]:
     """An ffmpeg that stops after its first progress report: a fast one would end before the test sees it run."""
     told = re.compile(r"Encoded [1-9]")
-    wait_until(lambda: told.match(server.get(f"/api/v1/jobs/{job}/", user="alice").json()["message"]), SOON / 1000)
-    tools = working_in(server.home / "work")
-    assert tools
-    return signalled(tools, signal.SIGSTOP, signal.SIGCONT)
+    return stopped_at_work(server.home / "work", lambda: told.match(shown(server, job)["message"]), SOON / 1000)
 
 
 def test_a_row_moves_until_its_job_has_succeeded(server: Server, page: Page, film: str) -> None:
@@ -107,27 +107,29 @@ def test_workers_are_seen_to_take_up_work_and_lanes_to_become_empty(server: Serv
     page.evaluate(UNLOADED)
     expect(page.locator(".mr-state")).to_have_text("idle", timeout=SOON)
     job = submit(server, film, codec="vp9", quality="high")
-    doing = page.get_by_role("link", name="transcode: film.mp4")
-    expect(doing).to_have_attribute("href", f"{JOBS}{job}/change/", timeout=SOON)
-    expect(page.locator(".mr-state")).to_have_text("busy")
-    assert page.evaluate("sessionStorage.getItem('left')") is None
+    with stopped_at_work(server.home / "work"):
+        doing = page.get_by_role("link", name="transcode: film.mp4")
+        expect(doing).to_have_attribute("href", f"{JOBS}{job}/change/", timeout=SOON)
+        expect(page.locator(".mr-state")).to_have_text("busy")
+        assert page.evaluate("sessionStorage.getItem('left')") is None
 
-    page.goto(f"{server.url}/admin/media_jobs/lane/")
-    page.evaluate(f"sessionStorage.clear(); {UNLOADED}")
-    running = page.locator('[data-live-id="heavy"][data-live="running"]')
-    expect(running).to_have_text("1")
-    assert server.request("POST", f"/api/v1/jobs/{job}/cancel/").status == 200
+        page.goto(f"{server.url}/admin/media_jobs/lane/")
+        page.evaluate(f"sessionStorage.clear(); {UNLOADED}")
+        running = page.locator('[data-live-id="heavy"][data-live="running"]')
+        expect(running).to_have_text("1")
+        assert server.request("POST", f"/api/v1/jobs/{job}/cancel/").status == 200
     expect(running).to_have_text("0", timeout=SOON)
     assert page.evaluate("sessionStorage.getItem('left')") is None
 
 
 def test_cancelling_on_the_page_ends_it(server: Server, page: Page, film: str) -> None:
     job = submit(server, film, codec="vp9", quality="high")
-    page.goto(f"{server.url}{JOBS}{job}/change/")
-    expect(page.locator("#mr-head .mr-state")).to_have_text("running", timeout=SOON)
-    expect(page.locator("#mr-command")).to_contain_text("ffmpeg", timeout=SOON)
-    page.get_by_role("button", name="Cancel").click()
-    wait_until(lambda: server.get(f"/api/v1/jobs/{job}/", user="alice").json()["status"] == "cancelled", 30)
+    with stopped_at_work(server.home / "work", lambda: shown(server, job)["command"]):
+        page.goto(f"{server.url}{JOBS}{job}/change/")
+        expect(page.locator("#mr-head .mr-state")).to_have_text("running", timeout=SOON)
+        expect(page.locator("#mr-command")).to_contain_text("ffmpeg", timeout=SOON)
+        page.get_by_role("button", name="Cancel").click()
+        wait_until(lambda: shown(server, job)["status"] == "cancelled", 30)
     expect(page.locator("#mr-head .mr-state")).to_have_text("cancelled", timeout=SOON)
     expect(page.get_by_role("button", name="Retry")).to_be_visible(timeout=SOON)
 

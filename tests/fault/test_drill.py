@@ -11,6 +11,7 @@ import pytest
 from tests.drill import faults
 from tests.drill.faults import CANCELS, FAULTS
 from tests.drill.stage import Stage, staged
+from tests.support.processes import stopped_at_work
 
 pytestmark = pytest.mark.local_disk  # the drill compares the files of the disk with the rows
 SEED = random.randrange(10**6)
@@ -48,24 +49,23 @@ def test_another_stage_may_be_in_the_same_folder(stage: Stage) -> None:
 
 def test_a_worker_that_is_told_to_stop_gives_its_job_back_and_is_gone(stage: Stage) -> None:
     job = stage.submit()
-    stage.wait_for(lambda: stage.job(job)["progress"] > 0, "the job to get on")
-    holder = stage.holder(job)
-    process = next(process for _, process in stage.workers if process.pid == holder)
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
+    with stopped_at_work(stage.server.home / "work", lambda: stage.job(job)["progress"] > 0):
+        holder = stage.holder(job)
+        process = next(process for _, process in stage.workers if process.pid == holder)
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
     # A deploy costs seconds of work: no lease had to expire, and no attempt was counted.
     assert "queued (its worker stopped) → running (attempt 1)" in stage.check_ended(job)
 
 
-SLOW = {"codec": "vp9", "quality": "high"}  # longer than it takes a command to start
-
-
 def test_a_paused_lane_starts_nothing_and_a_drained_one_is_waited_for(stage: Stage) -> None:
-    running = stage.submit("transcode", SLOW)
-    stage.wait_for(lambda: stage.job(running)["status"] == "running", "the job to start")
-    said = stage.server.manage("lane", "heavy", "--drain").stdout
-    assert "Waiting for 1 job of the lane heavy to end." in said
-    assert "heavy: paused, 2 workers, 0 running, 0 queued" in said
+    running = stage.submit()
+    with stopped_at_work(stage.server.home / "work"):
+        drain = stage.server.run_beside("lane", "heavy", "--drain")
+        waits = "Waiting for 1 job of the lane heavy to end."
+        stage.wait_for(lambda: waits in stage.server.log, "the command to wait for the job")
+    drain.wait(60)
+    assert "heavy: paused, 2 workers, 0 running, 0 queued" in stage.server.log
     assert stage.job(running)["status"] == "succeeded"
     waiting = stage.submit()
     time.sleep(2)
@@ -80,10 +80,10 @@ def test_a_quick_job_starts_before_a_heavy_one_that_waits_for_a_slot(stage: Stag
     unfinished = "SELECT count(*) FROM media_jobs_job WHERE finished_at IS NULL"
     stage.wait_for(lambda: not stage.one(unfinished), "inspect")
     heavy = [stage.order(other) for other in others]
-    stage.wait_for(
-        lambda: stage.one("SELECT count(*) FROM media_jobs_job WHERE status = 'running'") >= 2, "full slots"
-    )
-    quick = stage.order(file, "thumbnail", {"width": 64})
+    running = "SELECT count(*) FROM media_jobs_job WHERE status = 'running'"
+    with stopped_at_work(stage.server.home / "work", lambda: stage.one(running) >= 2):
+        quick = stage.order(file, "thumbnail", {"width": 64})
+        stage.finished(quick)
     for job in (quick, *heavy):
         stage.check_ended(job)
     assert stage.job(quick)["started_at"] < max(stage.job(job)["started_at"] for job in heavy)

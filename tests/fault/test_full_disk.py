@@ -1,7 +1,6 @@
 """A disk that holds everything, and is filled: jobs stop in time, and people can still cancel and delete."""
 
 import json
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.films import different_copy
-from tests.support.processes import signalled, working_in
+from tests.support.processes import stopped_at_work, working_in
 from tests.support.server import Server, Template
 from tests.support.small_disks import MIB, fill, fill_but, filler, small_disk
 from tests.support.waiting import wait_until
@@ -60,8 +59,7 @@ def room_check(server: Server) -> str:
 
 def test_a_job_under_which_the_disk_comes_to_its_floor_is_stopped(server: Server, disk: Path, clip: bytes) -> None:
     job = submit(server, server.put("film.mp4", different_copy(clip)).json()["id"])
-    tools = wait_until(lambda: working_in(server.home / "work"), 60)
-    with signalled(tools, signal.SIGSTOP, signal.SIGCONT):  # it would go on for as long as we like
+    with stopped_at_work(server.home / "work"):  # it would go on for as long as we like
         fill_but(disk, 3 * MIB)
         found = wait_until(lambda: (now := job_now(server, job))["status"] == "queued" and now, 60)
     assert found["message"] == "The server's disk is full."
@@ -81,8 +79,7 @@ def test_on_a_disk_filled_to_the_last_byte_cancel_delete_and_upload_work(
     large = server.put("large.mp4", film(30 * MIB)).json()["id"]
     file = server.put("film.mp4", different_copy(clip)).json()["id"]
     job = submit(server, file)
-    tools = wait_until(lambda: working_in(server.home / "work"), 60)
-    with signalled(tools, signal.SIGSTOP, signal.SIGCONT):
+    with stopped_at_work(server.home / "work"):
 
         def is_half_released() -> bool:
             fill(disk)

@@ -12,6 +12,7 @@ import pytest
 from tests.support.ffmpeg_clips import cut, make
 from tests.support.films import different_copy
 from tests.support.job_requests import ended, submit
+from tests.support.processes import stopped_at_work
 from tests.support.running_servers import running
 from tests.support.server import Server, Template, query
 from tests.support.waiting import wait_until
@@ -80,8 +81,9 @@ def test_a_failure_that_would_come_again_is_that_of_all(server: Server, ten: Ten
 
 def test_of_one_that_is_cancelled_another_takes_the_place(server: Server, ten: Ten) -> None:
     jobs = ten(**LONG)
-    first, _ = leader(server)
-    assert server.request("POST", f"/api/v1/jobs/{first}/cancel/").status == 200
+    with stopped_at_work(server.home / "work"):
+        first, _ = leader(server)
+        assert server.request("POST", f"/api/v1/jobs/{first}/cancel/").status == 200
     assert sorted(ended(server, job)["status"] for job in jobs) == ["cancelled"] + ["succeeded"] * 9
     assert runs(server, jobs) == ["attempt 1"] * 2
     assert results(server, jobs) == (9, 1)
@@ -89,8 +91,9 @@ def test_of_one_that_is_cancelled_another_takes_the_place(server: Server, ten: T
 
 def test_what_a_killed_worker_lost_an_idle_one_takes_back_and_runs_once_more(server: Server, ten: Ten) -> None:
     jobs = ten(**LONG)
-    first, worker = leader(server)
-    os.kill(worker, signal.SIGKILL)
+    with stopped_at_work(server.home / "work"):
+        first, worker = leader(server)
+        os.kill(worker, signal.SIGKILL)
     try:
         assert [ended(server, job)["status"] for job in jobs] == ["succeeded"] * 10
     finally:

@@ -16,6 +16,7 @@ from media_jobs.errors import ExtraMissing
 from media_jobs.operations import get, parse
 from media_jobs.queue import extras
 from tests.support.job_orders import ended, job, keep, order, submitted
+from tests.support.processes import stopped_at_work
 from tests.support.running_servers import running
 from tests.support.server import Server, Template, query
 from tests.support.troubled_clips import X264, ffmpeg
@@ -49,6 +50,12 @@ def children(server: Server) -> dict[str, tuple[str, int]]:
     return {child: (status, attempt) for child, status, attempt in query(server, CHILDREN)}
 
 
+def is_begun(server: Server) -> bool:
+    """A span is done, and others are not."""
+    states = {status for status, _ in children(server).values()}
+    return "succeeded" in states and len(states) > 1
+
+
 def found_in(server: Server, done: Any) -> dict[str, list[dict[str, Any]]]:
     answer = server.get(f"/api/v1/jobs/{done['id']}/artifacts/detections.json", user="alice")
     finds = json.loads(answer.body)["finds"]
@@ -59,11 +66,11 @@ def test_a_killed_worker_costs_one_span_and_what_is_found_is_whole(server: Serve
     file = keep(server, film, "film.mkv")
     worker = server.start_worker("heavy")
     made = submitted(server, operation="detect", file=file, params=CHOSEN)
-    wait_until(lambda: [each for each in children(server).values() if each[0] == "succeeded"], 120)
-    message = job(server, made["id"])["message"]
-    counts = r"\(\d+ movements?, \d+ black stretch(es)?, \d+ silences?, \d+ detections?\)"
-    assert re.fullmatch(rf"Processed \d+/{25 * SECONDS} frames {counts}", message), message
-    os.killpg(worker.pid, signal.SIGKILL)
+    with stopped_at_work(server.home / "work", lambda: is_begun(server)):
+        message = job(server, made["id"])["message"]
+        counts = r"\(\d+ movements?, \d+ black stretch(es)?, \d+ silences?, \d+ detections?\)"
+        assert re.fullmatch(rf"Processed \d+/{25 * SECONDS} frames {counts}", message), message
+        os.killpg(worker.pid, signal.SIGKILL)
     server.start_worker("heavy")
     attempts: dict[str, int] = {}
 
@@ -96,8 +103,8 @@ def test_a_cancelled_one_leaves_nothing(server: Server, film: bytes) -> None:
     file = keep(server, film + b"\0", "other.mkv")
     server.start_worker("heavy")
     made = submitted(server, operation="detect", file=file, params=CHOSEN)
-    wait_until(lambda: children(server), 60)
-    assert server.request("POST", f"/api/v1/jobs/{made['id']}/cancel/", user="alice").status in {200, 202}
+    with stopped_at_work(server.home / "work", lambda: children(server)):
+        assert server.request("POST", f"/api/v1/jobs/{made['id']}/cancel/", user="alice").status in {200, 202}
     wait_until(lambda: job(server, made["id"])["status"] == "cancelled")
     wait_until(lambda: not children(server), 30)
     assert query(server, "SELECT 1 FROM media_jobs_scratchblob") == []

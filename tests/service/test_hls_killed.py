@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.job_requests import ended, submit
-from tests.support.processes import signalled, working_in
+from tests.support.processes import signalled, stopped_at_work, working_in
 from tests.support.running_servers import running
 from tests.support.server import Server, Template, query
 from tests.support.troubled_clips import clip, ffmpeg
@@ -34,6 +34,10 @@ SLOW = [
 RUNNING = "SELECT id FROM media_jobs_job WHERE parent_id IS NOT NULL AND status = 'running'"
 
 
+def is_run_made(server: Server) -> bool:
+    return any("run" in str(part) for (part,) in query(server, MADE))
+
+
 def played(server: Server, address: str, name: str) -> list[bytes]:
     """What a player gets of a rendition now: its init segment and its segments."""
     lines = server.get(f"{address}{name}.m3u8", user="alice").body.decode().splitlines()
@@ -51,14 +55,14 @@ def test_segments_that_could_be_played_stay_when_workers_are_killed(
         address = f"/api/v1/files/{file}/hls/"
         bulk, heavy = server.start_worker("bulk"), server.start_worker("heavy")
         job = submit(server, file, "hls", heights=[48])
-        wait_until(lambda: query(server, MADE), 60, lambda: server.log[-2000:])
-        begun = {name: played(server, address, name) for name in ("video", "audio0")}
-        assert all(len(parts) > 3 for parts in begun.values())
-        os.killpg(bulk.pid, signal.SIGKILL)
-        server.start_worker("bulk")
+        with stopped_at_work(server.home / "work", lambda: query(server, MADE), otherwise=lambda: server.log[-2000:]):
+            begun = {name: played(server, address, name) for name in ("video", "audio0")}
+            assert all(len(parts) > 3 for parts in begun.values())
+            os.killpg(bulk.pid, signal.SIGKILL)
+            server.start_worker("bulk")
 
-        wait_until(lambda: any("run" in str(part) for (part,) in query(server, MADE)), 120)
-        os.killpg(heavy.pid, signal.SIGKILL)
+        with stopped_at_work(server.home / "work", lambda: is_run_made(server)):
+            os.killpg(heavy.pid, signal.SIGKILL)
         server.start_worker("heavy")
         again: list[int] = []
         while query(server, MADE):

@@ -167,12 +167,12 @@ def a_large_film(clip: bytes, size: int = 40_000_000) -> bytes:
 
 @pytest.mark.parametrize("stage", ["Sent", "Waiting for the answer"])
 def test_a_job_is_cancelled_while_it_sends_and_while_it_waits(server: Server, clip: bytes, stage: str) -> None:
-    gone = threading.Event()
+    cancelled, gone = threading.Event(), threading.Event()
 
     def handle(sock: socket.socket) -> None:
         if stage == "Sent":
             sock.recv(3_000_000)
-            NEVER.wait(3)
+            cancelled.wait(60)
         else:
             read_request(sock)
         with contextlib.suppress(OSError):
@@ -188,6 +188,7 @@ def test_a_job_is_cancelled_while_it_sends_and_while_it_waits(server: Server, cl
         wait_until(lambda: job(server, made["id"])["message"].startswith(stage), 60)
         assert post(server, f"/api/v1/jobs/{made['id']}/cancel/").status in {200, 202}
         wait_until(lambda: job(server, made["id"])["status"] == "cancelled")
+        cancelled.set()
         assert gone.wait(20)
     assert not list((server.home / "work").iterdir())
 

@@ -14,6 +14,7 @@ from media_jobs.queue import lanes
 from tests.support.films import different_copy
 from tests.support.in_server import jobs
 from tests.support.job_requests import FINISHED, ended, submit
+from tests.support.processes import stopped_at_work
 from tests.support.running_servers import StartServer, running
 from tests.support.server import Server, Template, query
 from tests.support.small_disks import MIB, disk_at, fill_but, filler
@@ -36,12 +37,14 @@ def test_progress_only_grows_and_is_whole_only_at_the_end(server: Server, upload
     job = submit(server, upload(), codec="vp9", quality="high", fps=240)  # some seconds: it is told of once a second
     seen = [(0.0, "queued")]
 
-    def has_ended() -> bool:
+    def look() -> tuple[float, str]:
         found = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
         seen.append((found["progress"], found["status"]))
-        return found["status"] in FINISHED
+        return seen[-1]
 
-    wait_until(has_ended, 150)
+    with stopped_at_work(server.home / "work", lambda: look()[0] > 0):
+        assert look()[1] == "running"
+    wait_until(lambda: look()[1] in FINISHED, 150)
     assert all(before[0] <= after[0] for before, after in itertools.pairwise(seen)), seen
     assert [progress == 1 for progress, _ in seen] == [status == "succeeded" for _, status in seen]
     assert seen[-1][1] == "succeeded"
@@ -60,12 +63,12 @@ def test_the_command_that_was_run_and_what_it_said_can_be_read(server: Server, u
 def test_the_command_and_the_log_are_told_while_it_runs(server: Server, upload: Callable[..., str]) -> None:
     job = submit(server, upload(), codec="vp9", quality="high", fps=120)  # some seconds: it is told of once a second
 
-    def told() -> Any:
-        found = server.get(f"/api/v1/jobs/{job}/", user="alice").json()
-        assert found["status"] not in FINISHED, found
-        return found["status"] == "running" and found["command"]
+    def shown() -> Any:
+        return server.get(f"/api/v1/jobs/{job}/", user="alice").json()
 
-    assert wait_until(told, 60).startswith("ffmpeg ")
+    with stopped_at_work(server.home / "work", lambda: shown()["command"]):
+        assert shown()["status"] == "running"
+        assert shown()["command"].startswith("ffmpeg ")
     assert ended(server, job)["status"] == "succeeded"
 
 

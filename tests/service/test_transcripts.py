@@ -15,7 +15,7 @@ from media_jobs.operations import get, parse
 from media_jobs.queue import extras, presets
 from media_jobs.understanding.extras import SPEECH, VISION, installed
 from tests.support.job_orders import ended, job, keep, post, submitted
-from tests.support.processes import descendants, is_alive
+from tests.support.processes import descendants, is_alive, stopped_when
 from tests.support.running_servers import running
 from tests.support.server import Server, Template, query
 from tests.support.spoken_texts import Spoken, needs_speech, plain_words, speak, word_errors
@@ -44,15 +44,20 @@ def helpers_of(pid: int) -> list[int]:
     return [child for child, command in descendants(pid).items() if "understanding.helper" in command]
 
 
+def notes(server: Server) -> int:
+    """How many chunks are transcribed."""
+    return int(query(server, "SELECT count(*) FROM media_jobs_contentnote")[0][0])
+
+
 @needs_speech
 def test_a_killed_worker_costs_one_chunk_and_the_artifacts_are_whole(
     server: Server, file: str, spoken: Spoken
 ) -> None:
     worker = server.start_worker("inference")
     made = submitted(server, operation=TRANSCRIBE, file=file)
-    wait_until(lambda: query(server, "SELECT 1 FROM media_jobs_contentnote"), timeout=120)
-    [helper] = helpers_of(worker.pid)
-    os.kill(worker.pid, signal.SIGKILL)
+    with stopped_when(lambda: helpers_of(worker.pid), lambda: notes(server)):
+        [helper] = helpers_of(worker.pid)
+        os.kill(worker.pid, signal.SIGKILL)
     wait_until(lambda: not is_alive(helper))
     other = server.start_worker("inference")
     wait_until(lambda: job(server, made["id"])["status"] in {"succeeded", "failed"}, timeout=180)
@@ -71,9 +76,11 @@ def test_a_killed_worker_costs_one_chunk_and_the_artifacts_are_whole(
 @needs_speech
 def test_a_cancelled_job_ends_and_its_helper_is_gone(server: Server, file: str) -> None:
     worker = server.start_worker("inference")
+    before = notes(server)
     made = submitted(server, operation=TRANSCRIBE, file=file, params={"language": "en"})
-    wait_until(lambda: job(server, made["id"])["message"].startswith("Transcribed"), timeout=120)
-    assert post(server, f"/api/v1/jobs/{made['id']}/cancel/").status in {200, 202}
+    with stopped_when(lambda: helpers_of(worker.pid), lambda: notes(server) > before):
+        wait_until(lambda: job(server, made["id"])["message"].startswith("Transcribed"), timeout=120)
+        assert post(server, f"/api/v1/jobs/{made['id']}/cancel/").status in {200, 202}
     wait_until(lambda: job(server, made["id"])["status"] == "cancelled")
     wait_until(lambda: not helpers_of(worker.pid))
 

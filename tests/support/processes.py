@@ -3,9 +3,14 @@
 import contextlib
 import os
 import signal
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+from tests.support.waiting import wait_until
+
+_MOMENT = 0.02  # seconds
 
 
 def pids() -> list[int]:
@@ -73,6 +78,50 @@ def signalled(targets: Collection[int], first: signal.Signals, then: signal.Sign
         yield
     finally:
         _send(targets, then)
+
+
+@contextmanager
+def stopped_when(
+    targets: Callable[[], Collection[int]],
+    holds: Callable[[], object] = lambda: True,
+    timeout: float = 120,
+    otherwise: Callable[[], object] = str,
+) -> Iterator[None]:
+    """Stop these processes as soon as there are some and `holds` is true, until the end of the block.
+
+    A fast machine leaves a state before a test sees it. So `holds` is asked while they are stopped, and between two
+    questions they run for a moment only.
+    """
+    stopped: Collection[int] = []
+
+    def is_held() -> bool:
+        nonlocal stopped
+        _send(stopped, signal.SIGCONT)
+        time.sleep(_MOMENT)
+        stopped = targets()
+        _send(stopped, signal.SIGSTOP)
+        return bool(stopped) and bool(holds()) and all(map(is_alive, stopped))
+
+    try:
+        wait_until(is_held, timeout, otherwise)
+        yield
+    finally:
+        _send(stopped, signal.SIGCONT)
+
+
+def stopped_at_work(
+    folder: Path,
+    holds: Callable[[], object] = lambda: True,
+    timeout: float = 120,
+    otherwise: Callable[[], object] = str,
+) -> AbstractContextManager[None]:
+    """As `stopped_when`, for every ffmpeg that works in a folder. What probes has to end soon, so it runs on."""
+    return stopped_when(lambda: _ffmpeg_in(folder), holds, timeout, otherwise)
+
+
+def _ffmpeg_in(folder: Path) -> list[int]:
+    at_work = [(pid, command) for pid, command in commands() if str(folder) in command]
+    return [pid for pid, command in at_work if "ffmpeg" in Path(command.partition(" ")[0]).name]
 
 
 def _send(targets: Iterable[int], what: signal.Signals) -> None:
