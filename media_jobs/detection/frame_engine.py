@@ -58,7 +58,7 @@ def load(options: str, *, threads: int) -> FrameEngine:
 
 
 def frame_engine(
-    detectors: Sequence[FrameDetector], given: Mapping[str, str | None], min_confidence: float
+    detectors: Sequence[FrameDetector], given: Mapping[str, str | float | None], min_confidence: float
 ) -> Engine:
     """`given`: the parameters of the operation that a detector may take."""
     chosen = [

@@ -11,11 +11,11 @@ class Plates(FrameDetector):
     unique = True
     extra = VISION.name
     module = __name__
-    takes = ("plate_pattern",)
+    takes = ("plate_pattern", "max_fps")
 
 
-def load(threads: int, plate_pattern: str = "") -> Looker:
+def load(threads: int, plate_pattern: str = "", max_fps: float = 5.0) -> Looker:
     from .vision.plate_looker import PlateLooker
     from .vision.text_models import text_models
 
-    return PlateLooker(text_models(threads), plate_pattern)
+    return PlateLooker(text_models(threads), plate_pattern, max_fps)

@@ -11,10 +11,11 @@ class Text(FrameDetector):
     unique = True
     extra = VISION.name
     module = __name__
+    takes = ("max_fps",)
 
 
-def load(threads: int) -> Looker:
+def load(threads: int, max_fps: float = 5.0) -> Looker:
     from .vision.text_looker import TextLooker
     from .vision.text_models import text_models
 
-    return TextLooker(text_models(threads))
+    return TextLooker(text_models(threads), max_fps)

@@ -32,7 +32,7 @@ class FrameFeeder:
         params = work.params
         self.size, self.looked_at, self.last, self.sightings = size, 0, 0.0, 0
         self._work, self._span, self._region = work, span, params.area
-        given = {"plate_pattern": params.plate_pattern}
+        given = {"plate_pattern": params.plate_pattern, "max_fps": params.max_fps}
         try:
             lookers = [detector.with_models(work.models) for detector in params.lookers]
         except NoModel as reason:
