@@ -1,4 +1,4 @@
-"""links/TOKEN/: the page of a signed link, from a real server. tests/browser/test_player.py plays it."""
+"""links/TOKEN/: the page of a signed link, from a real server. tests/browser/own_server/test_player.py plays it."""
 
 from pathlib import Path
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
-from tests.support.browser_staff import signed_in
 from tests.support.in_server import finished_jobs
-from tests.support.running_servers import running
-from tests.support.server import Server, Template
+from tests.support.server import Server
 from tests.support.troubled_clips import clip
 
 MEDIA = "document.querySelector('#mr-player [data-plays]')"
@@ -21,18 +18,6 @@ BOX = "document.querySelector('.mr-cues')"
 HOSTILE = "<img src=x onerror=alert(1)> is no picture"
 USER = "operator"
 WORDS = 30_000
-
-
-@pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with signed_in(browser, server) as page:
-        yield page
 
 
 def transcript(*texts: str, seconds: float) -> str:

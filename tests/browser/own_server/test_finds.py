@@ -1,19 +1,16 @@
 """The finds of detect on the page of a file, in a real Chromium: time line, boxes over the picture, table, search."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from media_jobs.queue import texts
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
-from tests.support.browser_staff import signed_in
 from tests.support.detections import plate, scenes, write_detections
 from tests.support.in_server import finished_jobs
 from tests.support.job_requests import submit
-from tests.support.running_servers import running
-from tests.support.server import Server, Template
+from tests.support.server import Server
 from tests.support.troubled_clips import clip, ffmpeg
 
 MEDIA = "document.querySelector('#mr-player [data-plays]')"
@@ -21,12 +18,6 @@ PLATES = "Number plates"
 HOSTILE = "<img src=x onerror=alert(1)>"
 USER = "operator"
 MANY = 3000
-
-
-@pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +40,6 @@ def film(server: Server, content: bytes, tmp_path_factory: pytest.TempPathFactor
         write_detections(folder / name, detectors, finds)
         server.call(finished_jobs.finish_job, pk, "detect", str(folder / name), detectors=detectors)
     return pk
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with signed_in(browser, server) as page:
-        yield page
 
 
 def sent(server: Server, content: bytes) -> str:

@@ -4,18 +4,15 @@ import json
 import random
 import re
 import subprocess
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import imageio_ffmpeg
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support.browser_staff import signed_in
 from tests.support.processes import stopped_at_work
-from tests.support.running_servers import running
-from tests.support.server import Server, Template
+from tests.support.server import Server
 from tests.support.waiting import wait_until
 
 JOBS = "/admin/media_jobs/job/"
@@ -24,16 +21,9 @@ UNLOADED = "window.addEventListener('pagehide', () => sessionStorage.setItem('le
 
 
 @pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as made:
-        made.start_worker("heavy")
-        yield made
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with signed_in(browser, server) as page:
-        yield page
+def server(server: Server) -> Server:
+    server.start_worker("heavy")
+    return server
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,13 @@
 """The time line below the player: pictures of a storyboard, and a waveform, in a real Chromium."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
-from tests.support.browser_staff import signed_in
 from tests.support.job_requests import ended, submit
-from tests.support.running_servers import running
-from tests.support.server import Server, Template
+from tests.support.server import Server
 from tests.support.troubled_clips import clip
 
 MEDIA = "document.querySelector('#mr-player [data-plays]')"
@@ -18,10 +15,9 @@ USER = "operator"
 
 
 @pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as server:
-        server.start_worker("bulk")
-        yield server
+def server(server: Server) -> Server:
+    server.start_worker("bulk")
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +32,6 @@ def film(server: Server, folder: Path) -> str:
     for operation, params in (("storyboard", {"interval": 2}), ("waveform", {})):
         assert ended(server, submit(server, pk, operation, USER, **params), USER)["status"] == "succeeded"
     return pk
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with signed_in(browser, server) as page:
-        yield page
 
 
 def sent(server: Server, path: Path) -> str:

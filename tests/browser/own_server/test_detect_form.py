@@ -1,29 +1,13 @@
 """The form of detect: its detectors are checkboxes that the keyboard reaches, and the job gets what was chosen."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph
-from tests.support.browser_staff import signed_in
-from tests.support.running_servers import running
-from tests.support.server import Server, Template, query
+from tests.support.server import Server, query
 from tests.support.troubled_clips import clip
-
-
-@pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with signed_in(browser, server) as page:
-        yield page
 
 
 def test_detectors_are_chosen_by_checkboxes(page: Page, server: Server, tmp_path: Path) -> None:

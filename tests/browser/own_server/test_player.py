@@ -1,16 +1,14 @@
 """The player of a file's page and of a signed link's page, in a real Chromium, with hls.js and without."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser_pages import is_wider_than_its_window, photograph, wait_for
-from tests.support.browser_staff import signed_in
-from tests.support.running_servers import running
-from tests.support.server import ROOT, Server, Template
+from tests.support.server import ROOT, Server
 from tests.support.troubled_clips import clip
 
 pytestmark = pytest.mark.skipif(not (ROOT / "node_modules/hls.js").exists(), reason="npm did not install hls.js")
@@ -23,20 +21,13 @@ SUBTITLE_PLAYLIST = (
 
 
 @pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def film(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     return sent(server, clip("faststart.mp4", tmp_path_factory.mktemp("film")))
 
 
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with signed_in(browser, server, may_say="409 (Conflict)") as page:
-        yield page
+@pytest.fixture(scope="module")
+def may_say() -> str:
+    return "409 (Conflict)"
 
 
 def sent(server: Server, path: Path) -> str:

@@ -1,7 +1,6 @@
 """The clip list of render's form, with the keyboard alone, and clips that were marked in players."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph
 from tests.support.browser_staff import signed_in
-from tests.support.running_servers import running
-from tests.support.server import Server, Template
+from tests.support.server import Server
 from tests.support.troubled_clips import clip
 
 FIELD = "document.querySelector('textarea[data-list=clips]').value"
 VIDEO = "document.querySelector('#mr-player video')"
-
-
-@pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +23,9 @@ def files(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return {path.name: str(server.put(path.name, path.read_bytes(), user="operator").json()["id"]) for path in paths}
 
 
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with signed_in(browser, server, may_say="409 (Conflict)") as page:
-        yield page
+@pytest.fixture(scope="module")
+def may_say() -> str:
+    return "409 (Conflict)"
 
 
 def open_form(page: Page, server: Server, file: str) -> None:

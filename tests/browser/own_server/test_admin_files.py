@@ -1,15 +1,12 @@
 """The admin pages of files in a real Chromium with a real worker. No test reloads a page."""
 
 import re
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support.browser_staff import signed_in
-from tests.support.running_servers import running
-from tests.support.server import Server, Template
+from tests.support.server import Server
 
 FILES = "/admin/uploads/mediafile/"
 HOSTILE = "<img src=x onerror=alert(1)>{{7*7}}\"'.mp4"
@@ -18,15 +15,8 @@ HAS_METADATA = "() => document.querySelector('#mr-player video').readyState >= 1
 
 
 @pytest.fixture(scope="module")
-def server(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(template, tmp_path_factory) as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    with signed_in(browser, server, may_say="409 (Conflict)") as page:  # one film is not playable by HLS
-        yield page
+def may_say() -> str:
+    return "409 (Conflict)"  # one film is not playable by HLS
 
 
 def send(server: Server, name: str, content: bytes) -> str:
