@@ -29,7 +29,7 @@ from media_jobs.understanding.warm_helper import WarmHelper
 from tests.support.needs_vision import needs_vision
 from tests.support.onnx_writer import write_spot_detector
 from tests.support.operation_runs import Done, OperateOn
-from tests.support.waiting import wait_until
+from tests.support.processes import stopped_when
 
 pytestmark = needs_vision
 SPOTS = "onnx:spots"
@@ -143,9 +143,9 @@ def test_a_helper_that_is_killed_while_it_looks_is_replaced(
     caught: list[int] = []
 
     def kill() -> None:
-        wait_until(lambda: warm_helper.pid is not None)
-        caught.append(warm_helper.pid or 0)
-        os.kill(caught[0], signal.SIGKILL)
+        with stopped_when(lambda: [pid] if (pid := warm_helper.pid) is not None else []):
+            caught.append(warm_helper.pid or 0)
+            os.kill(caught[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
