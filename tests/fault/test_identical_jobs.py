@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from media_jobs.queue import lanes
 from tests.support.ffmpeg_clips import cut, make
 from tests.support.films import different_copy
 from tests.support.job_requests import ended, submit
@@ -71,10 +72,12 @@ def test_it_is_run_once_and_all_have_what_it_made(server: Server, ten: Ten) -> N
 
 
 def test_a_failure_that_would_come_again_is_that_of_all(server: Server, ten: Ten, tmp_path: Path) -> None:
-    # It is found late: who submits after a failure is not answered by that.
+    # Who submits after a failure is not answered by that. So no worker begins before all are submitted.
     source = ("-f", "lavfi", "-i", "testsrc2=size=320x180:duration=4", "-pix_fmt", "yuv420p")
     film = make(tmp_path / "film.mp4", *source, "-movflags", "+faststart")
-    jobs = ten(cut(film, 0.8).read_bytes(), **LONG)
+    server.call(lanes.pause, "heavy")
+    jobs = ten(cut(film, 0.8).read_bytes(), height=90)
+    server.call(lanes.resume, "heavy")
     assert {ended(server, job)["error"]["code"] for job in jobs} == {"bad_media"}
     assert runs(server, jobs) == ["attempt 1"]
 
