@@ -220,7 +220,7 @@ def test_a_worker_that_is_killed_while_it_sends_costs_one_attempt(server: Server
 def test_two_workers_do_not_send_more_than_the_server_takes_at_a_time(
     server: Server, upload: Callable[..., str]
 ) -> None:
-    lock, now, most = threading.Lock(), 0, 0
+    lock, now, most, together = threading.Lock(), 0, 0, threading.Barrier(1)
 
     def handle(sock: socket.socket) -> None:
         nonlocal now, most
@@ -228,6 +228,7 @@ def test_two_workers_do_not_send_more_than_the_server_takes_at_a_time(
             now += 1
             most = max(most, now)
         read_request(sock)
+        together.wait(60)
         NEVER.wait(0.5)
         with lock:
             now -= 1
@@ -240,6 +241,7 @@ def test_two_workers_do_not_send_more_than_the_server_takes_at_a_time(
         assert {ended(server, each)["status"] for each in made} == {"succeeded"}
         assert (most, served.connections) == (1, 4)
         server.call(rows.change, "narrow", concurrency=2)
+        together = threading.Barrier(2)  # each request is answered when another has come
         made = [predict(server, upload(), "narrow") for _ in range(4)]
         assert {ended(server, each)["status"] for each in made} == {"succeeded"}
         assert most == 2
