@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from tests.support.waiting import wait_until
-
 _MOMENT = 0.02  # seconds
 
 
@@ -90,20 +88,21 @@ def stopped_when(
     """Stop these processes as soon as there are some and `holds` is true, until the end of the block.
 
     A fast machine leaves a state before a test sees it. So `holds` is asked while they are stopped, and between two
-    questions they run for a moment only.
+    questions they run for as long as a question takes, so that a slow machine comes there, too.
     """
     stopped: Collection[int] = []
-
-    def is_held() -> bool:
-        nonlocal stopped
-        _send(stopped, signal.SIGCONT)
-        time.sleep(_MOMENT)
-        stopped = targets()
-        _send(stopped, signal.SIGSTOP)
-        return bool(stopped) and bool(holds()) and all(map(is_alive, stopped))
-
+    start = time.monotonic()
     try:
-        wait_until(is_held, timeout, otherwise)
+        while True:
+            stopped = targets()
+            _send(stopped, signal.SIGSTOP)
+            asked = time.monotonic()
+            if stopped and holds() and all(map(is_alive, stopped)):
+                break
+            answered = time.monotonic()
+            _send(stopped, signal.SIGCONT)
+            assert answered - start < timeout, f"not in {timeout} s: {otherwise()}"
+            time.sleep(max(_MOMENT, answered - asked))
         yield
     finally:
         _send(stopped, signal.SIGCONT)
