@@ -28,7 +28,7 @@ class StoryboardParams(Params):
 
 class Storyboard(Operation[StoryboardParams]):
     name = "storyboard"
-    version = 1
+    version = 2
     title = "Storyboard"
     summary = (
         "Makes sheets of small pictures, and a WebVTT file that says where each is: for previews while scrubbing."

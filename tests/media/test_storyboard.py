@@ -97,6 +97,13 @@ def test_pictures_are_upright_and_have_their_shape(
     assert abs(len(found) - count) <= 1
 
 
+def test_times_count_from_the_beginning_of_the_file_and_not_of_its_picture(operate: Operate) -> None:
+    late, other = (
+        cues(operate("storyboard", f"late-picture.{kind}", interval=2, width=64)) for kind in ("ts", "mkv")
+    )
+    assert [cue.start for cue in late] == pytest.approx([cue.start for cue in other], abs=0.05)
+
+
 def test_many_pictures_are_on_several_sheets(operate: Operate) -> None:
     done = operate("storyboard", "four-hours.mkv", interval=60, width=32)
     found = cues(done)

@@ -14,7 +14,7 @@ from ...ffmpeg.command import Command, PipeTarget, Source, Target
 from ...ffmpeg.probing.media_facts import Facts
 from ..base import Tools
 from .still_images import FORMATS, require_picture
-from .time_range import is_duration_estimated, output_limit
+from .time_range import count_from_file, is_duration_estimated, output_limit
 from .video_filters import MAX_SIDE, even_size, fit_size, scale_filter, tone_map_filters
 
 MAX_PICTURES = 3000
@@ -126,8 +126,9 @@ class SheetMaker:
         )
         passed = ("-fps_mode", "passthrough")
         most = math.ceil(MAX_PICTURES / self.layout.pictures)
+        options = (*count_from_file(self.facts, self.stream), *source)
         command = Command(
-            [Source(self.path, self.facts.format, source, max(self.stream.pixels, width * height))],
+            [Source(self.path, self.facts.format, options, max(self.stream.pixels, width * height))],
             [
                 Target(
                     self.folder / f"{name}-%03d.jpg", ("-map", "[sheets]", *passed, "-frames:v", str(most), *_JPEG)
