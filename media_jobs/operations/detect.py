@@ -96,9 +96,9 @@ class Detect(DivisibleOperation[DetectParams]):
     def run_part(self, work: Work[DetectParams], spec: Mapping[str, Any]) -> Outcome:
         part = replace(work, params=work.params.only(spec["media"]))
         reader = SpanReader(part, Extent.of(part.params, work.main.facts), Span(**spec["span"]))
-        reader.read()
+        message = reader.message_of(reader.read())
         made = made_in(work.folder, part.params.filters)
-        return Outcome([Output(name, path, "", "", None) for name, path in made.items()], message=reader.message)
+        return Outcome([Output(name, path, "", "", None) for name, path in made.items()], message=message)
 
     def join(self, work: Work[DetectParams], parts: Sequence[DonePart]) -> Outcome:
         records = [Record(number, part.files) for number, part in enumerate(parts)]

@@ -27,7 +27,6 @@ class SpanReader:
     span: Span
     share: tuple[float, float] = (0.0, 1.0)  # of the progress of the job
     feeder: FrameFeeder | None = None
-    message: str = ""  # of what is done so far
     _last: Block = field(default_factory=Block)
     _tally: str = ""
     _tally_until: float = 0.0
@@ -50,9 +49,12 @@ class SpanReader:
         looked_at, size = (self.feeder.looked_at, self.feeder.size) if self.feeder else (0, (0, 0))
         summary = Summary(self.span.spec, self._end(message), looked_at, *size, crops, message)
         write_summary(self.work.folder, summary)
-        self._tally = self._counted()
-        self.message = self._processed(summary.end)
         return summary
+
+    def message_of(self, summary: Summary) -> str:
+        """How many things are in the whole span, for the message of its part."""
+        self._tally = self._counted()
+        return self._processed(summary.end)
 
     def _run(self) -> None:
         command = command_for(self.work, self.extent, self.span)
@@ -73,8 +75,7 @@ class SpanReader:
         self._last = block
         if monotonic() >= self._tally_until:
             self._tally = self._counted()
-        self.message = self._processed(self._position)
-        return self.message
+        return self._processed(self._position)
 
     def _processed(self, position: float) -> str:
         if self.extent.picture is None:
