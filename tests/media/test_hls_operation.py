@@ -100,7 +100,9 @@ def test_what_cannot_be_copied_is_encoded_and_says_why(name: str, message: str, 
     assert done.message == message
     assert [output.name for output in done.outputs if output.kind == "audio"] == ["audio0.mp4"]
     low, high = (samples(output) for output in done.outputs if output.kind == "video")
-    assert sorted(sample.begin for sample in low) == sorted(sample.begin for sample in high)
+    times = sorted(float(sample.begin) for sample in high)
+    # Of a damaged picture, two frames may come at one time: the encoder may then put them a tick apart.
+    assert sorted(float(sample.begin) for sample in low) == pytest.approx(times, abs=0.0001)
     assert float(low[0].begin) == 0
     assert_no_gap(low)
     assert samples(made["audio0.mp4"])
