@@ -8,12 +8,12 @@ from playwright.sync_api import Locator, Page, expect
 from media_jobs.queue import texts
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
 from tests.support.detections import plate, scenes, write_detections
+from tests.support.file_page import MEDIA, open_file, seek
 from tests.support.in_server import finished_jobs
 from tests.support.job_requests import submit
 from tests.support.server import Server
 from tests.support.troubled_clips import clip, ffmpeg
 
-MEDIA = "document.querySelector('#mr-player [data-plays]')"
 PLATES = "Number plates"
 HOSTILE = "<img src=x onerror=alert(1)>"
 USER = "operator"
@@ -47,13 +47,8 @@ def sent(server: Server, content: bytes) -> str:
 
 
 def open_page(page: Page, server: Server, pk: str) -> Locator:
-    page.goto(f"{server.url}/admin/uploads/mediafile/{pk}/change/")
-    wait_for(page, f"{MEDIA}.readyState >= 1")
+    open_file(page, server, pk)
     return page.locator(".mr-finds tbody tr")
-
-
-def seek(page: Page, seconds: float) -> None:
-    page.evaluate(f"{MEDIA}.currentTime = {seconds}")
 
 
 def time_of(page: Page) -> float:

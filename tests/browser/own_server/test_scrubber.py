@@ -6,11 +6,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
+from tests.support.file_page import MEDIA
 from tests.support.job_requests import ended, submit
 from tests.support.server import Server
 from tests.support.troubled_clips import clip
 
-MEDIA = "document.querySelector('#mr-player [data-plays]')"
 USER = "operator"
 
 

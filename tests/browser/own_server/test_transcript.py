@@ -9,11 +9,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.support.browser_pages import is_wider_than_its_window, looks_of, photograph, wait_for
+from tests.support.file_page import MEDIA, open_file, seek
 from tests.support.in_server import finished_jobs
 from tests.support.server import Server
 from tests.support.troubled_clips import clip
 
-MEDIA = "document.querySelector('#mr-player [data-plays]')"
 BOX = "document.querySelector('.mr-cues')"
 HOSTILE = "<img src=x onerror=alert(1)> is no picture"
 USER = "operator"
@@ -51,13 +51,8 @@ def film(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def open_page(page: Page, server: Server, pk: str) -> Locator:
-    page.goto(f"{server.url}/admin/uploads/mediafile/{pk}/change/")
-    wait_for(page, f"{MEDIA}.readyState >= 1")
+    open_file(page, server, pk)
     return page.locator(".mr-cues li")
-
-
-def seek(page: Page, seconds: float) -> None:
-    page.evaluate(f"{MEDIA}.currentTime = {seconds}")
 
 
 def test_the_cue_that_is_heard_is_marked_and_only_its_box_scrolls(page: Page, server: Server, film: str) -> None:
