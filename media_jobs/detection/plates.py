@@ -14,7 +14,7 @@ class Plates(FrameDetector):
     takes = ("plate_pattern", "max_fps")
 
 
-def load(threads: int, plate_pattern: str = "", max_fps: float = 5.0) -> Looker:
+def load(threads: int, max_fps: float, plate_pattern: str = "") -> Looker:
     from .vision.plate_looker import PlateLooker
     from .vision.text_models import text_models
 

@@ -14,7 +14,7 @@ class Text(FrameDetector):
     takes = ("max_fps",)
 
 
-def load(threads: int, max_fps: float = 5.0) -> Looker:
+def load(threads: int, max_fps: float) -> Looker:
     from .vision.text_looker import TextLooker
     from .vision.text_models import text_models
 

@@ -76,7 +76,7 @@ def _accuracy(condition: "Condition", first_seed: int, scratch: Path) -> Figure:
 def bare_loop(film: str) -> dict[str, float]:
     """The same detector over the same frames, in one process."""
     began, (width, height) = time.monotonic(), _SIZE
-    looker = load(_THREADS)
+    looker = load(_THREADS, _FPS)
     chosen = (
         f"select='isnan(prev_selected_t)+gt(round(t*{_FPS}),round(prev_selected_t*{_FPS}))',scale={width}:{height}"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.job_requests import ended, submit
-from tests.support.processes import signalled, stopped_at_work, working_in
+from tests.support.processes import stopped_at_work
 from tests.support.running_servers import running
 from tests.support.server import Server, Template, query
 from tests.support.troubled_clips import clip, ffmpeg
@@ -84,14 +84,13 @@ def pieces(server: Server, child: str) -> list[tuple[int, int]]:
     return sorted((int(first), int(last)) for first, last in bounds)
 
 
-def encoder_between_segments(server: Server) -> list[int]:
-    """The processes that encode a run, of which a segment is finished and another has begun."""
-    work = server.home / "work"
+def is_between_segments(work: Path) -> bool:
+    """Whether a run is being encoded, of which a segment is finished and another has begun."""
     for path in work.rglob("encoded.mp4"):
         with suppress(FileNotFoundError):  # this run has just ended
             if path.read_bytes().count(b"moof") > 1:
-                return working_in(work)
-    return []
+                return True
+    return False
 
 
 def begun_run(server: Server) -> str:
@@ -110,8 +109,8 @@ def test_a_run_goes_on_after_the_segments_that_a_killed_worker_has_finished(
         server.start_worker("bulk")
         heavy = server.start_worker("heavy")
         job = submit(server, file, "hls", heights=[160])
-        encoder = wait_until(lambda: encoder_between_segments(server), 120, lambda: server.log[-2000:])
-        with signalled(encoder, signal.SIGSTOP, signal.SIGCONT):
+        work = server.home / "work"
+        with stopped_at_work(work, lambda: is_between_segments(work), otherwise=lambda: server.log[-2000:]):
             child = wait_until(lambda: begun_run(server), 60, lambda: server.log[-2000:])
             os.killpg(heavy.pid, signal.SIGKILL)
         kept, begun = pieces(server, child), played(server, address, "160p")

@@ -119,8 +119,11 @@ def stopped_at_work(
 
 
 def _ffmpeg_in(folder: Path) -> list[int]:
-    at_work = [(pid, command) for pid, command in commands() if str(folder) in command]
-    return [pid for pid, command in at_work if "ffmpeg" in Path(command.partition(" ")[0]).name]
+    return [
+        pid
+        for pid, command in commands()
+        if str(folder) in command and "ffmpeg" in Path(command.partition(" ")[0]).name
+    ]
 
 
 def _send(targets: Iterable[int], what: signal.Signals) -> None:

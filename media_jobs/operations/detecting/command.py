@@ -29,9 +29,8 @@ def command_for(work: Work[DetectParams], extent: Extent, span: Span) -> Command
     mapped = list[str]()
     targets: list[Target | PipeTarget] = []
     if extent.picture is not None:
-        chain = filters_of(_those(params, "video"))
-        if params.lookers:
-            chain += _sampled(params, extent.picture)
+        sampled = _sampled(params, extent.picture) if params.lookers else []
+        chain = [*filters_of(_those(params, "video")), *sampled]
         picture = ("-map", f"0:{extent.picture.index}", "-filter:v", ",".join(chain), "-fps_mode", "passthrough")
         if params.lookers:
             targets.append(PipeTarget("rawvideo", picture))
@@ -46,8 +45,8 @@ def command_for(work: Work[DetectParams], extent: Extent, span: Span) -> Command
     begin = count_from_file(facts, *extent.streams)
     source = Source(work.main.path, facts.format, (*begin, *span.options), pixels)
     longest = span.begin + output_limit(extent.seconds(span))  # times are those of the file
-    looked_at = None if params.lookers else 1
-    return Command([source], targets, threads=work.threads, filter_threads=looked_at, max_duration=longest)
+    filter_threads = None if params.lookers else 1
+    return Command([source], targets, threads=work.threads, filter_threads=filter_threads, max_duration=longest)
 
 
 def _those(params: DetectParams, media: str) -> Sequence[FilterDetector]:
